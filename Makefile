@@ -1,0 +1,41 @@
+# make app | test | check | bench: each makes .venv and installs what it needs by itself; a second call installs nothing.
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: app test check bench
+.DEFAULT_GOAL := app
+
+app: $(STAMP)
+	$(RUN)/python app.py
+
+test: $(STAMP)
+	$(RUN)/python -m pytest $(ARGS)
+
+check: $(STAMP)
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+bench: $(STAMP)
+	$(RUN)/python -m tests.bench $(ARGS)
+
+# The versions that torchaudio 2.11 and Spaces both take; .venv is kept as long as its own Python is one of them.
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+
+$(STAMP): pyproject.toml
+	@if ! $(RUN)/python -c '$(SUPPORTED)' 2>/dev/null; then \
+	  for python in $(PYTHON) python3.12 python3.11 python3 python; do \
+	    if $$python -c '$(SUPPORTED)' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Python 3.11 or 3.12 with its venv module is needed and was not found. On Debian or Ubuntu: apt-get install python3-venv;" >&2; \
+	    echo "elsewhere install Python 3.12, or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$($$found --version)"; \
+	  $$found -m venv --clear $(VENV); \
+	fi
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
