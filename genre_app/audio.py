@@ -1,0 +1,316 @@
+"""Any audio file, stream or array to mono float32 samples at the rate that a model was trained with.
+
+Conventions
+-----------
+Samples are float32 with full scale at 1.0. Channels are mixed to mono by their mean before resampling, block by block, so that
+memory does not grow with the length of the file; the samples do not depend on the block size.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+import soxr
+from numpy.typing import ArrayLike, NDArray
+
+from genre_app.decode import AudioError, Decoder, open_decoder
+
+__all__ = ["MIN_SECONDS", "AudioError", "AudioStream", "Clip", "clip_from_array", "load_clip", "open_audio"]
+
+MIN_SECONDS = 0.5  # less is refused: it holds no music to tell a genre from
+_RATES = (4000, 384000)  # Hz
+_MAX_LEVEL = 1e6  # beyond, the spectrum's power leaves float32
+_FULL_SCALE = 32767 / 32768
+_CLIPPED_RUN = 4  # samples in a row at full scale
+_CLIPPED_SHARE = 0.002
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded track or take.
+
+    Attributes
+    ----------
+    samples : numpy.ndarray, float32 [n]
+        Mono, full scale 1.0.
+    sample_rate : int
+        Hz.
+    name : str
+        Of the file, without its folder.
+    warnings : tuple of str
+        What the listener should know: clipped, decoded only in part.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    name: str = "clip"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples, all at once; the same protocol as an `AudioStream`."""
+        yield self.samples
+
+
+class AudioStream:
+    """Audio that is decoded, mixed to mono and resampled while it is consumed; a context manager, made by `open_audio`.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Hz, of the samples that `blocks` yields.
+    name : str
+    n_samples : int
+        Yielded so far.
+    """
+
+    def __init__(
+        self, decoder: Decoder, sample_rate: int, name: str, max_seconds: float | None, file: BinaryIO | None = None
+    ) -> None:
+        self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
+        self._decoder, self._file, self._max_seconds = decoder, file, max_seconds
+        self._clipping = _Clipping()
+        self._warnings: list[str] = []
+
+    def __enter__(self) -> AudioStream:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._decoder.close()
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the listener should know; complete once the blocks are consumed."""
+        return tuple(self._warnings)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield consecutive mono samples, float32 [n]; once.
+
+        Raises
+        ------
+        AudioError
+            If the audio holds no samples, less than `MIN_SECONDS` of them, more than ``max_seconds``, or values that are not
+            finite or far beyond full scale.
+        """
+        resampler: soxr.ResampleStream | None = None
+        current = 0
+        for rate, block in self._decoder.blocks():
+            if rate != current:
+                if resampler is not None:
+                    yield from self._counted(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+                resampler, current = self._resampler(rate), rate
+            mono = _mix(block)
+            self._check(mono)
+            self._clipping.add(block)
+            yield from self._counted(mono if resampler is None else resampler.resample_chunk(mono))
+        if resampler is not None:
+            yield from self._counted(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+        self._finish()
+
+    def _resampler(self, rate: int) -> soxr.ResampleStream | None:
+        if not _RATES[0] <= rate <= _RATES[1]:
+            raise AudioError(f"{self.name}: a sample rate of {rate} Hz is not supported; convert it to 44100 Hz")
+        return None if rate == self.sample_rate else soxr.ResampleStream(rate, self.sample_rate, 1, "float32", "HQ")
+
+    def _check(self, mono: NDArray[np.float32]) -> None:
+        # A sum is finite only if all its terms are.
+        if not np.isfinite(mono.sum()) and not np.isfinite(mono).all():
+            raise AudioError(f"{self.name}: some samples are not numbers (NaN or infinite); export the audio again")
+        if len(mono) and max(float(mono.max()), -float(mono.min())) > _MAX_LEVEL:
+            raise AudioError(f"{self.name}: the samples lie far beyond full scale; scale them to between -1 and 1")
+
+    def _counted(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        self.n_samples += len(samples)
+        if self._max_seconds is not None and self.n_samples > self._max_seconds * self.sample_rate:
+            raise AudioError(f"{self.name}: the audio is longer than {_spoken(self._max_seconds)}; cut it into shorter pieces")
+        if len(samples):
+            yield samples
+
+    def _finish(self) -> None:
+        if not self.n_samples:
+            raise AudioError(f"{self.name}: the file holds no audio samples; choose another file")
+        if self.n_samples < MIN_SECONDS * self.sample_rate:
+            seconds = self.n_samples / self.sample_rate
+            raise AudioError(f"{self.name}: {seconds:.2f} s of audio are too few; give at least {MIN_SECONDS} s")
+        if self._decoder.damage is not None:
+            self._warnings.append(f"decoded only in part ({self._decoder.damage}): the file is damaged or was cut short")
+        if self._clipping.share > _CLIPPED_SHARE:
+            self._warnings.append(f"clipped: {self._clipping.share:.1%} of the samples are cut off at full scale")
+
+
+class _Clipping:
+    """Share of samples that stand at full scale after at least three others that do, of the same sign and channel."""
+
+    def __init__(self) -> None:
+        self._tail: NDArray[np.float32] | None = None
+        self._n_clipped = self._n_values = 0
+
+    @property
+    def share(self) -> float:
+        return self._n_clipped / max(1, self._n_values)
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        self._n_values += block.size
+        kept = _CLIPPED_RUN - 1
+        if self._tail is not None and self._tail.shape[1] == block.shape[1]:
+            block = np.concatenate([self._tail, block])
+        self._tail = block[-kept:].copy()
+        if not block.size or max(float(block.max()), -float(block.min())) < _FULL_SCALE:
+            return
+        for at_full_scale in (block >= _FULL_SCALE, block <= -_FULL_SCALE):
+            run = at_full_scale[kept:].copy()
+            for shift in range(kept):
+                run &= at_full_scale[shift : len(block) - kept + shift]
+            self._n_clipped += int(np.count_nonzero(run))
+
+
+def _mix(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    mono = block[:, 0].copy()
+    for channel in range(1, block.shape[1]):
+        mono += block[:, channel]
+    if block.shape[1] > 1:
+        mono /= np.float32(block.shape[1])
+    return mono
+
+
+def _spoken(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _display_name(source: object, name: str | None) -> str:
+    if name is None:
+        name = source if isinstance(source, str) else getattr(source, "name", None)
+    if not isinstance(name, str):
+        return "clip"
+    base = Path(name).name or name
+    return "".join(c if c.isprintable() else "?" for c in base)[:120]
+
+
+def open_audio(
+    source: str | os.PathLike[str] | BinaryIO | bytes,
+    *,
+    sample_rate: int = 22050,
+    name: str | None = None,
+    max_seconds: float | None = None,
+) -> AudioStream:
+    """Open an audio file, or the sound of a video, for streamed decoding.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, BinaryIO or bytes
+        A path, a file object that can seek, or the file's content.
+    sample_rate : int
+        Hz, of the samples wanted.
+    name : str, optional
+        What messages call the file; by default its name without the folder.
+    max_seconds : float, optional
+        Refuse longer audio, as soon as that much is decoded.
+
+    Returns
+    -------
+    AudioStream
+
+    Raises
+    ------
+    AudioError
+        If the source is missing, empty, a folder, may not be read, or holds no audio that can be decoded.
+    """
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
+    shown = _display_name(source, name)
+    if isinstance(source, bytes):
+        source = io.BytesIO(source)
+    decoder, file = open_decoder(source, shown)
+    return AudioStream(decoder, sample_rate, shown, max_seconds, file)
+
+
+def load_clip(
+    source: str | os.PathLike[str] | BinaryIO | bytes,
+    *,
+    sample_rate: int = 22050,
+    name: str | None = None,
+    max_seconds: float | None = None,
+) -> Clip:
+    """Decode a whole audio file; parameters and errors as those of `open_audio` and `AudioStream.blocks`.
+
+    Returns
+    -------
+    Clip
+    """
+    with open_audio(source, sample_rate=sample_rate, name=name, max_seconds=max_seconds) as stream:
+        blocks = list(stream.blocks())
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return Clip(samples, sample_rate, stream.name, stream.warnings)
+
+
+class _ArrayDecoder:
+    damage: str | None = None
+
+    def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
+        self._samples, self._sample_rate = samples, sample_rate
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        yield self._sample_rate, self._samples
+
+    def close(self) -> None:
+        pass
+
+
+def clip_from_array(samples: ArrayLike, sample_rate: int, *, target_sample_rate: int = 22050, name: str = "clip") -> Clip:
+    """Make a clip from samples in memory.
+
+    Parameters
+    ----------
+    samples : array_like [n] or [n, channels]
+        Integers of any width at their full scale, or floats at 1.0.
+    sample_rate : int
+        Hz, of ``samples``.
+    target_sample_rate : int
+        Hz, of the clip.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    Clip
+
+    Raises
+    ------
+    AudioError
+        If the array has another shape or type, and as `AudioStream.blocks`.
+    """
+    values: NDArray[Any] = np.asarray(samples)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "iuf":
+        raise AudioError(f"{name}: samples must be numbers [n] or [n, channels], got {values.dtype} {list(values.shape)}")
+    if values.dtype.kind == "f":
+        floats = values.astype(np.float32)
+    else:
+        info = np.iinfo(values.dtype)
+        zero = 0 if values.dtype.kind == "i" else (info.max + 1) // 2
+        floats = ((values.astype(np.float64) - zero) / ((info.max + 1) // 2 if zero else -float(info.min))).astype(np.float32)
+    decoder = _ArrayDecoder(floats.reshape(len(floats), -1), sample_rate)
+    stream = AudioStream(decoder, target_sample_rate, _display_name(None, name), None)
+    blocks = list(stream.blocks())
+    return Clip(np.concatenate(blocks), target_sample_rate, stream.name, stream.warnings)
