@@ -1,0 +1,181 @@
+"""Augmentation of log-mel spectrograms, batched, on the device that the batch is on.
+
+Every function takes dB values ``[b, bins, frames]`` with one parameter per item (``[b]``) or draws its own from an explicit
+``torch.Generator``, and returns dB values of the same shape. What adds energy (noise, reverberation) adds it as power.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import librosa
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from genre_app.features import FeatureSpec
+
+
+def uniform(low: float, high: float, size: tuple[int, ...], generator: Generator) -> Tensor:
+    """Draw uniformly from [low, high) on the generator's device."""
+    return torch.rand(size, generator=generator, device=generator.device) * (high - low) + low
+
+
+def _normal(size: tuple[int, ...], generator: Generator) -> Tensor:
+    return torch.randn(size, generator=generator, device=generator.device)
+
+
+def to_power(db: Tensor) -> Tensor:
+    """Turn dB into power."""
+    return torch.exp(db * (math.log(10.0) / 10.0))
+
+
+def from_power(power: Tensor) -> Tensor:
+    """Turn power into dB; what is under 1e-20 counts as 1e-20."""
+    return torch.log(power.clamp(min=1e-20)) * (10.0 / math.log(10.0))
+
+
+@lru_cache(maxsize=8)
+def band_edges(spec: FeatureSpec) -> Tensor:
+    """Edges and centres of the mel bands in Hz [n_mels + 2]: band ``k`` rises from ``k``, peaks at ``k + 1``, ends at ``k + 2``."""
+    htk = spec.mel_scale == "htk"
+    return torch.from_numpy(librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)).float()
+
+
+def band_centres(spec: FeatureSpec, device: torch.device) -> Tensor:
+    """Centre frequency of each mel band in Hz [n_mels]."""
+    return band_edges(spec)[1:-1].to(device)
+
+
+def band_octaves(spec: FeatureSpec, device: torch.device) -> Tensor:
+    """Centre of each mel band in octaves above 1 kHz [n_mels]."""
+    return torch.log2(band_centres(spec, device).clamp(min=20.0) / 1000.0)
+
+
+def mean_power(power: Tensor, spec: FeatureSpec) -> Tensor:
+    """Mean over time of the power of all bands together [b], each band weighted so that white noise counts evenly per Hz."""
+    edges = band_edges(spec).to(power.device)
+    widths = (edges[2:] - edges[:-2]) / 2.0
+    weights = widths if spec.mel_norm == "slaney" else torch.ones_like(widths)
+    return torch.einsum("bmt,m->b", power, weights) / power.shape[-1]
+
+
+def gain(db: Tensor, gain_db: Tensor) -> Tensor:
+    """Change the level of each item by ``gain_db`` [b]."""
+    return db + gain_db[:, None, None]
+
+
+def pitch_shift(db: Tensor, semitones: Tensor, spec: FeatureSpec) -> Tensor:
+    """Shift each item by ``semitones`` [b] as a warp of the mel axis; bands with no source become the item's minimum."""
+    centres = band_centres(spec, torch.device("cpu")).double().numpy()
+    ratios = np.exp2(semitones.double().cpu().numpy() / 12.0)
+    source = np.interp(centres[None, :] / ratios[:, None], centres, np.arange(len(centres)), left=-1.0, right=-1.0)  # [b, bins]
+    position = torch.from_numpy(source).float().to(db.device)
+    outside = position < 0
+    low = position.clamp(min=0).floor().long()
+    high = (low + 1).clamp(max=db.shape[1] - 1)
+    share = (position.clamp(min=0) - low)[:, :, None]
+    at = [index[:, :, None].expand(-1, -1, db.shape[2]) for index in (low, high)]
+    shifted = torch.lerp(db.gather(1, at[0]), db.gather(1, at[1]), share)
+    return torch.where(outside[:, :, None], db.amin(dim=(1, 2), keepdim=True), shifted)
+
+
+def add_noise(db: Tensor, snr_db: Tensor, slope_db: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
+    """Add stationary coloured noise as power.
+
+    Parameters
+    ----------
+    db : Tensor [b, bins, frames]
+    snr_db : Tensor [b]
+        Mean power of the item over mean power of the noise.
+    slope_db : Tensor [b]
+        Slope of the noise's spectrum in dB per octave: 0 white, -3 pink, -6 brown.
+    spec : FeatureSpec
+    generator : torch.Generator
+    """
+    octaves = band_octaves(spec, db.device)
+    edges = band_edges(spec).to(db.device)
+    # A band that holds k bins of the FFT fluctuates like the mean of k exponential variables: about 5.6 dB / sqrt(k).
+    independent = ((edges[2:] - edges[:-2]) / 2.0 * spec.n_fft / spec.sample_rate).clamp(min=1.0)
+    flutter = _normal(tuple(db.shape), generator) * (5.57 / independent.sqrt())[:, None]
+    noise = to_power(slope_db[:, None, None] * octaves[:, None] + flutter)
+    power = to_power(db)
+    level = mean_power(power, spec) / mean_power(noise, spec) * to_power(-snr_db)
+    return from_power(power + noise * level[:, None, None])
+
+
+def reverberate(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: FeatureSpec) -> Tensor:
+    """Smear each item's power over time with an exponentially decaying tail.
+
+    Parameters
+    ----------
+    db : Tensor [b, bins, frames]
+    direct_db : Tensor [b]
+        Direct-to-reverberant energy ratio.
+    t60_seconds : Tensor [b]
+        Time in which the tail falls by 60 dB.
+    spec : FeatureSpec
+    """
+    n_frames = db.shape[2]
+    frames = torch.arange(n_frames, device=db.device)
+    lag = (frames[None, :] - frames[:, None]).float()  # [from, to]
+    rate = math.log(1e6) * spec.hop_length / spec.sample_rate / t60_seconds  # nepers of power per frame, [b]
+    tail = torch.where(lag >= 0, torch.exp(-rate[:, None, None] * lag.clamp(min=0)), 0.0)
+    tail = tail * ((1.0 - torch.exp(-rate)) * to_power(-direct_db))[:, None, None]
+    return from_power(torch.bmm(to_power(db), tail + torch.eye(n_frames, device=db.device)))
+
+
+def equaliser(size: int, range_db: float, knots: int, spec: FeatureSpec, generator: Generator) -> Tensor:
+    """Draw smooth random frequency responses in dB [size, bins, 1]: ``knots`` values within ± ``range_db`` joined over the mel axis."""
+    values = uniform(-range_db, range_db, (size, 1, knots), generator)
+    return torch.nn.functional.interpolate(values, size=spec.n_mels, mode="linear", align_corners=True).transpose(1, 2)
+
+
+def colour(size: int, spread_db: float, spec: FeatureSpec, generator: Generator) -> Tensor:
+    """Draw rough random frequency responses in dB [size, bins, 1]: what a room does, each band for itself."""
+    return spread_db * uniform(0.0, 1.0, (size, 1, 1), generator) * _normal((size, spec.n_mels, 1), generator)
+
+
+def band_limit(low_hz: Tensor, high_hz: Tensor, slope_db: Tensor, spec: FeatureSpec) -> Tensor:
+    """Frequency responses in dB [b, bins, 1] that fall by ``slope_db`` [b] dB per octave under ``low_hz`` and over ``high_hz`` [b]."""
+    octaves = band_octaves(spec, low_hz.device)[None, :]
+    below = (torch.log2(low_hz / 1000.0)[:, None] - octaves).clamp(min=0.0)
+    above = (octaves - torch.log2(high_hz / 1000.0)[:, None]).clamp(min=0.0)
+    return (-slope_db[:, None] * (below + above))[:, :, None]
+
+
+def mask(db: Tensor, bins: int, frames: int, count: int, generator: Generator) -> Tensor:
+    """Replace ``count`` random stripes of up to ``bins`` bands, and as many of up to ``frames`` frames, with the item's mean.
+
+    References
+    ----------
+    Park et al. 2019, SpecAugment.
+    """
+    mean = db.mean(dim=(1, 2), keepdim=True)
+    size = db.shape[0]
+    for axis, widest in ((1, bins), (2, frames)):
+        length = db.shape[axis]
+        index = torch.arange(length, device=db.device)
+        for _ in range(count):
+            width = uniform(0, widest + 1, (size, 1), generator).floor()
+            start = (uniform(0, 1, (size, 1), generator) * (length - width + 1)).floor()
+            hidden = (index >= start) & (index < start + width)  # [b, length]
+            db = torch.where(hidden[:, :, None] if axis == 1 else hidden[:, None, :], mean, db)
+    return db
+
+
+def mixup(db: Tensor, targets: Tensor, alpha: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Blend each item and its target probabilities [b, genres] with another of the batch, the share drawn from Beta(alpha, alpha).
+
+    References
+    ----------
+    Zhang et al. 2018, mixup.
+    """
+    # torch.distributions takes no generator; a ratio of gammas drawn by numpy from a seed of ours does.
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(db))).float().to(db.device)
+    other = torch.randperm(len(db), generator=generator, device=generator.device)
+    share = torch.maximum(share, 1.0 - share)
+    mixed = torch.lerp(db[other], db, share[:, None, None])
+    return mixed, torch.lerp(targets[other], targets, share[:, None])

@@ -1,0 +1,136 @@
+"""A folder of log-mel spectrograms made once and read many times.
+
+Three files: ``spec.json`` (how the columns were made), ``index.csv`` (``track_id, genre, split, offset, n_frames``) and
+``log_mel.npy``, float16 ``[frames, n_mels]`` in dB re 1.0, memory-mapped. A track is rows ``offset : offset + n_frames``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from genre_app.features import COLUMN_FIELDS, FeatureSpec
+
+FILES = ("spec.json", "index.csv", "log_mel.npy")
+
+
+class DataError(ValueError):
+    """One sentence that names the data, what is wrong with it and what to do."""
+
+
+class CachedTrack(BaseModel):
+    """One row of ``index.csv``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    track_id: str
+    genre: str
+    split: str
+    offset: int
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class MelCache:
+    """An opened mel cache.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    spec : FeatureSpec
+        Of kind ``log_mel``; its segment fields are defaults, since columns do not depend on them.
+    tracks : tuple of CachedTrack
+    log_mel : numpy.ndarray, float16 [frames, n_mels]
+        dB re 1.0, memory-mapped.
+    """
+
+    path: Path
+    spec: FeatureSpec
+    tracks: tuple[CachedTrack, ...]
+    log_mel: NDArray[np.float16]
+
+    @staticmethod
+    def is_cache(path: Path) -> bool:
+        """Whether the folder holds the three files of a mel cache."""
+        return all((path / name).is_file() for name in FILES)
+
+    @classmethod
+    def open(cls, path: str | Path) -> MelCache:
+        """Open a mel cache and check it.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or malformed, or the index does not fit the array.
+        """
+        path = Path(path)
+        for name in FILES:
+            if not (path / name).is_file():
+                raise DataError(f"{path} is not a mel cache: it has no {name}; a mel cache holds {', '.join(FILES)}.")
+        try:
+            stated = json.loads((path / "spec.json").read_text(encoding="utf-8"))
+            if stated.get("kind") != "log_mel":
+                raise ValueError(f"its kind is {stated.get('kind')!r}, not 'log_mel'")
+            missing = [name for name in COLUMN_FIELDS if name not in stated]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+            spec = FeatureSpec(**{name: stated[name] for name in COLUMN_FIELDS})
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{path / 'spec.json'} cannot be used: {_first_line(error)}; make the cache again.") from error
+        try:
+            log_mel = np.load(path / "log_mel.npy", mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{path / 'log_mel.npy'} cannot be read: {_first_line(error)}; make the cache again.") from error
+        if log_mel.ndim != 2 or log_mel.shape[1] != spec.n_mels or log_mel.dtype not in (np.float16, np.float32):
+            raise DataError(
+                f"{path / 'log_mel.npy'} holds {log_mel.dtype} {log_mel.shape}, not float16 [frames, {spec.n_mels}] "
+                "as spec.json says; make the cache again."
+            )
+        try:
+            with (path / "index.csv").open(encoding="utf-8", newline="") as file:
+                tracks = tuple(CachedTrack.model_validate(row) for row in csv.DictReader(file))
+        except (ValidationError, csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path / 'index.csv'} cannot be read: {_first_line(error)}; make the cache again.") from error
+        for track in tracks:
+            if not (track.track_id and track.genre) or track.offset < 0 or track.n_frames < 1:
+                raise DataError(f"{path / 'index.csv'}: the row of {track.track_id!r} is not a track; make the cache again.")
+            if track.offset + track.n_frames > len(log_mel):
+                raise DataError(
+                    f"{path / 'index.csv'}: {track.track_id} ends at frame {track.offset + track.n_frames}, but log_mel.npy "
+                    f"has {len(log_mel)}; one of them is cut off, make the cache again."
+                )
+        twice = [name for name, count in Counter(track.track_id for track in tracks).items() if count > 1]
+        if twice:
+            raise DataError(f"{path / 'index.csv'} names {twice[0]} more than once; make the cache again.")
+        if not tracks:
+            raise DataError(f"{path / 'index.csv'} lists no track; make the cache again.")
+        return cls(path, spec, tracks, log_mel)
+
+    def columns(self, track: CachedTrack) -> NDArray[np.float32]:
+        """Log-mel columns of a track, float32 [frames, n_mels], dB re 1.0.
+
+        Raises
+        ------
+        DataError
+            If a value is not finite.
+        """
+        columns = np.asarray(self.log_mel[track.offset : track.offset + track.n_frames], dtype=np.float32)
+        if not np.isfinite(columns).all():
+            raise DataError(
+                f"{self.path / 'log_mel.npy'}: {track.track_id} has values that are not finite; make the cache again."
+            )
+        return columns
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

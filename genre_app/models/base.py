@@ -1,0 +1,92 @@
+"""What every network shares: its place in the registry and the standardisation of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class ModelSettings(BaseModel):
+    """Settings that a network adds to the three sizes that all have; JSON-able, they travel in the checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GenreModel(nn.Module):
+    """A network from features [b, bins, frames] to logits [b, genres].
+
+    Each bin is standardised with the mean and the standard deviation of the training tracks, which are part of the weights.
+
+    Parameters
+    ----------
+    n_bins, n_frames, n_genres : int
+    settings : ModelSettings
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[ModelSettings]] = ModelSettings
+    bin_mean: Tensor
+    bin_std: Tensor
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: ModelSettings) -> None:
+        super().__init__()
+        self.n_bins, self.n_frames, self.n_genres, self.settings = n_bins, n_frames, n_genres, settings
+        self.register_buffer("bin_mean", torch.zeros(n_bins))
+        self.register_buffer("bin_std", torch.ones(n_bins))
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Bring features into the form in which they are standardised; the identity unless a network says otherwise."""
+        return features
+
+    def fit_standardisation(self, features: Tensor) -> None:
+        """Take mean and standard deviation of each bin from training features [s, bins, frames]."""
+        prepared = self.prepare(features)
+        self.bin_mean.copy_(prepared.mean(dim=(0, 2)))
+        self.bin_std.copy_(prepared.std(dim=(0, 2)).clamp(min=1e-5))
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """Return the features with each bin at zero mean and unit variance over the training tracks."""
+        return (self.prepare(features) - self.bin_mean[:, None]) / self.bin_std[:, None]
+
+    def training_logits(self, features: Tensor) -> Tensor:
+        """Logits [heads, b, genres] whose losses training adds up; one head unless a network is several."""
+        return self(features)[None]
+
+
+_MODELS: dict[str, type[GenreModel]] = {}
+
+
+def register(name: str) -> Callable[[type[GenreModel]], type[GenreModel]]:
+    """Class decorator that offers a network under ``name`` in recipes, checkpoints, command line and page."""
+
+    def add(cls: type[GenreModel]) -> type[GenreModel]:
+        if name in _MODELS:
+            raise ValueError(f"two models are called {name!r}")
+        cls.name = name
+        _MODELS[name] = cls
+        return cls
+
+    return add
+
+
+def model_names() -> list[str]:
+    """Names of all networks."""
+    return sorted(_MODELS)
+
+
+def create_model(name: str, *, n_bins: int, n_frames: int, n_genres: int, settings: dict[str, Any] | None = None) -> GenreModel:
+    """Make an untrained network by name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or settings that the network does not have or that are out of bounds.
+    """
+    if name not in _MODELS:
+        raise ValueError(f"there is no model {name!r}; choose one of: {', '.join(model_names())}")
+    cls = _MODELS[name]
+    return cls(n_bins, n_frames, n_genres, cls.Settings.model_validate(settings or {}))
