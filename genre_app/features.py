@@ -73,7 +73,7 @@ class FeatureSpec(BaseModel):
     fmax: float = Field(11025.0, gt=0.0)
     mel_scale: Literal["slaney", "htk"] = "slaney"
     mel_norm: Literal["slaney"] | None = "slaney"
-    power: Literal[1.0, 2.0] = 2.0
+    power: float = Field(2.0, ge=1.0, le=2.0)
     center: Literal[True] = True
     db_reference: Literal["one", "max"] = "one"
     top_db: float = Field(80.0, gt=0.0, le=200.0)
@@ -98,12 +98,12 @@ class FeatureSpec(BaseModel):
     @property
     def segment_frames(self) -> int:
         """Columns of a model's input."""
-        return 1 + int(round(self.segment_seconds * self.sample_rate)) // self.hop_length
+        return 1 + round(self.segment_seconds * self.sample_rate) // self.hop_length
 
     @property
     def segment_hop_frames(self) -> int:
         """Columns between the starts of neighbouring segments, at least one."""
-        return max(1, int(round(self.segment_hop_seconds * self.sample_rate / self.hop_length)))
+        return max(1, round(self.segment_hop_seconds * self.sample_rate / self.hop_length))
 
     @property
     def segment_samples(self) -> int:
@@ -304,8 +304,8 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
         return_complex=True,
     )  # [s, n_fft // 2 + 1, frames]
     magnitude = spectrum.real.square() + spectrum.imag.square()
-    if spec.power == 1.0:
-        magnitude = magnitude.sqrt()
+    if spec.power != 2.0:
+        magnitude = magnitude.pow(spec.power / 2.0)
     mel = torch.einsum("sft,fm->smt", magnitude, _mel_filterbank(spec, samples.device))
     return finish(to_db(mel, spec), spec)
 

@@ -59,7 +59,7 @@ class AugmentConfig(BaseModel):
 
 
 def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: Generator) -> Tensor:
-    """Send a batch [b, n_mels, frames] in dB through a chain in the order of the physical path: instrument, room, device, noise, level."""
+    """Send a batch [b, n_mels, frames] in dB down the physical path: instrument, room, device, noise, level."""
     size = len(db)
 
     def chosen(probability: float) -> Tensor:

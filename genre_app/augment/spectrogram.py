@@ -38,7 +38,7 @@ def from_power(power: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def band_edges(spec: FeatureSpec) -> Tensor:
-    """Edges and centres of the mel bands in Hz [n_mels + 2]: band ``k`` rises from ``k``, peaks at ``k + 1``, ends at ``k + 2``."""
+    """Edges of the mel bands in Hz [n_mels + 2]: band ``k`` rises from edge ``k``, peaks at ``k + 1``, ends at ``k + 2``."""
     htk = spec.mel_scale == "htk"
     return torch.from_numpy(librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)).float()
 
@@ -127,7 +127,7 @@ def reverberate(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featur
 
 
 def equaliser(size: int, range_db: float, knots: int, spec: FeatureSpec, generator: Generator) -> Tensor:
-    """Draw smooth random frequency responses in dB [size, bins, 1]: ``knots`` values within ± ``range_db`` joined over the mel axis."""
+    """Draw smooth responses in dB [size, bins, 1]: ``knots`` values within ± ``range_db`` joined over the mel axis."""
     values = uniform(-range_db, range_db, (size, 1, knots), generator)
     return torch.nn.functional.interpolate(values, size=spec.n_mels, mode="linear", align_corners=True).transpose(1, 2)
 
@@ -138,7 +138,7 @@ def colour(size: int, spread_db: float, spec: FeatureSpec, generator: Generator)
 
 
 def band_limit(low_hz: Tensor, high_hz: Tensor, slope_db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Frequency responses in dB [b, bins, 1] that fall by ``slope_db`` [b] dB per octave under ``low_hz`` and over ``high_hz`` [b]."""
+    """Responses in dB [b, bins, 1] that fall by ``slope_db`` [b] per octave under ``low_hz`` and over ``high_hz`` [b]."""
     octaves = band_octaves(spec, low_hz.device)[None, :]
     below = (torch.log2(low_hz / 1000.0)[:, None] - octaves).clamp(min=0.0)
     above = (octaves - torch.log2(high_hz / 1000.0)[:, None]).clamp(min=0.0)
@@ -166,7 +166,7 @@ def mask(db: Tensor, bins: int, frames: int, count: int, generator: Generator) -
 
 
 def mixup(db: Tensor, targets: Tensor, alpha: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Blend each item and its target probabilities [b, genres] with another of the batch, the share drawn from Beta(alpha, alpha).
+    """Blend each item and its targets [b, genres] with another of the batch, the share drawn from Beta(alpha, alpha).
 
     References
     ----------

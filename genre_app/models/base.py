@@ -19,7 +19,8 @@ class ModelSettings(BaseModel):
 class GenreModel(nn.Module):
     """A network from features [b, bins, frames] to logits [b, genres].
 
-    Each bin is standardised with the mean and the standard deviation of the training tracks, which are part of the weights.
+    Each bin is standardised with the mean and the standard deviation of the training tracks, and the logits are divided by a
+    temperature; both are part of the weights. A network defines `logits`, and may define `prepare` and `training_logits`.
 
     Parameters
     ----------
@@ -31,12 +32,14 @@ class GenreModel(nn.Module):
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
     bin_mean: Tensor
     bin_std: Tensor
+    temperature: Tensor
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: ModelSettings) -> None:
         super().__init__()
         self.n_bins, self.n_frames, self.n_genres, self.settings = n_bins, n_frames, n_genres, settings
         self.register_buffer("bin_mean", torch.zeros(n_bins))
         self.register_buffer("bin_std", torch.ones(n_bins))
+        self.register_buffer("temperature", torch.ones(()))
 
     def prepare(self, features: Tensor) -> Tensor:
         """Bring features into the form in which they are standardised; the identity unless a network says otherwise."""
@@ -52,9 +55,22 @@ class GenreModel(nn.Module):
         """Return the features with each bin at zero mean and unit variance over the training tracks."""
         return (self.prepare(features) - self.bin_mean[:, None]) / self.bin_std[:, None]
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres] for features [b, bins, frames]."""
+        raise NotImplementedError
+
     def training_logits(self, features: Tensor) -> Tensor:
-        """Logits [heads, b, genres] whose losses training adds up; one head unless a network is several."""
-        return self(features)[None]
+        """Return logits [heads, b, genres] whose losses training adds up; one head unless a network is several."""
+        return self.logits(features)[None]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres], divided by the temperature, for features [b, bins, frames].
+
+        References
+        ----------
+        Guo et al. 2017, On calibration of modern neural networks (temperature scaling).
+        """
+        return self.logits(features) / self.temperature
 
 
 _MODELS: dict[str, type[GenreModel]] = {}

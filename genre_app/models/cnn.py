@@ -49,12 +49,13 @@ class _Member(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
         x = self.blocks(x).flatten(2)  # [b, channels, places]
-        return self.head(self.dropout(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)))
+        logits: Tensor = self.head(self.dropout(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)))
+        return logits
 
 
 @register("cnn")
 class CNN(GenreModel):
-    """Convolution blocks [Conv 3 x 3, batch norm, ReLU, max-pool], then the mean and the maximum over what is left, one dense layer.
+    """Convolution blocks [Conv 3 x 3, batch norm, ReLU, max-pool], mean and maximum over what is left, one dense layer.
 
     Two channels go in: the level-free log-mel spectrogram, each band standardised over the training tracks, and the same with
     each band centred over the segment, which no fixed frequency response (a loudspeaker, a room, a microphone) can change.
@@ -65,7 +66,6 @@ class CNN(GenreModel):
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
         self.members = nn.ModuleList(_Member(n_genres, settings) for _ in range(settings.members))
-        self.to(memory_format=torch.channels_last)
 
     def prepare(self, features: Tensor) -> Tensor:
         """Take out the level of each segment: subtract its mean over all bins and frames."""
@@ -78,6 +78,6 @@ class CNN(GenreModel):
         x = x.contiguous(memory_format=torch.channels_last)
         return torch.stack([member(x) for member in self.members])
 
-    def forward(self, features: Tensor) -> Tensor:
+    def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
         return torch.logsumexp(torch.log_softmax(self.training_logits(features).float(), dim=-1), dim=0)

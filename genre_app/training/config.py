@@ -29,6 +29,7 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
     augment: AugmentConfig = AugmentConfig()
+    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits of the finished network")
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
     seed: int = Field(0, ge=0, lt=2**31)

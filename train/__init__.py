@@ -1,0 +1,1 @@
+"""Recipes and the training command: ``python -m train RECIPE --data DATA``."""
