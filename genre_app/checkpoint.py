@@ -280,7 +280,7 @@ def _parse_header(text: str | None, path: Path) -> _Header:
     return header
 
 
-def _reason(error: ValueError) -> str:
+def _reason(error: Exception) -> str:
     """First complaint of an error, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
@@ -298,15 +298,9 @@ def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
     }
     try:
         with torch.device("meta"):  # shapes without memory
-            shell = create_model(header.model.name, **sizes).eval()
-            logits = shell(torch.empty(1, header.spec.n_bins, header.spec.segment_frames))
+            shell = create_model(header.model.name, **sizes)
     except (ValueError, RuntimeError) as error:
-        reason = _reason(error) if isinstance(error, ValueError) else str(error).splitlines()[0]
-        raise CheckpointError(f"checkpoint {path} describes a network that cannot be built: {reason}") from error
-    if logits.shape != (1, len(header.genres)):
-        raise CheckpointError(
-            f"checkpoint {path} describes a network with outputs {tuple(logits.shape)} for {len(header.genres)} genres"
-        )
+        raise CheckpointError(f"checkpoint {path} describes a network that cannot be built: {_reason(error)}") from error
     expected = {f"model.{key}": value for key, value in shell.state_dict().items()}
     found = set(file.keys()) - {"references.probabilities", "references.labels"}
     for problem, keys in (("lacks", set(expected) - found), ("has the superfluous", found - set(expected))):
@@ -321,7 +315,15 @@ def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
     with torch.random.fork_rng(devices=[]):
         model = create_model(header.model.name, **sizes)
     model.load_state_dict(state, strict=True)
-    return model.requires_grad_(False).eval()
+    model.requires_grad_(False).eval()
+    try:
+        with torch.inference_mode():
+            shape = tuple(model(torch.zeros(1, header.spec.n_bins, header.spec.segment_frames)).shape)
+    except RuntimeError as error:
+        raise CheckpointError(f"checkpoint {path} has a network that its own segments do not fit: {_reason(error)}") from error
+    if shape != (1, len(header.genres)):
+        raise CheckpointError(f"checkpoint {path} has a network with outputs {shape} for {len(header.genres)} genres")
+    return model
 
 
 def _read(file: safe_open, key: str, shape: tuple[int, ...], dtype: torch.dtype, path: Path) -> Tensor:

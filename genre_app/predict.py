@@ -213,11 +213,7 @@ def classify(
         For another sample rate, an unknown vote or an overlap out of bounds.
     """
     _check_vote(vote, checkpoint)
-    spec = checkpoint.spec
-    if overlap is not None:
-        if not 0.0 <= overlap <= MAX_OVERLAP:
-            raise ValueError(f"overlap must lie between 0 and {MAX_OVERLAP}, got {overlap}")
-        spec = spec.with_overlap(overlap)
+    spec = overlapped(checkpoint.spec, overlap)
     if clip.sample_rate != spec.sample_rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {spec.sample_rate} Hz")
 
@@ -247,6 +243,21 @@ def classify(
         vote=vote,
     )
     return replace(prediction, warnings=(*clip.warnings, *prediction.warnings))
+
+
+def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
+    """Return the spec with neighbouring segments sharing ``overlap`` of their length; None leaves it as it is.
+
+    Raises
+    ------
+    ValueError
+        If the overlap is not between 0 and `MAX_OVERLAP`.
+    """
+    if overlap is None:
+        return spec
+    if not 0.0 <= overlap <= MAX_OVERLAP:
+        raise ValueError(f"overlap must lie between 0 and {MAX_OVERLAP}, got {overlap}")
+    return spec.with_overlap(overlap)
 
 
 def from_segments(

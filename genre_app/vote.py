@@ -110,25 +110,31 @@ def vote(probabilities: NDArray[Any], method: str, references: References | None
     rows = rows[np.lexsort(rows.T)]  # sums of floats depend on the order; a fixed one makes the vote independent of it
     if method == "knn":
         return _knn(rows, references)
-    joined = _JOINS[method](rows)
-    return joined / joined.sum()
+    return _normalised(_JOINS[method](rows))
+
+
+def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    probabilities: NDArray[np.float64] = weights / weights.sum()
+    return probabilities
 
 
 def _majority(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     winners = rows.argmax(axis=1)
     counts = np.bincount(winners, minlength=rows.shape[1])
     tied = counts == counts.max()
-    winner = int(np.where(tied, rows.mean(axis=0), -1.0).argmax())
-    return rows[winners == winner].mean(axis=0)
+    winner = int(np.where(tied, _mean(rows), -1.0).argmax())
+    return _mean(rows[winners == winner])
 
 
 def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    return rows.mean(axis=0)
+    means: NDArray[np.float64] = rows.mean(axis=0)
+    return means
 
 
 def _geometric(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    logs = np.log(np.maximum(rows, _FLOOR)).mean(axis=0)
-    return np.exp(logs - logs.max())
+    logs = _mean(np.log(np.maximum(rows, _FLOOR)))
+    weights: NDArray[np.float64] = np.exp(logs - logs.max())
+    return weights
 
 
 _JOINS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -149,9 +155,9 @@ def _knn(rows: NDArray[np.float64], references: References | None) -> NDArray[np
     n_genres = rows.shape[1]
     if references.probabilities.shape[1] != n_genres:
         raise ValueError(f"references know {references.probabilities.shape[1]} genres, the probabilities {n_genres}")
-    distances = np.linalg.norm(references.probabilities - rows.mean(axis=0), axis=1)
+    distances = np.linalg.norm(references.probabilities - _mean(rows), axis=1)
     nearest = references.labels[np.argsort(distances, kind="stable")[: references.k]]
     shares = np.bincount(nearest, minlength=n_genres) / references.k
     genres, first = np.unique(nearest, return_index=True)  # first: rank of each genre's nearest neighbour
     shares[genres] += _TIE * (1.0 - first / references.k)
-    return shares / shares.sum()
+    return _normalised(shares)
