@@ -37,7 +37,7 @@ class EpochResult:
     valid_log_loss, valid_accuracy, valid_segment_accuracy : float or None
         Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated.
     model : GenreModel or None
-        The averaged network, where this epoch is the best so far by validation log-loss.
+        The averaged network, where this epoch is the one to keep so far.
     """
 
     epoch: int
@@ -79,7 +79,9 @@ def _update_average(average: GenreModel, model: GenreModel, decay: float) -> Non
             kept.copy_(new)
 
 
-def fit(config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: torch.device) -> Iterator[EpochResult]:
+def fit(
+    config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: torch.device, choose: bool = True
+) -> Iterator[EpochResult]:
     """Train a network, one epoch a step of the iterator.
 
     Parameters
@@ -88,6 +90,8 @@ def fit(config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: to
     train, valid : MelDataset
         On ``device``; no track may be in both.
     device : torch.device
+    choose : bool
+        Offer the network of each epoch that is the best so far by validation log-loss; otherwise that of the last epoch only.
 
     Yields
     ------
@@ -112,6 +116,7 @@ def fit(config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: to
         )
         dropout_state = torch.get_rng_state()
     model.fit_standardisation(train.segments()[0].cpu())
+    model.temperature.fill_(config.temperature)
     model.to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -162,8 +167,8 @@ def fit(config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: to
                 "valid_accuracy": float((tracks_p.argmax(1) == valid.labels).float().mean()),
                 "valid_segment_accuracy": float((probabilities.argmax(1) == valid.labels[valid_owners]).float().mean()),
             }
-        improved = bool(scores) and scores["valid_log_loss"] < best
-        if improved:
+        improved = bool(scores) and scores["valid_log_loss"] < best if choose else epoch == config.epochs
+        if improved and choose:
             best = scores["valid_log_loss"]
         yield EpochResult(
             epoch=epoch,
