@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.signal import savgol_filter
 from torch import Tensor
 from torchaudio import functional as AF
 
 _AMIN = 1e-10  # power floor of librosa.power_to_db
 _DELTA_WIDTH = 9  # librosa.feature.delta's default
+_MAX_VALUES = 1 << 24  # in one segment: ten times what any published system has, and what a hostile checkpoint may ask for
 
 # What a stored log-mel column depends on; the other fields say how columns are grouped and finished.
 COLUMN_FIELDS = (
@@ -86,6 +86,10 @@ class FeatureSpec(BaseModel):
             raise ValueError(f"fmin < fmax <= sample_rate / 2 must hold, got {self.fmin}, {self.fmax}, {self.sample_rate} Hz")
         if self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
+        spectrum = self.segment_frames * (1 + self.n_fft // 2)
+        features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)
+        if max(spectrum, features) > _MAX_VALUES:
+            raise ValueError(f"a segment's spectrum may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten it")
         if self.kind == "mfcc_delta" and self.segment_frames < _DELTA_WIDTH:
             raise ValueError(f"delta needs segments of at least {_DELTA_WIDTH} frames, got {self.segment_frames}")
         return self
@@ -219,6 +223,8 @@ def _window(n_fft: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _delta_matrix(n_frames: int, order: int, device: torch.device) -> Tensor:
+    from scipy.signal import savgol_filter  # here, since it takes longer to import than most specs ever need it
+
     # The Savitzky-Golay derivative is linear, so its response to the unit vectors is the whole of it, edges included.
     response = savgol_filter(np.eye(n_frames), _DELTA_WIDTH, deriv=order, polyorder=order, axis=0, mode="interp")
     return torch.from_numpy(response).float().to(device)  # [frames out, frames in]
@@ -263,7 +269,7 @@ def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
     return torch.cat([mfcc, *deltas], dim=1)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, whose tensors cannot be trained on
 def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tensor:
     """Compute the features of a batch of segments, on the device that the samples are on.
 
