@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from genre_app.decode import AudioError, Decoder, open_decoder
+from genre_app.decode import AudioError, Decoder, full_scale, open_decoder
 
 __all__ = ["MIN_SECONDS", "AudioError", "AudioStream", "Clip", "clip_from_array", "load_clip", "open_audio"]
 
@@ -82,6 +82,7 @@ class AudioStream:
         self._decoder, self._file, self._max_seconds = decoder, file, max_seconds
         self._clipping = _Clipping()
         self._warnings: list[str] = []
+        self._blocks = self._decoded()
 
     def __enter__(self) -> AudioStream:
         """Return itself."""
@@ -92,7 +93,8 @@ class AudioStream:
         self.close()
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file; no blocks come after that."""
+        self._blocks.close()  # first: a decoder must not be asked for more once it is closed
         self._decoder.close()
         if self._file is not None:
             self._file.close()
@@ -103,7 +105,7 @@ class AudioStream:
         return tuple(self._warnings)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield consecutive mono samples, float32 [n]; once.
+        """Return an iterator over consecutive mono samples, float32 [n]; it can be consumed once.
 
         Raises
         ------
@@ -111,6 +113,9 @@ class AudioStream:
             If the audio holds no samples, less than `MIN_SECONDS` of them, more than ``max_seconds``, or values that are not
             finite or far beyond full scale.
         """
+        return self._blocks
+
+    def _decoded(self) -> Generator[NDArray[np.float32], None, None]:
         resampler: soxr.ResampleStream | None = None
         current = 0
         for rate, block in self._decoder.blocks():
@@ -146,13 +151,16 @@ class AudioStream:
             yield samples
 
     def _finish(self) -> None:
+        seconds = self.n_samples / self.sample_rate
         if not self.n_samples:
-            raise AudioError(f"{self.name}: the file holds no audio samples; choose another file")
-        if self.n_samples < MIN_SECONDS * self.sample_rate:
-            seconds = self.n_samples / self.sample_rate
+            what = "the file is damaged or was cut short" if self._decoder.damaged else "the file holds no audio samples"
+            raise AudioError(f"{self.name}: {what}; choose another file")
+        if seconds < MIN_SECONDS:
             raise AudioError(f"{self.name}: {seconds:.2f} s of audio are too few; give at least {MIN_SECONDS} s")
-        if self._decoder.damage is not None:
-            self._warnings.append(f"decoded only in part ({self._decoder.damage}): the file is damaged or was cut short")
+        if self._decoder.damaged:
+            claimed = self._decoder.claimed_seconds or 0.0
+            extent = f"{seconds:.1f} s" + (f" of {claimed:.1f} s" if claimed > seconds + 0.1 else "")
+            self._warnings.append(f"decoded only in part ({extent}): the file is damaged or was cut short")
         if self._clipping.share > _CLIPPED_SHARE:
             self._warnings.append(f"clipped: {self._clipping.share:.1%} of the samples are cut off at full scale")
 
@@ -185,8 +193,9 @@ class _Clipping:
 
 def _mix(block: NDArray[np.float32]) -> NDArray[np.float32]:
     mono = block[:, 0].copy()
-    for channel in range(1, block.shape[1]):
-        mono += block[:, channel]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities are for the check that follows
+        for channel in range(1, block.shape[1]):
+            mono += block[:, channel]
     if block.shape[1] > 1:
         mono /= np.float32(block.shape[1])
     return mono
@@ -266,7 +275,8 @@ def load_clip(
 
 
 class _ArrayDecoder:
-    damage: str | None = None
+    damaged = False
+    claimed_seconds: float | None = None
 
     def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
         self._samples, self._sample_rate = samples, sample_rate
@@ -304,13 +314,7 @@ def clip_from_array(samples: ArrayLike, sample_rate: int, *, target_sample_rate:
     values: NDArray[Any] = np.asarray(samples)
     if values.ndim not in (1, 2) or values.dtype.kind not in "iuf":
         raise AudioError(f"{name}: samples must be numbers [n] or [n, channels], got {values.dtype} {list(values.shape)}")
-    if values.dtype.kind == "f":
-        floats = values.astype(np.float32)
-    else:
-        info = np.iinfo(values.dtype)
-        zero = 0 if values.dtype.kind == "i" else (info.max + 1) // 2
-        floats = ((values.astype(np.float64) - zero) / ((info.max + 1) // 2 if zero else -float(info.min))).astype(np.float32)
-    decoder = _ArrayDecoder(floats.reshape(len(floats), -1), sample_rate)
+    decoder = _ArrayDecoder(full_scale(values).reshape(len(values), -1), sample_rate)
     stream = AudioStream(decoder, target_sample_rate, _display_name(None, name), None)
     blocks = list(stream.blocks())
     return Clip(np.concatenate(blocks), target_sample_rate, stream.name, stream.warnings)
