@@ -15,15 +15,16 @@ _TEMPLATE = """# {name}
 | | |
 |---|---|
 | network | `{model}`, {parameters:,} parameters |
-| input | {bins} x {frames} `{kind}`: {sample_rate} Hz, n_fft {n_fft}, hop {hop_length}, {n_mels} mel bands; segments of {segment} s |
+| input | {bins} x {frames} `{kind}`, segments of {segment} s |
+| features | {sample_rate} Hz, n_fft {n_fft}, hop {hop_length}, {n_mels} mel bands |
 | genres | {genres} |
 | made by | `{command}` |
 | with | {torch}, {device}, {threads} threads; kept epoch {best_epoch} |
 
 ## Data
 
-{n_train} training and {n_valid} validation tracks of 30 s from GTZAN, in the artist- and fault-filtered split of Kereliuk et al.
-(2015). GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are
+{n_train} training and {n_valid} validation tracks of 30 s from GTZAN, in the artist- and fault-filtered split of Kereliuk et
+al. (2015). GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are
 published for research on the same understanding. The test tracks of the split were not used, neither to train nor to choose.
 
 ## How good

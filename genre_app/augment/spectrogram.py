@@ -96,9 +96,11 @@ def add_noise(db: Tensor, snr_db: Tensor, slope_db: Tensor, spec: FeatureSpec, g
     """
     octaves = band_octaves(spec, db.device)
     edges = band_edges(spec).to(db.device)
-    # A band that holds k bins of the FFT fluctuates like the mean of k exponential variables: about 5.6 dB / sqrt(k).
+    # A band that holds k bins of the FFT fluctuates like the mean of k exponential variables: about 5.57 dB / sqrt(k) round a
+    # mean in dB that lies lower the more it fluctuates, its mean power being that of the noise.
     independent = ((edges[2:] - edges[:-2]) / 2.0 * spec.n_fft / spec.sample_rate).clamp(min=1.0)
-    flutter = _normal(tuple(db.shape), generator) * (5.57 / independent.sqrt())[:, None]
+    spread_db = (5.57 / independent.sqrt())[:, None]
+    flutter = _normal(tuple(db.shape), generator) * spread_db - spread_db.square() * (math.log(10.0) / 20.0)
     noise = to_power(slope_db[:, None, None] * octaves[:, None] + flutter)
     power = to_power(db)
     level = mean_power(power, spec) / mean_power(noise, spec) * to_power(-snr_db)
