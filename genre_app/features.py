@@ -84,7 +84,7 @@ class FeatureSpec(BaseModel):
     def _consistent(self) -> FeatureSpec:
         if not self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(f"fmin < fmax <= sample_rate / 2 must hold, got {self.fmin}, {self.fmax}, {self.sample_rate} Hz")
-        if self.n_mfcc > self.n_mels:
+        if self.kind != "log_mel" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
         spectrum = self.segment_frames * (1 + self.n_fft // 2)
         features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)

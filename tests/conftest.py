@@ -1,0 +1,98 @@
+"""What several test files share: synthesised clips, and a tiny network with random weights and known behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genre_app.audio import Clip
+from genre_app.checkpoint import Checkpoint, save_checkpoint
+from genre_app.features import FeatureSpec, extract
+from genre_app.models import create_model
+from genre_app.vote import References
+
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+
+
+def synthesise(seconds: float, seed: int = 0, sample_rate: int = 22050) -> np.ndarray:
+    """Chords that change every two seconds, with a beat: float32 [n], other music for each seed."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    samples = random.normal(0, 0.01, len(time))
+    for start in range(0, len(time), 2 * sample_rate):
+        bar = time[start : start + 2 * sample_rate]
+        for pitch in random.uniform(60, 3000, size=4):
+            samples[start : start + len(bar)] += 0.1 * np.sin(2 * np.pi * pitch * bar)
+        period = random.uniform(0.2, 0.8)
+        samples[start : start + len(bar)] *= np.exp(-random.uniform(0, 8) * (bar % period))
+    return samples.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Clip]:
+    """Make a synthesised clip: seconds, seed, sample_rate."""
+
+    def make(seconds: float = 12.0, seed: int = 0, sample_rate: int = 22050) -> Clip:
+        return Clip(synthesise(seconds, seed, sample_rate), sample_rate, name=f"synthesised {seed}")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint() -> Callable[..., Checkpoint]:
+    """Make a tiny random checkpoint whose segments disagree with each other, as those of a trained one do: spec, seed."""
+
+    def make(spec: FeatureSpec | None = None, seed: int = 0, *, references: bool = True) -> Checkpoint:
+        spec = spec or FeatureSpec(segment_seconds=3.0, segment_hop_seconds=1.5)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = create_model(
+                "cnn",
+                n_bins=spec.n_bins,
+                n_frames=spec.segment_frames,
+                n_genres=len(GENRES),
+                settings={"channels": [8, 16], "pools": [[4, 2], [4, 4]]},
+            ).eval()
+        n_samples = spec.segment_samples
+        audio = np.stack(
+            [synthesise(1 + n_samples / spec.sample_rate, seed, spec.sample_rate)[:n_samples] for seed in range(8)]
+        )
+        features = extract(torch.from_numpy(audio), spec)
+        model.fit_standardisation(features)
+        with torch.no_grad():  # centre and spread the logits, so that no genre wins everywhere
+            logits = model(features)
+            head = model.members[0].head
+            scale = 1.5 / logits.std(dim=0).mean()
+            head.weight *= scale
+            head.bias.copy_((head.bias - logits.mean(dim=0)) * scale)
+        random = np.random.default_rng(seed)
+        known = References(random.dirichlet(np.ones(10), 40).astype(np.float32), random.integers(0, 10, 40), 7)
+        return Checkpoint(
+            model,
+            spec,
+            GENRES,
+            metrics={"accuracy": 0.1, "n": 40},
+            provenance={"data": "random"},
+            references=known if references else None,
+            name="tiny",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint(make_checkpoint: Callable[..., Checkpoint]) -> Checkpoint:
+    """A tiny random checkpoint with references for the knn vote."""
+    return make_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors"
+    save_checkpoint(checkpoint, path)
+    return path
