@@ -226,7 +226,7 @@ def _write_csv(file: str, result: Prediction | str, model: Checkpoint) -> None:
     if isinstance(result, str):
         _csv_line([file, *[""] * (len(model.genres) + 5), result])
         return
-    probabilities = (f"{p:.8g}" for p in result.probabilities.tolist())
+    probabilities = (f"{p:.9g}" for p in result.probabilities.tolist())
     _csv_line(
         [
             file,

@@ -141,8 +141,8 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the keys of ``genre-app classify --format jsonl``."""
-        # Eight digits are all that a float32 has.
-        rows = [{genre: float(f"{p:.8g}") for genre, p in self._named(row)} for row in self.segment_probabilities.tolist()]
+        # Nine digits tell any two float32 apart.
+        rows = [{genre: float(f"{p:.9g}") for genre, p in self._named(row)} for row in self.segment_probabilities.tolist()]
         return {
             "file": self.name,
             "genre": self.genre,
@@ -175,7 +175,7 @@ class Prediction:
             strict=True,
         )
         for start, end, sounds, genre, probabilities in rows:
-            writer.writerow([f"{start:.3f}", f"{end:.3f}", str(sounds).lower(), genre, *(f"{p:.8g}" for p in probabilities)])
+            writer.writerow([f"{start:.3f}", f"{end:.3f}", str(sounds).lower(), genre, *(f"{p:.9g}" for p in probabilities)])
         return text.getvalue()
 
     def _named(self, values: Iterable[float]) -> Iterator[tuple[str, float]]:
