@@ -84,8 +84,9 @@ class MelDataset:
         frames = self.spec.segment_frames
         lengths = self.lengths[tracks]
         room = (lengths - 1 - (frames - 1) * rates).clamp(min=0)
-        start = torch.rand(len(tracks), generator=generator, device=generator.device) * room
-        start = torch.where(rates == 1.0, start.floor(), start)  # whole columns need no interpolation
+        drawn = torch.rand(len(tracks), generator=generator, device=generator.device)
+        whole = torch.minimum((drawn * (room + 1)).floor(), room)  # at the track's own tempo nothing is interpolated
+        start = torch.where(rates == 1.0, whole, drawn * room)
         position = start[:, None] + torch.arange(frames, device=rates.device) * rates[:, None]
         position = torch.minimum(position, (lengths - 1)[:, None].float())
         low = position.floor().long()
