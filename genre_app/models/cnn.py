@@ -45,17 +45,17 @@ class _Member(nn.Module):
             previous = channels
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(2 * previous, n_genres)
+        self.head = nn.Linear(previous, n_genres)
 
     def forward(self, x: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
-        x = self.blocks(x).flatten(2)  # [b, channels, places]
-        logits: Tensor = self.head(self.dropout(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)))
+        x = self.blocks(x).mean(dim=(2, 3))  # [b, channels]
+        logits: Tensor = self.head(self.dropout(x))
         return logits
 
 
 @register("cnn")
 class CNN(GenreModel):
-    """Convolution blocks [Conv 3 x 3, batch norm, ReLU, max-pool], mean and maximum over what is left, one dense layer.
+    """Convolution blocks [Conv 3 x 3, batch norm, ReLU, max-pool], the mean over what is left, one dense layer.
 
     Two channels go in: the level-free log-mel spectrogram, each band standardised over the training tracks, and the same with
     each band centred over the segment, which no fixed frequency response (a loudspeaker, a room, a microphone) can change.
