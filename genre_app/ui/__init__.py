@@ -1,0 +1,1 @@
+"""The web page. gradio and matplotlib live only here; one file a tab, one for the figure."""

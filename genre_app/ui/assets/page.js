@@ -1,0 +1,80 @@
+// What gradio has no option for. MAX_BYTES is filled in by the server.
+window.genreApp = (() => {
+  const say = (message) => {
+    const card = document.querySelector("#final-vote .card");
+    if (!card) return;
+    const section = document.createElement("section");
+    section.className = "card problem";
+    section.setAttribute("role", "alert");
+    const eyebrow = document.createElement("p");
+    eyebrow.className = "eyebrow";
+    eyebrow.textContent = "No answer";
+    const words = document.createElement("p");
+    words.textContent = message;
+    section.append(eyebrow, words);
+    card.replaceWith(section);
+  };
+
+  // Before gradio sees the files: large ones are refused here, for the server would do so only after they have travelled, and with
+  // an overlay over the whole player. The others pass as audio, for gradio turns WebM and MP4 away by their type and in a toast;
+  // whether there is music in a file is for the decoder to say, in place.
+  const receive = (event) => {
+    const place = event.target.closest?.("#music, #songs");
+    const files = [...(event.dataTransfer?.files ?? event.target.files ?? [])];
+    if (!place || !files.length) return;
+    const large = files.find((file) => file.size > MAX_BYTES);
+    if (large) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (event.type === "change") event.target.value = "";
+      const size = Math.round(large.size / 1e6);
+      const message = `${large.name}: ${size} MB are more than the ${MAX_BYTES / 1e6} MB that this page takes; cut it shorter.`;
+      if (place.id === "music") say(message);
+      else document.querySelector("#songs-problem").textContent = message;
+      return;
+    }
+    if (place.id !== "music" || files.every((file) => file.type.startsWith("audio/"))) return;
+    const passed = new DataTransfer();
+    for (const file of files) passed.items.add(new File([file], file.name, { type: "audio/mpeg" }));
+    if (event.type === "change") event.target.files = passed.files;
+    else Object.defineProperty(event, "dataTransfer", { value: passed });
+  };
+  document.addEventListener("change", receive, true);
+  document.addEventListener("drop", receive, true);
+  // The file dialog offers videos too.
+  document.addEventListener(
+    "click",
+    (event) => {
+      if (event.target.matches?.("#music input[type=file]")) event.target.accept = "audio/*,video/*";
+    },
+    true,
+  );
+
+  // gradio says nothing when the microphone is refused or missing.
+  const devices = navigator.mediaDevices;
+  if (devices) {
+    const ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = (wanted) =>
+      ask(wanted).catch((error) => {
+        say(
+          error.name === "NotAllowedError"
+            ? "The browser does not let this page use the microphone: allow it beside the address, then record again."
+            : `No microphone could be opened (${error.name}): plug one in or choose another, then record again.`,
+        );
+        throw error;
+      });
+  }
+
+  return {
+    // How the figure has to be drawn for this visitor.
+    view: () => ({
+      width: Math.round(document.querySelector("#figure")?.clientWidth || window.innerWidth),
+      pixel_ratio: window.devicePixelRatio || 1,
+      dark: document.body.classList.contains("dark"),
+    }),
+    play: () => {
+      const button = document.querySelector("#music .play-pause-button");
+      if (button?.getAttribute("aria-label") === "Play") button.click();
+    },
+  };
+})();

@@ -1,0 +1,250 @@
+"""The Classify tab: one clip, its vote, and the evidence for it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from genre_app.audio import Clip
+from genre_app.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, bundled_checkpoints
+from genre_app.predict import Prediction
+from genre_app.synth import STYLES
+from genre_app.ui import cards
+from genre_app.ui.downloads import download
+from genre_app.ui.examples import example_path
+from genre_app.ui.figures import View, clock, draw, to_webp
+from genre_app.ui.overview import OverviewTap
+from genre_app.ui.service import CONCURRENT, PROBLEMS, VOTE_NAMES, Answer, answer, checkpoint_named
+from genre_app.vote import DEFAULT_VOTE
+
+OVERLAPS = [("as trained", "trained"), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
+_HEADERS = ["Frame", "Start", "Genre", "Probability"]
+_STATE_SECONDS = 3600.0  # how long an answer waits for its visitor's next click
+_ROWS = 200  # frames to a page of the table
+_WITH_VIEW = "(...values) => [...values.slice(0, -1), genreApp.view()]"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components that handlers fill."""
+
+    card: gr.HTML
+    vote: gr.Radio
+    figure: gr.HTML
+    table: gr.Dataframe
+    page: gr.Dropdown
+    json: gr.DownloadButton
+    csv: gr.DownloadButton
+    state: gr.State
+    again: gr.Button
+
+    def all(self) -> list[Any]:
+        """Every one of them, for ``outputs``."""
+        return list(vars(self).values())
+
+
+def build() -> None:
+    """Lay out the tab and connect it; called within a `gradio.Tab`."""
+    checkpoints = bundled_checkpoints() or [DEFAULT_CHECKPOINT]
+    view = gr.JSON(visible=False)  # the page's script says here how wide and how dark the page is
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=4, min_width=320):
+            audio = gr.Audio(
+                sources=["upload", "microphone"],
+                type="filepath",
+                label="Music",
+                elem_id="music",
+                editable=False,
+                buttons=[],
+                waveform_options=gr.WaveformOptions(waveform_progress_color="#6366f1"),
+            )
+            with gr.Row(elem_classes="examples"):
+                gr.HTML("<span>Nothing at hand? Synthesised:</span>")
+                examples = [gr.Button(name, size="sm", variant="secondary") for name in STYLES]
+            card = gr.HTML(cards.WELCOME, elem_id="final-vote")
+            vote = gr.Radio(
+                cards.vote_choices(None, tuple(VOTE_NAMES)),
+                value=DEFAULT_VOTE,
+                label="Vote",
+                info=cards.vote_info(None, DEFAULT_VOTE),
+                elem_id="vote",
+            )
+            with gr.Accordion("Options", open=False):
+                checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint")
+                overlap = gr.Radio(
+                    OVERLAPS,
+                    value="trained",
+                    label="Overlap of neighbouring frames",
+                    info="More overlap, more frames: a finer picture, a longer wait.",
+                )
+            again = gr.Button("Classify again", interactive=False)
+        with gr.Column(scale=7, min_width=320):
+            figure = gr.HTML(cards.NO_FIGURE, elem_id="figure")
+            page = gr.Dropdown([], label="Part of the clip", visible=False, interactive=True)
+            table = gr.Dataframe(
+                headers=_HEADERS,
+                datatype=["number", "str", "str", "str"],
+                column_widths=["18%", "20%", "32%", "30%"],
+                label="Frames: choose a row to hear it",
+                interactive=False,
+                visible=False,
+                max_height=300,
+                elem_id="frames",
+                buttons=[],
+            )
+            with gr.Row():
+                json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
+                csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
+    state = gr.State(None, time_to_live=_STATE_SECONDS)
+    parts = Parts(card, vote, figure, table, page, json_button, csv_button, state, again)
+
+    def run(path: str | None, checkpoint: str, vote: str, overlap: str, view: Any) -> Iterator[dict[Any, Any]]:
+        yield from _classify(parts, path, None, checkpoint, vote, overlap, view)
+
+    def run_take(path: str | None, checkpoint: str, vote: str, overlap: str, view: Any) -> Iterator[dict[Any, Any]]:
+        yield from _classify(parts, path, "your recording", checkpoint, vote, overlap, view)
+
+    options = [checkpoint, vote, overlap, view]
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    heavy: dict[str, Any] = {**private, "concurrency_id": "classify", "concurrency_limit": CONCURRENT, "js": _WITH_VIEW}
+    runs = [
+        gr.on([audio.upload, again.click], run, [audio, *options], parts.all(), trigger_mode="always_last", **heavy),
+        audio.stop_recording(run_take, [audio, *options], parts.all(), **heavy),
+    ]
+    for style, button in zip(STYLES, examples, strict=True):
+        # The player is filled first, so that the music can be heard while it is classified.
+        filled = button.click(partial(_example, style), None, audio, **private)
+        runs.append(filled.then(run, [audio, *options], parts.all(), **heavy))
+    # What is cleared while it is classified must not be answered afterwards.
+    audio.clear(lambda: _nothing(parts), None, parts.all(), cancels=runs, **private)
+    vote.input(
+        lambda state, vote: _revote(parts, state, vote), [state, vote], [card, vote, json_button, csv_button, state], **private
+    )
+    page.input(lambda state, page: _rows(state.prediction, page) if state else None, [state, page], table, **private)
+    table.select(_seek, state, audio, **private).then(None, None, None, js="() => genreApp.play()")
+
+
+def _classify(
+    parts: Parts, path: str | None, name: str | None, checkpoint: str, vote: str, overlap: str, view: Any
+) -> Iterator[dict[Any, Any]]:
+    """Fill the page in the order in which it is looked at: the vote first, the figure as soon as it is drawn."""
+    yield {parts.card: cards.LISTENING}
+    try:
+        found = answer(
+            path, checkpoint=checkpoint, vote=vote, overlap=None if overlap == "trained" else float(overlap), name=name
+        )
+    except PROBLEMS as error:
+        yield {**_nothing(parts), parts.card: cards.problem(str(error)), parts.again: gr.Button(interactive=path is not None)}
+        return
+    prediction = found.prediction
+    yield {
+        parts.card: cards.final_vote(prediction),
+        parts.vote: _vote_radio(prediction),
+        parts.again: gr.Button(interactive=True),
+        parts.state: found,
+    }
+    image = base64.b64encode(to_webp(draw(prediction, found.overview, View.from_page(view)))).decode("ascii")
+    pages = _pages(prediction)
+    yield {
+        parts.figure: cards.figure(image, prediction),
+        parts.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
+        parts.table: gr.Dataframe(_rows(prediction, "0"), visible=True),
+        **_downloads(parts, prediction),
+    }
+
+
+def _example(style: str) -> str:
+    return str(example_path(style))
+
+
+def _nothing(parts: Parts) -> dict[Any, Any]:
+    """Return the page to what a first visit shows."""
+    return {
+        parts.card: cards.WELCOME,
+        parts.vote: gr.Radio(cards.vote_choices(None, tuple(VOTE_NAMES)), info=cards.vote_info(None, DEFAULT_VOTE)),
+        parts.figure: cards.NO_FIGURE,
+        parts.page: gr.Dropdown(visible=False),
+        parts.table: gr.Dataframe(visible=False),
+        parts.json: gr.DownloadButton(visible=False),
+        parts.csv: gr.DownloadButton(visible=False),
+        parts.state: None,
+        parts.again: gr.Button(interactive=False),
+    }
+
+
+def _revote(parts: Parts, state: Answer | None, vote: str) -> dict[Any, Any]:
+    """Join the same frames another way; the network has no part in it."""
+    if state is None:
+        return {parts.vote: gr.Radio(info=cards.vote_info(None, vote))}
+    prediction = state.prediction.revote(vote)
+    return {
+        parts.card: cards.final_vote(prediction),
+        parts.vote: _vote_radio(prediction),
+        parts.state: Answer(prediction, state.overview),
+        **_downloads(parts, prediction),
+    }
+
+
+def _vote_radio(prediction: Prediction) -> gr.Radio:
+    choices = cards.vote_choices(prediction, tuple(prediction.votes))
+    return gr.Radio(choices, value=prediction.vote, info=cards.vote_info(prediction, prediction.vote))
+
+
+def _pages(prediction: Prediction) -> list[tuple[str, str]]:
+    """Parts of a long clip whose frames fit the table: label and number."""
+    starts, duration = prediction.segment_starts, prediction.duration_seconds
+    firsts = range(0, len(starts), _ROWS)
+    ends = [*(float(starts[first]) for first in firsts[1:]), duration]
+    return [
+        (f"{clock(float(starts[first]), duration)} to {clock(end, duration)}", str(number))
+        for number, (first, end) in enumerate(zip(firsts, ends, strict=True))
+    ]
+
+
+def _rows(prediction: Prediction, page: str) -> list[list[Any]]:
+    """Rows of the table: frame number, start, genre, probability."""
+    first = int(page) * _ROWS
+    rows: list[list[Any]] = []
+    for index in range(first, min(first + _ROWS, len(prediction.segment_starts))):
+        start = clock(float(prediction.segment_starts[index]), prediction.duration_seconds)
+        if prediction.segment_sounds[index]:
+            p = float(prediction.segment_probabilities[index].max())
+            rows.append([index + 1, start, prediction.segment_genres[index], f"{100 * p:.0f} %"])
+        else:
+            rows.append([index + 1, start, "(silent)", ""])
+    return rows
+
+
+def _seek(state: Answer | None, event: gr.SelectData) -> Any:
+    """Move the player to the start of the frame in the row."""
+    # The frame's number is read from the row, because sorting or another page changes the row's place.
+    frame = int(event.row_value[0]) - 1
+    if state is None or not 0 <= frame < len(state.prediction.segment_starts):
+        return gr.skip()
+    return gr.Audio(playback_position=float(state.prediction.segment_starts[frame]))
+
+
+def _downloads(parts: Parts, prediction: Prediction) -> dict[Any, Any]:
+    stem = Path(prediction.name).stem or "clip"
+    texts = {parts.json: (".json", prediction.to_json(indent=1)), parts.csv: (".csv", prediction.to_csv())}
+    return {
+        button: gr.DownloadButton(value=download(stem + ending, text), visible=True) for button, (ending, text) in texts.items()
+    }
+
+
+def warm_up() -> None:
+    """Load the default checkpoint and go through an answer once, so that the first visitor does not wait for it."""
+    with suppress(CheckpointError):  # without a usable checkpoint the page still opens, and says so when it is asked
+        checkpoint = checkpoint_named(None)
+        rate = checkpoint.spec.sample_rate
+        noise = np.random.default_rng(0).normal(scale=0.1, size=10 * rate).astype(np.float32)
+        tap = OverviewTap(Clip(noise, rate))
+        to_webp(draw(tap.classify(checkpoint), tap.overview(), View()))

@@ -1,0 +1,68 @@
+"""The web page: its tabs, its looks, and how it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import gradio as gr
+
+from genre_app.synth import STYLES
+from genre_app.ui import api, batch, classify
+from genre_app.ui.examples import example_path
+from genre_app.ui.service import MAX_BYTES
+
+TITLE = "Genre app"
+TABS: list[tuple[str, Callable[[], None]]] = [("Classify", classify.build), ("Batch", batch.build)]
+
+_ASSETS = Path(__file__).parent / "assets"
+_HEADER = """
+<header class="top"><h1>Genre app</h1><p>Which genre is it? An answer, and the evidence frame by frame.</p></header>
+"""
+_FONT = [
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "sans-serif",
+]  # the visitor's own: nothing is fetched from elsewhere
+_SWEEP = (1800, 3600)  # every half hour, uploads older than an hour are deleted
+
+
+def build_app() -> gr.Blocks:
+    """Build the page with all its tabs and endpoints; nothing is served yet."""
+    app: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
+        gr.HTML(_HEADER)
+        with gr.Tabs():
+            for name, build in TABS:
+                with gr.Tab(name):
+                    build()
+        api.build()
+    return app
+
+
+def launch_options() -> dict[str, Any]:
+    """Return how the page is served: looks, limits, MCP server."""
+    script = (_ASSETS / "page.js").read_text(encoding="utf-8").replace("MAX_BYTES", str(MAX_BYTES))
+    return {
+        "theme": gr.themes.Default(
+            primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=_FONT, font_mono=["monospace"]
+        ),
+        "css_paths": _ASSETS / "page.css",
+        "head": f"<script>{script}</script>",
+        "max_file_size": MAX_BYTES,
+        "mcp_server": True,
+        "ssr_mode": False,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+    }
+
+
+def serve() -> None:
+    """Build the page and serve it until it is stopped; the address comes from gradio's environment variables, as on Spaces."""
+    classify.warm_up()
+    Thread(target=example_path, args=(STYLES[0],), daemon=True).start()
+    build_app().queue(max_size=200).launch(**launch_options())
