@@ -64,7 +64,7 @@ def test_one_batch_is_learnt_by_heart(name, features):
     model.fit_standardisation(features)
     labels = torch.arange(12) % 4
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(80):
+    for _ in range(150):
         logits = model.training_logits(features)
         loss = sum(F.cross_entropy(head, labels) for head in logits)
         optimiser.zero_grad()
