@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from genre_app.ui.downloads import download
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer
 from genre_app.vote import DEFAULT_VOTE
 
-_HEADERS = ["File", "Genre", "Probability", "Agree", "Remarks"]
 _INTRO = """
 <p class="intro">Drop several songs. They are classified one after the other; a file that cannot be read gets a row that says
 why, and the others go on.</p><p id="songs-problem" role="alert"></p>
@@ -32,14 +32,6 @@ class Row:
     file: str
     prediction: Prediction | None
     error: str = ""
-
-    def cells(self) -> list[str]:
-        """Write the row for the table on the page."""
-        p = self.prediction
-        if p is None:
-            return [self.file, "no answer", "", "", self.error.removeprefix(f"{self.file}: ")]
-        genre = p.genre if p.is_sure else f"not sure: {' or '.join(genre for genre, _ in p.top(2))}"
-        return [self.file, genre, f"{100 * p.top(1)[0][1]:.0f} %", f"{p.n_agree} of {p.n_sounding}", "; ".join(p.warnings)]
 
 
 def build() -> None:
@@ -59,17 +51,7 @@ def build() -> None:
                 stop = gr.Button("Stop", interactive=False)
         with gr.Column(scale=7, min_width=320):
             status = gr.HTML("", elem_id="progress")
-            table = gr.Dataframe(
-                headers=_HEADERS,
-                datatype="str",
-                column_widths=["25%", "18%", "15%", "14%", "28%"],
-                label="Results",
-                interactive=False,
-                wrap=True,
-                max_height=460,
-                elem_id="results",
-                buttons=[],
-            )
+            table = gr.HTML("", elem_id="results")
             csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
 
     def run(paths: list[str] | None, checkpoint: str, vote: str) -> Iterator[dict[Any, Any]]:
@@ -81,14 +63,14 @@ def build() -> None:
             csv_button: gr.DownloadButton(visible=False),
         }
         for path in paths[:MAX_FILES]:
-            yield {status: _status(rows, len(paths), Path(path).name), table: [row.cells() for row in rows]}
+            yield {status: _status(rows, len(paths), Path(path).name), table: to_html(rows)}
             rows.append(classify_file(path, checkpoint, vote))
         words = _status(rows, len(paths)) if paths else ""
         if len(paths) > MAX_FILES:
             words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others anew")
         yield {
             status: words,
-            table: [row.cells() for row in rows],
+            table: to_html(rows),
             again: gr.Button(interactive=bool(paths)),
             stop: gr.Button(interactive=False),
             csv_button: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
@@ -109,7 +91,7 @@ def build() -> None:
         lambda: (gr.Button(interactive=True), gr.Button(interactive=False)), None, [again, stop], cancels=[event], **private
     )
     files.clear(
-        lambda: ("", None, gr.Button(interactive=False), gr.Button(interactive=False), gr.DownloadButton(visible=False)),
+        lambda: ("", "", gr.Button(interactive=False), gr.Button(interactive=False), gr.DownloadButton(visible=False)),
         None,
         outputs,
         cancels=[event],
@@ -124,6 +106,30 @@ def classify_file(path: str, checkpoint: str | None, vote: str | None, overlap: 
         return Row(name, answer(path, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction)
     except PROBLEMS as error:
         return Row(name, None, str(error))
+
+
+def to_html(rows: list[Row]) -> str:
+    """Return the table of the page; on a phone each row becomes a card."""
+    if not rows:
+        return ""
+    lines = []
+    for row in rows:
+        p = row.prediction
+        if p is None:
+            name = escape(row.file)
+            why = escape(row.error.removeprefix(f"{row.file}: "))
+            lines.append(f'<tr class="failed"><td>{name}</td><td>no answer</td><td></td><td></td><td>{why}</td></tr>')
+        else:
+            genre = (
+                f"<b>{escape(p.genre)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
+            )
+            agree = f"{p.n_agree} of {p.n_sounding} frames"
+            lines.append(
+                f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{cards.percent(p.top(1)[0][1])}</td><td>{agree}</td>"
+                f"<td>{escape('; '.join(p.warnings))}</td></tr>"
+            )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("File", "Genre", "Probability", "Agree", "Remarks"))
+    return f'<table class="results"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def to_csv(rows: list[Row]) -> str:

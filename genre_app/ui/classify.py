@@ -26,7 +26,7 @@ from genre_app.ui.service import CONCURRENT, PROBLEMS, VOTE_NAMES, Answer, answe
 from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", "trained"), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
-_HEADERS = ["Frame", "Start", "Genre", "Probability"]
+_HEADERS = ["#", "Start", "Genre", "Probability"]
 _STATE_SECONDS = 3600.0  # how long an answer waits for its visitor's next click
 _ROWS = 200  # frames to a page of the table
 _WITH_VIEW = "(...values) => [...values.slice(0, -1), genreApp.view()]"
@@ -67,7 +67,7 @@ def build() -> None:
                 waveform_options=gr.WaveformOptions(waveform_progress_color="#6366f1"),
             )
             with gr.Row(elem_classes="examples"):
-                gr.HTML("<span>Nothing at hand? Synthesised:</span>")
+                gr.HTML("<span>Synthesised examples:</span>")
                 examples = [gr.Button(name, size="sm", variant="secondary") for name in STYLES]
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
             vote = gr.Radio(
@@ -92,7 +92,7 @@ def build() -> None:
             table = gr.Dataframe(
                 headers=_HEADERS,
                 datatype=["number", "str", "str", "str"],
-                column_widths=["18%", "20%", "32%", "30%"],
+                column_widths=["15%", "20%", "32%", "33%"],
                 label="Frames: choose a row to hear it",
                 interactive=False,
                 visible=False,
