@@ -16,7 +16,7 @@ import soundfile
 import torch
 from sklearn.metrics import f1_score, log_loss
 
-from genre_app.audio import Clip
+from genre_app.audio import Clip, load_clip
 from genre_app.data.folder import AudioFolder, match_genres
 from genre_app.data.mel_cache import DataError
 from genre_app.evaluation import Report, TrackResult, evaluate
@@ -183,6 +183,16 @@ def test_bad_files_are_reported_and_stop_nothing(folder, checkpoint, tmp_path):
     assert [result.track_id for result in report.tracks] == ["blues/a.wav", "blues/b.wav", "rock/f.wav"]
     assert [file for file, _ in report.failed] == ["rock/empty.wav", "rock/silent.wav", "rock/text.mp3"]
     assert "no sound to classify" in report.failed[1][1]
+
+
+def test_silent_segments_count_nowhere(make_clip, checkpoint, tmp_path):
+    (tmp_path / "rock").mkdir()
+    samples = np.concatenate([make_clip(4.0).samples, np.zeros(8 * RATE, np.float32)])
+    soundfile.write(tmp_path / "rock" / "a.wav", samples, RATE, subtype="FLOAT")
+    (result,) = evaluate(tmp_path, checkpoint).tracks
+    expected = classify(load_clip(tmp_path / "rock" / "a.wav"), checkpoint)
+    assert 0 < expected.n_sounding < len(expected.segment_sounds)
+    np.testing.assert_array_equal(result.probabilities, expected.segment_probabilities[expected.segment_sounds])
 
 
 def test_nothing_that_can_be_classified_is_an_error(checkpoint, tmp_path):
