@@ -103,6 +103,7 @@ def build() -> None:
             with gr.Row():
                 json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
                 csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
+    position = gr.Number(visible=False)
     state = gr.State(None, time_to_live=_STATE_SECONDS)
     parts = Parts(card, vote, figure, table, page, json_button, csv_button, state, again)
 
@@ -129,7 +130,10 @@ def build() -> None:
         lambda state, vote: _revote(parts, state, vote), [state, vote], [card, vote, json_button, csv_button, state], **private
     )
     page.input(lambda state, page: _rows(state.prediction, page) if state else None, [state, page], table, **private)
-    table.select(_seek, state, audio, **private).then(None, None, None, js="() => genreApp.play()")
+    # gradio moves the player but does not start it; the script does.
+    table.select(_seek, state, [audio, position], **private).then(
+        None, position, None, js="(seconds) => genreApp.play(seconds)"
+    )
 
 
 def _classify(
@@ -224,12 +228,13 @@ def _rows(prediction: Prediction, page: str) -> list[list[Any]]:
 
 
 def _seek(state: Answer | None, event: gr.SelectData) -> Any:
-    """Move the player to the start of the frame in the row."""
+    """Move the player to the start of the frame in the row, and say where that is."""
     # The frame's number is read from the row, because sorting or another page changes the row's place.
     frame = int(event.row_value[0]) - 1
     if state is None or not 0 <= frame < len(state.prediction.segment_starts):
         return gr.skip()
-    return gr.Audio(playback_position=float(state.prediction.segment_starts[frame]))
+    seconds = float(state.prediction.segment_starts[frame])
+    return gr.Audio(playback_position=seconds), seconds
 
 
 def _downloads(parts: Parts, prediction: Prediction) -> dict[Any, Any]:

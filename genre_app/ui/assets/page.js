@@ -72,9 +72,16 @@ window.genreApp = (() => {
       pixel_ratio: window.devicePixelRatio || 1,
       dark: document.body.classList.contains("dark"),
     }),
-    play: () => {
+    // Start the player, which gradio has moved to its place, unless it is the plain one that stands in for a waveform.
+    play: (seconds) => {
       const button = document.querySelector("#music .play-pause-button");
-      if (button?.getAttribute("aria-label") === "Play") button.click();
+      const plain = document.querySelector("#music audio[controls]");
+      if (button?.offsetParent) {
+        if (button.getAttribute("aria-label") === "Play") button.click();
+      } else if (plain) {
+        plain.currentTime = seconds;
+        plain.play().catch(() => {}); // a format that the browser cannot play; the answer says so
+      }
     },
   };
 })();
