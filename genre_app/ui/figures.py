@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import BboxImage
+from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox, TransformedBbox
 from numpy.typing import NDArray
 from PIL import Image
@@ -58,7 +60,7 @@ class View:
         return cls(
             width=int(np.clip(width, *_WIDTHS)) if isinstance(width, int) and width > 0 else cls.width,
             # Twice as many pixels take four times as long to draw and can hardly be told from thrice as many.
-            pixel_ratio=float(np.clip(ratio, 1.0, 2.0)) if isinstance(ratio, int | float) else cls.pixel_ratio,
+            pixel_ratio=min(2.0, max(1.0, ratio)) if isinstance(ratio, int | float) and ratio > 0 else cls.pixel_ratio,
             dark=value.get("dark") is True,
         )
 
@@ -136,8 +138,9 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     # Heights in CSS pixels: title, spectrogram, gap with title, heat map, time axis.
     heights = (24, 130 if narrow else 190, 34, max(120, 19 * n_genres), 40)
     figure = Figure(figsize=(view.width / _DPI, sum(heights) / _DPI), dpi=_DPI * view.pixel_ratio, facecolor="none")
-    left = (8 + 5.2 * size * 0.72 * min(2.4, max(map(len, prediction.genres)) / 5)) / view.width
-    left, right = max(left, 46 / view.width), 1 - 10 / view.width
+    names = [_shortened(name, 12 if narrow else 24) for name in prediction.genres]
+    left = (16 + max(_text_width(name, size) for name in (*names, "10 k"))) / view.width
+    right = 1 - 10 / view.width
 
     def axes(top: int, height: int) -> Axes:
         total = sum(heights)
@@ -148,7 +151,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     _draw_spectrogram(spectrogram, prediction, overview, size)
     layout = cells(prediction)
     columns = max(1, int((right - left) * view.width * view.pixel_ratio))
-    _draw_heat(heat, prediction, layout, ink, columns, size)
+    _draw_heat(heat, names, layout, ink, columns, size)
 
     for ax in (spectrogram, heat):
         ax.set_xlim(0, prediction.duration_seconds)
@@ -156,15 +159,26 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
         for spine in ax.spines.values():
             spine.set_edgecolor(ink.faint)
             spine.set_linewidth(0.8)
-    _mark_time(spectrogram, heat, prediction.duration_seconds, 4 if narrow else 9, size, ink)
+    per = f" ({layout.frames_per_cell} frames to a column)" if layout.frames_per_cell > 1 else ""
+    _mark_time(spectrogram, heat, prediction.duration_seconds, 4 if narrow else 9, size, ink, per)
 
-    heading: dict[str, Any] = {"loc": "left", "fontsize": size + 0.5, "color": ink.text, "pad": 5}
-    spectrogram.set_title("Mel-spectrogram, Hz", **heading)
-    per = f", {layout.frames_per_cell} to a column" if layout.frames_per_cell > 1 else ""
-    heat.set_title(f"Genre by frame{per}", **heading)
+    for ax, words in ((spectrogram, "Mel-spectrogram, Hz"), (heat, "Genre by frame")):
+        # On a phone, above the labels too, where there is room.
+        x, y = 4 / view.width if narrow else left, ax.get_position().y1 + 13 / sum(heights)
+        figure.text(x, y, words, fontsize=size + 0.5, color=ink.text, va="center")
     _draw_key(figure, spectrogram, colormaps["magma"], f"−{RANGE_DB:.0f}", "0 dB", view.width, ink, size)
     _draw_key(figure, heat, ink.heat, "0", "100 %", view.width, ink, size, wins=True)
     return figure
+
+
+def _shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+@lru_cache(maxsize=256)
+def _text_width(text: str, size: float) -> float:
+    """Width in CSS pixels."""
+    return float(TextPath((0, 0), text.replace("$", r"\$"), size).get_extents().width) * _DPI / 72
 
 
 def _draw_spectrogram(ax: Axes, prediction: Prediction, overview: Overview, size: float) -> None:
@@ -205,9 +219,8 @@ def _mel(hz: float) -> float:
     return 3 * hz / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000)) / float(np.log(6.4))
 
 
-def _draw_heat(ax: Axes, prediction: Prediction, layout: Cells, ink: _Ink, columns: int, size: float) -> None:
-    n_genres = len(prediction.genres)
-    duration = prediction.duration_seconds
+def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: _Ink, columns: int, size: float) -> None:
+    n_genres, duration = len(names), float(layout.edges[-1])
     # One column a pixel: frames need not be equally long, and this is faster than drawing a mesh.
     seconds = (np.arange(columns) + 0.5) * duration / columns
     which = np.clip(np.searchsorted(layout.edges, seconds, side="right") - 1, 0, len(layout.sounds) - 1)
@@ -239,7 +252,7 @@ def _draw_heat(ax: Axes, prediction: Prediction, layout: Cells, ink: _Ink, colum
             ha="center",
             va="center",
         )
-    ax.set_yticks(range(n_genres), prediction.genres, parse_math=False)
+    ax.set_yticks(range(n_genres), names, parse_math=False)
     ax.set_ylim(n_genres - 0.5, -0.5)
 
 
@@ -250,7 +263,7 @@ def _silences(layout: Cells) -> list[tuple[float, float]]:
     return [(a, b) for a, b in stretches if b - a > 0.03 * layout.edges[-1]]
 
 
-def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: _Ink) -> None:
+def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: _Ink, remark: str) -> None:
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
     step = next((s for s in steps if duration / s <= most), duration)
     ticks = np.arange(0, duration + 1e-6, step)
@@ -259,7 +272,7 @@ def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float
     if ticks[-1] > 0.985 * duration:
         names[-1].label1.set_horizontalalignment("right")  # so that it stays within the picture
     unit = "s" if duration < 60 else "min:s" if duration < 3600 else "h:min:s"
-    lower.set_xlabel(f"time, {unit}", fontsize=size, color=ink.text, labelpad=1)
+    lower.set_xlabel(f"time, {unit}{remark}", fontsize=size, color=ink.text, labelpad=1)
 
 
 def clock(seconds: float, duration: float | None = None) -> str:
