@@ -211,9 +211,10 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
 
 @lru_cache(maxsize=16)
 def _mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
-    return AF.melscale_fbanks(
+    filterbank: Tensor = AF.melscale_fbanks(
         1 + spec.n_fft // 2, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, norm=spec.mel_norm, mel_scale=spec.mel_scale
-    ).to(device)  # [n_fft // 2 + 1, n_mels]
+    )  # [n_fft // 2 + 1, n_mels]
+    return filterbank.to(device)
 
 
 @lru_cache(maxsize=16)
