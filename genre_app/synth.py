@@ -66,8 +66,12 @@ class _Score:
     def noise(self, seconds: float, low_hz: float, high_hz: float, decay: float) -> Sound:
         """Return noise of a band that dies away at ``decay`` per second."""
         time = self._time(seconds)
-        band = butter(2, [low_hz, min(high_hz, 0.49 * self.rate)], "bandpass", fs=self.rate, output="sos")
-        return np.asarray(sosfilt(band, self.rng.standard_normal(len(time)))) * np.exp(-decay * time)
+        return self._band(self.rng.standard_normal(len(time)), low_hz, high_hz) * np.exp(-decay * time)
+
+    def _band(self, sound: Sound, low_hz: float, high_hz: float) -> Sound:
+        high_hz = min(high_hz, 0.49 * self.rate)
+        band = butter(2, [min(low_hz, 0.6 * high_hz), high_hz], "bandpass", fs=self.rate, output="sos")
+        return np.asarray(sosfilt(band, sound))
 
     def kick(self) -> Sound:
         time = self._time(0.3)
@@ -90,8 +94,7 @@ class _Score:
 
     def filtered(self, low_hz: float, high_hz: float) -> Sound:
         """Return what is there within a band."""
-        band = butter(2, [low_hz, min(high_hz, 0.49 * self.rate)], "bandpass", fs=self.rate, output="sos")
-        return np.asarray(sosfilt(band, self.out))
+        return self._band(self.out, low_hz, high_hz)
 
     def reverberate(self, seconds: float, level: float) -> None:
         """Put everything so far into a room with that reverberation time."""
@@ -107,7 +110,7 @@ def _disco(score: _Score) -> None:
     strings = score.layer()
     for step in range(int(score.seconds / beat) + 1):
         at, chord = step * beat, chords[step // 4 % 4]
-        score.add(at, score.kick(), 1.0)
+        score.add(at, score.kick(), 0.9)
         score.add(at + beat / 2, score.hat(open_=True), 0.35)
         for quarter in (0.25, 0.75):
             score.add(at + quarter * beat, score.hat(), 0.3)
@@ -119,7 +122,7 @@ def _disco(score: _Score) -> None:
             if step % 4 in (0, 3):
                 score.add(at + beat / 2, score.tone(key + 12 + note, beat / 3, slope=1.2, decay=9), 0.16)
             if step % 4 == 0:
-                strings.add(at, strings.tone(key + 24 + note, 4 * beat, slope=1.1, attack=0.15), 0.06)
+                strings.add(at, strings.tone(key + 24 + note, 4 * beat, slope=1.1, attack=0.15), 0.12)
     strings.reverberate(1.2, 0.5)
     score.out += strings.filtered(300, 7000)
 
@@ -139,13 +142,13 @@ def _metal(score: _Score) -> None:
                 note = root + (int(riff[step // 2 % 8]) if bar % 4 == 3 else 0) + interval
                 guitars.add(at, guitars.tone(note, beat / 4, slope=0.9, decay=14), 1.0)
         if step % 2 == 0 or bar % 2:
-            score.add(at, score.kick(), 0.8)
+            score.add(at, score.kick(), 0.6)
         if step % 8 == 4:
             score.add(at, score.snare(), 1.1)
         if step % 4 == 0:
             score.add(at, score.noise(0.5, 4000, 14000, 7), 0.28)
-    guitars.out = np.tanh(6.0 * guitars.out)  # the amplifier
-    score.out += 0.55 * guitars.filtered(90, 4500)  # its loudspeaker
+    guitars.out = np.tanh(8.0 * guitars.filtered(250, 5000))  # the amplifier
+    score.out += 1.2 * guitars.filtered(120, 5500)  # its loudspeaker
 
 
 def _classical(score: _Score) -> None:

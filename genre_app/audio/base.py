@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,30 @@ class Decoder(Protocol):
         ...
 
 
+class Source:
+    """A file object for the two libraries, in which a seek to before the start fails in silence.
+
+    Damaged files ask for that, and both libraries would print the exception.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position and return it, or -1 and stay."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
 def full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Return samples of any numeric type as float32 with full scale at 1.0; that of integers is by their width."""
     if samples.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is for the caller to refuse
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what does not fit becomes infinite, which is for the caller to refuse
             return samples.astype(np.float32, copy=False)
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
     # float64 first where float32 cannot hold the integers.

@@ -20,7 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from genre_app.audio import base
-from genre_app.audio.base import AudioError, Decoder
+from genre_app.audio.base import AudioError, Decoder, Source
 from genre_app.audio.pyav import AvDecoder
 
 _PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")  # how uncompressed files begin
@@ -31,10 +31,9 @@ _PLACEHOLDER_SIZE = 0x7FFF0000  # chunk sizes from here on are what writers to a
 class SoundFileDecoder:
     """A file that libsndfile opens; see `genre_app.audio.base.Decoder`."""
 
-    def __init__(self, source: str | BinaryIO) -> None:
+    def __init__(self, source: str | Source) -> None:
         self._file = soundfile.SoundFile(source)
         self.frames: int = self._file.frames
-        self.mpeg = str(self._file.subtype).startswith("MPEG")
         # libsndfile takes what is there and notes in its log where a header promised more.
         notes = re.findall(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
         notes += re.findall(
@@ -90,54 +89,51 @@ def open_decoder(source: str | BinaryIO, name: str) -> tuple[Decoder, BinaryIO |
     AudioError
         If the file is missing, unreadable, empty, a folder, or holds no audio that either library decodes.
     """
-    opened: BinaryIO | None = None
-    if isinstance(source, str):
-        file = opened = _open_path(source, name)
-    else:
-        file = source
+    if not isinstance(source, str):
+        return _open_either(None, Source(source), name), None
+    file = _open_path(source, name)
     try:
-        return _open_either(source, file, name), opened
+        return _open_either(source, Source(file), name), file
     except BaseException as error:
-        if opened is not None:
-            opened.close()
+        file.close()
         if isinstance(error, OSError):
             raise AudioError(f"{name}: the file cannot be read; check the disk or the connection") from error
         raise
 
 
-def _open_either(source: str | BinaryIO, file: BinaryIO, name: str) -> Decoder:
+def _open_either(path: str | None, source: Source, name: str) -> Decoder:
     import av
 
-    file.seek(0)
-    head = file.read(12)
+    source.seek(0)
+    head = source.read(4096)
     if not head:
         raise AudioError(f"{name}: the file is empty; choose another file")
-    plain = head.startswith(_PLAIN)
     compressed = head.startswith(_COMPRESSED) or head[4:8] == b"ftyp" or (head[0] == 0xFF and head[1:2] >= b"\xe0")
-    decoder = _open_soundfile(source, file) if plain else None
-    # A WAV can hold MP3, whose length libsndfile guesses, or claim no data where a recorder did not return to fill that in.
-    if decoder is not None and decoder.frames and not decoder.mpeg:
+    # A WAV can also hold MP3, whose length libsndfile guesses.
+    plain = head.startswith(_PLAIN) and not re.search(rb"fmt ....[\x50\x55]\0", head, re.DOTALL)
+    decoder = _open_soundfile(path, source) if plain else None
+    if decoder is not None and decoder.frames:  # none where a recorder did not return to fill in how much it wrote
         return decoder
     try:
-        file.seek(0)
-        return AvDecoder(file, name)
+        source.seek(0)
+        return AvDecoder(source, name)
     except (av.FFmpegError, ValueError) as error:
-        if decoder is None and not plain and not compressed:
-            decoder = _open_soundfile(source, file)
+        if not plain and not compressed:
+            decoder = _open_soundfile(path, source)
         if decoder is not None:
             return decoder
         if isinstance(error, AudioError):
             raise
-        if plain or compressed:
+        if compressed or head.startswith(_PLAIN):
             what = "the file is damaged, was cut short or has a codec that is not supported; save or copy it again"
             raise AudioError(f"{name}: {what}") from error
         raise AudioError(f"{name}: this is not an audio file that can be read; use WAV, FLAC, OGG, MP3 or M4A") from error
 
 
-def _open_soundfile(source: str | BinaryIO, file: BinaryIO) -> SoundFileDecoder | None:
-    file.seek(0)
+def _open_soundfile(path: str | None, source: Source) -> SoundFileDecoder | None:
+    source.seek(0)
     try:
-        return SoundFileDecoder(source)
+        return SoundFileDecoder(path or source)
     except soundfile.LibsndfileError:
         return None
 

@@ -6,13 +6,13 @@ import ctypes
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.audio import base
-from genre_app.audio.base import AudioError, full_scale
+from genre_app.audio.base import AudioError, Source, full_scale
 
 if TYPE_CHECKING:
     from av.audio.fifo import AudioFifo
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 # FFmpeg's playlist formats (hls, dash, concat) would read other files and addresses on a stranger's word.
 _FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,ac3,eac3,amr,ape,wv,tta,avi,flv"
 _EXACT_DURATIONS = {"mov", "matroska", "asf", "flac", "ogg"}  # elsewhere FFmpeg guesses from the bit rate
-_DTYPES: dict[str, Any] = {
-    "u8": np.uint8,
-    "s16": np.int16,
-    "s32": np.int32,
-    "s64": np.int64,
-    "flt": np.float32,
-    "dbl": np.float64,
-}
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _MAX_CHANNELS = 8
 
 
@@ -39,8 +32,8 @@ class AvDecoder:
 
     Parameters
     ----------
-    file : BinaryIO
-        A file object that can seek, at its start.
+    file : Source
+        At its start.
     name : str
         What messages call it.
 
@@ -52,7 +45,7 @@ class AvDecoder:
         If this is no file that FFmpeg may open.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: Source, name: str) -> None:
         import av
 
         self._name = name
@@ -100,7 +93,7 @@ class AvDecoder:
                     fifo.write(frame)
                     if fifo.samples * frame.layout.nb_channels >= base.BLOCK_VALUES:
                         yield from _drained(fifo)
-        except (av.FFmpegError, OSError):
+        except (av.FFmpegError, OSError, IndexError):  # the last for tracks that turn up midway, which PyAV does not know
             self._n_bad += 1
         yield from _drained(fifo)
         self._judge()
@@ -163,7 +156,7 @@ def _drained(fifo: AudioFifo) -> Iterator[tuple[int, NDArray[np.float32]]]:
     yield frame.sample_rate, full_scale(samples)
 
 
-def _mp3_frames(file: BinaryIO) -> int | None:
+def _mp3_frames(file: Source) -> int | None:
     """Return how many frames an MP3's first frame announces, if it does (``Xing`` or ``Info``)."""
     position = file.tell()
     file.seek(0)
@@ -176,7 +169,7 @@ def _mp3_frames(file: BinaryIO) -> int | None:
     return int.from_bytes(found[1], "big") if found else None
 
 
-def _ogg_is_whole(file: BinaryIO) -> bool:
+def _ogg_is_whole(file: Source) -> bool:
     """Tell whether the last page of an Ogg file is all there."""
     position = file.tell()
     length = file.seek(0, os.SEEK_END)
