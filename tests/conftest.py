@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,38 @@ def checkpoint_path(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors"
     save_checkpoint(checkpoint, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def bundled(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of bundled checkpoints, for the page, with the tiny network as the default one."""
+    from genre_app.ui import service
+
+    folder = tmp_path_factory.mktemp("bundled")
+    save_checkpoint(checkpoint, folder / "default.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genre_app.checkpoint.checkpoint_folder", lambda: folder)
+        service._load.cache_clear()
+        yield folder
+    service._load.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def address(bundled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the page is served, with the tiny network, from this process."""
+    from genre_app.ui.page import build_app, launch_options
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        app = build_app()
+        app.queue(max_size=200)
+        _, url, _ = app.launch(
+            **launch_options(), server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True
+        )
+        try:
+            yield url.rstrip("/")
+        finally:
+            app.close()

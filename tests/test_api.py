@@ -1,0 +1,241 @@
+"""The page's endpoints over HTTP and MCP: the same numbers as Python, many visitors at once, hostile files."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from genre_app import classify, load_clip
+from genre_app.audio import open_audio
+
+RATE = 22050
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    client = Client(address, verbose=False)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def songs(make_clip, tmp_path_factory) -> list[str]:
+    """Twenty clips of different music and length."""
+    folder = tmp_path_factory.mktemp("songs")
+    for seed in range(20):
+        clip = make_clip(3.0 + 0.5 * seed, seed)
+        soundfile.write(folder / f"song{seed:02d}.wav", clip.samples, RATE, subtype="FLOAT")
+    return sorted(str(path) for path in folder.iterdir())
+
+
+def test_the_answer_is_pythons_to_the_last_digit(client, songs, checkpoint):
+    clip = load_clip(songs[9])
+    for options in ({}, {"vote": "majority"}, {"vote": "knn", "overlap": 0.75}):
+        found = client.predict(handle_file(songs[9]), **options, api_name="/classify")
+        assert found == {**classify(clip, checkpoint, **options).to_dict(), "checkpoint": "default"}
+
+
+def test_a_batch_answers_each_file_and_explains_the_bad_one(client, songs, tmp_path):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music at all")
+    found = client.predict([handle_file(f) for f in (songs[0], str(bad), songs[1])], api_name="/classify_batch")
+    assert [entry["file"] for entry in found] == ["song00.wav", "bad.mp3", "song01.wav"]
+    assert set(found[1]) == {"file", "error"}
+    assert found[0] == client.predict(handle_file(songs[0]), api_name="/classify")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.wav", b"I am text. " * 99, "text.wav: this is not an audio file"),
+        ("empty.mp3", b"", "empty"),
+        ("short.wav", None, "too few"),
+    ],
+)
+def test_bad_files_get_a_sentence_and_the_server_still_serves(client, songs, tmp_path, name, content, words):
+    path = tmp_path / name
+    if content is None:
+        soundfile.write(path, np.full(100, 0.1), RATE)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(AppError, match=words):
+        client.predict(handle_file(str(path)), api_name="/classify")
+    assert client.predict(handle_file(songs[0]), api_name="/classify")["file"] == "song00.wav"
+
+
+@pytest.mark.parametrize("options", [{"vote": "loudest"}, {"checkpoint": "../default"}, {"overlap": 1.5}])
+def test_bad_options_are_refused(client, songs, options):
+    with pytest.raises(AppError):
+        client.predict(handle_file(songs[0]), **options, api_name="/classify")
+
+
+def test_no_audio_is_said(client):
+    with pytest.raises(AppError, match="No audio arrived"):
+        client.predict(None, api_name="/classify")
+    with pytest.raises(AppError, match="No files arrived"):
+        client.predict([], api_name="/classify_batch")
+
+
+def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, checkpoint):
+    def visit(path: str) -> dict:
+        visitor = Client(address, verbose=False)
+        try:
+            return visitor.predict(handle_file(path), api_name="/classify")
+        finally:
+            visitor.close()
+
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(visit, songs))
+    for path, entry in zip(songs, found, strict=True):
+        with open_audio(path) as stream:
+            expected = classify(stream, checkpoint)
+        assert entry["file"] == Path(path).name
+        assert list(entry["probabilities"].values()) == pytest.approx(list(expected.probabilities), abs=1e-5)
+        assert len(entry["segments"]) == len(expected.segment_starts)
+
+
+def test_uploads_over_the_limit_are_refused_over_http(address, monkeypatch):
+    from genre_app.ui.service import MAX_BYTES
+
+    boundary = "limit"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="large.wav"\r\n\r\n'.encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def body():
+        yield head
+        for _ in range(MAX_BYTES // 1_000_000 + 2):
+            yield bytes(1_000_000)
+        yield tail
+
+    request = urllib.request.Request(
+        f"{address}/gradio_api/upload",
+        data=body(),
+        headers={
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(head) + len(tail) + (MAX_BYTES // 1_000_000 + 2) * 1_000_000),
+        },
+    )
+    with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    if isinstance(refused.value, urllib.error.HTTPError):
+        assert refused.value.code == 413
+        refused.value.close()
+
+
+def fetch_json(url: str):
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_mcp_offers_two_tools_with_descriptions(address):
+    tools = {tool["name"]: tool for tool in fetch_json(f"{address}/gradio_api/mcp/schema")}
+    assert len(tools) == 2
+    for name, tool in tools.items():
+        assert name.endswith(("classify", "classify_batch"))
+        assert "genre" in tool["description"]
+        properties = tool["inputSchema"]["properties"]
+        assert set(properties) >= {"checkpoint", "vote"}
+        assert all(len(entry.get("description", "")) > 15 for entry in properties.values()), properties
+
+
+def test_named_endpoints_document_their_parameters(address):
+    endpoints = fetch_json(f"{address}/gradio_api/info")["named_endpoints"]
+    assert set(endpoints) == {"/classify", "/classify_batch"}
+    parameters = {p["parameter_name"]: p for p in endpoints["/classify"]["parameters"]}
+    assert list(parameters) == ["audio", "checkpoint", "vote", "overlap"]
+    assert [parameters[name]["parameter_has_default"] for name in parameters] == [False, True, True, True]
+
+
+def encoded(clip, suffix: str) -> bytes:
+    """The clip as a small file of some format."""
+    file = io.BytesIO()
+    if suffix in ("wav", "flac", "ogg", "mp3", "aiff"):
+        soundfile.write(file, clip.samples, RATE, format=suffix.upper())
+        return file.getvalue()
+    codec, container, rate = {"m4a": ("aac", "mp4", 44100), "webm": ("libopus", "webm", 48000)}[suffix]
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(clip.samples[None], format="fltp", layout="mono")
+        frame.rate = RATE
+        resampler = av.AudioResampler("fltp" if codec == "aac" else "flt", "mono", rate, frame_size=stream.frame_size or 960)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def mutated(data: bytes, random: np.random.Generator) -> bytes:
+    """Damage a file: bits, stretches, header fields, its end, or another one's middle."""
+    changed = bytearray(data)
+    kind = random.integers(5)
+    if kind == 0:  # scattered bytes
+        for place in random.integers(0, len(changed), random.integers(1, 60)):
+            changed[place] = random.integers(256)
+    elif kind == 1:  # the header
+        for place in random.integers(0, min(128, len(changed)), random.integers(1, 8)):
+            changed[place] = random.choice([0, 0xFF, 0x7F, 0x80, int(random.integers(256))])
+    elif kind == 2:  # cut short
+        del changed[random.integers(0, len(changed)) :]
+    elif kind == 3:  # a stretch missing
+        start = random.integers(0, len(changed))
+        del changed[start : start + random.integers(1, len(changed))]
+    else:  # a stretch repeated elsewhere
+        start, end = sorted(random.integers(0, len(changed), 2))
+        place = random.integers(0, len(changed))
+        changed[place:place] = changed[start:end]
+    return bytes(changed)
+
+
+def test_two_hundred_damaged_files_end_in_an_answer_or_a_sentence(client, make_clip, songs, tmp_path):
+    clip = make_clip(4.0, 1)
+    formats = ("wav", "flac", "ogg", "mp3", "aiff", "m4a", "webm")
+    originals = {suffix: encoded(clip, suffix) for suffix in formats}
+    random = np.random.default_rng(20)
+    paths = []
+    for number in range(200):
+        suffix = formats[number % len(formats)]
+        path = tmp_path / f"damaged{number:03d}.{suffix}"
+        path.write_bytes(mutated(originals[suffix], random))
+        paths.append(path)
+    answers, refusals = 0, 0
+    for start in range(0, 200, 50):
+        group = paths[start : start + 50]
+        found = client.predict([handle_file(str(path)) for path in group], api_name="/classify_batch")
+        for path, entry in zip(group, found, strict=True):
+            assert entry["file"] == path.name
+            if "error" in entry:
+                refusals += 1
+                assert entry["error"].startswith(f"{path.name}: ")
+                assert 20 < len(entry["error"]) < 250
+                assert "Traceback" not in entry["error"]
+            else:
+                answers += 1
+                assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert answers > 40, "the damage should be mild enough for some files to be heard"
+    assert refusals > 20, "and hard enough for some to be refused"
+    assert client.predict(handle_file(songs[0]), api_name="/classify")["file"] == "song00.wav"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a", "webm"])
+def test_one_clip_in_every_format_gets_the_same_answer(client, make_clip, tmp_path, checkpoint, suffix):
+    clip = make_clip(8.0, 5)
+    path = tmp_path / f"clip.{suffix}"
+    path.write_bytes(encoded(clip, suffix))
+    found = client.predict(handle_file(str(path)), api_name="/classify")
+    here = classify(load_clip(path), checkpoint)
+    assert list(found["probabilities"].values()) == list(here.probabilities)
+    # What the codec costs; a network of random weights forgives less than a trained one.
+    expected = classify(clip, checkpoint)
+    assert here.genre == expected.genre
+    np.testing.assert_allclose(here.probabilities, expected.probabilities, atol=2e-3 if suffix in ("wav", "flac") else 0.3)
