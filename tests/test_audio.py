@@ -203,7 +203,7 @@ def test_the_mean_of_the_channels_is_exact() -> None:
 def test_samples_and_warnings_do_not_depend_on_the_block_size(
     name: str, stereo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = FORMATS[name][0](np.clip(4.0 * stereo, -1, 1))
+    data = FORMATS[name][0](np.clip(8.0 * stereo, -1, 1))
     clips = []
     for size in (1 << 17, 4099, 3001):
         monkeypatch.setattr(audio_base, "BLOCK_VALUES", size)
@@ -601,7 +601,12 @@ def test_a_file_object_is_read_from_its_start_and_left_open(name: str, stereo: n
         def seekable(self) -> bool:
             return False
 
+    class Lost(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
     assert "cannot go back" in message(Pipe(data), name="pipe")
+    assert "cannot be read" in message(Lost(data), name="lost")
 
 
 def test_names_in_messages_have_no_folder_and_no_control_characters(tmp_path: Path) -> None:

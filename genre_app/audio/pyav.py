@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 # FFmpeg's playlist formats (hls, dash, concat) would read other files and addresses on a stranger's word.
-_FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,ac3,eac3,amr,ape,wv,tta,avi,flv"
+_FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,voc,ac3,eac3,amr,ape,wv,tta,avi,flv"
 _EXACT_DURATIONS = {"mov", "matroska", "asf", "flac", "ogg"}  # elsewhere FFmpeg guesses from the bit rate
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _MAX_CHANNELS = 8
