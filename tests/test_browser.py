@@ -1,0 +1,251 @@
+"""The page in Chromium, as a visitor uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect, sync_playwright
+
+from genre_app.ui.service import MAX_BYTES
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+]
+RATE = 22050
+
+
+@pytest.fixture(scope="module")
+def song(make_clip, tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("browser") / "song.wav"
+    soundfile.write(path, make_clip(12.0).samples, RATE)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def browser(song):
+    executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if executable is None:
+        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
+            pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
+        pytest.skip("neither chromium nor google-chrome is installed")
+    with sync_playwright() as playwright:
+        microphone = f"--use-file-for-fake-audio-capture={song}"
+        browser = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, microphone])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A first visit, with the microphone allowed; whatever goes to another host fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"])
+    page = context.new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None)
+    page.goto(address)
+    expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
+    yield page
+    context.close()
+    assert elsewhere == []
+
+
+def player(page: Page, name: str):
+    return page.get_by_test_id("waveform-Music").get_by_role("button", name=name, exact=True)
+
+
+def drop(page: Page, *paths: str) -> None:
+    page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").set_input_files(list(paths))
+
+
+def card(page: Page):
+    return page.locator("#final-vote .card")
+
+
+def answered(page: Page) -> None:
+    expect(page.locator("img.figure")).to_be_visible(timeout=15_000)
+    expect(card(page)).to_contain_text("agree")
+
+
+def test_a_file_is_answered_without_a_button(page, song):
+    expect(card(page)).to_contain_text("Drop a song")
+    drop(page, song)
+    answered(page)
+    expect(card(page)).to_contain_text("song.wav · 12.0 s")
+    expect(card(page).locator(".bars li")).to_have_count(5)
+    expect(page.locator("#vote label")).to_have_count(4)
+    picture = page.locator("img.figure")
+    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(picture.bounding_box()["width"], abs=2)
+    # Everything that was asked for is seen without scrolling.
+    for place in (card(page), picture):
+        box = place.bounding_box()
+        assert box["y"] + box["height"] <= 800
+
+
+def test_the_microphone_is_answered_when_it_stops(page):
+    player(page, "Record audio").click()
+    player(page, "Record").click()
+    page.wait_for_timeout(4000)
+    player(page, "Stop").click()
+    answered(page)
+    expect(card(page)).to_contain_text("your recording")  # and not that it is silent
+
+
+def test_a_take_too_short_is_explained(page):
+    player(page, "Record audio").click()
+    player(page, "Record").click()
+    player(page, "Stop").click()
+    expect(page.get_by_role("alert")).to_contain_text("are too few", timeout=10_000)
+
+
+def test_a_refused_microphone_is_explained(page):
+    session = page.context.new_cdp_session(page)
+    session.send("Browser.setPermission", {"permission": {"name": "microphone"}, "setting": "denied"})
+    player(page, "Record audio").click()
+    player(page, "Record").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
+
+
+def test_votes_switch_and_downloads_follow(page, song, checkpoint):
+    drop(page, song)
+    answered(page)
+    for label, vote in (("Nearest tracks", "knn"), ("Majority", "majority")):
+        page.locator("#vote label").filter(has_text=label).click()
+        expect(page.locator("#vote")).to_contain_text({"knn": "training tracks", "majority": "wins most"}[vote])
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download JSON").click()
+        found = json.loads(Path(download.value.path()).read_text())
+        assert found["vote"] == vote
+        assert found["file"] == download.value.suggested_filename.replace(".json", ".wav") == "song.wav"
+        expect(card(page).locator(".genre")).to_contain_text(found["genre"])
+
+
+def test_a_row_plays_the_clip_from_there(page, song):
+    drop(page, song)
+    answered(page)
+    page.get_by_test_id("cell-4-1").click()
+    expect(player(page, "Pause")).to_be_visible()
+    start = float(page.get_by_test_id("cell-4-1").inner_text())
+    time = page.get_by_test_id("waveform-Music").locator("time").first
+    expect(time).to_have_text(re.compile(rf"0:0({int(start)}|{int(start) + 1}|{int(start) + 2})"))
+
+
+def test_options_change_the_answer_when_asked_again(page, song):
+    drop(page, song)
+    answered(page)
+    before = page.locator("img.figure").get_attribute("alt")
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("none", exact=True).click()
+    page.get_by_role("button", name="Classify again").first.click()
+    expect(page.locator("img.figure")).not_to_have_attribute("alt", before)
+    expect(card(page)).to_contain_text("of 4 frames agree")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("text.wav", "not an audio file"), ("notes.txt", "not an audio file"), ("empty.mp3", "empty")]
+)
+def test_unusable_files_are_explained_in_place(page, tmp_path, name, words):
+    path = tmp_path / name
+    path.write_text("" if "empty" in name else "I am text. " * 50)
+    drop(page, str(path))
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    expect(page.get_by_role("alert")).to_contain_text(name)
+    expect(page.locator("img.figure")).to_have_count(0)
+
+
+def test_a_file_over_the_limit_does_not_travel(page, tmp_path, song):
+    path = tmp_path / "large.wav"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
+    drop(page, str(path))
+    expect(page.get_by_role("alert")).to_contain_text("more than the 100 MB")
+    assert sent == []
+    drop(page, song)  # and the page goes on
+    answered(page)
+
+
+def test_a_dropped_video_format_is_taken_as_music(page, song):
+    data = Path(song).read_bytes()
+    page.evaluate(
+        """([bytes]) => {
+            const passed = new DataTransfer();
+            passed.items.add(new File([new Uint8Array(bytes)], "dropped.mp4", { type: "video/mp4" }));
+            const target = document.querySelector("#music button");
+            target.dispatchEvent(new DragEvent("drop", { dataTransfer: passed, bubbles: true, cancelable: true }));
+        }""",
+        [list(data)],
+    )
+    answered(page)
+    expect(card(page)).to_contain_text("dropped.mp4")
+
+
+def test_clearing_returns_to_the_first_visit(page, song):
+    drop(page, song)
+    answered(page)
+    player(page, "Clear").click()
+    expect(card(page)).to_contain_text("Drop a song")
+    expect(page.locator("img.figure")).to_have_count(0)
+
+
+def test_an_example_is_heard_and_answered(page):
+    page.get_by_role("button", name="classical", exact=True).click()
+    answered(page)
+    expect(card(page)).to_contain_text("classical.flac")
+    expect(player(page, "Play")).to_be_visible()
+
+
+def test_a_batch_goes_on_after_a_bad_file(page, song, tmp_path):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    page.get_by_role("tab", name="Batch").click()
+    page.locator("#songs input[type=file]").set_input_files([song, str(bad), song])
+    expect(page.locator("#progress")).to_contain_text("3 of 3 done, 1 without an answer", timeout=15_000)
+    expect(page.locator("#results tbody tr")).to_have_count(3)
+    expect(page.locator("#results .failed")).to_contain_text("not an audio file")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert len(Path(download.value.path()).read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_shows_everything_within_its_width(browser, address, song, theme):
+    context = browser.new_context(viewport={"width": 400, "height": 800}, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(f"{address}?__theme={theme}")
+    drop(page, song)
+    answered(page)
+    expect(page.get_by_test_id("cell-1-1")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    picture = page.locator("img.figure")
+    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(2 * picture.bounding_box()["width"], abs=4)
+    # The ink stands out from the page: bright letters on dark, dark letters on bright.
+    ink = picture.evaluate(
+        """image => {
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            const context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0);
+            const pixels = context.getImageData(0, 0, 40, canvas.height).data;
+            const levels = [];
+            for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 250) levels.push(pixels[i]);
+            return levels.reduce((a, b) => a + b, 0) / levels.length;
+        }"""
+    )
+    assert ink > 150 if theme == "dark" else ink < 100
+    context.close()
