@@ -112,12 +112,16 @@ def test_a_take_too_short_is_explained(page):
     expect(page.get_by_role("alert")).to_contain_text("are too few", timeout=10_000)
 
 
-def test_a_refused_microphone_is_explained(page, address):
-    session = page.context.new_cdp_session(page)
-    session.send("Browser.setPermission", {"permission": {"name": "microphone"}, "setting": "denied", "origin": address})
+def test_a_refused_microphone_is_explained(browser, address):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    denied = {"permission": {"name": "microphone"}, "setting": "denied", "origin": address}
+    context.new_cdp_session(page).send("Browser.setPermission", denied)
     player(page, "Record audio").click()
     player(page, "Record").click()
     expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
+    context.close()
 
 
 def test_votes_switch_and_downloads_follow(page, song, checkpoint):
