@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,11 @@ import soundfile
 from playwright.sync_api import Page, expect, sync_playwright
 
 from genre_app.ui.service import MAX_BYTES
+from tests import chromium
+from tests.chromium import drop
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-]
 RATE = 22050
 
 
@@ -38,14 +29,12 @@ def song(make_clip, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def browser(song):
-    executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if executable is None:
+    if chromium.executable() is None:
         if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
             pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
         pytest.skip("neither chromium nor google-chrome is installed")
     with sync_playwright() as playwright:
-        microphone = f"--use-file-for-fake-audio-capture={song}"
-        browser = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, microphone])
+        browser = chromium.launch(playwright, "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={song}")
         yield browser
         browser.close()
 
@@ -66,10 +55,6 @@ def page(browser, address):
 
 def player(page: Page, name: str):
     return page.get_by_test_id("waveform-Music").get_by_role("button", name=name, exact=True)
-
-
-def drop(page: Page, *paths: str) -> None:
-    page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").set_input_files(list(paths))
 
 
 def card(page: Page):

@@ -1,0 +1,32 @@
+"""The installed Chromium, for tests, the bench and the picture in the README."""
+
+from __future__ import annotations
+
+import shutil
+
+from playwright.sync_api import Browser, Page, Playwright
+
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def executable() -> str | None:
+    """Path of Chromium or Chrome, None if neither is installed."""
+    return next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    """Start it without a window."""
+    return playwright.chromium.launch(executable_path=executable(), args=[*_ARGUMENTS, *arguments])
+
+
+def drop(page: Page, path: str) -> None:
+    """Give the Classify tab a file."""
+    page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").set_input_files(path)
