@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scipy  # whose parts load when they are first used: scipy.signal takes a second
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 Sound = NDArray[np.float64]
 
@@ -70,8 +70,8 @@ class _Score:
 
     def _band(self, sound: Sound, low_hz: float, high_hz: float) -> Sound:
         high_hz = min(high_hz, 0.49 * self.rate)
-        band = butter(2, [min(low_hz, 0.6 * high_hz), high_hz], "bandpass", fs=self.rate, output="sos")
-        return np.asarray(sosfilt(band, sound))
+        band = scipy.signal.butter(2, [min(low_hz, 0.6 * high_hz), high_hz], "bandpass", fs=self.rate, output="sos")
+        return np.asarray(scipy.signal.sosfilt(band, sound))
 
     def kick(self) -> Sound:
         time = self._time(0.3)
@@ -90,7 +90,7 @@ class _Score:
         burst[:period] = self.rng.uniform(-1, 1, min(period, len(burst)))
         loop = np.zeros(period + 2)
         loop[0], loop[period:] = 1.0, -0.4985
-        return np.asarray(lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self._time(seconds)) / 0.02)
+        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self._time(seconds)) / 0.02)
 
     def filtered(self, low_hz: float, high_hz: float) -> Sound:
         """Return what is there within a band."""
@@ -100,7 +100,7 @@ class _Score:
         """Put everything so far into a room with that reverberation time."""
         time = self._time(seconds)
         room = self.rng.standard_normal(len(time)) * np.exp(-6.9 * time / seconds) / np.sqrt(self.rate * seconds / 14)
-        self.out += level * fftconvolve(self.out, room)[: len(self.out)]
+        self.out += level * scipy.signal.fftconvolve(self.out, room)[: len(self.out)]
 
 
 def _disco(score: _Score) -> None:

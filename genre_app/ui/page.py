@@ -63,6 +63,12 @@ def launch_options() -> dict[str, Any]:
 
 def serve() -> None:
     """Build the page and serve it until it is stopped; the address comes from gradio's environment variables, as on Spaces."""
+    app = build_app()
+    Thread(target=_prepare, daemon=True).start()
+    app.queue(max_size=200).launch(**launch_options())
+
+
+def _prepare() -> None:
+    """Do while the first visitor's page is loading what their first answer would wait for."""
     classify.warm_up()
-    Thread(target=example_path, args=(STYLES[0],), daemon=True).start()
-    build_app().queue(max_size=200).launch(**launch_options())
+    example_path(STYLES[0])
