@@ -180,13 +180,14 @@ class _Clipping:
 
     def add(self, block: NDArray[np.float32]) -> None:
         self._n_values += block.size
-        kept = _CLIPPED_RUN - 1
-        if self._tail is not None and self._tail.shape[1] == block.shape[1]:
-            block = np.concatenate([self._tail, block])
-        self._tail = block[-kept:].copy()
+        before, kept = self._tail, _CLIPPED_RUN - 1
+        if before is None or before.shape[1] != block.shape[1]:
+            before = np.zeros((kept, block.shape[1]), np.float32)
+        self._tail = np.concatenate([before, block[-kept:]])[-kept:]
         low, high = _FULL_SCALE
-        if len(block) <= kept or max(float(block.max()), -float(block.min())) < low:
-            return
+        if not len(block) or max(float(block.max()), -float(block.min())) < low:
+            return  # as nearly always, and then nothing of the block's size is copied
+        block = np.concatenate([before, block])
         for at_full_scale in ((block >= low) & (block <= high), (block <= -low) & (block >= -high)):
             run = at_full_scale[kept:].copy()
             for shift in range(kept):
@@ -195,12 +196,13 @@ class _Clipping:
 
 
 def _mix(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    mono = block[:, 0].copy()
+    if block.shape[1] == 1:
+        return block[:, 0].copy()
     with np.errstate(invalid="ignore", over="ignore"):  # infinities are for the check that follows
-        for channel in range(1, block.shape[1]):
+        mono = block[:, 0] + block[:, 1]
+        for channel in range(2, block.shape[1]):
             mono += block[:, channel]
-    if block.shape[1] > 1:
-        mono /= np.float32(block.shape[1])
+    mono /= np.float32(block.shape[1])
     return mono
 
 

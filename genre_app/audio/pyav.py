@@ -77,25 +77,26 @@ class AvDecoder:
         """Yield sample rate (Hz) and samples [n, channels]."""
         import av
 
-        fifo, kind = av.AudioFifo(), None  # gathers short frames up to the next change of their format
+        fifo, kind, n_held, n_wanted = av.AudioFifo(), None, 0, 0  # frames are short: gathered up to the next change of kind
+        several, index = len(self._container.streams) > 1, self._stream.index
         try:
             for packet in self._container.demux():
-                if packet.pts is not None and packet.time_base is not None:
+                if several and packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream.index != self._stream.index:
+                if packet.stream_index != index:
                     continue
                 for frame in self._frames(packet):
-                    self._seconds += frame.samples / max(1, frame.sample_rate)
-                    if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
-                        yield from _drained(fifo)
-                        fifo, kind = av.AudioFifo(), (frame.format.name, frame.layout.name, frame.sample_rate)
+                    if n_held >= n_wanted or kind != _kind(frame):
+                        yield from self._drained(fifo)
+                        if kind != _kind(frame):
+                            fifo, kind = av.AudioFifo(), _kind(frame)
+                        n_held, n_wanted = 0, base.BLOCK_VALUES // frame.layout.nb_channels
                     frame.pts = None  # or the fifo objects to gaps
                     fifo.write(frame)
-                    if fifo.samples * frame.layout.nb_channels >= base.BLOCK_VALUES:
-                        yield from _drained(fifo)
+                    n_held += frame.samples
         except (av.FFmpegError, OSError, IndexError):  # the last for tracks that turn up midway, which PyAV does not know
             self._n_bad += 1
-        yield from _drained(fifo)
+        yield from self._drained(fifo)
         self._judge()
 
     def _frames(self, packet: Packet) -> list[AudioFrame]:
@@ -109,11 +110,25 @@ class AvDecoder:
         usable = [frame for frame in frames if _is_usable(frame)]
         if len(usable) < len(frames):
             self._n_bad += 1
-            if not self._seconds:
+            if not self._n_good:
                 raise AudioError(f"{self._name}: its channel layout is not supported; convert it to mono or stereo")
         elif packet.size:
             self._n_good += 1
         return usable
+
+    def _drained(self, fifo: AudioFifo) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        frame = fifo.read()
+        if frame is None:
+            return
+        self._seconds += frame.samples / max(1, frame.sample_rate)
+        dtype, channels = _DTYPES[frame.format.packed.name], frame.layout.nb_channels
+        # Not frame.to_ndarray(), which takes what lies in memory behind an eighth channel for a ninth.
+        planes: list[Any] = list(frame.planes[:channels])
+        if frame.format.is_planar:
+            samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes]).T
+        else:
+            samples = np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(frame.samples, channels)
+        yield frame.sample_rate, full_scale(samples)
 
     def _judge(self) -> None:
         if self._format == "mp3":
@@ -134,26 +149,18 @@ class AvDecoder:
         self._container.close()
 
 
+def _kind(frame: AudioFrame) -> tuple[str, int, int]:
+    return frame.format.name, frame.layout.nb_channels, frame.sample_rate
+
+
 def _is_usable(frame: AudioFrame) -> bool:
-    if frame.layout.name.startswith("ambisonic") or " channels (" in frame.layout.name:
+    layout = frame.layout
+    name = layout.name
+    if " channels (" in name or name.startswith("ambisonic"):
         # The layout may be of the file's own making, see above. One reference more, and PyAV never frees it.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
         return False
-    return 0 < frame.layout.nb_channels <= _MAX_CHANNELS and frame.format.packed.name in _DTYPES
-
-
-def _drained(fifo: AudioFifo) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    frame = fifo.read()
-    if frame is None:
-        return
-    dtype, channels = _DTYPES[frame.format.packed.name], frame.layout.nb_channels
-    # Not frame.to_ndarray(), which takes what lies in memory behind an eighth channel for a ninth.
-    planes: list[Any] = list(frame.planes[:channels])
-    if frame.format.is_planar:
-        samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes]).T
-    else:
-        samples = np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(frame.samples, channels)
-    yield frame.sample_rate, full_scale(samples)
+    return 0 < layout.nb_channels <= _MAX_CHANNELS and frame.format.name.removesuffix("p") in _DTYPES
 
 
 def _mp3_frames(file: Source) -> int | None:
