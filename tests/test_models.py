@@ -89,9 +89,9 @@ def test_unknown_names_and_settings_are_refused():
 
 
 def test_cnn_parameter_count_by_hand():
-    model = make("cnn", channels=[8, 16], members=3)
-    blocks = 2 * 8 * 9 + 2 * 8 + 8 * 16 * 9 + 2 * 16  # convolutions without bias, batch norms
-    assert sum(p.numel() for p in model.parameters()) == 3 * (blocks + 16 * 4 + 4)
+    model = make("cnn", channels=[8, 16], views=["both", "both", "centred"])
+    rest = 2 * 8 + 8 * 16 * 9 + 2 * 16 + 16 * 4 + 4  # batch norms, second convolution without bias, dense layer
+    assert sum(p.numel() for p in model.parameters()) == 2 * (2 * 8 * 9 + rest) + (1 * 8 * 9 + rest)
 
 
 def test_cnn_does_not_hear_the_level(features):
@@ -100,8 +100,31 @@ def test_cnn_does_not_hear_the_level(features):
     torch.testing.assert_close(model(features - 20.0), model(features), atol=1e-4, rtol=1e-4)
 
 
+def test_the_centred_view_does_not_hear_a_fixed_response_and_the_contrast_view_no_broad_one(features):
+    response = torch.randn(1, 32, 1, generator=torch.Generator().manual_seed(2)) * 6.0
+    tilt = torch.linspace(-3.0, 3.0, 32)[None, :, None]
+    model = make("cnn", views=["centred", "contrast"], contrast_bins=5).eval()
+    centred, contrast = model.training_logits(features)
+    by_response = model.training_logits(features + response)
+    torch.testing.assert_close(by_response[0], centred, atol=1e-3, rtol=1e-3)
+    assert (by_response[1] - contrast).abs().max() > 0.01
+    by_tilt = model.training_logits(features + tilt)
+    assert (by_tilt[1] - contrast).abs().max() < 0.1 * (by_response[1] - contrast).abs().max()
+
+
+def test_the_norm_folded_into_the_convolution_is_the_norm(features):
+    model = make("cnn", views=["both"])
+    model.fit_standardisation(features)
+    for _ in range(3):
+        model.training_logits(features)  # moves the running statistics
+    block = model.members[0].blocks[0].eval()
+    x = torch.randn(2, 2, 32, 33)
+    plain = F.relu(F.max_pool2d(block.norm(block.conv(x)), block.pool))
+    torch.testing.assert_close(block(x), plain, atol=1e-5, rtol=1e-5)
+
+
 def test_cnn_answers_with_the_mean_of_its_members_probabilities(features):
-    model = make("cnn", members=3).eval()
+    model = make("cnn", views=["both", "centred", "contrast"]).eval()
     members = torch.softmax(model.training_logits(features), dim=-1)
     assert not torch.allclose(members[0], members[1])
     torch.testing.assert_close(torch.softmax(model(features), dim=-1), members.mean(dim=0))

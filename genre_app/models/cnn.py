@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, cast
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from genre_app.models.base import GenreModel, ModelSettings, register
+
+View = Literal["centred", "contrast", "both"]
 
 
 class CNNSettings(ModelSettings):
@@ -20,63 +26,90 @@ class CNNSettings(ModelSettings):
         Max-pooling of each block over (bins, frames).
     dropout : float
         Share of the pooled features that training drops.
-    members : int
-        Networks of this shape, each initialised for itself; the answer is the mean of their probabilities.
+    views : tuple of {"centred", "contrast", "both"}
+        One member network for each; what it sees of the spectrogram. The answer is the mean of the members' probabilities.
+    contrast_bins : int
+        Bands over which the contrast view takes its local mean; odd.
     """
 
-    channels: tuple[int, ...] = Field((32, 64, 96, 128, 128), min_length=1, max_length=12)
+    channels: tuple[int, ...] = Field((24, 32, 64, 96, 128), min_length=1, max_length=12)
     pools: tuple[tuple[int, int], ...] = Field(((4, 2), (2, 2), (2, 2), (2, 2), (2, 2)), min_length=1, max_length=12)
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
-    members: int = Field(1, ge=1, le=32)
+    views: tuple[View, ...] = Field(("both",), min_length=1, max_length=32)
+    contrast_bins: int = Field(21, ge=3, le=255)
+
+
+class _Block(nn.Module):
+    def __init__(self, n_in: int, n_out: int, pool: tuple[int, int]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:  # [b, n_in, bins, frames] -> [b, n_out, bins // pool, frames // pool]
+        if self.training:
+            x = self.norm(self.conv(x))
+        else:
+            # In use the norm is a fixed scale and shift, which the convolution can do in passing.
+            n = self.norm
+            weight, bias = fuse_conv_bn_weights(
+                self.conv.weight, None, cast(Tensor, n.running_mean), cast(Tensor, n.running_var), n.eps, n.weight, n.bias
+            )
+            x = F.conv2d(x, weight, bias, padding=1)
+        # ReLU and maximum may change places; after pooling there is less to rectify.
+        return F.relu(F.max_pool2d(x, self.pool), inplace=True)
 
 
 class _Member(nn.Module):
-    def __init__(self, n_genres: int, settings: CNNSettings) -> None:
+    def __init__(self, n_genres: int, view: View, settings: CNNSettings) -> None:
         super().__init__()
-        blocks: list[nn.Module] = []
-        previous = 2
-        for channels, pool in zip(settings.channels, settings.pools, strict=True):
-            blocks += [
-                nn.Conv2d(previous, channels, 3, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-                nn.MaxPool2d(pool),
-            ]
-            previous = channels
-        self.blocks = nn.Sequential(*blocks)
+        self.view = view
+        sizes = (2 if view == "both" else 1, *settings.channels)
+        self.blocks = nn.Sequential(*(_Block(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(previous, n_genres)
+        self.head = nn.Linear(sizes[-1], n_genres)
 
-    def forward(self, x: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
-        x = self.blocks(x).mean(dim=(2, 3))  # [b, channels]
-        logits: Tensor = self.head(self.dropout(x))
+    def forward(self, centred: Tensor, contrast: Tensor) -> Tensor:  # two of [b, bins, frames] -> [b, genres]
+        seen = {"centred": [centred], "contrast": [contrast], "both": [centred, contrast]}[self.view]
+        x = torch.stack(seen, dim=1).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.head(self.dropout(self.blocks(x).mean(dim=(2, 3))))
         return logits
 
 
 @register("cnn")
 class CNN(GenreModel):
-    """Convolution blocks [Conv 3 x 3, batch norm, ReLU, max-pool], the mean over what is left, one dense layer.
+    """Convolution blocks [Conv 3 x 3, batch norm, max-pool, ReLU], the mean over what is left, one dense layer.
 
-    Two channels go in: the level-free log-mel spectrogram, each band standardised over the training tracks, and the same with
-    each band centred over the segment, which no fixed frequency response (a loudspeaker, a room, a microphone) can change.
+    What goes in has no absolute level and no fixed frequency response, since those tell the recording more than the genre, and
+    a loudspeaker, a room or a microphone changes them: the *centred* view takes from each band its mean over the segment,
+    which leaves what moves in time; the *contrast* view takes from each value the mean of the bands around it, which leaves
+    what stands out in frequency.
     """
 
     Settings = CNNSettings
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
-        self.members = nn.ModuleList(_Member(n_genres, settings) for _ in range(settings.members))
+        if len(settings.channels) != len(settings.pools):
+            counts = f"{len(settings.channels)} and {len(settings.pools)}"
+            raise ValueError(f"channels and pools must be equally many, got {counts}")
+        if settings.contrast_bins % 2 == 0:
+            raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
+        self.contrast_bins = settings.contrast_bins
+        self.members = nn.ModuleList(_Member(n_genres, view, settings) for view in settings.views)
 
     def prepare(self, features: Tensor) -> Tensor:
         """Take out the level of each segment: subtract its mean over all bins and frames."""
         return features - features.mean(dim=(1, 2), keepdim=True)
 
     def training_logits(self, features: Tensor) -> Tensor:
-        """Each member's logits [members, b, genres] for features [b, bins, frames]."""
+        """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
         x = self.standardise(features)
-        x = torch.stack([x, x - x.mean(dim=2, keepdim=True)], dim=1)  # [b, 2, bins, frames]
-        x = x.contiguous(memory_format=torch.channels_last)
-        return torch.stack([member(x) for member in self.members])
+        centred = x - x.mean(dim=2, keepdim=True)
+        half = self.contrast_bins // 2
+        around = F.pad(x[:, None], (0, 0, half, half), mode="replicate")
+        contrast = x - F.avg_pool2d(around, (self.contrast_bins, 1), stride=1)[:, 0]
+        return torch.stack([member(centred, contrast) for member in self.members])
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""

@@ -70,6 +70,21 @@ def _schedule(config: TrainConfig, step: int, steps: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
 
 
+def _order(labels: Tensor, n_genres: int, count: int, generator: torch.Generator) -> Tensor:
+    """Draw ``count`` tracks, each genre and within it each track equally often to within one, in random order."""
+    device = generator.device
+    quotas = torch.full((n_genres,), count // n_genres)
+    quotas[torch.randperm(n_genres, generator=generator, device=device)[: count % n_genres].cpu()] += 1
+    drawn = []
+    for genre, quota in enumerate(quotas.tolist()):
+        tracks = torch.nonzero(labels == genre)[:, 0]
+        rounds = -(-quota // len(tracks))
+        shuffled = [tracks[torch.randperm(len(tracks), generator=generator, device=device)] for _ in range(rounds)]
+        drawn.append(torch.cat(shuffled)[:quota])
+    order = torch.cat(drawn)
+    return order[torch.randperm(len(order), generator=generator, device=device)]
+
+
 @torch.no_grad()
 def _update_average(average: GenreModel, model: GenreModel, decay: float) -> None:
     for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
@@ -133,9 +148,7 @@ def fit(
         began = time.perf_counter()
         model.train()
         total = torch.zeros((), device=device)
-        order = torch.cat(
-            [torch.randperm(len(train), generator=generator, device=device) for _ in range(config.segments_per_track)]
-        )
+        order = _order(train.labels, n_genres, per_epoch * config.batch_size, generator)
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(dropout_state)
             for step in range(per_epoch):
