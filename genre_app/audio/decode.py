@@ -23,7 +23,7 @@ from genre_app.audio import base
 from genre_app.audio.base import AudioError, Decoder, Source
 from genre_app.audio.pyav import AvDecoder
 
-_PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff")  # how uncompressed files begin
+_PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd")  # how uncompressed files begin
 _COMPRESSED = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u")  # FLAC, Ogg, tagged MP3, Matroska, WMA
 _PLACEHOLDER_SIZE = 0x7FFF0000  # chunk sizes from here on are what writers to a pipe put, who do not know the length
 
