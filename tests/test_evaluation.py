@@ -203,19 +203,20 @@ def test_nothing_that_can_be_classified_is_an_error(checkpoint, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_links_out_of_the_folder_are_named_and_not_followed(folder, checkpoint, tmp_path):
+def test_links_are_followed_once(folder, checkpoint, tmp_path):
     root = tmp_path / "data"
     (root / "rock").mkdir(parents=True)
     (root / "rock" / "own.wav").write_bytes((folder / "rock" / "f.wav").read_bytes())
-    (root / "rock" / "within.wav").symlink_to(root / "rock" / "own.wav")
-    (root / "rock" / "out.wav").symlink_to(folder / "blues" / "a.wav")
-    (root / "rock" / "album").symlink_to(folder / "blues")
+    (root / "rock" / "out.wav").symlink_to(folder / "rock" / "f.wav")
+    (root / "rock" / "gone.wav").symlink_to(tmp_path / "nothing.wav")
     (root / "blues").symlink_to(folder / "blues")
     (root / "rock" / "loop").symlink_to(root / "rock")
+    (root / "rock" / "twice").symlink_to(folder / "blues")
     report = evaluate(root, checkpoint)
-    assert [result.track_id for result in report.tracks] == ["rock/own.wav", "rock/within.wav"]
-    assert sorted(file for file, _ in report.failed) == ["blues", "rock/album", "rock/out.wav"]
-    assert all("leads out of the folder" in error for _, error in report.failed)
+    found = [result.track_id for result in report.tracks]
+    assert len([name for name in found if name.startswith("blues/")]) > 0
+    assert [name for name in found if name.startswith("rock/")] == ["rock/out.wav", "rock/own.wav"]
+    assert "rock/gone.wav" in [file for file, _ in report.failed]
 
 
 def test_splits_of_a_folder(folder, checkpoint, tmp_path):

@@ -1,8 +1,8 @@
 """A folder of genre folders: ``DATA/<genre>/track.wav``, or ``DATA/<split>/<genre>/track.wav``.
 
 Any depth below a genre's folder belongs to the genre. Hidden files (``._track.wav``, ``.DS_Store``) and files whose ending is
-not that of audio or video are passed over. A link that leads out of the folder is not followed but named, so that nobody takes
-a measurement of half a data set for one of the whole.
+not that of audio or video are passed over. Links are followed, since data sets are often made of them; a folder that was
+already walked is not walked again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AudioFolder:
         The folder that holds the genres' folders.
     tracks : tuple of AudioTrack
     refused : tuple of (str, str)
-        Files that were left out though they look like tracks, each with the reason.
+        Links that lead nowhere, each with the reason.
     """
 
     path: Path
@@ -78,22 +78,18 @@ class AudioFolder:
             raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
         if split is not None:
             root = _split_folder(root, split)
-        inside = root.resolve()
         tracks: list[AudioTrack] = []
         refused: list[tuple[str, str]] = []
         for genre, entry in _entries(root):
             track_id = entry.relative_to(root).as_posix()
-            if entry.is_symlink() and not entry.resolve().is_relative_to(inside):
-                refused.append(
-                    (track_id, f"{track_id}: this link leads out of the folder and is not followed; copy the audio there")
-                )
-            elif entry.is_file() and entry.suffix.lower() in AUDIO_SUFFIXES:
+            if entry.suffix.lower() not in AUDIO_SUFFIXES:
+                continue
+            if entry.is_file():
                 tracks.append(AudioTrack(entry, track_id, genre))
+            elif entry.is_symlink():
+                refused.append((track_id, f"{track_id}: this link leads nowhere; put the audio where it points or remove it"))
         if not tracks:
-            links = f" ({len(refused)} links out of it are not followed)" if refused else ""
-            raise DataError(
-                f"{root} has no audio files in genre folders{links}; it should hold blues/a.wav, jazz/b.wav and so on."
-            )
+            raise DataError(f"{root} has no audio files in genre folders; it should hold blues/a.wav, jazz/b.wav and so on.")
         return cls(root, tuple(tracks), tuple(refused))
 
 
@@ -108,18 +104,23 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _entries(root: Path) -> Iterable[tuple[str, Path]]:
-    """Walk the genres' folders in the order of names, and yield (genre, file or link)."""
+    """Walk the genres' folders in the order of names, and yield (genre, file)."""
 
     def stop(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
 
-    for folder, folders, files in os.walk(root, onerror=stop):  # links to folders are listed, not entered
+    walked = {root.resolve()}
+    for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
         below = Path(folder).relative_to(root).parts
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = [*files, *(name for name in folders if (Path(folder) / name).is_symlink())]
-        for name in sorted(names):
-            if not name.startswith(".") and (below or name in folders):
-                yield (below[0] if below else name), Path(folder) / name
+        enter = []
+        for name in sorted(name for name in folders if not name.startswith(".")):
+            target = (Path(folder) / name).resolve()
+            if target not in walked:
+                walked.add(target)
+                enter.append(name)
+        folders[:] = enter
+        if below:
+            yield from ((below[0], Path(folder) / name) for name in sorted(files) if not name.startswith("."))
 
 
 def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dict[str, int]:
