@@ -220,7 +220,9 @@ def test_a_phone_shows_everything_within_its_width(browser, address, song, theme
     drop(page, song)
     answered(page)
     expect(page.get_by_test_id("cell-1-1")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    for _ in range(20):  # a table that measures itself can make a page swing between two widths
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        page.wait_for_timeout(50)
     picture = page.locator("img.figure")
     assert picture.evaluate("image => image.naturalWidth") == pytest.approx(2 * picture.bounding_box()["width"], abs=4)
     # The ink stands out from the page: bright letters on dark, dark letters on bright.
