@@ -28,6 +28,14 @@ def song(make_clip, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
+def long_song(make_clip, tmp_path_factory) -> str:
+    """A song with more frames than the table shows at once."""
+    path = tmp_path_factory.mktemp("browser") / "long.wav"
+    soundfile.write(path, make_clip(30.0).samples, RATE)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
 def browser(song):
     if chromium.executable() is None:
         if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
@@ -213,11 +221,11 @@ def test_a_batch_goes_on_after_a_bad_file(page, song, tmp_path):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_everything_within_its_width(browser, address, song, theme):
+def test_a_phone_shows_everything_within_its_width(browser, address, long_song, theme):
     context = browser.new_context(viewport={"width": 400, "height": 800}, device_scale_factor=2)
     page = context.new_page()
     page.goto(f"{address}?__theme={theme}")
-    drop(page, song)
+    drop(page, long_song)
     answered(page)
     expect(page.get_by_test_id("cell-1-1")).to_be_visible()
     for _ in range(20):  # a table that measures itself can make a page swing between two widths
