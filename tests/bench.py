@@ -1,0 +1,261 @@
+"""How fast the project is, as one table: python -m tests.bench [--quick] [--only ROW] [--checkpoint NAME_OR_PATH].
+
+Audio is synthesised into a temporary folder. What is said to run on one thread does so in a process of its own, see
+tests.bench_core. Medians, and ratios of interleaved repetitions; a bound that does not hold is called "over", and below the
+table stands how busy the machine was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from playwright.sync_api import sync_playwright
+
+from genre_app.synth import music
+from tests import chromium
+from tests.bench_page import drop_to_paint, served
+
+_ROOT = Path(__file__).parent.parent
+_RATE = 44100  # Hz, of the files
+_ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+_LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
+_REPETITIONS = {"30s": 5, "30min": 3, "3h": 1}
+
+
+class Skipped(Exception):  # noqa: N818 - not an error
+    """A row cannot be measured here; the message says why."""
+
+
+class Bench:
+    """Everything that is measured, each thing at most once."""
+
+    def __init__(self, folder: Path, checkpoint: str, quick: bool, wanted: set[str]) -> None:
+        self.folder, self.checkpoint, self.quick, self.wanted = folder, checkpoint, quick, wanted
+
+    def ratio(self, one: str, other: str) -> list[float]:
+        return [a / b for a, b in zip(self.ways[one], self.ways[other], strict=True)]
+
+    @cached_property
+    def ways(self) -> dict[str, list[float]]:
+        names = [way for way in ("soundfile", "decode", "vote", "decode-mono", "vote-mono", "usual") if way in self.wanted]
+        return self._core("ways", self.stereo, self.song("30s"), "5" if self.quick else "21", *names)
+
+    def stream(self, length: str, what: str) -> list[float]:
+        if not Path("/proc/self/status").exists():
+            raise Skipped("memory is read from Linux's /proc")
+        if self.quick and length == "3h":
+            raise Skipped("not with --quick")
+        return [run[what] for run in self._streams(length)]
+
+    def linear(self) -> list[float]:
+        long = self.stream("3h", "seconds")
+        return [long[0] / statistics.median(self.stream("30min", "seconds"))]
+
+    def page(self, painted: int) -> list[float]:
+        self._needs_default()
+        if chromium.executable() is None:
+            raise Skipped("no Chromium here")
+        return [both[painted] for both in self._page]
+
+    def start(self) -> list[float]:
+        seconds = []
+        for _ in range(1 if self.quick else 5):
+            with served() as (address, listening):
+                begun = time.perf_counter()
+                with urllib.request.urlopen(address, timeout=60) as answer:
+                    if answer.status != 200 or b"gradio" not in answer.read():
+                        raise RuntimeError(f"{address} does not serve the page")
+                seconds.append(listening + time.perf_counter() - begun)
+        return seconds
+
+    def help(self) -> list[float]:
+        command = shutil.which("genre-app", path=str(Path(sys.executable).parent))
+        start = [command] if command else [sys.executable, "-m", "genre_app.cli"]
+        seconds = []
+        for _ in range(1 + (3 if self.quick else 9)):
+            begun = time.perf_counter()
+            subprocess.run([*start, "--help"], check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - begun)
+        return seconds[1:]  # the first one warms the disk's cache
+
+    def song(self, length: str) -> str:
+        """A mono MP3 of a length, music of 30 s over and over, written block by block."""
+        path = self.folder / f"{length}.mp3"
+        if not path.exists():
+            _say(f"synthesising {path.name}")
+            with soundfile.SoundFile(path, "w", _RATE, 1) as file:
+                for _ in range(_LENGTHS[length] // 30):
+                    file.write(self._music)
+        return str(path)
+
+    @cached_property
+    def stereo(self) -> str:
+        path = self.folder / "stereo.mp3"
+        side = 0.2 * music("disco", 30.0, _RATE)
+        soundfile.write(path, np.stack([self._music + side, self._music - side], axis=1), _RATE)
+        return str(path)
+
+    @cached_property
+    def _music(self) -> np.ndarray:
+        return 0.8 * music("blues", 30.0, _RATE)
+
+    def _streams(self, length: str) -> list[dict[str, float]]:
+        if length not in self._streamed:
+            files = self.song("30s"), self.song(length)
+            n = 1 if self.quick else _REPETITIONS[length]
+            self._streamed[length] = [self._core("stream", *files) for _ in range(n)]
+        return self._streamed[length]
+
+    @cached_property
+    def _streamed(self) -> dict[str, list[dict[str, float]]]:
+        return {}
+
+    @cached_property
+    def _page(self) -> list[tuple[float, float]]:
+        song = self.stereo
+        with served() as (address, _), sync_playwright() as playwright:
+            browser = chromium.launch(playwright)
+            drop_to_paint(browser, address, song)  # the server's first answer, and Chromium's caches
+            times = [drop_to_paint(browser, address, song) for _ in range(3 if self.quick else 15)]
+            browser.close()
+        return times
+
+    def _needs_default(self) -> None:
+        if not (_ROOT / "checkpoints" / "default.safetensors").exists():
+            raise Skipped("the page takes bundled checkpoints, and there is no default one yet")
+
+    def _core(self, what: str, *arguments: str) -> dict:
+        command = [sys.executable, "-m", "tests.bench_core", what, self.checkpoint, *arguments]
+        run = subprocess.run(command, env={**os.environ, **_ONE_THREAD}, stdout=subprocess.PIPE, text=True)
+        if run.returncode:
+            sys.exit(f"{' '.join(command[:4])} failed, see above")
+        return json.loads(run.stdout)
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    unit: str
+    bound: tuple[float, float] | None  # least and most
+    measure: Callable[[Bench], list[float]]
+    ways: tuple[str, ...] = ()  # those it needs
+
+
+_INFINITE = float("inf")
+_SONG = "30 s MP3 (44.1 kHz stereo), one thread"
+ROWS = {
+    "decode": Row(f"{_SONG}: decoded to mono at the model's rate", "ms", None, lambda b: b.ways["decode"], ("decode",)),
+    "vote": Row(f"{_SONG}: decode to vote", "ms", None, lambda b: b.ways["vote"], ("vote",)),
+    "usual": Row(
+        f"{_SONG}: librosa.load, melspectrogram and the same network, segment by segment",
+        "ms",
+        None,
+        lambda b: b.ways["usual"],
+        ("usual",),
+    ),
+    "vote-decode": Row("decode to vote / decoding", "×", (0, 2.5), lambda b: b.ratio("vote", "decode"), ("decode", "vote")),
+    "vote-decode-mono": Row(
+        "the same for a mono MP3, which is cheaper to decode",
+        "×",
+        (0, 2.5),
+        lambda b: b.ratio("vote-mono", "decode-mono"),
+        ("decode-mono", "vote-mono"),
+    ),
+    "vote-soundfile": Row(
+        "decode to vote / soundfile.read alone, which neither mixes nor resamples",
+        "×",
+        None,
+        lambda b: b.ratio("vote", "soundfile"),
+        ("soundfile", "vote"),
+    ),
+    "usual-vote": Row(
+        "the usual way / decode to vote", "×", (3, _INFINITE), lambda b: b.ratio("usual", "vote"), ("vote", "usual")
+    ),
+    **{
+        f"memory-{length}": Row(
+            f"{length} MP3: peak memory above the idle process", "MB", (0, 400), lambda b, of=length: b.stream(of, "memory")
+        )
+        for length in _LENGTHS
+    },
+    **{
+        f"rate-{length}": Row(
+            f"{length} MP3, one thread: seconds per hour of audio", "s", None, lambda b, of=length: b.stream(of, "rate")
+        )
+        for length in _LENGTHS
+    },
+    "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear),
+    "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
+    "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
+    "help": Row("genre-app --help", "s", (0, 1), Bench.help),
+    "start": Row("python app.py to the first page over HTTP", "s", (0, 8), Bench.start),
+}
+
+
+def _say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def _load() -> float:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")  # Windows has none
+
+
+def _line(name: str, bench: Bench) -> str:
+    row = ROWS[name]
+    command = f"`python -m tests.bench --only {name}`"
+    bound = "" if row.bound is None else " to ".join(f"{end:g}" for end in row.bound)
+    if row.bound and row.bound[0] == 0:
+        bound = f"≤ {row.bound[1]:g}"
+    elif row.bound and row.bound[1] == _INFINITE:
+        bound = f"≥ {row.bound[0]:g}"
+    try:
+        values = row.measure(bench)
+    except Skipped as reason:
+        return f"| {row.what} | | | | {bound} | skipped: {reason} | {command} |"
+    median = statistics.median(values)
+    verdict = "" if row.bound is None else "ok" if row.bound[0] <= median <= row.bound[1] else "**over**"
+    spread = f"{min(values):.3g} to {max(values):.3g}" if len(values) > 1 else ""
+    return f"| {row.what} | {median:.3g} {row.unit} | {len(values)} | {spread} | {bound} | {verdict} | {command} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the project's speed.")
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help=f"measure these rows: {', '.join(ROWS)}")
+    parser.add_argument("--checkpoint", default="default", help="bundled name or file; the page's rows take the default one")
+    parser.add_argument("--quick", action="store_true", help="few repetitions and nothing of 3 h: a trial, not a result")
+    arguments = parser.parse_args()
+    names = [name for name in ROWS if name in (arguments.only or ROWS)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # by an exception, so that processes and files go too
+    load = _load()
+    with tempfile.TemporaryDirectory(prefix="genre-app-bench-") as folder:
+        os.environ["TMPDIR"] = folder  # for what the servers and Chromium would leave
+        bench = Bench(Path(folder), arguments.checkpoint, arguments.quick, {way for name in names for way in ROWS[name].ways})
+        lines = []
+        for name in names:
+            _say(name)
+            lines.append(_line(name, bench))
+    print("| what | median | n | from to | bound | | command |\n|---|---|---|---|---|---|---|")
+    print("\n".join(lines))
+    print(f"\n{'A trial with --quick. ' if arguments.quick else ''}Checkpoint {arguments.checkpoint}; Python", end=" ")
+    print(f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores", end="; ")
+    print(f"load average {load:.1f} when the bench began, {_load():.1f} at its end.")
+
+
+if __name__ == "__main__":
+    main()
