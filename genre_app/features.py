@@ -128,7 +128,8 @@ class FeatureSpec(BaseModel):
 def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
     """First columns of the segments that cover ``n_frames`` columns: evenly spaced, the last one right-aligned.
 
-    A clip shorter than a segment gets one segment, which starts at 0.
+    A clip shorter than a segment gets one segment, which starts at 0 and repeats the clip until it is full: a network that was
+    trained on music takes silence for a sign of something.
     """
     last = n_frames - spec.segment_frames
     if last <= 0:
@@ -147,7 +148,8 @@ class Segments:
     ----------
     start_frames : list of int
     samples : numpy.ndarray, float32 [s, n_fft // 2 + segment_samples + n_fft // 2]
-        Each segment with the samples that its outermost columns reach into; zeros beyond the clip.
+        Each segment with the samples that its outermost columns reach into; zeros beyond the clip. A clip shorter than a
+        segment is repeated.
     """
 
     start_frames: list[int]
@@ -200,6 +202,8 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
         origin += keep
 
     n_frames = 1 + n_samples // spec.hop_length
+    if n_samples and n_frames < spec.segment_frames:
+        held = np.concatenate([held[:half], np.resize(held[half:], half + spec.segment_samples)])
     held = np.concatenate([held, np.zeros(width, np.float32)])
     done = next_start - spec.segment_hop_frames
     for start in segment_start_frames(n_frames, spec):
@@ -332,9 +336,8 @@ def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[lis
     features : Tensor, float32 [s, bins, segment_frames]
     """
     db = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32)).T  # [n_mels, frames]
-    missing = spec.segment_frames - db.shape[1]
-    if missing > 0:
-        db = torch.nn.functional.pad(db, (0, missing), value=10.0 * float(np.log10(_AMIN)))
+    if db.shape[1] < spec.segment_frames:
+        db = db[:, torch.arange(spec.segment_frames) % db.shape[1]]
     starts = segment_start_frames(db.shape[1], spec)
     segments = torch.stack([db[:, start : start + spec.segment_frames] for start in starts])
     return starts, finish(_floored(segments, spec), spec)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genre_app.audio import AudioError, AudioStream, Clip
 from genre_app.checkpoint import Checkpoint
-from genre_app.features import FeatureSpec, extract, split
+from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
 from genre_app.vote import DEFAULT_VOTE, VOTES, References, available_votes
 from genre_app.vote import vote as join_votes
 
@@ -229,8 +231,7 @@ def classify(
         peaks.append(_peaks(segments.samples[:, half : half + width]))
         if not np.isfinite(peaks[-1]).all():
             raise AudioError(f"{clip.name}: some samples are not numbers (NaN or infinite); export the audio again")
-        samples = torch.from_numpy(segments.samples).to(checkpoint.device)
-        probabilities.append(checkpoint.probabilities(extract(samples, spec, padded=True)))
+        probabilities.append(checkpoint.probabilities(_features(segments, spec, checkpoint.device)))
 
     prediction = from_segments(
         checkpoint,
@@ -333,6 +334,22 @@ def _batch_size(spec: FeatureSpec) -> int:
     return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))
 
 
+def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Tensor:
+    """Features of consecutive segments [s, bins, frames]; columns that overlapping ones share are computed once."""
+    if spec.segment_hop_frames >= spec.segment_frames:
+        return extract(torch.from_numpy(segments.samples).to(device), spec, padded=True)
+    first, hop = segments.start_frames[0], spec.hop_length
+    offsets = [(start - first) * hop for start in segments.start_frames]
+    width = segments.samples.shape[1]
+    joined = np.empty((1, offsets[-1] + width), np.float32)
+    for at, samples in zip(offsets, segments.samples, strict=True):
+        joined[0, at : at + width] = samples
+    # Columns as a mel cache stores them; reference, floor and kind are for each segment by itself, which split_columns does.
+    bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": math.inf})
+    columns = extract(torch.from_numpy(joined).to(device), bare, padded=True)[0].T  # [frames, n_mels]
+    return split_columns(columns.cpu().numpy(), spec)[1]
+
+
 def _peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Furthest that each row of [s, n] strays from its mean: a direct-current offset is no sound."""
     middle = samples.mean(axis=1)
@@ -342,7 +359,7 @@ def _peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: float) -> Iterator[str]:
     if duration_seconds < spec.segment_samples / spec.sample_rate:
-        yield f"too short: {duration_seconds:.1f} s, a segment has {spec.segment_seconds:g} s; the rest is filled with silence"
+        yield f"too short: {duration_seconds:.1f} s, a segment has {spec.segment_seconds:g} s; it was repeated to fill one"
     if sounds.mean() < _MOSTLY:
         yield f"mostly silent: only {int(sounds.sum())} of {len(sounds)} segments have sound, and only they vote"
 
