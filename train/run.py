@@ -97,8 +97,16 @@ def cross_validate(
     for number, (train_index, held_index) in enumerate(parts, 1):
         print(f"fold {number} of {folds}")
         held = [tracks[i] for i in held_index]
-        # The last epoch, not the best on the tracks held out: those must not choose.
-        model, _ = _fit(config, cache, [tracks[i] for i in train_index], held, genres, device, choose=False)
+        # The last epoch, not the best on the tracks held out: those must not choose, so nothing before needs validating.
+        model, _ = _fit(
+            config.model_copy(update={"validate_every": config.epochs}),
+            cache,
+            [tracks[i] for i in train_index],
+            held,
+            genres,
+            device,
+            choose=False,
+        )
         dataset = MelDataset.from_cache(cache, held, genres, config.spec, torch.device("cpu"))
         features, owners = dataset.segments()
         probabilities = segment_probabilities(model.cpu(), features).numpy()
