@@ -18,7 +18,7 @@ import torch
 import genre_app
 from genre_app import predict
 from genre_app.audio import AudioError, Clip, open_audio
-from genre_app.features import FeatureSpec, extract
+from genre_app.features import FeatureSpec, extract, split
 from genre_app.predict import SURE_MARGIN, NoSoundError, classify
 from genre_app.vote import VOTES, vote
 
@@ -57,6 +57,26 @@ def test_each_segment_is_the_network_on_its_own_samples(make_clip, checkpoint):
         samples = clip.samples[first : first + spec.segment_samples + spec.n_fft]
         expected = checkpoint.probabilities(extract(torch.from_numpy(samples)[None], spec, padded=True))[0]
         np.testing.assert_allclose(row, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        FeatureSpec(top_db=40.0, segment_seconds=3.0, segment_hop_seconds=1.0),
+        FeatureSpec(db_reference="max", top_db=40.0, segment_seconds=3.0, segment_hop_seconds=1.0),
+        FeatureSpec(kind="mfcc_delta", hop_length=512, top_db=40.0, segment_seconds=3.0, segment_hop_seconds=0.7),
+        FeatureSpec(segment_seconds=2.0, segment_hop_seconds=3.0),
+    ],
+    ids=["log_mel", "max", "mfcc_delta", "gaps"],
+)
+def test_neighbours_have_no_say_in_a_segment(make_clip, make_checkpoint, spec):
+    clip, checkpoint = make_clip(11.0), make_checkpoint(spec)
+    clip.samples[len(clip.samples) // 2 :] *= 0.01  # the floor of the loud half lies above the quiet one
+    expected = [
+        checkpoint.probabilities(extract(torch.from_numpy(segment.samples), spec, padded=True))
+        for segment in split(clip.blocks(), spec, batch_size=1)
+    ]
+    np.testing.assert_allclose(classify(clip, checkpoint).segment_probabilities, np.concatenate(expected), atol=1e-5)
 
 
 def test_the_same_input_gives_the_same_answer(make_clip, checkpoint):
