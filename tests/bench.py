@@ -36,7 +36,7 @@ _ROOT = Path(__file__).parent.parent
 _RATE = 44100  # Hz, of the files
 _ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 _LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
-_REPETITIONS = {"30s": 5, "30min": 3, "3h": 1}
+_WAYS = ("soundfile", "decode", "vote", "decode-mono", "vote-mono", "usual")
 
 
 class Skipped(Exception):  # noqa: N818 - not an error
@@ -54,7 +54,7 @@ class Bench:
 
     @cached_property
     def ways(self) -> dict[str, list[float]]:
-        names = [way for way in ("soundfile", "decode", "vote", "decode-mono", "vote-mono", "usual") if way in self.wanted]
+        names = [way for way in _WAYS if way in self.wanted]
         return self._core("ways", self.stereo, self.song("30s"), "5" if self.quick else "21", *names)
 
     def stream(self, length: str, what: str) -> list[float]:
@@ -62,11 +62,11 @@ class Bench:
             raise Skipped("memory is read from Linux's /proc")
         if self.quick and length == "3h":
             raise Skipped("not with --quick")
-        return [run[what] for run in self._streams(length)]
+        return [run[what] for run in self._streams[length]]
 
     def linear(self) -> list[float]:
-        long = self.stream("3h", "seconds")
-        return [long[0] / statistics.median(self.stream("30min", "seconds"))]
+        pairs = zip(self.stream("3h", "seconds"), self.stream("30min", "seconds"), strict=True)
+        return [long / short for long, short in pairs]
 
     def page(self, painted: int) -> list[float]:
         self._needs_default()
@@ -116,16 +116,13 @@ class Bench:
     def _music(self) -> np.ndarray:
         return 0.8 * music("blues", 30.0, _RATE)
 
-    def _streams(self, length: str) -> list[dict[str, float]]:
-        if length not in self._streamed:
-            files = self.song("30s"), self.song(length)
-            n = 1 if self.quick else _REPETITIONS[length]
-            self._streamed[length] = [self._core("stream", *files) for _ in range(n)]
-        return self._streamed[length]
-
     @cached_property
-    def _streamed(self) -> dict[str, list[dict[str, float]]]:
-        return {}
+    def _streams(self) -> dict[str, list[dict[str, float]]]:
+        lengths = [of for of in _LENGTHS if of in self.wanted and not (self.quick and of == "3h")]
+        songs = {of: self.song(of) for of in lengths}
+        short = self.song("30s")
+        rounds = [{of: self._core("stream", short, songs[of]) for of in lengths} for _ in range(1 if self.quick else 3)]
+        return {of: [once[of] for once in rounds] for of in lengths}
 
     @cached_property
     def _page(self) -> list[tuple[float, float]]:
@@ -155,7 +152,7 @@ class Row:
     unit: str
     bound: tuple[float, float] | None  # least and most
     measure: Callable[[Bench], list[float]]
-    ways: tuple[str, ...] = ()  # those it needs
+    needs: tuple[str, ...] = ()  # of the ways and lengths, each of which are measured by turns
 
 
 _INFINITE = float("inf")
@@ -190,17 +187,25 @@ ROWS = {
     ),
     **{
         f"memory-{length}": Row(
-            f"{length} MP3: peak memory above the idle process", "MB", (0, 400), lambda b, of=length: b.stream(of, "memory")
+            f"{length} MP3: peak memory above the idle process",
+            "MB",
+            (0, 400),
+            lambda b, of=length: b.stream(of, "memory"),
+            (length,),
         )
         for length in _LENGTHS
     },
     **{
         f"rate-{length}": Row(
-            f"{length} MP3, one thread: seconds per hour of audio", "s", None, lambda b, of=length: b.stream(of, "rate")
+            f"{length} MP3, one thread: seconds per hour of audio",
+            "s",
+            None,
+            lambda b, of=length: b.stream(of, "rate"),
+            (length,),
         )
         for length in _LENGTHS
     },
-    "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear),
+    "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear, ("30min", "3h")),
     "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
     "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
     "help": Row("genre-app --help", "s", (0, 1), Bench.help),
@@ -245,7 +250,9 @@ def main() -> None:
     load = _load()
     with tempfile.TemporaryDirectory(prefix="genre-app-bench-") as folder:
         os.environ["TMPDIR"] = folder  # for what the servers and Chromium would leave
-        bench = Bench(Path(folder), arguments.checkpoint, arguments.quick, {way for name in names for way in ROWS[name].ways})
+        bench = Bench(
+            Path(folder), arguments.checkpoint, arguments.quick, {need for name in names for need in ROWS[name].needs}
+        )
         lines = []
         for name in names:
             _say(name)
