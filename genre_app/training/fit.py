@@ -124,12 +124,15 @@ def fit(
         )
     spec, n_genres = config.spec, len(train.genres)
     generator = torch.Generator(device).manual_seed(config.seed)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # Dropout draws from its device's own state, which is put aside while the caller has its turn.
+    dropout_rng = torch.cuda if device.type == "cuda" else torch
+    forked = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=forked):
         torch.manual_seed(config.seed)  # initial weights and dropout take no generator
         model = create_model(
             config.model, n_bins=spec.n_bins, n_frames=spec.segment_frames, n_genres=n_genres, settings=config.model_settings
         )
-        dropout_state = torch.get_rng_state()
+        dropout_state = dropout_rng.get_rng_state()
     model.fit_standardisation(train.segments()[0].cpu())
     model.temperature.fill_(config.temperature)
     model.to(device)
@@ -149,8 +152,8 @@ def fit(
         model.train()
         total = torch.zeros((), device=device)
         order = _order(train.labels, n_genres, per_epoch * config.batch_size, generator)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(dropout_state)
+        with torch.random.fork_rng(devices=forked):
+            dropout_rng.set_rng_state(dropout_state)
             for step in range(per_epoch):
                 tracks = order[step * config.batch_size : (step + 1) * config.batch_size]
                 rates = 1.0 + uniform(-config.augment.stretch, config.augment.stretch, (len(tracks),), generator)
@@ -170,7 +173,7 @@ def fit(
                 optimiser.step()
                 _update_average(average, model, min(config.average_decay, (now + 1) / (now + 10)))
                 total += loss.detach() / len(logits)
-            dropout_state = torch.get_rng_state()
+            dropout_state = dropout_rng.get_rng_state()
         scores: dict[str, float] = {}
         if epoch % config.validate_every == 0 or epoch == config.epochs:
             probabilities = segment_probabilities(average, valid_features)
