@@ -7,7 +7,7 @@ give the same samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -274,7 +274,7 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     return samples.astype(np.float32)
 
 
-def write_examples(folder: str | Path, *, seconds: float = 12.0) -> list[Path]:
+def write_examples(folder: str | Path, *, seconds: float = 12.0, styles: Sequence[str] = STYLES) -> list[Path]:
     """Write a piece of each style as a FLAC file; files that exist are kept.
 
     Parameters
@@ -282,16 +282,17 @@ def write_examples(folder: str | Path, *, seconds: float = 12.0) -> list[Path]:
     folder : str or Path
         Made if missing.
     seconds : float
+    styles : sequence of str
 
     Returns
     -------
     list of Path
-        In the order of `STYLES`.
+        In the order of ``styles``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{style}.flac" for style in STYLES]
-    for style, path in zip(STYLES, paths, strict=True):
+    paths = [folder / f"{style}.flac" for style in styles]
+    for style, path in zip(styles, paths, strict=True):
         if not path.exists():
             unfinished = path.with_suffix(f".{os.getpid()}.part")
             soundfile.write(unfinished, music(style, seconds, 44100), 44100, format="FLAC")

@@ -1,4 +1,4 @@
-"""Clips to try the page with, synthesised by the project itself when the app starts."""
+"""Clips to try the page with, synthesised by the project itself, each when it is first asked for."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from genre_app.synth import STYLES, write_examples
+from genre_app.synth import write_examples
 
 _SECONDS = 20.0
 _writing = Lock()
 
 
 def example_path(style: str) -> Path:
-    """Return the file of one of `STYLES`; the first call synthesises them all."""
+    """Return the file of one of `genre_app.synth.STYLES`."""
     with _writing:
-        return _paths()[style]
+        (path,) = write_examples(_folder().name, seconds=_SECONDS, styles=(style,))
+    return path
 
 
 @cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="genre-app-examples-")  # removed when the app ends
-
-
-@cache
-def _paths() -> dict[str, Path]:
-    return dict(zip(STYLES, write_examples(_folder().name, seconds=_SECONDS), strict=True))

@@ -9,9 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.synth import STYLES
 from genre_app.ui import api, batch, classify
-from genre_app.ui.examples import example_path
 from genre_app.ui.service import MAX_BYTES
 
 TITLE = "Genre app"
@@ -64,11 +62,6 @@ def launch_options() -> dict[str, Any]:
 def serve() -> None:
     """Build the page and serve it until it is stopped; the address comes from gradio's environment variables, as on Spaces."""
     app = build_app()
-    Thread(target=_prepare, daemon=True).start()
+    # While the first visitor's page is loading, do what their first answer would wait for.
+    Thread(target=classify.warm_up, daemon=True).start()
     app.queue(max_size=200).launch(**launch_options())
-
-
-def _prepare() -> None:
-    """Do while the first visitor's page is loading what their first answer would wait for."""
-    classify.warm_up()
-    example_path(STYLES[0])
