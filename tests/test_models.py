@@ -112,6 +112,16 @@ def test_the_centred_view_does_not_hear_a_fixed_response_and_the_contrast_view_n
     assert (by_tilt[1] - contrast).abs().max() < 0.1 * (by_response[1] - contrast).abs().max()
 
 
+def test_members_taken_together_answer_as_each_alone(features):
+    model = make("cnn", views=["both", "centred", "contrast", "contrast"])
+    model.fit_standardisation(features)
+    for _ in range(3):
+        model.training_logits(features)  # moves the running statistics
+    model.eval()
+    alone = torch.stack([member(model.views(features)) for member in model.members])
+    torch.testing.assert_close(model.training_logits(features), alone, atol=1e-5, rtol=1e-5)
+
+
 def test_the_norm_folded_into_the_convolution_is_the_norm(features):
     model = make("cnn", views=["both"])
     model.fit_standardisation(features)

@@ -48,31 +48,38 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [b, n_in, bins, frames] -> [b, n_out, bins // pool, frames // pool]
         if self.training:
-            x = self.norm(self.conv(x))
-        else:
-            # In use the norm is a fixed scale and shift, which the convolution can do in passing.
-            n = self.norm
-            weight, bias = fuse_conv_bn_weights(
-                self.conv.weight, None, cast(Tensor, n.running_mean), cast(Tensor, n.running_var), n.eps, n.weight, n.bias
-            )
-            x = F.conv2d(x, weight, bias, padding=1)
+            return self.shrink(self.norm(self.conv(x)))
+        return self.shrink(F.conv2d(x, *self.fused(), padding=1))
+
+    def shrink(self, x: Tensor) -> Tensor:
         # ReLU and maximum may change places; after pooling there is less to rectify.
         return F.relu(F.max_pool2d(x, self.pool), inplace=True)
+
+    def fused(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a convolution that does the norm in passing, which in use is a fixed scale and shift."""
+        n = self.norm
+        mean, variance = cast(Tensor, n.running_mean), cast(Tensor, n.running_var)
+        return fuse_conv_bn_weights(self.conv.weight, None, mean, variance, n.eps, n.weight, n.bias)
 
 
 class _Member(nn.Module):
     def __init__(self, n_genres: int, view: View, settings: CNNSettings) -> None:
         super().__init__()
-        self.view = view
-        sizes = (2 if view == "both" else 1, *settings.channels)
+        self.seen = {"centred": slice(0, 1), "contrast": slice(1, 2), "both": slice(0, 2)}[view]
+        sizes = (self.seen.stop - self.seen.start, *settings.channels)
         self.blocks = nn.Sequential(*(_Block(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
-    def forward(self, centred: Tensor, contrast: Tensor) -> Tensor:  # two of [b, bins, frames] -> [b, genres]
-        seen = {"centred": [centred], "contrast": [contrast], "both": [centred, contrast]}[self.view]
-        x = torch.stack(seen, dim=1).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.head(self.dropout(self.blocks(x).mean(dim=(2, 3))))
+    @property
+    def first(self) -> _Block:
+        return cast(_Block, self.blocks[0])
+
+    def forward(self, views: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
+        return self.classify(self.blocks(views[:, self.seen].contiguous(memory_format=torch.channels_last)))
+
+    def classify(self, x: Tensor) -> Tensor:  # [b, channels, bins, frames] after the blocks -> [b, genres]
+        logits: Tensor = self.head(self.dropout(x.mean(dim=(2, 3))))
         return logits
 
 
@@ -96,20 +103,47 @@ class CNN(GenreModel):
         if settings.contrast_bins % 2 == 0:
             raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
         self.contrast_bins = settings.contrast_bins
+        self.width = settings.channels[0]
         self.members = nn.ModuleList(_Member(n_genres, view, settings) for view in settings.views)
 
     def prepare(self, features: Tensor) -> Tensor:
         """Take out the level of each segment: subtract its mean over all bins and frames."""
         return features - features.mean(dim=(1, 2), keepdim=True)
 
+    def views(self, features: Tensor) -> Tensor:
+        """Return the centred and the contrast view [b, 2, bins, frames] of features [b, bins, frames]."""
+        x = self.standardise(features)
+        n_bins, half = x.shape[1], self.contrast_bins // 2
+        # The local mean over bands is linear, so its response to the unit vectors is the whole of it.
+        units = F.pad(torch.eye(n_bins, device=x.device)[None], (half, half), mode="replicate")
+        mean_around = F.avg_pool1d(units, self.contrast_bins, stride=1)[0].T  # [bins out, bins in]
+        return torch.stack([x - x.mean(dim=2, keepdim=True), x - mean_around @ x], dim=1)
+
     def training_logits(self, features: Tensor) -> Tensor:
         """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
-        x = self.standardise(features)
-        centred = x - x.mean(dim=2, keepdim=True)
-        half = self.contrast_bins // 2
-        around = F.pad(x[:, None], (0, 0, half, half), mode="replicate")
-        contrast = x - F.avg_pool2d(around, (self.contrast_bins, 1), stride=1)[:, 0]
-        return torch.stack([member(centred, contrast) for member in self.members])
+        with torch.autocast(features.device.type, enabled=False):
+            views = self.views(features)
+        if self.training:
+            return torch.stack([member(views) for member in self.members])
+        entered = self._first_blocks(views).split(self.width, dim=1)
+        return torch.stack([member.classify(member.blocks[1:](x)) for member, x in zip(self._members(), entered, strict=True)])
+
+    def _members(self) -> list[_Member]:
+        return cast(list[_Member], list(self.members))
+
+    def _first_blocks(self, views: Tensor) -> Tensor:
+        """First blocks of all members, an item at a time: most of the work is moving their output, so keep it in cache."""
+        weights, biases = [], []
+        for member in self._members():
+            weight, bias = member.first.fused()
+            placed = weight.new_zeros(len(weight), 2, 3, 3)
+            placed[:, member.seen] = weight
+            weights.append(placed)
+            biases.append(bias)
+        weight, bias = torch.cat(weights).contiguous(memory_format=torch.channels_last), torch.cat(biases)
+        shrink = self._members()[0].first.shrink
+        items = views.contiguous(memory_format=torch.channels_last).split(1)
+        return torch.cat([shrink(F.conv2d(item, weight, bias, padding=1)) for item in items])
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
