@@ -203,7 +203,7 @@ def test_five_bars_best_first(checkpoint):
 
 
 def test_a_probability_is_never_written_as_certain():
-    assert [cards.percent(p) for p in (0.0, 0.001, 0.5, 0.9999, 1.0)] == ["0 %", "&lt; 1 %", "50 %", "&gt; 99 %", "100 %"]
+    assert [cards.percent(p) for p in (0.0, 0.001, 0.5, 0.9999, 1.0)] == ["0 %", "< 1 %", "50 %", "> 99 %", "100 %"]
 
 
 def test_votes_stand_side_by_side_with_who_disagrees(checkpoint):

@@ -125,7 +125,7 @@ def to_html(rows: list[Row]) -> str:
             )
             agree = f"{p.n_agree} of {p.n_sounding} frames"
             lines.append(
-                f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{cards.percent(p.top(1)[0][1])}</td><td>{agree}</td>"
+                f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{escape(cards.percent(p.top(1)[0][1]))}</td><td>{agree}</td>"
                 f"<td>{escape('; '.join(p.warnings))}</td></tr>"
             )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("File", "Genre", "Probability", "Agree", "Remarks"))

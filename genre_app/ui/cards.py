@@ -55,7 +55,7 @@ def final_vote(prediction: Prediction) -> str:
     bars = "".join(
         f'<li><span class="name">{escape(genre)}</span>'
         f'<span class="track"><span class="bar" style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="value">{percent(p)}</span></li>'
+        f'<span class="value">{escape(percent(p))}</span></li>'
         for genre, p in top
     )
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
@@ -66,7 +66,7 @@ def final_vote(prediction: Prediction) -> str:
 <section class="card" aria-label="Final vote" aria-live="polite">
   <p class="eyebrow">Final vote</p>
   {headline}
-  <p class="sub">{percent(p_first)} {escape(first)} · {frames}{doubt}</p>
+  <p class="sub">{escape(f"{percent(p_first)} {first} · {frames}{doubt}")}</p>
   <ol class="bars">{bars}</ol>
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
   <p class="small">{source}</p>
@@ -123,7 +123,7 @@ def progress(done: int, total: int, failed: int, doing: str = "") -> str:
 
 def percent(p: float) -> str:
     """Write a probability, never as a certainty that it is not."""
-    return "&lt; 1 %" if 0 < p < 0.005 else "&gt; 99 %" if 0.995 <= p < 1 else f"{100 * p:.0f} %"
+    return "< 1 %" if 0 < p < 0.005 else "> 99 %" if 0.995 <= p < 1 else f"{100 * p:.0f} %"
 
 
 def _length(seconds: float) -> str:

@@ -218,10 +218,11 @@ def _rows(prediction: Prediction, page: str) -> list[list[Any]]:
     first = int(page) * _ROWS
     rows: list[list[Any]] = []
     for index in range(first, min(first + _ROWS, len(prediction.segment_starts))):
-        start = clock(float(prediction.segment_starts[index]), prediction.duration_seconds)
+        seconds = float(prediction.segment_starts[index])
+        start = f"{seconds:.1f} s" if prediction.duration_seconds < 60 else clock(seconds, prediction.duration_seconds)
         if prediction.segment_sounds[index]:
             p = float(prediction.segment_probabilities[index].max())
-            rows.append([index + 1, start, prediction.segment_genres[index], f"{100 * p:.0f} %"])
+            rows.append([index + 1, start, prediction.segment_genres[index], cards.percent(p)])
         else:
             rows.append([index + 1, start, "(silent)", ""])
     return rows
