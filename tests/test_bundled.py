@@ -44,6 +44,9 @@ def test_its_file_is_small_and_its_card_tells_its_numbers(bundled):
     low, high = report["accuracy_ci95"]
     row = f"| {report['n_tracks']} | {report['accuracy']:.1%} | {low:.1%} to {high:.1%} | {report['log_loss']:.3f} |"
     assert row in card
+    if bundled.name == "default":
+        readme = (checkpoint_folder().parent / "README.md").read_text(encoding="utf-8")
+        assert f"| `default` {row} {report['macro_f1']:.3f} |" in readme
     assert bundled.provenance["command"] in card
     assert "GTZAN has no licence" in card
     assert len(bundled.references.labels) == bundled.provenance["n_train"]

@@ -329,7 +329,7 @@ def test_metrics_that_would_be_invalid_json(mutate, checkpoint_path):
 
 # tensors that do not fit
 
-WEIGHT = "model.members.0.blocks.0.weight"
+WEIGHT = "model.members.0.blocks.0.conv.weight"
 
 
 def drop_first_row(state: dict) -> None:
