@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,14 +31,3 @@ class TrainConfig(BaseModel):
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
     seed: int = Field(0, ge=0, lt=2**31)
-
-    @classmethod
-    def from_toml(cls, path: Path, **changes: Any) -> TrainConfig:
-        """Read a recipe; ``changes`` replace its top-level fields.
-
-        Raises
-        ------
-        pydantic.ValidationError
-            If a field is unknown or out of bounds.
-        """
-        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")) | changes)
