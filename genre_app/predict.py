@@ -226,7 +226,7 @@ def classify(
     probabilities: list[NDArray[np.float32]] = []
     for segments in split(counted, spec, batch_size=_batch_size(spec)):
         starts += segments.start_frames
-        # Without the context, and without the zeros that fill a clip shorter than a segment.
+        # Without the context, and each sample of a clip shorter than a segment once.
         width = max(1, min(spec.segment_samples, counted.n_samples))
         peaks.append(_peaks(segments.samples[:, half : half + width]))
         if not np.isfinite(peaks[-1]).all():

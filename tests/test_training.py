@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 
 import numpy as np
@@ -16,6 +17,8 @@ from genre_app.evaluation import evaluate
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.training import TrainConfig, fit
 from train import run
+
+fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
 
 SPEC = FeatureSpec(n_mels=32, segment_seconds=2.0, segment_hop_seconds=1.0)
 CPU = torch.device("cpu")
@@ -122,6 +125,20 @@ def test_standardisation_comes_from_the_training_tracks(cache):
 def test_a_track_on_both_sides_is_refused(cache):
     with pytest.raises(DataError, match=r"1 tracks are in both training and validation, t27"):
         next(fit(CONFIG, *datasets(cache, valid_from=27), device=CPU))
+
+
+@pytest.mark.parametrize("count", [30, 64, 101])
+def test_genres_and_tracks_are_drawn_evenly(count):
+    labels = torch.tensor([0] * 20 + [1] * 5 + [2] * 2)
+    order = fit_module._order(labels, 3, count, torch.Generator().manual_seed(0))
+    assert len(order) == count
+    genres = torch.bincount(labels[order], minlength=3)
+    assert genres.max() - genres.min() <= 1
+    for genre in range(3):
+        drawn = torch.bincount(order, minlength=27)[labels == genre]
+        assert drawn.max() - drawn.min() <= 1
+    assert not torch.equal(order, order.sort().values)
+    assert not torch.equal(order, fit_module._order(labels, 3, count, torch.Generator().manual_seed(1)))
 
 
 def test_bfloat16_learns_too(cache):
