@@ -7,27 +7,45 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre_app.augment.chain import AugmentConfig
+from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 
 
 class TrainConfig(BaseModel):
-    """Settings of a training run; one field is one line of a recipe."""
+    """Settings of a training run; one field is one flag, one widget, one line of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field("cnn", description="name of the network")
     model_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the network")
     spec: FeatureSpec = FeatureSpec()
-    epochs: int = Field(100, ge=1, le=10000)
-    segments_per_track: int = Field(6, ge=1, le=1000, description="segments that an epoch draws from each track")
-    batch_size: int = Field(64, ge=2, le=65536)
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="highest learning rate; it warms up and falls along a cosine")
-    warmup: float = Field(0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.02, ge=0, le=10)
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    split: SplitConfig = SplitConfig()
+    sampling: Literal["random", "grid"] = Field(
+        "random",
+        description="random: segments from anywhere in a track, each genre equally often; "
+        "grid: the segments that prediction cuts, each once an epoch",
+    )
+    epochs: int = Field(100, ge=1, le=10000, description="rounds over the training tracks")
+    segments_per_track: int = Field(6, ge=1, le=1000, description="segments that an epoch draws from each track, if at random")
+    batch_size: int = Field(64, ge=2, le=65536, description="segments that one step learns from")
+    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="how a gradient becomes a step")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="highest learning rate")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="cosine: the learning rate warms up, then falls to 0 along a cosine"
+    )
+    warmup: float = Field(0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises, with cosine")
+    weight_decay: float = Field(0.02, ge=0, le=10, description="of matrices and kernels; decoupled in adamw, else an L2 penalty")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability that the target spreads over all genres")
     average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = Field(AugmentConfig(), description="how segments are changed; also the name of a preset")
     temperature: float = Field(1.0, gt=0, le=10, description="divides the logits of the finished network")
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass; weights are float32")
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
-    seed: int = Field(0, ge=0, lt=2**31)
+    keep: Literal["best", "last"] = Field("best", description="best: the epoch with the least validation log-loss")
+    patience: int = Field(0, ge=0, le=10000, description="validations without a better one after which training ends; 0: never")
+    vote: Literal["mean", "majority", "geometric", "knn"] = Field("mean", description="how a track's segments decide")
+    freeze: Literal["none", "convolutions"] = Field("none", description="what --init-from leaves as it was")
+    scaler: Literal["train", "apart"] = Field(
+        "train", description="apart: training and validation are standardised each by itself, a fault that some papers have"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="of everything random")
