@@ -292,7 +292,7 @@ def _reason(error: Exception) -> str:
 def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
     sizes: dict[str, Any] = {
         "n_bins": header.spec.n_bins,
-        "n_frames": header.spec.segment_frames,
+        "n_frames": header.spec.input_frames,
         "n_genres": len(header.genres),
         "settings": header.model.settings,
     }
@@ -318,7 +318,7 @@ def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
     model.requires_grad_(False).eval()
     try:
         with torch.inference_mode():
-            shape = tuple(model(torch.zeros(1, header.spec.n_bins, header.spec.segment_frames)).shape)
+            shape = tuple(model(torch.zeros(1, header.spec.n_bins, header.spec.input_frames)).shape)
     except RuntimeError as error:
         raise CheckpointError(f"checkpoint {path} has a network that its own segments do not fit: {_reason(error)}") from error
     if shape != (1, len(header.genres)):

@@ -330,13 +330,13 @@ class _Counted:
 
 def _batch_size(spec: FeatureSpec) -> int:
     spectrum_values = spec.segment_frames * (1 + spec.n_fft // 2)
-    input_values = spec.segment_frames * spec.n_bins
+    input_values = spec.input_frames * spec.n_bins
     return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))
 
 
 def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Tensor:
     """Features of consecutive segments [s, bins, frames]; columns that overlapping ones share are computed once."""
-    if spec.segment_hop_frames >= spec.segment_frames:
+    if spec.segment_hop_frames >= spec.segment_frames or spec.kind == "summary":
         return extract(torch.from_numpy(segments.samples).to(device), spec, padded=True)
     first, hop = segments.start_frames[0], spec.hop_length
     offsets = [(start - first) * hop for start in segments.start_frames]

@@ -1,0 +1,135 @@
+"""The one place that computes a spectrogram."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchaudio import functional as AF
+
+from genre_app.features.spec import DELTA_WIDTH, FeatureSpec
+from genre_app.features.summary import summarise
+
+_AMIN = 1e-10  # power floor of librosa.power_to_db
+
+
+@lru_cache(maxsize=16)
+def _mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
+    filterbank: Tensor = AF.melscale_fbanks(
+        1 + spec.n_fft // 2, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, norm=spec.mel_norm, mel_scale=spec.mel_scale
+    )  # [n_fft // 2 + 1, n_mels]
+    return filterbank.to(device)
+
+
+@lru_cache(maxsize=16)
+def _window(n_fft: int, device: torch.device) -> Tensor:
+    return torch.hann_window(n_fft, periodic=True, device=device)
+
+
+@lru_cache(maxsize=16)
+def _delta_matrix(n_frames: int, order: int, device: torch.device) -> Tensor:
+    from scipy.signal import savgol_filter  # here, since it takes longer to import than most specs ever need it
+
+    # The Savitzky-Golay derivative is linear, so its response to the unit vectors is the whole of it, edges included.
+    response = savgol_filter(np.eye(n_frames), DELTA_WIDTH, deriv=order, polyorder=order, axis=0, mode="interp")
+    return torch.from_numpy(response).float().to(device)  # [frames out, frames in]
+
+
+def to_db(power: Tensor, spec: FeatureSpec) -> Tensor:
+    """Power to dB with the spec's reference and floor, each item of the batch for itself.
+
+    Parameters
+    ----------
+    power : Tensor [s, bins, frames]
+
+    Returns
+    -------
+    Tensor [s, bins, frames]
+        dB.
+
+    References
+    ----------
+    librosa.power_to_db
+    """
+    return floored(10.0 * torch.log10(power.clamp(min=_AMIN)), spec)
+
+
+def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
+    """Bring dB re 1.0 to the spec's reference and floor, each item of the batch for itself."""
+    peak = db.amax(dim=(-2, -1), keepdim=True)
+    if spec.db_reference == "max":
+        db = db - peak
+        peak = torch.zeros_like(peak)
+    return torch.maximum(db, peak - spec.top_db)
+
+
+def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
+    """Go from log-mel columns in dB [s, n_mels, frames] to the features of ``spec.kind`` [s, n_bins, frames].
+
+    Raises
+    ------
+    ValueError
+        For the kind ``summary``, which cannot be had from log-mel columns.
+    """
+    if spec.kind == "log_mel":
+        return db
+    if spec.kind == "summary":
+        raise ValueError("summary features are computed from audio, not from log-mel columns; give the audio itself")
+    dct = AF.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho").to(db)  # [n_mels, n_mfcc]
+    mfcc = torch.einsum("smt,mc->sct", db, dct)
+    if spec.kind == "mfcc":
+        return mfcc
+    deltas = [torch.einsum("scu,tu->sct", mfcc, _delta_matrix(mfcc.shape[-1], order, db.device)) for order in (1, 2)]
+    return torch.cat([mfcc, *deltas], dim=1)
+
+
+@torch.no_grad()  # not inference_mode, whose tensors cannot be trained on
+def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tensor:
+    """Compute the features of a batch of segments, on the device that the samples are on.
+
+    Parameters
+    ----------
+    samples : Tensor, float32 [s, n]
+        Mono samples at ``spec.sample_rate``.
+    spec : FeatureSpec
+    padded : bool
+        The samples already carry ``n_fft // 2`` samples of context at either end, as those of `split` do; otherwise zeros
+        are put there, which is what librosa does.
+
+    Returns
+    -------
+    Tensor, float32 [s, bins, frames]
+        dB for ``log_mel``. ``frames = 1 + n // hop_length`` without context; one column for ``summary``.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not a float32 matrix.
+
+    References
+    ----------
+    librosa.feature.melspectrogram, librosa.power_to_db, librosa.feature.mfcc, librosa.feature.delta
+    """
+    if samples.ndim != 2 or samples.dtype != torch.float32:
+        raise ValueError(f"samples must be a float32 matrix [segments, samples], got {samples.dtype} {tuple(samples.shape)}")
+    half = spec.n_fft // 2
+    if spec.kind == "summary":
+        rows = samples[:, half : samples.shape[1] - half] if padded else samples
+        return torch.from_numpy(np.stack([summarise(row, spec) for row in rows.cpu().numpy()])[:, :, None]).to(samples.device)
+    if not padded:
+        samples = torch.nn.functional.pad(samples, (half, half))
+    spectrum = torch.stft(
+        samples,
+        spec.n_fft,
+        spec.hop_length,
+        window=_window(spec.n_fft, samples.device),
+        center=False,
+        return_complex=True,
+    )  # [s, n_fft // 2 + 1, frames]
+    magnitude = spectrum.real.square() + spectrum.imag.square()
+    if spec.power != 2.0:
+        magnitude = magnitude.pow(spec.power / 2.0)
+    mel = torch.einsum("sft,fm->smt", magnitude, _mel_filterbank(spec, samples.device))
+    return finish(to_db(mel, spec), spec)
