@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genre_app.features.spec import FeatureSpec
-from genre_app.features.spectrogram import finish, floored
+from genre_app.features.spectrogram import finish
 
 
 def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
@@ -126,4 +126,4 @@ def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[lis
         db = db[:, torch.arange(spec.segment_frames) % db.shape[1]]
     starts = segment_start_frames(db.shape[1], spec)
     segments = torch.stack([db[:, start : start + spec.segment_frames] for start in starts])
-    return starts, finish(floored(segments, spec), spec)
+    return starts, finish(segments, spec)

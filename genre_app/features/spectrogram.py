@@ -66,17 +66,20 @@ def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
 
 
 def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Go from log-mel columns in dB [s, n_mels, frames] to the features of ``spec.kind`` [s, n_bins, frames].
+    """Go from log-mel columns in dB re 1.0 [s, n_mels, frames] to the features of ``spec.kind`` [s, n_bins, frames].
+
+    Each segment gets the spec's reference and floor first; doing that twice changes nothing.
 
     Raises
     ------
     ValueError
         For the kind ``summary``, which cannot be had from log-mel columns.
     """
-    if spec.kind == "log_mel":
-        return db
     if spec.kind == "summary":
         raise ValueError("summary features are computed from audio, not from log-mel columns; give the audio itself")
+    db = floored(db, spec)
+    if spec.kind == "log_mel":
+        return db
     dct = AF.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho").to(db)  # [n_mels, n_mfcc]
     mfcc = torch.einsum("smt,mc->sct", db, dct)
     if spec.kind == "mfcc":
@@ -132,4 +135,4 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
     if spec.power != 2.0:
         magnitude = magnitude.pow(spec.power / 2.0)
     mel = torch.einsum("sft,fm->smt", magnitude, _mel_filterbank(spec, samples.device))
-    return finish(to_db(mel, spec), spec)
+    return finish(10.0 * torch.log10(mel.clamp(min=_AMIN)), spec)
