@@ -24,6 +24,20 @@ SUMMARY_NAMES: tuple[str, ...] = tuple(f"{feature}_{part}" for feature in _FEATU
 """What the values of a segment of kind ``summary`` are."""
 
 
+_HPSS_WIDTH = 31  # frames, and bins: the default of librosa.decompose.hpss
+
+
+def _running_median(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median over `_HPSS_WIDTH` neighbours within each row, mirrored at its ends."""
+    import scipy  # whose parts load when they are first used
+
+    half = _HPSS_WIDTH // 2
+    padded = np.pad(rows, ((0, 0), (half, half)), mode="symmetric")
+    # End to end in one dimension, for which scipy has a filter ten times as fast; what straddles two rows is cut off.
+    medians: NDArray[np.float32] = scipy.ndimage.median_filter(padded.ravel(), _HPSS_WIDTH).reshape(padded.shape)
+    return medians[:, half:-half]
+
+
 def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
     """Sum up one segment.
 
@@ -64,9 +78,16 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
         norm=spec.mel_norm,
     )
     log_mel = librosa.power_to_db(mel, ref=np.max if spec.db_reference == "max" else 1.0, top_db=spec.top_db)
+    steady, struck = _running_median(magnitude), _running_median(magnitude.T).T
     harmonic, percussive = (
-        librosa.istft(part, n_fft=n_fft, hop_length=hop, length=len(samples), dtype=samples.dtype)
-        for part in librosa.decompose.hpss(spectrum)
+        librosa.istft(
+            spectrum * librosa.util.softmask(own, other, power=2.0, split_zeros=True),
+            n_fft=n_fft,
+            hop_length=hop,
+            length=len(samples),
+            dtype=samples.dtype,
+        )
+        for own, other in ((steady, struck), (struck, steady))
     )
     tempogram = librosa.feature.tempogram(
         onset_envelope=librosa.onset.onset_strength(S=log_mel, sr=rate, n_fft=n_fft, hop_length=hop),
