@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+
+Size = Annotated[int, Field(ge=1, le=65536)]  # of a layer, a pool
+
+# A bin that varies less than this in training tells nothing about genre, and what it does in use must not drown the others.
+_CONSTANT = 1e-5
+_STD_OF_CONSTANT = 1e6
 
 
 class ModelSettings(BaseModel):
@@ -46,14 +52,22 @@ class GenreModel(nn.Module):
         return features
 
     def fit_standardisation(self, features: Tensor) -> None:
-        """Take mean and standard deviation of each bin from training features [s, bins, frames]."""
+        """Take mean and standard deviation of each bin from training features [s, bins, frames].
+
+        A bin that does not vary gets so large a deviation that it comes out near 0, whatever it does in use.
+        """
         prepared = self.prepare(features)
+        std = prepared.std(dim=(0, 2))
         self.bin_mean.copy_(prepared.mean(dim=(0, 2)))
-        self.bin_std.copy_(prepared.std(dim=(0, 2)).clamp(min=1e-5))
+        self.bin_std.copy_(torch.where(std < _CONSTANT, _STD_OF_CONSTANT, std))
 
     def standardise(self, features: Tensor) -> Tensor:
         """Return the features with each bin at zero mean and unit variance over the training tracks."""
         return (self.prepare(features) - self.bin_mean[:, None]) / self.bin_std[:, None]
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Modules that stay as they were when only the classifier is trained further: a network's convolutions, if any."""
+        return ()
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from genre_app.models.base import GenreModel, ModelSettings, register
+from genre_app.models.ensemble import centred_and_contrast, joined_logits
 
 View = Literal["centred", "contrast", "both"]
 
@@ -39,19 +41,23 @@ class CNNSettings(ModelSettings):
     contrast_bins: int = Field(21, ge=3, le=255)
 
 
-class _Block(nn.Module):
+class ConvBlock(nn.Module):
+    """Convolution 3 x 3, batch norm, max-pool, ReLU; in use the norm is part of the convolution."""
+
     def __init__(self, n_in: int, n_out: int, pool: tuple[int, int]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(n_out)
         self.pool = pool
 
-    def forward(self, x: Tensor) -> Tensor:  # [b, n_in, bins, frames] -> [b, n_out, bins // pool, frames // pool]
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [b, n_out, bins // pool, frames // pool] for [b, n_in, bins, frames]."""
         if self.training:
             return self.shrink(self.norm(self.conv(x)))
         return self.shrink(F.conv2d(x, *self.fused(), padding=1))
 
     def shrink(self, x: Tensor) -> Tensor:
+        """Pool and rectify."""
         # ReLU and maximum may change places; after pooling there is less to rectify.
         return F.relu(F.max_pool2d(x, self.pool), inplace=True)
 
@@ -67,13 +73,13 @@ class _Member(nn.Module):
         super().__init__()
         self.seen = {"centred": slice(0, 1), "contrast": slice(1, 2), "both": slice(0, 2)}[view]
         sizes = (self.seen.stop - self.seen.start, *settings.channels)
-        self.blocks = nn.Sequential(*(_Block(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
+        self.blocks = nn.Sequential(*(ConvBlock(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
     @property
-    def first(self) -> _Block:
-        return cast(_Block, self.blocks[0])
+    def first(self) -> ConvBlock:
+        return cast(ConvBlock, self.blocks[0])
 
     def forward(self, views: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
         return self.classify(self.blocks(views[:, self.seen].contiguous(memory_format=torch.channels_last)))
@@ -112,12 +118,7 @@ class CNN(GenreModel):
 
     def views(self, features: Tensor) -> Tensor:
         """Return the centred and the contrast view [b, 2, bins, frames] of features [b, bins, frames]."""
-        x = self.standardise(features)
-        n_bins, half = x.shape[1], self.contrast_bins // 2
-        # The local mean over bands is linear, so its response to the unit vectors is the whole of it.
-        units = F.pad(torch.eye(n_bins, device=x.device)[None], (half, half), mode="replicate")
-        mean_around = F.avg_pool1d(units, self.contrast_bins, stride=1)[0].T  # [bins out, bins in]
-        return torch.stack([x - x.mean(dim=2, keepdim=True), x - mean_around @ x], dim=1)
+        return centred_and_contrast(self.standardise(features), self.contrast_bins)
 
     def training_logits(self, features: Tensor) -> Tensor:
         """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
@@ -127,6 +128,10 @@ class CNN(GenreModel):
             return torch.stack([member(views) for member in self.members])
         entered = self._first_blocks(views).split(self.width, dim=1)
         return torch.stack([member.classify(member.blocks[1:](x)) for member, x in zip(self._members(), entered, strict=True)])
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Return the members' convolution blocks."""
+        return [member.blocks for member in self._members()]
 
     def _members(self) -> list[_Member]:
         return cast(list[_Member], list(self.members))
@@ -147,4 +152,4 @@ class CNN(GenreModel):
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
-        return torch.logsumexp(torch.log_softmax(self.training_logits(features).float(), dim=-1), dim=0)
+        return joined_logits(self.training_logits(features))

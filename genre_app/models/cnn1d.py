@@ -1,0 +1,84 @@
+"""Convolutions along one axis: over the bins of a feature vector, or over the frames of a spectrogram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from genre_app.models.base import GenreModel, ModelSettings, Size, register
+from genre_app.models.convolutions import Padding, check_blocks, conv_blocks, fitted_pools
+
+
+class CNN1DSettings(ModelSettings):
+    """Settings of `CNN1D`.
+
+    Attributes
+    ----------
+    along : {"bins", "frames"}
+        Axis along which the kernels move; the other one gives the input's channels.
+    channels : tuple of int
+        Feature maps of each convolution block.
+    pool : int
+        Max-pooling of each block.
+    kernel : int
+    padding : {"same", "valid"}
+        With zeros to the same size, or none.
+    dropout : float
+        Share of each block's outputs that training drops.
+    dense : int
+        Units of the dense layer before the one to the genres.
+    dense_dropout : float
+        Share of its outputs that training drops.
+    """
+
+    along: Literal["bins", "frames"] = "bins"
+    channels: tuple[Size, ...] = Field((32, 64), min_length=1, max_length=12)
+    pool: int = Field(2, ge=1, le=64)
+    kernel: int = Field(3, ge=1, le=31)
+    padding: Padding = "valid"
+    dropout: float = Field(0.3, ge=0.0, lt=1.0)
+    dense: int = Field(128, ge=1, le=65536)
+    dense_dropout: float = Field(0.2, ge=0.0, lt=1.0)
+
+
+@register("cnn1d")
+class CNN1D(GenreModel):
+    """Blocks of [convolution, ReLU, batch norm, max-pool, dropout] along one axis, then two dense layers."""
+
+    Settings = CNN1DSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNN1DSettings) -> None:
+        super().__init__(n_bins, n_frames, n_genres, settings)
+        s = settings
+        pools = [(s.pool,)] * len(s.channels)
+        check_blocks(s.channels, pools, s.kernel, s.padding)
+        self.over_frames = s.along == "frames"
+        n_in, length = (n_bins, n_frames) if self.over_frames else (n_frames, n_bins)
+        _, (left,) = fitted_pools((length,), pools, lost=s.kernel - 1 if s.padding == "valid" else 0)
+        self.blocks = conv_blocks(
+            n_in,
+            s.channels,
+            pools,
+            kernel=s.kernel,
+            padding=s.padding,
+            batch_norm="after_activation",
+            activation="relu",
+            dropout=s.dropout,
+        )
+        self.dense = nn.Sequential(
+            nn.Linear(s.channels[-1] * left, s.dense), nn.ReLU(), nn.Dropout(s.dense_dropout), nn.Linear(s.dense, n_genres)
+        )
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres] for features [b, bins, frames]."""
+        x = self.standardise(features)
+        x = self.blocks(x if self.over_frames else x.transpose(1, 2))  # [b, channels, length]
+        logits: Tensor = self.dense(x.flatten(1))
+        return logits
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Return the convolution blocks."""
+        return [self.blocks]

@@ -1,0 +1,117 @@
+"""Plain convolution blocks and the sizes that their pools leave; what the networks of the literature are stacked from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from torch import nn
+
+Activation = Literal["relu", "elu"]
+BatchNorm = Literal["none", "before_activation", "after_activation", "after_pool"]
+Padding = Literal["same", "valid"]
+
+
+def activation_layer(activation: Activation) -> nn.Module:
+    """Make a layer of an activation function."""
+    return nn.ELU() if activation == "elu" else nn.ReLU()
+
+
+def fitted_pools(
+    size: Sequence[int], pools: Sequence[Sequence[int]], *, lost: int = 0, fit: bool | None = None
+) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Follow the size of an input through blocks of one convolution and one max-pool each.
+
+    Parameters
+    ----------
+    size : sequence of int
+        Length of each axis.
+    pools : sequence of sequences of int
+        For each block, the pool's length along each axis.
+    lost : int
+        What a convolution takes off each axis: 0 with padding, else the kernel's length less 1.
+    fit : bool or None
+        Shorten a pool that is longer than what is left, instead of refusing; None where a network has no such setting.
+
+    Returns
+    -------
+    pools : list of tuple of int
+    size : tuple of int
+        After the last block.
+
+    Raises
+    ------
+    ValueError
+        If less than one value is left along an axis.
+    """
+    fitted = []
+    left = tuple(size)
+    for number, pool in enumerate(pools, 1):
+        left = tuple(length - lost for length in left)
+        if min(left) >= 1 and fit:
+            pool = tuple(min(step, length) for step, length in zip(pool, left, strict=True))
+        if any(length < step for length, step in zip(left, pool, strict=True)):
+            axes = " (bins x frames, padding included)" if len(left) == 2 else ""
+            remedy = "smaller pools, or fit_pools = true" if fit is False else "smaller pools or fewer blocks"
+            raise ValueError(
+                f"an input of {_by(size)}{axes} is too small for these pools: {_by([max(0, n) for n in left])} reach the "
+                f"pool of block {number}, which takes {_by(pool)}; use longer segments, {remedy}"
+            )
+        left = tuple(length // step for length, step in zip(left, pool, strict=True))
+        fitted.append(tuple(pool))
+    return fitted, left
+
+
+def _by(lengths: Sequence[int]) -> str:
+    return " x ".join(map(str, lengths))
+
+
+def conv_blocks(
+    n_in: int,
+    channels: Sequence[int],
+    pools: Sequence[tuple[int, ...]],
+    *,
+    kernel: int,
+    padding: Padding,
+    batch_norm: BatchNorm,
+    activation: Activation,
+    dropout: float,
+) -> nn.Sequential:
+    """Make one block after the other: convolution, activation, max-pool, dropout, with batch norm where it is asked for.
+
+    Convolutions are over as many axes as a pool has, one or two.
+    """
+    two = len(pools[0]) == 2
+    conv, norm, max_pool = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d) if two else (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
+
+    def layers(n_in: int, n_out: int, pool: tuple[int, ...]) -> Iterator[nn.Module]:
+        # A batch norm right after the convolution would take its bias out again.
+        yield conv(n_in, n_out, kernel, padding=padding, bias=batch_norm != "before_activation")
+        if batch_norm == "before_activation":
+            yield norm(n_out)
+        yield activation_layer(activation)
+        if batch_norm == "after_activation":
+            yield norm(n_out)
+        if math.prod(pool) > 1:
+            yield max_pool(pool)
+        if batch_norm == "after_pool":
+            yield norm(n_out)
+        if dropout > 0:
+            yield nn.Dropout(dropout)
+
+    sizes = (n_in, *channels)
+    return nn.Sequential(*(nn.Sequential(*layers(*of)) for of in zip(sizes, sizes[1:], pools, strict=False)))
+
+
+def check_blocks(channels: Sequence[int], pools: Sequence[object], kernel: int, padding: Padding) -> None:
+    """Refuse settings of blocks that contradict each other.
+
+    Raises
+    ------
+    ValueError
+    """
+    if len(channels) != len(pools):
+        raise ValueError(f"channels and pools must be equally many, got {len(channels)} and {len(pools)}")
+    if padding == "same" and kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd with padding same, got {kernel}")

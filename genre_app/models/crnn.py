@@ -1,0 +1,92 @@
+"""Convolutional recurrent networks: convolutions that leave a sequence, and GRUs that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genre_app.models.base import GenreModel, ModelSettings, Size, register
+from genre_app.models.convolutions import check_blocks, conv_blocks, fitted_pools
+
+
+class CRNNSettings(ModelSettings):
+    """Settings of `CRNN`.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Feature maps of each convolution block.
+    pools : tuple of (int, int)
+        Max-pooling of each block over (bins, frames).
+    units : tuple of int
+        Cells of each GRU layer.
+    dropout : float
+        Share of each block's outputs that training drops.
+    readout_dropout : float
+        Share of the last GRU layer's last output that training drops.
+    pad_frames : int
+        Frames of zeros, which are the training tracks' mean, put before and after each segment.
+    fit_pools : bool
+        Shorten pools that are longer than what is left of the input, instead of refusing it.
+    """
+
+    channels: tuple[Size, ...] = Field((64, 128, 128, 128), min_length=1, max_length=12)
+    pools: tuple[tuple[Size, Size], ...] = Field(((2, 2), (3, 3), (4, 4), (4, 4)), min_length=1, max_length=12)
+    units: tuple[Size, ...] = Field((32, 32), min_length=1, max_length=8)
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    readout_dropout: float = Field(0.3, ge=0.0, lt=1.0)
+    pad_frames: int = Field(37, ge=0, le=1000)
+    fit_pools: bool = False
+
+
+@register("crnn")
+class CRNN(GenreModel):
+    """Blocks of [convolution 3 x 3, batch norm, ELU, max-pool, dropout], GRU layers over what is left, one dense layer.
+
+    Pools of 2 x 2, 3 x 3, 4 x 4 and 4 x 4 leave one bin of 96, so that the GRUs read a sequence of 128 maps; where more bins
+    are left, they read all of them side by side.
+
+    References
+    ----------
+    Choi et al. 2017, Convolutional recurrent neural networks for music classification.
+    """
+
+    Settings = CRNNSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CRNNSettings) -> None:
+        super().__init__(n_bins, n_frames, n_genres, settings)
+        check_blocks(settings.channels, settings.pools, kernel=3, padding="same")
+        self.pad_frames = settings.pad_frames
+        size = (n_bins, n_frames + 2 * settings.pad_frames)
+        pools, (n_left, _) = fitted_pools(size, settings.pools, fit=settings.fit_pools)
+        self.blocks = conv_blocks(
+            1,
+            settings.channels,
+            pools,
+            kernel=3,
+            padding="same",
+            batch_norm="before_activation",
+            activation="elu",
+            dropout=settings.dropout,
+        )
+        sizes = (settings.channels[-1] * n_left, *settings.units)
+        self.layers = nn.ModuleList(nn.GRU(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
+        self.dropout = nn.Dropout(settings.readout_dropout)
+        self.head = nn.Linear(sizes[-1], n_genres)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres] for features [b, bins, frames]."""
+        x = F.pad(self.standardise(features), (self.pad_frames, self.pad_frames))
+        x = self.blocks(x[:, None]).flatten(1, 2).transpose(1, 2)  # [b, frames, channels * bins]
+        for layer in self.layers:
+            x, _ = layer(x.contiguous())
+        logits: Tensor = self.head(self.dropout(x[:, -1]))
+        return logits
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Return the convolution blocks."""
+        return [self.blocks]

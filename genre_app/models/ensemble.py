@@ -1,0 +1,98 @@
+"""Several networks that answer as one, and what each sees of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genre_app.models.base import GenreModel, ModelSettings
+
+View = Literal["plain", "centred", "contrast", "both"]
+_SEEN = {"plain": slice(0, 1), "centred": slice(0, 1), "contrast": slice(1, 2), "both": slice(0, 2)}
+
+
+def centred_and_contrast(x: Tensor, contrast_bins: int) -> Tensor:
+    """Return two views [b, 2, bins, frames] of a standardised spectrogram [b, bins, frames].
+
+    *Centred*: each bin without its mean over the segment, which leaves what moves in time. *Contrast*: each value without the
+    mean of the ``contrast_bins`` bins around it, which leaves what stands out in frequency.
+    """
+    n_bins, half = x.shape[1], contrast_bins // 2
+    # The local mean over bands is linear, so its response to the unit vectors is the whole of it.
+    units = F.pad(torch.eye(n_bins, device=x.device)[None], (half, half), mode="replicate")
+    mean_around = F.avg_pool1d(units, contrast_bins, stride=1)[0].T  # [bins out, bins in]
+    return torch.stack([x - x.mean(dim=2, keepdim=True), x - mean_around @ x], dim=1)
+
+
+def joined_logits(heads: Tensor) -> Tensor:
+    """Return logits [b, genres] whose softmax is the mean of the probabilities of several heads [heads, b, genres]."""
+    return torch.logsumexp(torch.log_softmax(heads.float(), dim=-1), dim=0)
+
+
+class EnsembleSettings(ModelSettings):
+    """Settings of `Ensemble`.
+
+    Attributes
+    ----------
+    views : tuple of {"plain", "centred", "contrast", "both"}
+        One member network for each; what it sees of the features. The answer is the mean of the members' probabilities.
+        "plain" is all there is; the others have no absolute level.
+    contrast_bins : int
+        Bands over which the contrast view takes its local mean; odd.
+    """
+
+    views: tuple[View, ...] = Field(("plain",), min_length=1, max_length=32)
+    contrast_bins: int = Field(21, ge=3, le=255)
+
+
+class Ensemble(GenreModel):
+    """Member networks from views [b, v, bins, frames] to logits [b, genres]; a subclass says what a member is.
+
+    Parameters
+    ----------
+    n_bins, n_frames, n_genres : int
+    settings : EnsembleSettings
+    """
+
+    Settings = EnsembleSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: EnsembleSettings) -> None:
+        super().__init__(n_bins, n_frames, n_genres, settings)
+        if settings.contrast_bins % 2 == 0:
+            raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
+        self.is_plain = settings.views == ("plain",) * len(settings.views)
+        if not self.is_plain and "plain" in settings.views:
+            raise ValueError("the view plain keeps the level that the other views leave out; choose plain alone or the others")
+        self.contrast_bins = settings.contrast_bins
+        self.seen = [_SEEN[view] for view in settings.views]
+        self.members = nn.ModuleList(self.member(seen.stop - seen.start) for seen in self.seen)
+
+    def member(self, n_views: int) -> nn.Module:
+        """Make one member for ``n_views`` views, from the sizes and settings of this network."""
+        raise NotImplementedError
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Take out the level of each segment, its mean over all bins and frames, unless the view is plain."""
+        return features if self.is_plain else features - features.mean(dim=(1, 2), keepdim=True)
+
+    def views(self, features: Tensor) -> Tensor:
+        """Return what the members see [b, v, bins, frames] of features [b, bins, frames]."""
+        x = self.standardise(features)
+        return x[:, None] if self.is_plain else centred_and_contrast(x, self.contrast_bins)
+
+    def training_logits(self, features: Tensor) -> Tensor:
+        """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
+        with torch.autocast(features.device.type, enabled=False):
+            views = self.views(features)
+        members = cast(Sequence[nn.Module], self.members)
+        return torch.stack([member(views[:, seen]) for member, seen in zip(members, self.seen, strict=True)])
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
+        heads = self.training_logits(features)
+        return heads[0] if len(heads) == 1 else joined_logits(heads)

@@ -1,0 +1,117 @@
+"""Recurrent networks over the frames of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from genre_app.models.base import Size, register
+from genre_app.models.cnn import ConvBlock
+from genre_app.models.convolutions import check_blocks, fitted_pools
+from genre_app.models.ensemble import Ensemble, EnsembleSettings
+
+Readout = Literal["last", "mean", "attention"]
+
+
+class LSTMSettings(EnsembleSettings):
+    """Settings of `LSTM`.
+
+    Attributes
+    ----------
+    units : tuple of int
+        Cells of each LSTM layer, in each direction.
+    bidirectional : bool
+        Each layer reads the segment forwards and backwards.
+    dropout : float
+        Share of each LSTM layer's outputs that training drops.
+    readout : {"last", "mean", "attention"}
+        What the classifier sees of the last layer's outputs: the last one (of each direction), their mean, or a mean with
+        weights that are learnt.
+    channels : tuple of int
+        Feature maps of each convolution block before the first LSTM layer; none: it reads the frames themselves.
+    pools : tuple of (int, int)
+        Max-pooling of each convolution block over (bins, frames).
+    projection : int
+        Units of a dense layer between what is left of the bins and the first LSTM layer; 0: none.
+    fit_pools : bool
+        Shorten pools that are longer than what is left of the input, instead of refusing it.
+    """
+
+    units: tuple[Size, ...] = Field((128, 32), min_length=1, max_length=8)
+    bidirectional: bool = False
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    readout: Readout = "last"
+    channels: tuple[Size, ...] = Field((), max_length=12)
+    pools: tuple[tuple[Size, Size], ...] = Field((), max_length=12)
+    projection: int = Field(0, ge=0, le=4096)
+    fit_pools: bool = False
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: LSTMSettings) -> None:
+        super().__init__()
+        pools, (n_left, _) = fitted_pools((n_bins, n_frames), settings.pools, fit=settings.fit_pools)
+        sizes = (n_views, *settings.channels)
+        self.blocks = nn.Sequential(
+            *(ConvBlock(n_in, n_out, (p[0], p[1])) for n_in, n_out, p in zip(sizes, sizes[1:], pools, strict=False))
+        )
+        width = sizes[-1] * n_left
+        self.projection = None
+        if settings.projection:
+            self.projection = nn.Sequential(nn.Linear(width, settings.projection), nn.ReLU(), nn.Dropout(settings.dropout))
+            width = settings.projection
+        self.layers = nn.ModuleList()
+        for n_units in settings.units:
+            self.layers.append(nn.LSTM(width, n_units, batch_first=True, bidirectional=settings.bidirectional))
+            width = n_units * (2 if settings.bidirectional else 1)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.readout = settings.readout
+        if self.readout == "attention":
+            self.attention = nn.Linear(width, 1)
+        self.head = nn.Linear(width, n_genres)
+
+    def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
+        x = views
+        if len(self.blocks):
+            x = self.blocks(x.contiguous(memory_format=torch.channels_last))
+        x = x.flatten(1, 2).transpose(1, 2)  # [b, frames, channels * bins]
+        if self.projection is not None:
+            x = self.projection(x)
+        last = x
+        for layer in self.layers:
+            x, (state, _) = layer(x.contiguous())
+            last = state.transpose(0, 1).flatten(1)  # of each direction, [b, width]
+            x = self.dropout(x)
+        logits: Tensor = self.head(self.read(x, self.dropout(last)))
+        return logits
+
+    def read(self, x: Tensor, last: Tensor) -> Tensor:
+        """Reduce the outputs [b, frames, width] to what the classifier sees [b, width]."""
+        if self.readout == "last":
+            return last
+        if self.readout == "mean":
+            return x.mean(dim=1)
+        return (torch.softmax(self.attention(x), dim=1) * x).sum(dim=1)
+
+
+@register("lstm")
+class LSTM(Ensemble):
+    """LSTM layers over the frames, after convolution blocks if there are any, and one dense layer."""
+
+    Settings = LSTMSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: LSTMSettings) -> None:
+        check_blocks(settings.channels, settings.pools, kernel=3, padding="same")
+        super().__init__(n_bins, n_frames, n_genres, settings)
+
+    def member(self, n_views: int) -> nn.Module:
+        """Make one recurrent network."""
+        return _Recurrent(n_views, self.n_bins, self.n_frames, self.n_genres, cast(LSTMSettings, self.settings))
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Return the members' convolution blocks."""
+        return [member.blocks for member in cast(list[_Recurrent], list(self.members)) if len(member.blocks)]

@@ -1,0 +1,146 @@
+"""Multilayer perceptrons, on all values of a segment or on statistics over its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from genre_app.models.base import Size, register
+from genre_app.models.convolutions import Activation, activation_layer
+from genre_app.models.ensemble import Ensemble, EnsembleSettings
+
+Statistic = Literal["mean", "std", "skew", "min", "p10", "median", "p90", "max", "delta"]
+_QUANTILES = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+
+
+class MLPSettings(EnsembleSettings):
+    """Settings of `MLP`.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Units of each hidden layer.
+    activation : {"relu", "elu"}
+    dropout : float
+        Share of each hidden layer's outputs that training drops.
+    batch_norm : bool
+        Normalise between each hidden layer and its activation.
+    pool : tuple of str
+        Statistics over time of each bin that the network sees instead of the frames; "delta" is the mean absolute difference
+        from frame to frame. None: the frames themselves.
+    modulation_bands : int
+        Bands of modulation frequency, an octave or less each, whose strength in each bin joins the statistics.
+    pool_bins : int
+        Neighbouring bins that are averaged before statistics are taken.
+    """
+
+    hidden: tuple[Size, ...] = Field((256, 256, 256, 256), min_length=1, max_length=16)
+    activation: Activation = "relu"
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    batch_norm: bool = False
+    pool: tuple[Statistic, ...] = Field((), max_length=9)
+    modulation_bands: int = Field(0, ge=0, le=64)
+    pool_bins: int = Field(1, ge=1, le=1024)
+
+    @property
+    def takes_statistics(self) -> bool:
+        """Whether the network sees statistics over time instead of the frames."""
+        return bool(self.pool) or self.modulation_bands > 0
+
+
+class _Statistics(nn.Module):
+    """Statistics over time [b, v, bins // pool_bins, statistics] of views [b, v, bins, frames]."""
+
+    bands: Tensor
+
+    def __init__(self, n_frames: int, settings: MLPSettings) -> None:
+        super().__init__()
+        self.names, self.pool_bins = settings.pool, settings.pool_bins
+        weights = torch.zeros(1 + n_frames // 2, settings.modulation_bands)
+        for band, (low, high) in enumerate(_band_edges(1 + n_frames // 2, settings.modulation_bands)):
+            weights[low:high, band] = 1.0 / (high - low)
+        self.register_buffer("bands", weights, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.avg_pool2d(x, (self.pool_bins, 1))
+        mean = x.mean(dim=-1, keepdim=True)
+        moved = x - mean
+        std = moved.square().mean(dim=-1).sqrt()
+        values: dict[str, Tensor] = {"mean": mean[..., 0], "std": std}
+        if "skew" in self.names:
+            values["skew"] = moved.pow(3).mean(dim=-1) / std.clamp(min=1e-3).pow(3)
+        if "delta" in self.names:
+            values["delta"] = x.diff(dim=-1).abs().mean(dim=-1)
+        if _QUANTILES.keys() & set(self.names):
+            ordered = x.sort(dim=-1).values
+            for name, share in _QUANTILES.items():
+                values[name] = ordered[..., round(share * (x.shape[-1] - 1))]
+        taken = [values[name] for name in self.names]
+        if self.bands.shape[1] > 0:
+            strength = torch.fft.rfft(moved, dim=-1).abs() / x.shape[-1] ** 0.5
+            taken += (strength @ self.bands).log1p().unbind(dim=-1)
+        return torch.stack(taken, dim=-1)
+
+
+def _band_edges(n_bins: int, n_bands: int) -> Iterator[tuple[int, int]]:
+    """Split the bins 1 to n_bins - 1 of a spectrum into bands that widen geometrically, each of at least one bin."""
+    low = 1
+    for left in range(n_bands, 0, -1):
+        high = max(low + 1, round(low * (n_bins / low) ** (1.0 / left)))
+        yield low, high
+        low = high
+
+
+class _Perceptron(nn.Module):
+    def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: MLPSettings) -> None:
+        super().__init__()
+        n_in = n_views * n_bins * n_frames
+        self.statistics = None
+        if settings.takes_statistics:
+            self.statistics = _Statistics(n_frames, settings)
+            n_in = n_views * (n_bins // settings.pool_bins) * (len(settings.pool) + settings.modulation_bands)
+            self.norm = nn.BatchNorm1d(n_in)  # what is standardised is the spectrogram, not its statistics
+        layers: list[nn.Module] = []
+        sizes = (n_in, *settings.hidden)
+        for size, n_units in pairwise(sizes):
+            layers.append(nn.Linear(size, n_units))
+            if settings.batch_norm:
+                layers.append(nn.BatchNorm1d(n_units))
+            layers += [activation_layer(settings.activation), nn.Dropout(settings.dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_genres))
+
+    def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
+        x = views
+        if self.statistics is not None:
+            with torch.autocast(views.device.type, enabled=False):
+                x = self.norm(self.statistics(views).flatten(1))
+        logits: Tensor = self.layers(x.flatten(1))
+        return logits
+
+
+@register("mlp")
+class MLP(Ensemble):
+    """Dense layers, each with its activation and dropout, and one to the genres."""
+
+    Settings = MLPSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: MLPSettings) -> None:
+        if settings.takes_statistics:
+            if n_frames < 2:
+                raise ValueError(f"statistics over time need at least 2 frames, got {n_frames}; leave pool and modulation out")
+            if settings.modulation_bands > n_frames // 2:
+                raise ValueError(
+                    f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {settings.modulation_bands}"
+                )
+            if settings.pool_bins > n_bins:
+                raise ValueError(f"pool_bins must not exceed the {n_bins} bins, got {settings.pool_bins}")
+        super().__init__(n_bins, n_frames, n_genres, settings)
+
+    def member(self, n_views: int) -> nn.Module:
+        """Make one perceptron."""
+        return _Perceptron(n_views, self.n_bins, self.n_frames, self.n_genres, cast(MLPSettings, self.settings))

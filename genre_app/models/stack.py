@@ -1,0 +1,109 @@
+"""Plain stacks of convolution blocks and dense layers, as the literature has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from genre_app.models.base import GenreModel, ModelSettings, Size, register
+from genre_app.models.convolutions import (
+    Activation,
+    BatchNorm,
+    Padding,
+    activation_layer,
+    check_blocks,
+    conv_blocks,
+    fitted_pools,
+)
+
+
+class StackSettings(ModelSettings):
+    """Settings of `Stack`.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Feature maps of each convolution block.
+    pools : tuple of (int, int)
+        Max-pooling of each block over (bins, frames), whatever order the axes have in the source.
+    kernel : int
+        Length of the convolutions' square kernels.
+    padding : {"same", "valid"}
+        With zeros to the same size, or none.
+    batch_norm : {"none", "before_activation", "after_activation", "after_pool"}
+        Where each block normalises.
+    activation : {"relu", "elu"}
+    dropout : float
+        Share of each block's outputs that training drops.
+    readout : {"flatten", "mean"}
+        What the dense layers see of the last block's outputs: all of them, or each map's mean.
+    dense : tuple of int
+        Units of each dense layer before the one to the genres.
+    dense_batch_norm : bool
+        Normalise between each of them and its activation.
+    dense_dropout : float
+        Share of each one's outputs that training drops.
+    fit_pools : bool
+        Shorten pools that are longer than what is left of the input, instead of refusing it.
+    """
+
+    channels: tuple[Size, ...] = Field((32, 64, 128), min_length=1, max_length=12)
+    pools: tuple[tuple[Size, Size], ...] = Field(((2, 2), (2, 2), (2, 2)), min_length=1, max_length=12)
+    kernel: int = Field(3, ge=1, le=31)
+    padding: Padding = "same"
+    batch_norm: BatchNorm = "none"
+    activation: Activation = "relu"
+    dropout: float = Field(0.25, ge=0.0, lt=1.0)
+    readout: Literal["flatten", "mean"] = "flatten"
+    dense: tuple[Size, ...] = Field((), max_length=12)
+    dense_batch_norm: bool = False
+    dense_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    fit_pools: bool = False
+
+
+@register("stack")
+class Stack(GenreModel):
+    """Blocks of [convolution, activation, max-pool, dropout], then dense layers."""
+
+    Settings = StackSettings
+
+    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: StackSettings) -> None:
+        super().__init__(n_bins, n_frames, n_genres, settings)
+        s = settings
+        check_blocks(s.channels, s.pools, s.kernel, s.padding)
+        lost = s.kernel - 1 if s.padding == "valid" else 0
+        pools, left = fitted_pools((n_bins, n_frames), s.pools, lost=lost, fit=s.fit_pools)
+        self.blocks = conv_blocks(
+            1,
+            s.channels,
+            pools,
+            kernel=s.kernel,
+            padding=s.padding,
+            batch_norm=s.batch_norm,
+            activation=s.activation,
+            dropout=s.dropout,
+        )
+        layers: list[nn.Module] = []
+        sizes = (s.channels[-1] * (math.prod(left) if s.readout == "flatten" else 1), *s.dense)
+        for n_in, n_out in pairwise(sizes):
+            layers.append(nn.Linear(n_in, n_out))
+            if s.dense_batch_norm:
+                layers.append(nn.BatchNorm1d(n_out))
+            layers += [activation_layer(s.activation), nn.Dropout(s.dense_dropout)]
+        self.dense = nn.Sequential(*layers, nn.Linear(sizes[-1], n_genres))
+        self.flattens = s.readout == "flatten"
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [b, genres] for features [b, bins, frames]."""
+        x = self.blocks(self.standardise(features)[:, None])  # [b, channels, bins, frames]
+        logits: Tensor = self.dense(x.flatten(1) if self.flattens else x.mean(dim=(2, 3)))
+        return logits
+
+    def trunk(self) -> Iterable[nn.Module]:
+        """Return the convolution blocks."""
+        return [self.blocks]
