@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.mel_cache import DataError
+from genre_app.data.splits import split_of_name
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in f"{_AUDIO} {_VIDEO}".split())
+
+_MAX_WALKED = 1_000_000  # files; more than that is somebody's whole disk
+_GTZAN_FOLDERS = ("genres", "genres_original")
+_WANTED = "it should hold blues/a.wav, jazz/b.wav and so on"
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,14 @@ class AudioTrack:
         The path below the folder, with forward slashes.
     genre : str
         Name of the genre's folder.
+    split : str
+        ``train``, ``valid`` or ``test`` where a folder above the genres says so, else empty.
     """
 
     path: Path
     track_id: str
     genre: str
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,14 @@ class AudioFolder:
     tracks : tuple of AudioTrack
     refused : tuple of (str, str)
         Links that lead nowhere, each with the reason.
+    n_outside : int
+        Audio files that lie beside the genres' folders and so have no genre.
     """
 
     path: Path
     tracks: tuple[AudioTrack, ...]
     refused: tuple[tuple[str, str], ...] = ()
+    n_outside: int = 0
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], split: str | None = None) -> AudioFolder:
@@ -69,28 +80,61 @@ class AudioFolder:
         DataError
             If the folder or the split is missing, unreadable, or has no audio in genre folders.
         """
-        root = Path(path)
-        try:
-            is_folder = root.is_dir()
-        except ValueError:  # a null byte in the name
-            is_folder = False
-        if not is_folder:
-            raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
+        root = _checked(path)
         if split is not None:
             root = _split_folder(root, split)
+        return cls._of(root, list(_audio_files(root)), split_depth=0)
+
+    @classmethod
+    def find(cls, path: str | os.PathLike[str]) -> AudioFolder:
+        """List the tracks of a folder that holds the genres' folders itself or further down.
+
+        Folders that only wrap one other folder are entered, and so are GTZAN's ``genres`` and ``genres_original``, whatever
+        lies beside them. Where the folders are named train, valid, test and the genres lie in these, each track has its split.
+
+        Raises
+        ------
+        DataError
+            As `open`.
+        """
+        root = _checked(path)
+        files = list(_audio_files(root))
+        while (inner := _wrapped([parts for parts, _ in files])) is not None:
+            root /= inner
+            files = [(parts[1:], file) for parts, file in files if parts[0] == inner and len(parts) > 1]
+        folders = {parts[0] for parts, _ in files if len(parts) > 1}
+        by_split = bool(folders) and all(split_of_name(folder) for folder in folders)
+        return cls._of(root, files, split_depth=int(by_split))
+
+    @classmethod
+    def _of(cls, root: Path, files: list[tuple[tuple[str, ...], Path]], *, split_depth: int) -> AudioFolder:
         tracks: list[AudioTrack] = []
         refused: list[tuple[str, str]] = []
-        for genre, entry in _entries(root):
-            track_id = entry.relative_to(root).as_posix()
-            if entry.suffix.lower() not in AUDIO_SUFFIXES:
-                continue
-            if entry.is_file():
-                tracks.append(AudioTrack(entry, track_id, genre))
-            elif entry.is_symlink():
+        n_outside = 0
+        for parts, file in files:
+            track_id = "/".join(parts)
+            if len(parts) < 2 + split_depth:
+                n_outside += 1
+            elif file.is_file():
+                split = split_of_name(parts[0]) or "" if split_depth else ""
+                tracks.append(AudioTrack(file, track_id, parts[split_depth], split))
+            elif file.is_symlink():
                 refused.append((track_id, f"{track_id}: this link leads nowhere; put the audio where it points or remove it"))
         if not tracks:
-            raise DataError(f"{root} has no audio files in genre folders; it should hold blues/a.wav, jazz/b.wav and so on.")
-        return cls(root, tuple(tracks), tuple(refused))
+            lies = f", only {n_outside} beside them" if n_outside else ""
+            raise DataError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
+        return cls(root, tuple(tracks), tuple(refused), n_outside)
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    root = Path(path)
+    try:
+        is_folder = root.is_dir()
+    except ValueError:  # a null byte in the name
+        is_folder = False
+    if not is_folder:
+        raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
+    return root
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -103,13 +147,27 @@ def _split_folder(root: Path, split: str) -> Path:
     return folders[split]
 
 
-def _entries(root: Path) -> Iterable[tuple[str, Path]]:
-    """Walk the genres' folders in the order of names, and yield (genre, file)."""
+def _wrapped(files: list[tuple[str, ...]]) -> str | None:
+    """Name of the folder that holds the genres' folders one level down, if this is not the level that does."""
+    inner = {parts[0]: False for parts in files if len(parts) > 1}  # whether audio lies right in it
+    for parts in files:
+        if len(parts) == 2:
+            inner[parts[0]] = True
+    wrappers = [name for name in inner if not inner[name]]
+    known = [name for name in wrappers if name.lower() in _GTZAN_FOLDERS]
+    if len(known) == 1:
+        return known[0]
+    return wrappers[0] if len(inner) == 1 and wrappers else None
+
+
+def _audio_files(root: Path) -> Iterable[tuple[tuple[str, ...], Path]]:
+    """Walk a folder in the order of names, and yield (the parts of the path below it, file) of what ends like audio."""
 
     def stop(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
 
     walked = {root.resolve()}
+    n_files = 0
     for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
         below = Path(folder).relative_to(root).parts
         enter = []
@@ -119,8 +177,12 @@ def _entries(root: Path) -> Iterable[tuple[str, Path]]:
                 walked.add(target)
                 enter.append(name)
         folders[:] = enter
-        if below:
-            yield from ((below[0], Path(folder) / name) for name in sorted(files) if not name.startswith("."))
+        n_files += len(files)
+        if n_files > _MAX_WALKED:
+            raise DataError(f"{root} has more than {_MAX_WALKED} files; give the folder that holds the music.")
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                yield (*below, name), Path(folder) / name
 
 
 def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dict[str, int]:

@@ -1,11 +1,34 @@
-"""Which tracks are learned from, which choose, and which are kept back."""
+"""Which tracks are learned from, which choose, and which are kept back.
+
+What holds the same music goes to one side: exact copies, and pieces of one GTZAN track, which their names betray. Where a split
+that the user or the data state does otherwise, it is refused.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import csv
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from genre_app.data.gtzan import fault_filtered, gtzan_name
+from genre_app.data.mel_cache import CachedTrack, DataError
+
+SPLITS = ("train", "valid", "test")
+_NAMES = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+}
 
 
 class SplitConfig(BaseModel):
@@ -27,3 +50,245 @@ class SplitConfig(BaseModel):
         if self.train + self.valid > 1 + 1e-9:
             raise ValueError(f"train + valid must not exceed 1, got {self.train} + {self.valid}")
         return self
+
+
+def split_of_name(name: str) -> str | None:
+    """Return ``train``, ``valid`` or ``test`` for the names that data sets give them ("validation", "Dev"), else None."""
+    return _NAMES.get(name.strip().casefold())
+
+
+def divide(
+    tracks: Sequence[CachedTrack],
+    config: SplitConfig,
+    *,
+    seed: int,
+    content: Mapping[str, str],
+    skipped: Collection[str] = (),
+) -> tuple[dict[str, str], list[str]]:
+    """Divide tracks.
+
+    Parameters
+    ----------
+    tracks : sequence of CachedTrack
+        ``split`` is what the data state, or empty.
+    config : SplitConfig
+    seed : int
+        Of a stratified split, which depends on nothing else but the names: a further track moves few others.
+    content : mapping
+        Of each track's id, a digest that only exact copies share.
+    skipped : collection of str
+        Tracks that the user's CSV may name although they cannot be used.
+
+    Returns
+    -------
+    splits : dict
+        ``train``, ``valid`` or ``test`` of each track; those left out are missing.
+    notes : list of str
+        Sentences: how it was done.
+
+    Raises
+    ------
+    DataError
+        If the split that the user or the data state cannot be used or shares a track, or a genre has too few tracks.
+    """
+    if config.file is not None:
+        return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file}")
+    if config.method == "pieces":
+        splits = _stratified([[track] for track in tracks], config, seed)
+        leak = "a leak, since pieces of one track are on both sides, so the numbers flatter and say little about new music"
+        return splits, [f"Pieces divided at random ({_counts(splits)}): {leak}."]
+    units = _units(tracks, content)
+    if config.method == "auto":
+        own = {track.track_id: split for track in tracks if (split := split_of_name(track.split))}
+        if len(set(own.values())) > 1:
+            return _own(tracks, own, config, seed, content)
+        names = {track.track_id: name for track in tracks if (name := gtzan_name(track.track_id))}
+        if len(names) > len(tracks) / 2:
+            lists = fault_filtered()
+            filtered = {track_id: lists[name] for track_id, name in names.items() if name in lists}
+            if _serves(tracks, filtered):
+                return _stated(tracks, filtered, content, "GTZAN's fault-filtered lists (Kereliuk et al. 2015)")
+            splits, notes = _stratified_with_note(units, config, seed)
+            return splits, ["GTZAN's fault-filtered lists leave a genre here without training or validation.", *notes]
+    splits, notes = _stratified_with_note(units, config, seed)
+    if any(gtzan_name(track.track_id) for track in tracks):
+        notes.append("GTZAN has artists with many tracks, who are on both sides of such a split: the numbers flatter.")
+    return splits, notes
+
+
+def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
+    """Refuse data of a single genre, or with fewer than ``least`` tracks in one.
+
+    Raises
+    ------
+    DataError
+    """
+    counts = Counter(genres)
+    if len(counts) == 1:
+        raise DataError(f"{where} has one genre only, {next(iter(counts))}; to tell genres apart takes at least two.")
+    poor = sorted(genre for genre, count in counts.items() if count < least)
+    if poor:
+        shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
+        raise DataError(
+            f"{where} has fewer than {least} tracks of {shown}; give one to learn from and one to check with, or leave it out."
+        )
+
+
+def copies(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
+    """Return the groups of tracks that are exact copies of each other."""
+    groups: dict[str, list[CachedTrack]] = defaultdict(list)
+    for track in tracks:
+        groups[content[track.track_id]].append(track)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _units(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
+    """Group tracks that hold the same music, by content or by GTZAN's name for it."""
+    parents = list(range(len(tracks)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    first: dict[str, int] = {}
+    for index, track in enumerate(tracks):
+        name = gtzan_name(track.track_id)
+        for key in (f"content {content[track.track_id]}", *([f"name {name}"] if name else [])):
+            parents[root(index)] = root(first.setdefault(key, index))
+    units: dict[int, list[CachedTrack]] = defaultdict(list)
+    for index, track in enumerate(tracks):
+        units[root(index)].append(track)
+    return list(units.values())
+
+
+def _stratified(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int) -> dict[str, str]:
+    by_genre: dict[str, list[Sequence[CachedTrack]]] = defaultdict(list)
+    for unit in units:
+        by_genre[min(track.genre for track in unit)].append(unit)
+    for genre in sorted({track.genre for unit in units for track in unit}):
+        if len(by_genre[genre]) < 2:
+            raise DataError(
+                f"The genre {genre} has no two different tracks; add one, so that one is learned from and one checks, "
+                "or leave the genre out."
+            )
+    splits: dict[str, str] = {}
+    for of_genre in by_genre.values():
+        order = sorted(of_genre, key=lambda unit: _rank(min(track.track_id for track in unit), seed))
+        n_valid = min(max(1, round(config.valid * len(order))), len(order) - 1)
+        n_test = min(round((1.0 - config.train - config.valid) * len(order)), len(order) - 1 - n_valid)
+        for place, unit in enumerate(order):
+            split = "valid" if place < n_valid else "test" if place < n_valid + n_test else "train"
+            splits.update((track.track_id, split) for track in unit)
+    return splits
+
+
+def _rank(name: str, seed: int) -> bytes:
+    # A hash instead of a shuffle: the same on every machine and with every version of the libraries.
+    return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _stratified_with_note(
+    units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int
+) -> tuple[dict[str, str], list[str]]:
+    splits = _stratified(units, config, seed)
+    return splits, [f"Split at random by track, each genre alike ({_counts(splits)})."]
+
+
+def _own(
+    tracks: Sequence[CachedTrack], own: dict[str, str], config: SplitConfig, seed: int, content: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    if "train" not in own.values():
+        raise DataError("The data state a split without training tracks; choose the stratified split or give a split file.")
+    if "valid" in own.values():
+        return _stated(tracks, own, content, "the data's own split")
+    learned = [track for track in tracks if own.get(track.track_id) == "train"]
+    share = config.valid / (config.train + config.valid)
+    taken = SplitConfig(method="stratified", train=1.0 - share, valid=share)
+    splits, notes = _stated(
+        tracks,
+        own | _stratified(_units(learned, content), taken, seed),
+        content,
+        "the data's own split, which has no validation",
+    )
+    return splits, [*notes, "A share of its training tracks was set aside for validation, each genre alike."]
+
+
+def _stated(
+    tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str
+) -> tuple[dict[str, str], list[str]]:
+    for unit in _units([track for track in tracks if track.track_id in splits], content):
+        sides = {splits[track.track_id]: track.track_id for track in unit}
+        if len(sides) > 1:
+            (one, first), (other, second) = sorted(sides.items())[:2]
+            raise DataError(
+                f"By {whose}, {first} is in {one} and {second} in {other}, but they hold the same music; put both on one "
+                "side, remove one of them, or choose the stratified split."
+            )
+    if not _serves(tracks, splits, valid_of_each=False):
+        unlearned = {track.genre for track in tracks if track.track_id in splits}
+        unlearned -= {track.genre for track in tracks if splits.get(track.track_id) == "train"}
+        lacks = f"no training track of {', '.join(sorted(unlearned))}" if unlearned else "no validation track"
+        raise DataError(f"By {whose} there is {lacks}; name one, or choose the stratified split.")
+    notes = [f"Split by {whose} ({_counts(splits)})."]
+    left_out = [track.track_id for track in tracks if track.track_id not in splits]
+    if left_out:
+        notes.append(f"{len(left_out)} tracks are in none of its parts and were left out: {_some(left_out)}.")
+    return splits, notes
+
+
+def _serves(tracks: Sequence[CachedTrack], splits: Mapping[str, str], *, valid_of_each: bool = True) -> bool:
+    """Whether each genre can be learned, and validated."""
+    genres = {track.genre for track in tracks if valid_of_each or track.track_id in splits}
+    learned, checked = ({t.genre for t in tracks if splits.get(t.track_id) == split} for split in ("train", "valid"))
+    return genres <= learned and bool(checked) and (not valid_of_each or genres <= checked)
+
+
+def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -> dict[str, str]:
+    """Read the user's CSV; a track may be named by its id, without its ending, or by its file name alone."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            lacking = [name for name in ("track_id", "split") if name not in (reader.fieldnames or ())]
+            if lacking:
+                raise DataError(f"The split file {path} has no column {lacking[0]}; its first line must be track_id,split.")
+            rows = [(row["track_id"] or "", row["split"] or "") for row in reader]
+    except FileNotFoundError as error:
+        raise DataError(f"There is no split file {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"The split file {path} cannot be read as CSV text: {error}; save it as UTF-8.") from error
+    known: dict[str, set[str]] = defaultdict(set)
+    for track_id in [*(track.track_id for track in tracks), *skipped]:
+        for alias in _aliases(track_id):
+            known[alias].add(track_id)
+    splits: dict[str, str] = {}
+    for line, (name, stated) in enumerate(rows, 2):
+        split = split_of_name(stated)
+        if split is None:
+            raise DataError(f"The split file {path}, line {line}: {stated!r} is no split; write train, valid or test.")
+        found = {name} if name in known.get(name, ()) else known.get(name, set())
+        if len(found) != 1:
+            what = f"could be {_some(sorted(found), 2)}" if found else "is no track of the data"
+            raise DataError(f"The split file {path}, line {line}: {name!r} {what}; write the track's path below the folder.")
+        (track_id,) = found
+        if splits.setdefault(track_id, split) != split:
+            raise DataError(f"The split file {path}, line {line}: {name} is in both {splits[track_id]} and {split}; keep one.")
+    usable = {track.track_id for track in tracks}
+    return {track_id: split for track_id, split in splits.items() if track_id in usable}
+
+
+def _aliases(track_id: str) -> set[str]:
+    path = PurePosixPath(track_id)
+    aliases = {track_id, path.name, str(path.with_suffix("")) if path.suffix else track_id, path.stem}
+    return aliases | ({name} if (name := gtzan_name(track_id)) else set())
+
+
+def _counts(splits: Mapping[str, str]) -> str:
+    counts = Counter(splits.values())
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+
+
+def _some(names: Sequence[str], n: int = 5) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
