@@ -61,7 +61,7 @@ DAMAGES = {
     "spec of MFCC": (lambda f: damage(f, "spec.json", lambda t: t.replace("log_mel", "mfcc")), "kind is 'mfcc'"),
     "other width": (lambda f: np.save(f / "log_mel.npy", np.zeros((240, 8), np.float16)), r"\(240, 8\)"),
     "integers": (lambda f: np.save(f / "log_mel.npy", np.zeros((240, 16), int)), "int64"),
-    "cut off": (lambda f: np.save(f / "log_mel.npy", np.zeros((239, 16), np.float16)), "t5 ends at frame 240"),
+    "cut off": (lambda f: np.save(f / "log_mel.npy", np.zeros((239, 16), np.float16)), "t5 ends at row 240"),
     "pickled": (lambda f: np.save(f / "log_mel.npy", np.array([{}] * 3), allow_pickle=True), "cannot be read"),
     "not an array": (lambda f: (f / "log_mel.npy").write_bytes(b"RIFF"), "cannot be read"),
     "a name twice": (lambda f: damage(f, "index.csv", lambda t: t.replace("t1,", "t0,")), "names t0 more than once"),

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,35 +85,9 @@ class MelCache:
                 raise ValueError(f"it lacks {', '.join(missing)}")
             spec = FeatureSpec(**{name: stated[name] for name in COLUMN_FIELDS})
         except (ValueError, AttributeError) as error:
-            raise DataError(f"{path / 'spec.json'} cannot be used: {_first_line(error)}; make the cache again.") from error
-        try:
-            log_mel = np.load(path / "log_mel.npy", mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{path / 'log_mel.npy'} cannot be read: {_first_line(error)}; make the cache again.") from error
-        if log_mel.ndim != 2 or log_mel.shape[1] != spec.n_mels or log_mel.dtype not in (np.float16, np.float32):
-            raise DataError(
-                f"{path / 'log_mel.npy'} holds {log_mel.dtype} {log_mel.shape}, not float16 [frames, {spec.n_mels}] "
-                "as spec.json says; make the cache again."
-            )
-        try:
-            with (path / "index.csv").open(encoding="utf-8", newline="") as file:
-                tracks = tuple(CachedTrack.model_validate(row) for row in csv.DictReader(file))
-        except (ValidationError, csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path / 'index.csv'} cannot be read: {_first_line(error)}; make the cache again.") from error
-        for track in tracks:
-            if not (track.track_id and track.genre) or track.offset < 0 or track.n_frames < 1:
-                raise DataError(f"{path / 'index.csv'}: the row of {track.track_id!r} is not a track; make the cache again.")
-            if track.offset + track.n_frames > len(log_mel):
-                raise DataError(
-                    f"{path / 'index.csv'}: {track.track_id} ends at frame {track.offset + track.n_frames}, but log_mel.npy "
-                    f"has {len(log_mel)}; one of them is cut off, make the cache again."
-                )
-        twice = [name for name, count in Counter(track.track_id for track in tracks).items() if count > 1]
-        if twice:
-            raise DataError(f"{path / 'index.csv'} names {twice[0]} more than once; make the cache again.")
-        if not tracks:
-            raise DataError(f"{path / 'index.csv'} lists no track; make the cache again.")
-        return cls(path, spec, tracks, log_mel)
+            raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the cache again.") from error
+        log_mel = open_array(path / "log_mel.npy", spec.n_mels, (np.float16, np.float32))
+        return cls(path, spec, read_index(path / "index.csv", len(log_mel)), log_mel)
 
     def columns(self, track: CachedTrack) -> NDArray[np.float32]:
         """Log-mel columns of a track, float32 [frames, n_mels], dB re 1.0.
@@ -129,7 +105,57 @@ class MelCache:
         return columns
 
 
-def _first_line(error: Exception) -> str:
+def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> NDArray[Any]:
+    """Memory-map an array [rows, width] of a cache.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has another shape or type.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}; make the cache again.") from error
+    if array.ndim != 2 or array.shape[1] != width or array.dtype not in dtypes:
+        raise DataError(
+            f"{path} holds {array.dtype} {array.shape}, not {np.dtype(dtypes[0])} [rows, {width}] as spec.json says; "
+            "make the cache again."
+        )
+    return array
+
+
+def read_index(path: Path, n_rows: int) -> tuple[CachedTrack, ...]:
+    """Read the index of a cache whose array has ``n_rows`` rows.
+
+    Raises
+    ------
+    DataError
+        If it is malformed or does not fit the array.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            tracks = tuple(CachedTrack.model_validate(row) for row in csv.DictReader(file))
+    except (ValidationError, csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}; make the cache again.") from error
+    for track in tracks:
+        if not (track.track_id and track.genre) or track.offset < 0 or track.n_frames < 1:
+            raise DataError(f"{path}: the row of {track.track_id!r} is not a track; make the cache again.")
+        if track.offset + track.n_frames > n_rows:
+            raise DataError(
+                f"{path}: {track.track_id} ends at row {track.offset + track.n_frames}, but the array beside it "
+                f"has {n_rows}; one of them is cut off, make the cache again."
+            )
+    twice = [name for name, count in Counter(track.track_id for track in tracks).items() if count > 1]
+    if twice:
+        raise DataError(f"{path} names {twice[0]} more than once; make the cache again.")
+    if not tracks:
+        raise DataError(f"{path} lists no track; make the cache again.")
+    return tracks
+
+
+def first_line(error: Exception) -> str:
+    """Say what an error says, in its first line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
