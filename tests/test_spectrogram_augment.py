@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genre_app.augment import spectrogram as ops
-from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment
+from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
 from genre_app.features import FeatureSpec, extract
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=3.0, top_db=120.0)
@@ -87,6 +87,19 @@ def test_pitch_shift_moves_the_peak_as_computed(semitones):
     assert abs(int(shifted.argmax()) - wanted) <= 1
 
 
+def test_pitch_shift_interpolates_between_bands(chord, generator):
+    db = extract(chord, SPEC).expand(8, -1, -1)
+    semitones = torch.cat([torch.tensor([-12.0, -4.0, 4.0, 12.0]), torch.rand(4, generator=generator) * 8 - 4])
+    shifted = ops.pitch_shift(db, semitones, SPEC).numpy()
+    centres = ops.band_centres(SPEC, torch.device("cpu")).double().numpy()
+    least = float(db.min())
+    for found, item, shift in zip(shifted, db.numpy(), semitones.double().numpy(), strict=True):
+        source = centres / 2 ** (shift / 12)
+        for frame in range(0, item.shape[1], 10):
+            expected = np.interp(source, centres, item[:, frame], left=least, right=least)
+            np.testing.assert_allclose(found[:, frame], expected, atol=1e-4)
+
+
 def test_no_pitch_shift_is_the_identity(chord):
     db = extract(chord, SPEC)
     torch.testing.assert_close(ops.pitch_shift(db, filled(1), SPEC), db, atol=1e-4, rtol=0)
@@ -150,8 +163,58 @@ def test_mixup_blends_input_and_target_alike(generator):
     assert (blended.amax(dim=1) < 0.999).any()
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 1.0, 4.0])
+def test_shares_are_beta_distributed(alpha, generator):
+    shares = ops.symmetric_beta(alpha, 200_000, generator).double()
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.005)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.01)
+    fourth = 3 / (16 * (2 * alpha + 1) * (2 * alpha + 3))
+    assert (shares - 0.5).pow(4).mean().item() == pytest.approx(fourth, rel=0.02)
+
+
+def test_mixup_leaves_alone_what_is_not_chosen(generator):
+    db, targets = torch.randn(16, 4, 5, generator=generator), torch.eye(16)
+    chosen = torch.arange(16) % 2 == 0
+    mixed, blended = ops.mixup(db, targets, 1.0, generator, chosen)
+    assert torch.equal(mixed[~chosen], db[~chosen])
+    assert torch.equal(blended[~chosen], targets[~chosen])
+    assert (blended[chosen].amax(dim=1) < 0.999).sum() >= 4
+
+
+@pytest.mark.parametrize("sigma", [0.001, 0.004, 0.015])
+def test_gaussian_noise_matches_noise_on_the_waveform(chord, sigma, generator):
+    noise = np.random.default_rng(0).normal(0, sigma, chord.shape)
+    expected = extract(chord + torch.from_numpy(noise.astype(np.float32)), SPEC)
+    changed = ops.add_gaussian(extract(chord, SPEC), filled(1, sigma), SPEC, generator)
+    difference = (changed.mean(dim=2) - expected.mean(dim=2))[0]
+    assert difference.abs().mean() < 0.25
+    assert difference.abs().max() < 1.5
+
+
+@pytest.mark.parametrize("fields", [{}, {"mel_norm": None, "n_mels": 64}, {"mel_scale": "htk", "n_fft": 1024}, {"power": 1.0}])
+def test_gaussian_noise_alone_has_its_level_and_fluctuates_as_noise_does(fields, generator):
+    spec = SPEC.model_copy(update={"hop_length": 2048, "top_db": 200.0, **fields})
+    noise = np.random.default_rng(1).normal(0, 0.01, (1, 2048 * 1500)).astype(np.float32)
+    expected = ops.to_power(extract(torch.from_numpy(noise), spec)[0, :, 1:-1])
+    silence = torch.full((1, spec.n_mels, expected.shape[1]), -100.0 * spec.power)
+    found = ops.to_power(ops.add_gaussian(silence, filled(1, 0.01), spec, generator)[0])
+    full = expected.mean(dim=1) > 1e-9  # narrow bands between two bins of the transform are empty
+    ratio_db = 10 * torch.log10(found.mean(dim=1) / expected.mean(dim=1))[full]
+    # The mean of 1500 columns of two independent values strays by 2 %, 0.1 dB; of amplitudes the level is approximate.
+    assert ratio_db.abs().max() < (0.45 if spec.power == 2 else 0.6)
+    assert abs(ratio_db.mean()) < (0.05 if spec.power == 2 else 0.5)
+    spreads = [(power.std(dim=1) / power.mean(dim=1))[full] for power in (found, expected)]
+    assert abs(spreads[0].mean() / spreads[1].mean() - 1) < 0.03
+    torch.testing.assert_close(spreads[0], spreads[1], rtol=0.15, atol=0)
+
+
 EVERYTHING = ChainConfig(
-    **{f"{part}_probability": 0.7 for part in ("pitch", "equaliser", "colour", "reverb", "band", "noise", "gain", "floor")}
+    **{
+        f"{part}_probability": 0.7
+        for part in ("pitch", "equaliser", "colour", "reverb", "band", "noise", "gaussian", "gain", "floor")
+    }
 )
 ALL = AugmentConfig(
     mild_share=0.4, mild=EVERYTHING, recorded_share=0.4, recorded=EVERYTHING, mask_probability=0.5, mixup_probability=1.0
@@ -171,6 +234,30 @@ def test_only_the_shares_asked_for_are_changed(chord, generator):
     config = AugmentConfig(mild_share=0.25, mild=ChainConfig(gain_probability=1.0, gain_db=(-9.0, -3.0)))
     changed, _ = augment(db, targets, config, SPEC, generator)
     assert ((changed - db).abs().amax(dim=(1, 2)) > 1.0).tolist() == [True] * 5 + [False] * 15
+
+
+def test_a_batch_of_any_size_can_be_shared_out(generator):
+    config = AugmentConfig(mild_share=0.5, recorded_share=0.5, mild=EVERYTHING, recorded=EVERYTHING)
+    for size in (1, 2, 3, 5, 7):
+        changed, _ = augment(torch.randn(size, 128, 20), torch.eye(size), config, SPEC, generator)
+        assert changed.shape == (size, 128, 20)
+    with pytest.raises(ValueError, match="must not exceed 1"):
+        AugmentConfig(mild_share=0.6, recorded_share=0.5)
+
+
+def test_what_is_spared_keeps_its_tempo_and_is_neither_masked_nor_mixed(generator):
+    everything = {"mask_probability": 1.0, "mixup_probability": 1.0, "stretch_probability": 1.0}
+    config = AugmentConfig(mild_share=0.25, mild=EVERYTHING, spare_rest=True, **everything)
+    db, targets = torch.randn(20, 128, 30, generator=generator), torch.eye(20)
+    changed, blended = augment(db, targets, config, SPEC, generator)
+    rates = draw_rates(20, config, generator)
+    assert torch.equal(changed[5:], db[5:])
+    assert torch.equal(blended[5:], targets[5:])
+    assert (rates[5:] == 1.0).all()
+    assert (rates[:5] != 1.0).all()
+    assert (rates - 1.0).abs().max() <= config.stretch
+    assert (changed[:5] != db[:5]).any(dim=(1, 2)).all()
+    assert (draw_rates(500, config.model_copy(update={"spare_rest": False}), generator) != 1.0).all()
 
 
 def test_the_same_seed_gives_the_same_batch_and_another_seed_another(chord):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Generator, Tensor
 
 from genre_app.augment import spectrogram as ops
@@ -33,6 +33,8 @@ class ChainConfig(BaseModel):
     noise_probability: float = Field(0.0, ge=0, le=1)
     noise_snr_db: tuple[float, float] = (5.0, 40.0)
     noise_slope_db: tuple[float, float] = Field((-6.0, 0.0), description="per octave: 0 white, -3 pink, -6 brown")
+    gaussian_probability: float = Field(0.0, ge=0, le=1)
+    gaussian_sigma: tuple[float, float] = Field((0.001, 0.015), description="of white noise on the waveform, in full scales")
     gain_probability: float = Field(0.0, ge=0, le=1)
     gain_db: tuple[float, float] = (-30.0, 6.0)
     floor_probability: float = Field(0.0, ge=0, le=1)
@@ -54,8 +56,15 @@ class AugmentConfig(BaseModel):
     mask_bins: int = Field(16, ge=0, le=512)
     mask_frames: int = Field(10, ge=0, le=512)
     mask_count: int = Field(2, ge=1, le=10)
-    mixup_probability: float = Field(0.0, ge=0, le=1, description="share of batches")
-    mixup_alpha: float = Field(0.3, gt=0, le=10)
+    mixup_probability: float = Field(0.0, ge=0, le=1)
+    mixup_alpha: float = Field(0.3, gt=0, le=10, description="of the beta distribution that the share is drawn from")
+    spare_rest: bool = Field(False, description="tempo, masks and mixup too leave alone the items that no chain takes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AugmentConfig:
+        if self.mild_share + self.recorded_share > 1 + 1e-9:
+            raise ValueError(f"mild_share + recorded_share must not exceed 1, got {self.mild_share} + {self.recorded_share}")
+        return self
 
 
 def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: Generator) -> Tensor:
@@ -93,6 +102,9 @@ def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: G
         noisy = ops.add_noise(db, draw(config.noise_snr_db), draw(config.noise_slope_db), spec, generator)
         db = either(config.noise_probability, noisy, db)
     db = torch.where(early, db + response, db)
+    if config.gaussian_probability > 0:
+        hissing = ops.add_gaussian(db, draw(config.gaussian_sigma), spec, generator)
+        db = either(config.gaussian_probability, hissing, db)
     if config.gain_probability > 0:
         db = ops.gain(db, draw(config.gain_db) * chosen(config.gain_probability))
     if config.floor_probability > 0:
@@ -121,7 +133,7 @@ def augment(
     db, targets : Tensor
         Of the same shapes.
     """
-    n_mild, n_recorded = round(config.mild_share * len(db)), round(config.recorded_share * len(db))
+    n_mild, n_recorded = _shares(len(db), config)
     mild, recorded, rest = db.split([n_mild, n_recorded, len(db) - n_mild - n_recorded])
     if n_mild:
         mild = apply_chain(mild, config.mild, spec, generator)
@@ -130,8 +142,28 @@ def augment(
     db = torch.cat([mild, recorded, rest])
     if config.mask_probability > 0:
         masked = ops.mask(db, config.mask_bins, config.mask_frames, config.mask_count, generator)
-        keep = uniform(0, 1, (len(db), 1, 1), generator) >= config.mask_probability
-        db = torch.where(keep, db, masked)
-    if config.mixup_probability > 0 and float(uniform(0, 1, (1,), generator)) < config.mixup_probability:
-        db, targets = ops.mixup(db, targets, config.mixup_alpha, generator)
+        db = torch.where(_chosen(len(db), config.mask_probability, config, generator)[:, None, None], masked, db)
+    if config.mixup_probability > 0:
+        chosen = _chosen(len(db), config.mixup_probability, config, generator)
+        db, targets = ops.mixup(db, targets, config.mixup_alpha, generator, chosen)
     return db, targets
+
+
+def draw_rates(size: int, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Draw the tempo of each item of a training batch [size], 1.0 for those that keep theirs."""
+    rates = 1.0 + uniform(-config.stretch, config.stretch, (size,), generator)
+    return torch.where(_chosen(size, config.stretch_probability, config, generator), rates, 1.0)
+
+
+def _shares(size: int, config: AugmentConfig) -> tuple[int, int]:
+    """How many items of a batch go through the mild chain, and how many after them through the recording chain."""
+    n_mild = round(config.mild_share * size)
+    return n_mild, min(round(config.recorded_share * size), size - n_mild)
+
+
+def _chosen(size: int, probability: float, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Draw which items of a batch are changed outside the chains, bool [size]."""
+    chosen = uniform(0, 1, (size,), generator) < probability
+    if config.spare_rest:
+        chosen = chosen & (torch.arange(size, device=chosen.device) < sum(_shares(size, config)))
+    return chosen

@@ -16,16 +16,24 @@ _AMIN = 1e-10  # power floor of librosa.power_to_db
 
 
 @lru_cache(maxsize=16)
-def _mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
+def mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
+    """Return the weight of each bin of the Fourier transform in each mel band, float32 [n_fft // 2 + 1, n_mels]."""
     filterbank: Tensor = AF.melscale_fbanks(
         1 + spec.n_fft // 2, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, norm=spec.mel_norm, mel_scale=spec.mel_scale
-    )  # [n_fft // 2 + 1, n_mels]
+    )
     return filterbank.to(device)
 
 
 @lru_cache(maxsize=16)
-def _window(n_fft: int, device: torch.device) -> Tensor:
+def analysis_window(n_fft: int, device: torch.device) -> Tensor:
+    """Return the periodic Hann window, float32 [n_fft]."""
     return torch.hann_window(n_fft, periodic=True, device=device)
+
+
+@lru_cache(maxsize=16)
+def _dct(n_mfcc: int, n_mels: int, device: torch.device) -> Tensor:
+    dct: Tensor = AF.create_dct(n_mfcc, n_mels, norm="ortho")  # [n_mels, n_mfcc]
+    return dct.to(device)
 
 
 @lru_cache(maxsize=16)
@@ -80,8 +88,7 @@ def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
     db = floored(db, spec)
     if spec.kind == "log_mel":
         return db
-    dct = AF.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho").to(db)  # [n_mels, n_mfcc]
-    mfcc = torch.einsum("smt,mc->sct", db, dct)
+    mfcc = torch.einsum("smt,mc->sct", db, _dct(spec.n_mfcc, spec.n_mels, db.device))
     if spec.kind == "mfcc":
         return mfcc
     deltas = [torch.einsum("scu,tu->sct", mfcc, _delta_matrix(mfcc.shape[-1], order, db.device)) for order in (1, 2)]
@@ -127,12 +134,12 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
         samples,
         spec.n_fft,
         spec.hop_length,
-        window=_window(spec.n_fft, samples.device),
+        window=analysis_window(spec.n_fft, samples.device),
         center=False,
         return_complex=True,
     )  # [s, n_fft // 2 + 1, frames]
     magnitude = spectrum.real.square() + spectrum.imag.square()
     if spec.power != 2.0:
         magnitude = magnitude.pow(spec.power / 2.0)
-    mel = torch.einsum("sft,fm->smt", magnitude, _mel_filterbank(spec, samples.device))
+    mel = torch.einsum("sft,fm->smt", magnitude, mel_filterbank(spec, samples.device))
     return finish(10.0 * torch.log10(mel.clamp(min=_AMIN)), spec)
