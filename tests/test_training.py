@@ -1,22 +1,26 @@
-"""The training loop and command on a synthesised mel cache."""
+"""The training loop and recipes, on a synthesised mel cache."""
 
 from __future__ import annotations
 
 import csv
 import importlib
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 
-from genre_app.checkpoint import load_checkpoint
+from genre_app.augment.chain import AugmentConfig
+from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import MelDataset
 from genre_app.data.mel_cache import DataError, MelCache
-from genre_app.evaluation import evaluate
-from genre_app.features import COLUMN_FIELDS, FeatureSpec
+from genre_app.data.progress import StoppedError
+from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish
+from genre_app.models import CNN
 from genre_app.training import TrainConfig, fit
-from train import run
+from genre_app.training.recipes import read_recipe, recipe_names, recipes_folder
+from genre_app.training.state import TrainState
 
 fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
 
@@ -73,7 +77,7 @@ def weights(result):
 
 
 def run_all(cache, **changes):
-    return list(fit(CONFIG.model_copy(update=changes), *datasets(cache), device=CPU, choose=False))
+    return list(fit(CONFIG.model_copy(update={"keep": "last", **changes}), *datasets(cache), device=CPU))
 
 
 def test_it_learns_two_genres(cache):
@@ -104,7 +108,7 @@ def test_epochs_are_validated_when_asked(cache):
     results = run_all(cache, epochs=5)
     assert [r.epoch for r in results] == [1, 2, 3, 4, 5]
     assert [r.valid_accuracy is not None for r in results] == [False, True, False, True, True]
-    assert [r.model is not None for r in results] == [False] * 4 + [True]
+    assert [r.model is not None for r in results] == [False, True, False, True, True]  # where the last one is kept, each
 
 
 def test_the_learning_rate_rises_then_falls(cache):
@@ -147,69 +151,163 @@ def test_bfloat16_learns_too(cache):
     assert results[-1].model.members[0].head.weight.dtype == torch.float32
 
 
-@pytest.fixture
-def recipe(tmp_path):
+def test_recipes_are_read_and_changed(tmp_path):
     path = tmp_path / "beat.toml"
-    path.write_text(
-        """
-        epochs = 12
-        segments_per_track = 3
-        batch_size = 16
-        learning_rate = 0.01
-        average_decay = 0.9
-        model_settings = { channels = [8, 16], pools = [[4, 2], [4, 4]] }
-        spec = { n_mels = 32, segment_seconds = 2.0, segment_hop_seconds = 1.0 }
-        """
-    )
-    return path
-
-
-def test_the_command_writes_a_checkpoint_and_a_card_that_agree_with_evaluate(cache, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "_prepare", lambda threads: CPU)  # the thread count is the whole process's
-    out = run.train(str(recipe), cache.path, tmp_path / "out" / "beat.safetensors", [], None, 1)
-    checkpoint = load_checkpoint(out)
-    report = evaluate(cache.path, checkpoint, split="valid")
-    assert checkpoint.metrics["valid"] == json.loads(json.dumps(report.to_dict()))
-    assert checkpoint.provenance["config"]["epochs"] == 12
-    assert checkpoint.references is not None
-    assert len(checkpoint.references.labels) == 28
-    card = out.with_suffix(".md").read_text()
-    low, high = report.accuracy_interval
-    assert f"| 12 | {report.accuracy:.1%} | {low:.1%} to {high:.1%} | {report.log_loss:.3f} |" in card
-    assert "--data DATA" in card
-    assert str(tmp_path) not in card.replace(str(recipe), "")
-    summary = run.cross_validate(str(recipe), cache.path, out, [], None, 1, 4)
-    assert summary["n_tracks"] == 40  # each track was held out once
-    assert summary["accuracy"] > 0.9
-    assert "4 folds" in out.with_suffix(".md").read_text()
-
-
-def test_recipes_are_read_and_changed(recipe):
-    config, name = run.read_recipe(str(recipe), ["epochs=3", "augment.mild_share=0.25", "precision=bfloat16"], 9)
-    assert (name, config.epochs, config.augment.mild_share, config.precision, config.seed) == ("beat", 3, 0.25, "bfloat16", 9)
+    path.write_text('epochs = 12\naugment = "noise"')
+    config = read_recipe(str(path), ["epochs=3", "augment.mild_share=0.25", "precision=bfloat16"], 9)
+    assert (config.epochs, config.augment.mild_share, config.precision, config.seed) == (3, 0.25, "bfloat16", 9)
+    assert config.augment.mild == read_recipe(str(path)).augment.mild  # the rest of the preset stays
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("nothing", [], "no recipe 'nothing'; choose one of: .*default"),
+        ("nothing", [], "no recipe 'nothing'; choose one of: default"),
         ("default", ["epoch=3"], "default.toml: epoch: Extra inputs"),
         ("default", ["epochs=0"], "epochs: .*greater than or equal to 1"),
         ("default", ["epochs"], "must read FIELD=VALUE"),
+        ("default", ["epochs.a=1"], "epochs has no fields"),
+        ("/etc/passwd", [], "no recipe '/etc/passwd'"),
     ],
 )
 def test_wrong_recipes_and_settings_are_named(name, settings, message):
     with pytest.raises(ValueError, match=message):
-        run.read_recipe(name, settings, None)
+        read_recipe(name, settings, None)
 
 
 def test_every_recipe_of_the_project_is_valid():
-    paths = list((run.Path(run.__file__).parent / "recipes").glob("*.toml"))
-    assert paths
-    for path in paths:
-        assert run.read_recipe(path.stem, [], None)[1] == path.stem
+    assert {path.stem for path in recipes_folder().glob("*.toml")} == set(recipe_names())
+    for name in recipe_names():
+        read_recipe(name)
 
 
-def test_a_cache_of_another_specification_is_refused(cache, recipe, tmp_path):
-    with pytest.raises(DataError, match="n_mels 32, the recipe needs 64"):
-        run.train(str(recipe), cache.path, tmp_path / "x.safetensors", ["spec.n_mels=64"], None, 1)
+@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd", "rmsprop"])
+def test_a_state_that_was_put_down_goes_on_to_the_bit(cache, tmp_path, optimiser):
+    config = CONFIG.model_copy(update={"epochs": 4, "optimiser": optimiser, "learning_rate": 0.003, "keep": "last"})
+    train, valid = datasets(cache)
+    whole = list(fit(config, train, valid, device=CPU))
+    for after in (1, 3, 5, 6, 13):  # steps; an epoch has 5
+        steps = []
+        state = TrainState.begin(config, train, CPU)
+        with suppress(StoppedError):
+            for _ in fit(
+                config, train, valid, device=CPU, state=state, on_step=steps.append, should_stop=lambda: len(steps) >= after
+            ):
+                pass
+        assert len(steps) == after
+        state.save(tmp_path / "state")
+        taken_up = TrainState.begin(config, train, CPU)
+        taken_up.load(tmp_path / "state")
+        rest = list(fit(config, train, valid, device=CPU, state=taken_up))
+        assert torch.equal(weights(rest[-1]), weights(whole[-1]))
+        assert rest[-1].train_loss == whole[-1].train_loss
+        assert (rest[-1].valid_log_loss, rest[-1].confusion) == (whole[-1].valid_log_loss, whole[-1].confusion)
+
+
+def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):
+    train, _ = datasets(cache)
+    state = TrainState.begin(CONFIG, train, CPU)
+    state.save(tmp_path / "state")
+    data = (tmp_path / "state").read_bytes()
+    other = TrainState.begin(CONFIG.model_copy(update={"model_settings": {"channels": [4], "pools": [[4, 2]]}}), train, CPU)
+    for content in (data[: len(data) // 2], b"", b"rubbish" * 10, data):
+        (tmp_path / "state").write_bytes(content)
+        with pytest.raises(DataError, match=r"state is damaged or belongs to other settings|cannot be read"):
+            other.load(tmp_path / "state")
+    with pytest.raises(DataError, match="state cannot be read: No such file"):
+        other.load(tmp_path / "nothing" / "state")
+
+
+def test_out_of_memory_halves_the_parts_and_goes_on(cache, monkeypatch):
+    largest, sizes, warnings = 5, [], []
+    whole = CNN.training_logits
+
+    def small_device(model, features):
+        if model.training:
+            sizes.append(len(features))
+            if len(features) > largest:
+                raise torch.OutOfMemoryError("out of memory")
+        return whole(model, features)
+
+    monkeypatch.setattr(CNN, "training_logits", small_device)
+    results = list(fit(CONFIG, *datasets(cache), device=CPU, on_warning=warnings.append))
+    assert sizes[:4] == [16, 8, 4, 4]
+    assert max(sizes[2:]) == 4
+    assert len(warnings) == 2
+    assert "2 parts" in warnings[0]
+    assert "4 parts" in warnings[1]
+    assert results[-1].train_loss < results[0].train_loss
+    largest = 1
+    with pytest.raises(torch.OutOfMemoryError):
+        list(fit(CONFIG, *datasets(cache), device=CPU))
+
+
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(cache):
+    train, valid = datasets(cache)
+    plain = CONFIG.model_copy(
+        update={"epochs": 1, "optimiser": "sgd", "model": "mlp", "model_settings": {}, "augment": AugmentConfig()}
+    )
+    gradients = []
+    for pieces in (1, 4):
+        state = TrainState.begin(plain, train, CPU)
+        state.progress.pieces = pieces
+        (result,) = fit(plain, train, valid, device=CPU, state=state)
+        gradients.append(weights(result))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_grid_shows_each_segment_once_an_epoch(cache):
+    train, valid = datasets(cache)
+    config = CONFIG.model_copy(update={"sampling": "grid", "epochs": 1, "batch_size": 10})
+    state, seen = TrainState.begin(config, train, CPU), []
+    for _ in fit(config, train, valid, device=CPU, state=state, on_step=lambda _: seen.append(state.order.clone())):
+        pass
+    tracks, starts = train.grid()
+    assert len(tracks) == len(train.segments()[0])
+    assert sorted(seen[-1].tolist()) == list(range(len(tracks)))
+    cut = train.cut(tracks, starts, torch.ones(len(tracks)))
+    torch.testing.assert_close(finish(cut, SPEC), train.segments()[0])
+
+
+def test_a_short_track_is_repeated_as_it_is_for_prediction(cache):
+    (track, *_) = cache.tracks
+    short = MelDataset.from_cache(cache, [track.model_copy(update={"n_frames": 9})], ["four", "six"], SPEC, CPU)
+    tracks, starts = short.grid()
+    cut = short.cut(tracks, starts, torch.ones(1))
+    torch.testing.assert_close(finish(cut, SPEC), short.segments()[0])
+
+
+def test_training_ends_early_where_patience_does(cache):
+    results = run_all(cache, epochs=60, validate_every=1, patience=3, keep="best", learning_rate=0.03)
+    kept = [result.epoch for result in results if result.model is not None]
+    assert len(results) < 60
+    assert results[-1].epoch == kept[-1] + 3
+
+
+def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutions(cache):
+    train, valid = datasets(cache)
+    model = [result.model for result in fit(CONFIG, train, valid, device=CPU) if result.model is not None][-1]
+    known = Checkpoint(model, SPEC, ("four", "six"), name="known")
+    state = TrainState.begin(CONFIG, train, CPU, init=known)
+    assert torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)
+    renamed = Checkpoint(model, SPEC, ("four", "seven"), name="known")
+    frozen = CONFIG.model_copy(update={"freeze": "convolutions", "epochs": 2, "keep": "last"})
+    state = TrainState.begin(frozen, train, CPU, init=renamed)
+    assert not torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)
+    results = list(fit(frozen, train, valid, device=CPU, state=state))
+    for name, value in results[-1].model.members[0].blocks.state_dict().items():
+        torch.testing.assert_close(value, model.members[0].blocks.state_dict()[name], msg=name)
+    other = CONFIG.model_copy(update={"model": "mlp", "model_settings": {}})
+    with pytest.raises(DataError, match="checkpoint known holds a cnn on 32 bins of log_mel, this run trains a mlp"):
+        TrainState.begin(other, train, CPU, init=known)
+
+
+def test_scaling_apart_gives_the_validation_tracks_their_own_mean(cache):
+    train, valid = datasets(cache)
+    model = TrainState.begin(CONFIG.model_copy(update={"model": "mlp", "model_settings": {}}), train, CPU).model
+    scaled, _ = fit_module.validation_features(CONFIG.model_copy(update={"scaler": "apart"}), model, valid)
+    standardised = (scaled - model.bin_mean[:, None]) / model.bin_std[:, None]
+    torch.testing.assert_close(standardised.mean(dim=(0, 2)), torch.zeros(32), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standardised.std(dim=(0, 2)), torch.ones(32), atol=1e-3, rtol=0)
+    plain, _ = fit_module.validation_features(CONFIG, model, valid)
+    assert torch.equal(plain, valid.segments()[0])

@@ -2,51 +2,121 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-RECIPES = Path(__file__).parent / "recipes"
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Columns(StrEnum):
+    """Values of --columns."""
+
+    recipe = "recipe"
+    data = "data"
 
 
 def _list_recipes(wanted: bool) -> None:
     if wanted:
-        for path in sorted(RECIPES.glob("*.toml")):
-            first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            print(f"{path.stem:16} {first}")
+        from genre_app.training.recipes import describe_recipe, recipe_names
+
+        names = recipe_names()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {describe_recipe(name)}")
         raise typer.Exit
 
 
 @app.command()
 def main(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see --list) or path of a TOML file.")],
-    data: Annotated[Path, typer.Option(help="Mel cache: a folder with spec.json, index.csv and log_mel.npy.")],
-    out: Annotated[Path | None, typer.Option(help="Checkpoint to write; by default checkpoints/RECIPE.safetensors.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Name of a recipe (see --list) or path of a TOML file.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder of genre folders, a zip of one, a mel cache, a table of features (CSV), or hub:OWNER/NAME."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default runs/RECIPE-NUMBER.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the recipe.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    init_from: Annotated[str | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    columns: Annotated[
+        Columns, typer.Option(help="Whose sample rate, hop and mel bands to use: the recipe's, or those of a mel cache.")
+    ] = Columns.recipe,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN_FOLDER", help="Go on with a run that was stopped.")] = None,
     folds: Annotated[int, typer.Option(min=0, max=20, help="Cross-validate over training and validation tracks instead.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads; part of what makes weights repeat.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads; part of what makes weights repeat.")] = 2,
     list_recipes: Annotated[
         bool, typer.Option("--list", callback=_list_recipes, is_eager=True, help="List the recipes and stop.")
     ] = False,
 ) -> None:
-    """Train a network by a recipe and write its checkpoint and model card."""
-    from train.run import cross_validate, train
+    """Train a network by a recipe; the run's folder gets its journal, its best checkpoint, its report and its model card.
+
+    Ctrl-C stops a run so that --resume goes on from there. Several GPUs or machines: accelerate launch -m train RECIPE ...
+    """
+    if resume is None and (recipe is None or data is None):
+        _wrong("name a recipe and --data, or a run to --resume; --list shows the recipes")
+    if resume is not None and (recipe is not None or data is not None or out is not None or folds):
+        _wrong("--resume takes the recipe, the data and the folder from the run; leave the others out")
+
+    from genre_app.training import job, runs
+    from genre_app.training.folds import cross_validate
+    from genre_app.training.processes import join
 
     try:
-        if folds:
-            cross_validate(recipe, data, out, settings or [], seed, threads, folds)
+        if resume is not None:
+            run = runs.Run.open(resume)
+            if run.status() is runs.Status.finished:
+                _wrong(f"{run.name} has finished; start a new run to go further")
         else:
-            train(recipe, data, out, settings or [], seed, threads)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+            request = runs.Request(
+                recipe=str(recipe),
+                data=str(data),
+                settings=tuple(settings or []),
+                seed=seed,
+                init_from=init_from,
+                columns=columns.value,
+                threads=threads,
+            )
+            if folds:
+                cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)))
+                return
+            run = _new_run(out, request, join()[0].rank)
+        (run.path / "stop").unlink(missing_ok=True)
+        for name in ("SIGINT", "SIGTERM"):
+            signal.signal(getattr(signal, name), lambda *_: run.request_stop())
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal it was started from
+        job.be_nice()
+        job.work(run)
+    except job.EXPECTED as error:
+        print(f"error: {job.sentence(error)}", file=sys.stderr)
         raise typer.Exit(1) from error
+
+
+def _new_run(out: Path | None, request: object, rank: int) -> object:
+    from genre_app.training.runs import Request, Run, RunError, Status, free_name, runs_folder
+
+    assert isinstance(request, Request)
+    path = out.absolute() if out else runs_folder() / free_name(request.recipe)
+    try:
+        return Run.create(path, request)
+    except RunError:
+        # The page makes the folder before it starts this command, so that the run is on it at once.
+        waiting = (path / "run.json").is_file() and Run(path).status() is Status.starting
+        if (waiting or rank) and Run.open(path).description().request == request:
+            return Run(path)
+        raise
+
+
+def _wrong(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

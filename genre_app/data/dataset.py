@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genre_app.data.mel_cache import CachedTrack, DataError, MelCache
-from genre_app.features import FeatureSpec, split_columns
+from genre_app.data.table import FeatureTable
+from genre_app.features import FeatureSpec, segment_start_frames, split_columns
+
+
+class Dataset(Protocol):
+    """Some tracks, and how segments are cut from them; all of it on one device.
+
+    Attributes
+    ----------
+    track_ids : tuple of str
+    genres : tuple of str
+        Labels index this.
+    labels : Tensor, int64 [tracks]
+    spec : FeatureSpec
+    """
+
+    @property
+    def track_ids(self) -> tuple[str, ...]: ...  # noqa: D102 - told above
+    @property
+    def genres(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def labels(self) -> Tensor: ...  # noqa: D102
+    @property
+    def spec(self) -> FeatureSpec: ...  # noqa: D102
+    def __len__(self) -> int: ...
+
+    def draw(self, tracks: Tensor, rates: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw one segment [b, bins, frames] from anywhere in each of the given tracks [b], at these tempos [b]."""
+        ...
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Track and start [s] of each segment that prediction would cut."""
+        ...
+
+    def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
+        """Cut segments [b, bins, frames] at these starts [b], at these tempos [b]."""
+        ...
+
+    def segments(self) -> tuple[Tensor, Tensor]:
+        """All segments that cover the tracks, as prediction cuts them: features [s, bins, frames] and the track of each [s]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,18 +123,46 @@ class MelDataset:
         Tensor [b, n_mels, segment_frames]
             dB.
         """
-        frames = self.spec.segment_frames
-        lengths = self.lengths[tracks]
-        room = (lengths - 1 - (frames - 1) * rates).clamp(min=0)
+        room = (self.lengths[tracks] - 1 - (self.spec.segment_frames - 1) * rates).clamp(min=0)
         drawn = torch.rand(len(tracks), generator=generator, device=generator.device)
         whole = torch.minimum((drawn * (room + 1)).floor(), room)  # at the track's own tempo nothing is interpolated
-        start = torch.where(rates == 1.0, whole, drawn * room)
-        position = start[:, None] + torch.arange(frames, device=rates.device) * rates[:, None]
-        position = torch.minimum(position, (lengths - 1)[:, None].float())
+        return self.cut(tracks, torch.where(rates == 1.0, whole, drawn * room), rates)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Track and first column [s] of each segment that prediction would cut."""
+        starts = [segment_start_frames(length, self.spec) for length in self.lengths.tolist()]
+        counts = torch.tensor([len(of_track) for of_track in starts])
+        tracks = torch.repeat_interleave(torch.arange(len(starts)), counts)
+        firsts = torch.tensor([start for of_track in starts for start in of_track])
+        return tracks.to(self.labels.device), firsts.to(self.labels.device)
+
+    def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
+        """Cut segments [b, n_mels, segment_frames] in dB that begin at these columns [b], at these tempos [b].
+
+        A track that is too short is repeated, as it is for prediction.
+        """
+        lengths = self.lengths[tracks][:, None]
+        position = starts[:, None] + torch.arange(self.spec.segment_frames, device=rates.device) * rates[:, None]
+        position = torch.where(lengths < self.spec.segment_frames, position.floor() % lengths, position)
+        position = torch.minimum(position, (lengths - 1).float())
         low = position.floor().long()
-        high = torch.minimum(low + 1, (lengths - 1)[:, None])
+        high = torch.minimum(low + 1, lengths - 1)
         base = self.offsets[tracks][:, None]
         return torch.lerp(self.columns[base + low], self.columns[base + high], (position - low)[:, :, None]).transpose(1, 2)
+
+    def beside(self, columns: Sequence[NDArray[np.floating]]) -> MelDataset:
+        """Return a data set of twice as many tracks: after those here, other columns [frames, n_mels] of each, in this order."""
+        device = self.columns.device
+        lengths = torch.tensor([len(of_track) for of_track in columns])
+        added = torch.from_numpy(np.concatenate(columns).astype(np.float32)).to(device)
+        return replace(
+            self,
+            track_ids=self.track_ids * 2,
+            columns=torch.cat([self.columns, added]),
+            offsets=torch.cat([self.offsets, (lengths.cumsum(0) - lengths).to(device) + len(self.columns)]),
+            lengths=torch.cat([self.lengths, lengths.to(device)]),
+            labels=self.labels.repeat(2),
+        )
 
     def segments(self) -> tuple[Tensor, Tensor]:
         """All segments that cover the tracks, as prediction cuts them: features [s, bins, frames] and the track of each [s]."""
@@ -103,3 +173,66 @@ class MelDataset:
             owners += [index] * len(of_track)
         device = self.columns.device
         return torch.cat(features).to(device), torch.tensor(owners, device=device)
+
+
+@dataclass(frozen=True)
+class TableDataset:
+    """Summary features of the pieces of some tracks, all resident on one device; a piece is a segment of one frame.
+
+    Attributes
+    ----------
+    track_ids : tuple of str
+    genres : tuple of str
+        Labels index this.
+    values : Tensor, float32 [pieces, bins]
+        A track is rows ``offsets[i] : offsets[i] + lengths[i]``.
+    offsets, lengths, labels : Tensor, int64 [tracks]
+    spec : FeatureSpec
+    """
+
+    track_ids: tuple[str, ...]
+    genres: tuple[str, ...]
+    values: Tensor
+    offsets: Tensor
+    lengths: Tensor
+    labels: Tensor
+    spec: FeatureSpec
+
+    @classmethod
+    def from_table(
+        cls, table: FeatureTable, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
+    ) -> TableDataset:
+        """Load some tracks of a feature table onto a device."""
+        lengths = torch.tensor([track.n_frames for track in tracks])
+        return cls(
+            track_ids=tuple(track.track_id for track in tracks),
+            genres=tuple(genres),
+            values=torch.from_numpy(np.concatenate([table.rows(track) for track in tracks])).to(device),
+            offsets=(lengths.cumsum(0) - lengths).to(device),
+            lengths=lengths.to(device),
+            labels=torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
+            spec=spec,
+        )
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    def draw(self, tracks: Tensor, rates: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw one piece [b, bins, 1] of each of the given tracks [b]; a tempo means nothing here."""
+        lengths = self.lengths[tracks]
+        drawn = torch.rand(len(tracks), generator=generator, device=generator.device)
+        return self.cut(tracks, torch.minimum((drawn * lengths).floor(), lengths - 1), rates)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Track and number within it [s] of each piece."""
+        tracks = torch.repeat_interleave(torch.arange(len(self), device=self.labels.device), self.lengths)
+        return tracks, torch.arange(len(tracks), device=tracks.device) - (self.offsets - self.offsets[0])[tracks]
+
+    def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
+        """Return these pieces [b, bins, 1]."""
+        return self.values[self.offsets[tracks] + starts.long()][:, :, None]
+
+    def segments(self) -> tuple[Tensor, Tensor]:
+        """All pieces [s, bins, 1] and the track of each [s]."""
+        tracks, starts = self.grid()
+        return self.cut(tracks, starts, torch.ones(len(tracks), device=tracks.device)), tracks

@@ -1,4 +1,4 @@
-"""Training: its settings and its loop."""
+"""Training: its settings, its loop, and runs, which are training with a memory."""
 
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import EpochResult, fit

@@ -34,7 +34,9 @@ class TrainConfig(BaseModel):
         "cosine", description="cosine: the learning rate warms up, then falls to 0 along a cosine"
     )
     warmup: float = Field(0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises, with cosine")
-    weight_decay: float = Field(0.02, ge=0, le=10, description="of matrices and kernels; decoupled in adamw, else an L2 penalty")
+    weight_decay: float = Field(
+        0.02, ge=0, le=10, description="of matrices and kernels; decoupled in adamw, else an L2 penalty"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability that the target spreads over all genres")
     average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
     augment: AugmentConfig = Field(AugmentConfig(), description="how segments are changed; also the name of a preset")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,11 +14,17 @@ from torch.nn import functional as F
 
 from genre_app.augment.chain import augment
 from genre_app.augment.spectrogram import uniform
-from genre_app.data.dataset import MelDataset
+from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.data.mel_cache import DataError
+from genre_app.data.pool import WavePool
+from genre_app.data.progress import StoppedError
 from genre_app.features import finish
-from genre_app.models import GenreModel, create_model
+from genre_app.models import GenreModel
 from genre_app.training.config import TrainConfig
+from genre_app.training.processes import ONE_PROCESS, Processes
+from genre_app.training.state import TrainState, frozen
+
+_STOP_EVERY = 10  # steps between two looks at a stop that several processes must agree on
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class EpochResult:
     seconds : float
     valid_log_loss, valid_accuracy, valid_segment_accuracy : float or None
         Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated.
+    confusion : list of list of int, or None
+        Validation tracks by true genre (rows) and answer (columns).
     model : GenreModel or None
         The averaged network, where this epoch is the one to keep so far.
     """
@@ -47,14 +55,46 @@ class EpochResult:
     valid_log_loss: float | None = None
     valid_accuracy: float | None = None
     valid_segment_accuracy: float | None = None
-    model: GenreModel | None = None
+    confusion: list[list[int]] | None = field(default=None, repr=False)
+    model: GenreModel | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, as it is told to ``on_step``; nothing here waits for the device.
+
+    Attributes
+    ----------
+    epoch, step, steps : int
+        From 1; of ``steps`` in the epoch.
+    loss : Tensor []
+        Mean over the epoch so far, on the device.
+    learning_rate : float
+    n_segments : int
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: Tensor
+    learning_rate: float
+    n_segments: int
 
 
 @torch.inference_mode()
-def segment_probabilities(model: GenreModel, features: Tensor, batch_size: int = 256) -> Tensor:
+def segment_probabilities(
+    model: GenreModel, features: Tensor, batch_size: int = 256, should_stop: Callable[[], bool] = bool
+) -> Tensor:
     """Probabilities [s, genres] of many segments [s, bins, frames]."""
     model.eval()
-    return torch.cat([torch.softmax(model(batch), dim=1) for batch in features.split(batch_size)])
+    # As many as fit a batch of ordinary segments: a whole song is a hundred times as long.
+    batch_size = max(1, min(batch_size, (1 << 21) // (features.shape[1] * features.shape[2])))
+    found = []
+    for batch in features.split(batch_size):
+        if should_stop():
+            raise StoppedError("stopped on request")
+        found.append(torch.softmax(model(batch).float(), dim=1))
+    return torch.cat(found)
 
 
 def track_means(probabilities: Tensor, owners: Tensor, n_tracks: int) -> Tensor:
@@ -63,7 +103,249 @@ def track_means(probabilities: Tensor, owners: Tensor, n_tracks: int) -> Tensor:
     return total / torch.bincount(owners, minlength=n_tracks)[:, None]
 
 
+def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) -> tuple[Tensor, Tensor]:
+    """Features of the tracks to validate with [s, bins, frames] and the track of each [s], scaled as the recipe has it."""
+    features, owners = valid.segments()
+    if config.scaler == "apart":
+        mean, std = features.mean(dim=(0, 2)), features.std(dim=(0, 2)).clamp(min=1e-5)
+        scaled = (features - mean[:, None]) / std[:, None]
+        features = scaled * model.bin_std.to(features)[:, None] + model.bin_mean.to(features)[:, None]
+    return features, owners
+
+
+def steps_per_epoch(config: TrainConfig, n_tracks: int, n_segments: int) -> int:
+    """Steps of one epoch over so many training tracks and segments of the grid."""
+    if config.sampling == "random":
+        return n_tracks * config.segments_per_track // config.batch_size or 1
+    whole, rest = divmod(n_segments, config.batch_size)
+    return whole + (rest > 1) or 1  # batch norm cannot learn from one
+
+
+def fit(
+    config: TrainConfig,
+    train: Dataset,
+    valid: Dataset,
+    *,
+    device: torch.device,
+    state: TrainState | None = None,
+    pool: WavePool | None = None,
+    processes: Processes = ONE_PROCESS,
+    on_step: Callable[[Step], object] | None = None,
+    on_warning: Callable[[str], object] | None = None,
+    should_stop: Callable[[], bool] = bool,
+) -> Iterator[EpochResult]:
+    """Train a network, one epoch a step of the iterator.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    train, valid : Dataset
+        On ``device``; no track may be in both.
+    device : torch.device
+    state : TrainState, optional
+        Where to go on; it is changed in place, so that between two epochs and after `StoppedError` it can be saved. By default a run
+        begins.
+    pool : WavePool, optional
+        Waveforms of the training tracks changed by worker processes; half of the segments are drawn from them.
+    processes : Processes
+        The processes that train together.
+    on_step : callable, optional
+        Called with a `Step` after each one.
+    on_warning : callable, optional
+        Called with a sentence when the run goes on otherwise than it was asked to.
+    should_stop : callable
+        Looked at after each step.
+
+    Yields
+    ------
+    EpochResult
+
+    Raises
+    ------
+    DataError
+        If a track is in both sets.
+    StoppedError
+        Soon after ``should_stop`` was true.
+    """
+    shared = set(train.track_ids) & set(valid.track_ids)
+    if shared:
+        raise DataError(
+            f"{len(shared)} tracks are in both training and validation, {min(shared)} among them; split whole tracks."
+        )
+    state = state or TrainState.begin(config, train, device, rank=processes.rank)
+    now = state.progress
+    grid = train.grid()
+    loop = _Loop(
+        config, state, grid, steps_per_epoch(config, len(train), len(grid[0])), processes, on_warning or (lambda _: None)
+    )
+    valid_features, valid_owners = validation_features(config, state.model, valid)
+    while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
+        epoch = now.epoch + 1
+        began, spent = time.perf_counter(), now.seconds
+        source = train
+        if pool is not None and isinstance(train, MelDataset):
+            source = train.beside(pool.collect(epoch))
+            if epoch < config.epochs:
+                pool.begin(epoch + 1)
+        loop.begin_epoch(train)
+        while now.step < loop.steps:
+            rate = loop.step(source, len(train))
+            now.seconds = spent + time.perf_counter() - began
+            if on_step is not None:
+                on_step(Step(epoch, now.step, loop.steps, state.total / now.step, rate, len(state.order)))
+            if processes.alone:
+                if should_stop():
+                    raise StoppedError("stopped on request")
+            elif now.step % _STOP_EVERY == 0 and processes.any(should_stop()):
+                raise StoppedError("stopped on request")
+        processes.average_buffers(state.model, state.average)
+        scores: dict[str, float] = {}
+        confusion, improved = None, False
+        if epoch % config.validate_every == 0 or epoch == config.epochs:
+            probabilities = segment_probabilities(
+                state.average, valid_features, should_stop=should_stop if processes.alone else bool
+            )
+            scores, confusion = _scores(probabilities, valid_owners, valid)
+            better = scores["valid_log_loss"] < now.best_log_loss
+            now.since_best = 0 if better else now.since_best + 1
+            improved = better or (config.keep == "last" and not math.isnan(scores["valid_log_loss"]))
+            if better:
+                now.best_log_loss = scores["valid_log_loss"]
+            if improved:
+                now.best_epoch = epoch
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=float(state.total) / loop.steps,
+            learning_rate=config.learning_rate * _schedule(config, epoch * loop.steps - 1, config.epochs * loop.steps),
+            seconds=now.seconds - spent,
+            confusion=confusion,
+            model=copy.deepcopy(state.average) if improved else None,
+            **scores,
+        )
+        now.epoch, now.step, state.order = epoch, 0, state.order[:0]
+        yield result
+
+
+def _scores(probabilities: Tensor, owners: Tensor, valid: Dataset) -> tuple[dict[str, float], list[list[int]]]:
+    of_tracks = track_means(probabilities, owners, len(valid))
+    answers = of_tracks.argmax(1)
+    n_genres = len(valid.genres)
+    confusion = torch.bincount(valid.labels * n_genres + answers, minlength=n_genres**2).reshape(n_genres, n_genres)
+    return {
+        "valid_log_loss": float(F.nll_loss(of_tracks.clamp(min=1e-12).log(), valid.labels)),
+        "valid_accuracy": float((answers == valid.labels).float().mean()),
+        "valid_segment_accuracy": float((probabilities.argmax(1) == valid.labels[owners]).float().mean()),
+    }, confusion.tolist()
+
+
+class _Loop:
+    """The steps of an epoch."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        state: TrainState,
+        grid: tuple[Tensor, Tensor],
+        steps: int,
+        processes: Processes,
+        warn: Callable[[str], object],
+    ) -> None:
+        self.config, self.state, self.grid, self.steps = config, state, grid, steps
+        self.processes, self.warn = processes, warn
+        self.still = frozen(state.model, config)
+        device = state.order.device
+        # Dropout draws from its device's own state, which is put aside while the caller has its turn.
+        self.rng = torch.cuda if device.type == "cuda" else torch
+        self.forked = [torch.cuda.current_device()] if device.type == "cuda" else []
+
+    def begin_epoch(self, train: Dataset) -> None:
+        """Draw the order of the epoch, unless it is under way already."""
+        self.state.model.train()
+        for part in self.still:
+            part.eval()
+        if self.state.progress.step:
+            return
+        state, config = self.state, self.config
+        state.total.zero_()
+        if config.sampling == "grid":
+            state.order = torch.randperm(len(self.grid[0]), generator=state.draws, device=state.draws.device)
+            state.order = state.order[: self.steps * config.batch_size]
+        else:
+            state.order = _order(train.labels, len(train.genres), self.steps * config.batch_size, state.draws)
+
+    def step(self, source: Dataset, n_tracks: int) -> float:
+        """Learn from one batch; return the learning rate."""
+        state, config = self.state, self.config
+        now = state.progress
+        done = now.epoch * self.steps + now.step
+        chosen = state.order[now.step * config.batch_size : (now.step + 1) * config.batch_size]
+        rate = config.learning_rate * _schedule(config, done, config.epochs * self.steps)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        # Whatever interrupts the step before the weights change, out of memory or a lost device, leaves the state as it was.
+        db, targets = self._batch(source, chosen[self.processes.rank :: self.processes.count], n_tracks)
+        with torch.random.fork_rng(devices=self.forked):
+            self.rng.set_rng_state(state.dropout)
+            loss = self._learn(db, targets)
+            state.optimiser.step()
+            state.dropout = self.rng.get_rng_state()
+        _update_average(state.average, state.model, min(config.average_decay, (done + 1) / (done + 10)))
+        state.total += loss
+        now.step += 1
+        return rate
+
+    def _batch(self, source: Dataset, chosen: Tensor, n_tracks: int) -> tuple[Tensor, Tensor]:
+        config, generator = self.config, self.state.changes
+        tracks = self.grid[0][chosen] if config.sampling == "grid" else chosen
+        rates = 1.0 + uniform(-config.augment.stretch, config.augment.stretch, (len(tracks),), generator)
+        plain = uniform(0, 1, (len(tracks),), generator) >= config.augment.stretch_probability
+        rates = torch.where(plain, 1.0, rates)
+        targets = F.one_hot(source.labels[tracks], len(source.genres)).float()
+        if len(source) > n_tracks:  # half of them from the changed waveforms
+            tracks = tracks + n_tracks * (uniform(0, 1, (len(tracks),), generator) < 0.5)
+        if config.sampling == "grid":
+            db = source.cut(tracks, self.grid[1][chosen], rates)
+        else:
+            db = source.draw(tracks, rates, generator)
+        db, targets = augment(db, targets, config.augment, config.spec, generator)
+        return db, targets * (1.0 - config.label_smoothing) + config.label_smoothing / targets.shape[1]
+
+    def _learn(self, db: Tensor, targets: Tensor) -> Tensor:
+        """Put the batch's mean gradient into the parameters; return the loss [], a mean over the heads."""
+        state = self.state
+        while True:
+            state.optimiser.zero_grad(set_to_none=True)
+            try:
+                loss = self._gradient(db, targets)
+            except torch.OutOfMemoryError:
+                now = state.progress
+                if len(db) < 4 * now.pieces:
+                    raise
+                now.pieces *= 2
+                if db.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                self.warn(f"out of memory: batches now go through the network in {now.pieces} parts, and the run goes on")
+            else:
+                self.processes.average_gradients(state.model)
+                return loss
+
+    def _gradient(self, db: Tensor, targets: Tensor) -> Tensor:
+        config, state = self.config, self.state
+        total = torch.zeros((), device=db.device)
+        for part, wanted in zip(db.chunk(state.progress.pieces), targets.chunk(state.progress.pieces), strict=True):
+            with torch.autocast(db.device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+                features = part if config.spec.kind == "summary" else finish(part, config.spec)
+                logits = state.model.training_logits(features)  # [heads, b, genres]
+            losses = -(torch.log_softmax(logits.float(), dim=-1) * wanted).sum(dim=-1)  # [heads, b]
+            loss = losses.sum() / len(db)
+            loss.backward()
+            total += loss.detach() / len(logits)
+        return total
+
+
 def _schedule(config: TrainConfig, step: int, steps: int) -> float:
+    if config.schedule == "constant":
+        return 1.0
     warmup = config.warmup * steps
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -80,117 +362,16 @@ def _order(labels: Tensor, n_genres: int, count: int, generator: torch.Generator
         tracks = torch.nonzero(labels == genre)[:, 0]
         rounds = -(-quota // len(tracks))
         shuffled = [tracks[torch.randperm(len(tracks), generator=generator, device=device)] for _ in range(rounds)]
-        drawn.append(torch.cat(shuffled)[:quota])
+        drawn.append(torch.cat([*shuffled, tracks[:0]])[:quota])
     order = torch.cat(drawn)
     return order[torch.randperm(len(order), generator=generator, device=device)]
 
 
 @torch.no_grad()
 def _update_average(average: GenreModel, model: GenreModel, decay: float) -> None:
-    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1.0 - decay)
-        else:
-            kept.copy_(new)
-
-
-def fit(
-    config: TrainConfig, train: MelDataset, valid: MelDataset, *, device: torch.device, choose: bool = True
-) -> Iterator[EpochResult]:
-    """Train a network, one epoch a step of the iterator.
-
-    Parameters
-    ----------
-    config : TrainConfig
-    train, valid : MelDataset
-        On ``device``; no track may be in both.
-    device : torch.device
-    choose : bool
-        Offer the network of each epoch that is the best so far by validation log-loss; otherwise that of the last epoch only.
-
-    Yields
-    ------
-    EpochResult
-
-    Raises
-    ------
-    DataError
-        If a track is in both sets.
-    """
-    shared = set(train.track_ids) & set(valid.track_ids)
-    if shared:
-        raise DataError(
-            f"{len(shared)} tracks are in both training and validation, {min(shared)} among them; split whole tracks."
-        )
-    spec, n_genres = config.spec, len(train.genres)
-    generator = torch.Generator(device).manual_seed(config.seed)
-    # Dropout draws from its device's own state, which is put aside while the caller has its turn.
-    dropout_rng = torch.cuda if device.type == "cuda" else torch
-    forked = [torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked):
-        torch.manual_seed(config.seed)  # initial weights and dropout take no generator
-        model = create_model(
-            config.model, n_bins=spec.n_bins, n_frames=spec.segment_frames, n_genres=n_genres, settings=config.model_settings
-        )
-        dropout_state = dropout_rng.get_rng_state()
-    model.fit_standardisation(train.segments()[0].cpu())
-    model.temperature.fill_(config.temperature)
-    model.to(device)
-    average = copy.deepcopy(model).requires_grad_(False)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-    )
-    valid_features, valid_owners = valid.segments()
-    per_epoch = len(train) * config.segments_per_track // config.batch_size or 1
-    steps = config.epochs * per_epoch
-    best = math.inf
-    for epoch in range(1, config.epochs + 1):
-        began = time.perf_counter()
-        model.train()
-        total = torch.zeros((), device=device)
-        order = _order(train.labels, n_genres, per_epoch * config.batch_size, generator)
-        with torch.random.fork_rng(devices=forked):
-            dropout_rng.set_rng_state(dropout_state)
-            for step in range(per_epoch):
-                tracks = order[step * config.batch_size : (step + 1) * config.batch_size]
-                rates = 1.0 + uniform(-config.augment.stretch, config.augment.stretch, (len(tracks),), generator)
-                plain = uniform(0, 1, (len(tracks),), generator) >= config.augment.stretch_probability
-                db = train.draw(tracks, torch.where(plain, 1.0, rates), generator)
-                targets = F.one_hot(train.labels[tracks], n_genres).float()
-                db, targets = augment(db, targets, config.augment, spec, generator)
-                targets = targets * (1.0 - config.label_smoothing) + config.label_smoothing / n_genres
-                now = (epoch - 1) * per_epoch + step
-                for group in optimiser.param_groups:
-                    group["lr"] = config.learning_rate * _schedule(config, now, steps)
-                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
-                    logits = model.training_logits(finish(db, spec))  # [heads, b, genres]
-                loss = -(torch.log_softmax(logits.float(), dim=-1) * targets).sum(dim=-1).mean(dim=1).sum()
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                _update_average(average, model, min(config.average_decay, (now + 1) / (now + 10)))
-                total += loss.detach() / len(logits)
-            dropout_state = dropout_rng.get_rng_state()
-        scores: dict[str, float] = {}
-        if epoch % config.validate_every == 0 or epoch == config.epochs:
-            probabilities = segment_probabilities(average, valid_features)
-            tracks_p = track_means(probabilities, valid_owners, len(valid))
-            scores = {
-                "valid_log_loss": float(F.nll_loss(tracks_p.clamp(min=1e-12).log(), valid.labels)),
-                "valid_accuracy": float((tracks_p.argmax(1) == valid.labels).float().mean()),
-                "valid_segment_accuracy": float((probabilities.argmax(1) == valid.labels[valid_owners]).float().mean()),
-            }
-        improved = bool(scores) and scores["valid_log_loss"] < best if choose else epoch == config.epochs
-        if improved and choose:
-            best = scores["valid_log_loss"]
-        yield EpochResult(
-            epoch=epoch,
-            train_loss=float(total) / per_epoch,
-            learning_rate=optimiser.param_groups[0]["lr"],
-            seconds=time.perf_counter() - began,
-            model=copy.deepcopy(average) if improved else None,
-            **scores,
-        )
+    kept, new = average.state_dict().values(), model.state_dict().values()
+    pairs = [(old, value) for old, value in zip(kept, new, strict=True) if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in pairs], [value for _, value in pairs], 1.0 - decay)
+    for old, value in zip(kept, new, strict=True):
+        if not old.is_floating_point():
+            old.copy_(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.training.state import write_whole
 
 _TEMPLATE = """# {name}
 
@@ -23,13 +23,11 @@ _TEMPLATE = """# {name}
 
 ## Data
 
-{n_train} training and {n_valid} validation tracks of 30 s from GTZAN, in the artist- and fault-filtered split of Kereliuk et
-al. (2015). GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are
-published for research on the same understanding. The test tracks of the split were not used, neither to train nor to choose.
-
+{n_train} training and {n_valid} validation tracks{origin}
+{notes}
 ## How good
 
-Validation tracks, mean vote (`genre-app evaluate DATA --split valid --checkpoint {name}`):
+Validation tracks, mean vote{evaluate}:
 
 | n | accuracy | 95 % interval | log-loss | macro F1 | segments |
 |---|---|---|---|---|---|
@@ -37,9 +35,8 @@ Validation tracks, mean vote (`genre-app evaluate DATA --split valid --checkpoin
 
 By vote: {by_vote}.
 
-The epoch was chosen by the log-loss on these tracks, and so were the settings of the recipe, so expect less on other music.
-The interval says how little {n} tracks decide.
-{folds}
+{chosen} The interval says how little {n} tracks decide.
+{test}{folds}
 | genre | precision | recall | F1 | n | answered instead |
 |---|---|---|---|---|---|
 {per_genre}
@@ -47,11 +44,19 @@ The interval says how little {n} tracks decide.
 ## What it is bad at
 
 - Weakest on validation: {weakest}. Most frequent confusions: {confusions}.
-- It knows {n_genres} genres as one collection of about the year 2000 understood them, and answers with one of them whatever it
-  hears: other music, speech and noise included.
+- It knows {n_genres} genres as its training tracks understood them{time}, and answers with one of them whatever it hears: other
+  music, speech and noise included.
 - Genres overlap. A small lead of the first answer over the second means that the network cannot tell, and the app says so.
-- Recordings through a microphone in a room are harder than files; training imitated rooms, loudspeakers and noise, but the
-  numbers above are of clean files.
+- Recordings through a microphone in a room are harder than files; {recordings}
+"""
+
+_GTZAN = """ of 30 s from GTZAN, {split}.
+GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are published
+for research on the same understanding."""
+
+_TEST = """
+Test tracks, which neither trained nor chose: accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {n_tracks}),
+log-loss {log_loss:.3f}.
 """
 
 _FOLDS = """
@@ -78,8 +83,26 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         instead = ", ".join(f"{other} {count}" for count, other in others)
         rows.append(f"| {genre} | {row['precision']:.2f} | {row['recall']:.2f} | {row['f1']:.2f} | {row['n']} | {instead} |")
     weakest = sorted(report["per_genre"].items(), key=lambda entry: entry[1]["f1"])[:3]
+    config, data = provenance["config"], provenance["data"]
+    filtered = (
+        data.get("gtzan") and config["split"]["method"] == "auto" and not any("CSV" in note for note in provenance["notes"])
+    )
+    split = "in the artist- and fault-filtered split of Kereliuk et\nal. (2015), whose test tracks were not used"
     text = _TEMPLATE.format(
-        name=checkpoint.name,
+        name=provenance["recipe"],
+        origin=_GTZAN.format(split=split if filtered else "split otherwise than by its fault-filtered lists")
+        if data.get("gtzan")
+        else ".",
+        notes="".join(f"- {note}\n" for note in provenance["notes"]),
+        evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if filtered else "",
+        chosen="The epoch was chosen by the log-loss on these tracks, so expect less on other music."
+        if config["keep"] == "best"
+        else "The last epoch was kept, without a choice.",
+        test=_test(checkpoint),
+        time=", a collection of about the year 2000" if data.get("gtzan") else "",
+        recordings="training imitated rooms, loudspeakers and noise, but the\n  numbers above are of clean files."
+        if config["augment"]["recorded_share"] > 0
+        else "training did not imitate them.",
         what=f"Says which of {len(checkpoint.genres)} genres a clip of music belongs to.",
         model=checkpoint.model.name,
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
@@ -106,9 +129,15 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         **{key: report[key] for key in ("accuracy", "log_loss", "macro_f1", "segment_accuracy")},
         **{key: getattr(spec, key) for key in ("kind", "sample_rate", "n_fft", "hop_length", "n_mels")},
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text.encode())
+
+
+def _test(checkpoint: Checkpoint) -> str:
+    report = checkpoint.metrics.get("test")
+    if report is None:
+        return ""
+    low, high = report["accuracy_ci95"]
+    return _TEST.format(low=low, high=high, **{key: report[key] for key in ("accuracy", "n_tracks", "log_loss")})
 
 
 def _folds(folds: dict[str, Any] | None) -> str:

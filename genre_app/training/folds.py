@@ -1,0 +1,82 @@
+"""Cross-validation: how a recipe does, whichever tracks are held out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.model_selection import StratifiedKFold
+
+from genre_app.checkpoint import Checkpoint, load_checkpoint
+from genre_app.data import source
+from genre_app.data.source import Data
+from genre_app.evaluation import Report
+from genre_app.training.card import write_card
+from genre_app.training.config import TrainConfig
+from genre_app.training.fit import EpochResult, fit
+from genre_app.training.job import prepare_process
+from genre_app.training.processes import join
+from genre_app.training.results import adapted, columns_of, dataset, digest, read_folds, report_on
+from genre_app.training.runs import Request, work_folder
+from genre_app.training.state import write_whole
+
+
+def cross_validate(request: Request, folds: int, out: Path, *, say: Callable[[str], object] = print) -> dict[str, Any]:
+    """Train once a fold over training and validation tracks together; report the tracks held out, each judged once.
+
+    The numbers are written to ``folds.json`` in the folder ``out``, and into the model card of the run that is there, if it has
+    the same settings.
+    """
+    config = request.config()
+    prepare_process(request.threads)
+    data = source.open_data(
+        request.data,
+        columns_of(config, request),
+        config.split,
+        seed=config.seed,
+        work=work_folder(),
+        processes=request.threads,
+    )
+    config = adapted(config, data, request.columns)
+    _, device = join()
+    tracks = [track for track in data.tracks if track.split in ("train", "valid")]
+    labels = [data.genres.index(track.genre) for track in tracks]
+    results = []
+    # The last epoch, not the best on the tracks held out: those must not choose, so nothing before needs validating.
+    fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0})
+    for number, (_, held) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=config.seed).split(labels, labels), 1):
+        say(f"fold {number} of {folds}")
+        sides = ["valid" if index in set(held.tolist()) else "train" for index in range(len(tracks))]
+        parts = replace(
+            data, tracks=tuple(track.model_copy(update={"split": side}) for track, side in zip(tracks, sides, strict=True))
+        )
+        results += _fold(fixed, parts, device, say).tracks
+    report = Report(data.genres, tuple(results))
+    summary = {
+        "folds": folds,
+        "command": f"{request.command(data='DATA')} --folds {folds}",
+        "config_sha256": digest(config),
+        **report.to_dict(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "folds.json", json.dumps(summary, indent=1).encode())
+    if (out / "best.safetensors").is_file() and (out / "report.json").is_file():
+        checkpoint = load_checkpoint(out / "best.safetensors")
+        write_card(checkpoint, out / "card.md", read_folds(out, TrainConfig(**checkpoint.provenance["config"])))
+    say(report.to_table())
+    say(f"wrote {out / 'folds.json'}")
+    return summary
+
+
+def _fold(config: TrainConfig, data: Data, device: torch.device, say: Callable[[str], object]) -> Report:
+    last: EpochResult | None = None
+    for last in fit(config, dataset(data, "train", config, device), dataset(data, "valid", config, device), device=device):
+        say(f"epoch {last.epoch:4d}  loss {last.train_loss:.4f}  {last.seconds:.1f} s")
+    if last is None or last.model is None:
+        raise ValueError("training gave no usable network: its validation log-loss was NaN; lower the learning rate")
+    cpu = torch.device("cpu")
+    return report_on(Checkpoint(last.model.cpu(), config.spec, data.genres), dataset(data, "valid", config, cpu), config)

@@ -1,0 +1,74 @@
+"""Several processes that train one network together, by Hugging Face's Accelerate; a single one needs nothing of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class Processes:
+    """The processes that train together, seen from one of them.
+
+    Attributes
+    ----------
+    rank, count : int
+        Number of this one, from 0, and of all.
+    accelerator : accelerate.Accelerator or None
+        None where there is one process.
+    """
+
+    rank: int = 0
+    count: int = 1
+    accelerator: Any = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is only this one."""
+        return self.count == 1
+
+    def any(self, mine: bool) -> bool:
+        """Whether it is true in any of the processes, which all get the same answer."""
+        if self.alone:
+            return mine
+        flag = torch.tensor([float(mine)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item() > 0)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if not self.alone:
+            self.accelerator.wait_for_everyone()
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Replace each gradient by its mean over the processes."""
+        if not self.alone:
+            self._average([p.grad for p in model.parameters() if p.grad is not None])
+
+    @torch.no_grad()
+    def average_buffers(self, *models: nn.Module) -> None:
+        """Replace running statistics, which each process gathers from its share, by their mean."""
+        if not self.alone:
+            self._average([b for model in models for b in model.buffers() if b.is_floating_point()])
+
+    def _average(self, tensors: list[Tensor]) -> None:
+        # As one tensor: one message instead of dozens.
+        joined = self.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), "mean")
+        for tensor, value in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(value.view_as(tensor))
+
+
+ONE_PROCESS = Processes()
+
+
+def join(*, cpu: bool = False) -> tuple[Processes, torch.device]:
+    """Join the processes that ``accelerate launch`` started, if it did; return them and this one's device."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import Accelerator
+
+        accelerator = Accelerator(cpu=cpu)
+        return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device
+    return ONE_PROCESS, torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")

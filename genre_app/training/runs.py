@@ -1,0 +1,372 @@
+"""Runs: folders in which training leaves its settings, its journal, its checkpoints and its report.
+
+Format
+------
+``run.json``
+    What was asked (`Request`), the settings that follow from it (`TrainConfig`), and when.
+``journal.jsonl``
+    One JSON object a line, each with ``time`` (seconds since 1970) and ``event``; `Run.status` and the page read nothing else.
+``best.safetensors``, ``last.state``
+    The checkpoint to use, and the state to go on from (also a safetensors file).
+``report.json``, ``card.md``
+    Metrics, and the model card; there when the run has finished.
+``log.txt``
+    What the process printed, if the page started it.
+``stop``
+    There while somebody asks the run to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genre_app.training.config import TrainConfig
+from genre_app.training.recipes import read_recipe
+from genre_app.training.state import write_whole
+
+FORMAT_VERSION: Literal[1] = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_START_SECONDS = 120.0  # within which a process that was started must have said something
+_RESERVE_BYTES = 65536  # of the disk, given back to tell that it is full
+
+
+class RunError(ValueError):
+    """A run cannot be made, read or changed; the message is one sentence that says why."""
+
+
+class Status(StrEnum):
+    """Where a run stands."""
+
+    starting = "starting"
+    queued = "queued"
+    preparing = "preparing"
+    running = "running"
+    paused = "paused"
+    stopped = "stopped"
+    finished = "finished"
+    failed = "failed"
+    died = "died"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is at work on the run, or will be."""
+        return self in (Status.starting, Status.queued, Status.preparing, Status.running, Status.paused)
+
+
+class Request(BaseModel):
+    """What a user asks for: the arguments of ``python -m train``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    data: str
+    settings: tuple[str, ...] = ()
+    seed: int | None = None
+    init_from: str | None = None
+    columns: Literal["recipe", "data"] = "recipe"
+    threads: int = Field(2, ge=1, le=256)
+
+    def config(self) -> TrainConfig:
+        """Return the settings that follow from the recipe.
+
+        Raises
+        ------
+        ValueError
+            If the recipe or a setting is wrong.
+        """
+        return read_recipe(self.recipe, self.settings, self.seed)
+
+    def arguments(self, out: str | None = None, *, data: str | None = None) -> list[str]:
+        """Return the arguments of ``python -m train``."""
+        options = [part for setting in self.settings for part in ("--set", setting)]
+        if self.seed is not None:
+            options += ["--seed", str(self.seed)]
+        if self.init_from is not None:
+            options += ["--init-from", self.init_from if data is None else Path(self.init_from).name]
+        if self.columns != "recipe":
+            options += ["--columns", self.columns]
+        if out is not None:
+            options += ["--out", out]
+        recipe = self.recipe if data is None else Path(self.recipe).name
+        return [recipe, "--data", data or self.data, *options, "--threads", str(self.threads)]
+
+    def command(self, out: str | None = None, *, data: str | None = None) -> str:
+        """Return the command, ready to be copied into a shell; ``data`` stands in for the place of the data."""
+        return shlex.join(["python", "-m", "train", *self.arguments(out, data=data)])
+
+
+class Description(BaseModel):
+    """What ``run.json`` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = FORMAT_VERSION
+    request: Request
+    config: TrainConfig
+    created: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, by its folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint to use; it may not be there yet."""
+        return self.path / "best.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """The state to go on from."""
+        return self.path / "last.state"
+
+    @classmethod
+    def create(cls, path: Path, request: Request) -> Run:
+        """Make the folder of a new run.
+
+        Raises
+        ------
+        RunError
+            If there is something already.
+        ValueError
+            If the recipe or a setting is wrong.
+        """
+        config = request.config()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunError(f"{path} is not empty; name another --out, or go on with it by --resume.")
+            run = cls(path)
+            described = Description(request=request, config=config, created=time.time())
+            write_whole(path / "run.json", described.model_dump_json(indent=1).encode())
+            (path / "reserve").write_bytes(bytes(_RESERVE_BYTES))
+        except OSError as error:
+            raise RunError(f"{path} cannot be made: {error.strerror or error}; name another --out.") from error
+        run.record("created")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open the folder of a run.
+
+        Raises
+        ------
+        RunError
+            If it is none.
+        """
+        run = cls(path)
+        run.description()
+        return run
+
+    def description(self) -> Description:
+        """Read what was asked.
+
+        Raises
+        ------
+        RunError
+            If ``run.json`` is missing or damaged.
+        """
+        try:
+            return Description.model_validate_json((self.path / "run.json").read_bytes())
+        except OSError as error:
+            raise RunError(f"{self.path} is not the folder of a run: it has no readable run.json.") from error
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise RunError(f"{self.path / 'run.json'} is damaged or of another version ({place}); start a new run.") from error
+
+    def record(self, event: str, **values: Any) -> None:
+        """Add a line to the journal."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **values}, allow_nan=False)
+        with (self.path / "journal.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def record_end(self, event: str, **values: Any) -> None:
+        """Add the last line, for which there is room on a full disk too."""
+        (self.path / "reserve").unlink(missing_ok=True)
+        self.record(event, **values)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Read the journal; a last line that was cut off by a crash is passed over."""
+        events = []
+        try:
+            with (self.path / "journal.jsonl").open(encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    try:
+                        event = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(event, dict) and "event" in event:
+                        events.append(event)
+        except OSError:
+            return []
+        return events
+
+    def epochs(self, journal: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+        """Return the journal's epochs in order; those that a resumed run did again stand there once."""
+        found: dict[int, dict[str, Any]] = {}
+        for event in self.journal() if journal is None else journal:
+            if event["event"] == "started":
+                found = {epoch: kept for epoch, kept in found.items() if epoch <= event.get("epoch", 0)}
+            elif event["event"] == "epoch":
+                found[event["epoch"]] = event
+        return [found[epoch] for epoch in sorted(found)]
+
+    def status(self, journal: list[dict[str, Any]] | None = None) -> Status:
+        """Say where the run stands; a process that vanished is noticed."""
+        journal = self.journal() if journal is None else journal
+        last = next((event for event in reversed(journal) if event["event"] in _MEANING), None)
+        if last is None:
+            return Status.died
+        status = _MEANING[last["event"]]
+        if status is Status.starting and last["event"] == "created":
+            return status if time.time() - last["time"] < _START_SECONDS else Status.died
+        if not status.is_active or status is Status.paused:
+            return status
+        process = next((event for event in reversed(journal) if event["event"] == "process"), {})
+        return status if _is_alive(process.get("pid"), process.get("pid_created")) else Status.died
+
+    def report(self) -> dict[str, Any] | None:
+        """Read the final report, None before the run has finished."""
+        try:
+            report: dict[str, Any] = json.loads((self.path / "report.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return report
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the last lines that the process printed."""
+        try:
+            with (self.path / "log.txt").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 400 * lines))
+                return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def request_stop(self) -> None:
+        """Ask the run to stop; it does so after the step under way, and can be resumed."""
+        (self.path / "stop").touch()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether somebody asked the run to stop."""
+        return (self.path / "stop").exists()
+
+    def rename(self, name: str) -> Run:
+        """Give the run another name.
+
+        Raises
+        ------
+        RunError
+            If the name cannot be used, or the run is at work.
+        """
+        target = self.path.parent / checked_name(name)
+        self._refuse_while_active("renamed")
+        if target.exists():
+            raise RunError(f"There is a run {name!r} already; choose another name.")
+        self.path.rename(target)
+        return Run(target)
+
+    def delete(self) -> None:
+        """Remove the run with everything in it.
+
+        Raises
+        ------
+        RunError
+            If the run is at work.
+        """
+        self._refuse_while_active("deleted")
+        doomed = self.path.with_name(f".{self.name}.{time.time_ns()}.deleted")  # so that it is gone at once
+        self.path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _refuse_while_active(self, what: str) -> None:
+        if self.status().is_active:
+            raise RunError(f"{self.name} is at work, so it cannot be {what}; stop it first.")
+
+
+_MEANING = {
+    "created": Status.starting,
+    "process": Status.starting,
+    "queued": Status.queued,
+    "preparing": Status.preparing,
+    "started": Status.running,
+    "paused": Status.paused,
+    "stopped": Status.stopped,
+    "finished": Status.finished,
+    "failed": Status.failed,
+}
+
+
+def runs_folder() -> Path:
+    """Where runs go unless told otherwise: GENRE_APP_RUNS, or ``runs`` in the working folder."""
+    return Path(os.environ.get("GENRE_APP_RUNS") or "runs").absolute()
+
+
+def work_folder() -> Path:
+    """Where mel caches and unpacked archives are kept, so that they are made once."""
+    return runs_folder() / ".data"
+
+
+def checked_name(name: str) -> str:
+    """Return a run's name if a folder may be called so.
+
+    Raises
+    ------
+    RunError
+        If not.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise RunError(f"{name[:70]!r} cannot name a run; use up to 64 letters, digits, and . _ + - between them.")
+    return name
+
+
+def free_name(recipe: str, folder: Path | None = None) -> str:
+    """Return a name for a new run: the recipe's with the next number."""
+    folder = folder or runs_folder()
+    stem = Path(recipe).stem
+    number = 1
+    while (folder / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+def list_runs(folder: Path | None = None) -> list[Run]:
+    """Return all runs, the newest first."""
+    runs = []
+    for path in (folder or runs_folder()).glob("*/run.json"):
+        run = Run(path.parent)
+        try:
+            runs.append((run.description().created, run))
+        except RunError:
+            continue
+    return [run for _, run in sorted(runs, key=lambda pair: (-pair[0], pair[1].name))]
+
+
+def _is_alive(pid: int | None, created: float | None) -> bool:
+    if pid is None or created is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        # Numbers of processes are used again, so the time must fit too.
+        return abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
