@@ -86,8 +86,7 @@ def conv_blocks(
     conv, norm, max_pool = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d) if two else (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
 
     def layers(n_in: int, n_out: int, pool: tuple[int, ...]) -> Iterator[nn.Module]:
-        # A batch norm right after the convolution would take its bias out again.
-        yield conv(n_in, n_out, kernel, padding=padding, bias=batch_norm != "before_activation")
+        yield conv(n_in, n_out, kernel, padding=padding)
         if batch_norm == "before_activation":
             yield norm(n_out)
         yield activation_layer(activation)
