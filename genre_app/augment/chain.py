@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Generator, Tensor
 
 from genre_app.augment import spectrogram as ops
 from genre_app.augment.spectrogram import uniform
+from genre_app.augment.waveform import WaveformConfig
 from genre_app.features import FeatureSpec
 
 
@@ -42,7 +45,10 @@ class ChainConfig(BaseModel):
 
 
 class AugmentConfig(BaseModel):
-    """A share of each batch goes through the mild chain, a share through the recording chain, the rest is left alone."""
+    """A share of each batch goes through the mild chain, a share through the recording chain, the rest is left alone.
+
+    The name of a preset, one of `genre_app.augment.presets.PRESETS`, stands for its settings.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +64,21 @@ class AugmentConfig(BaseModel):
     mask_count: int = Field(2, ge=1, le=10)
     mixup_probability: float = Field(0.0, ge=0, le=1)
     mixup_alpha: float = Field(0.3, gt=0, le=10, description="of the beta distribution that the share is drawn from")
+    waveform: WaveformConfig = Field(
+        WaveformConfig(), description="changes made to the audio itself by worker processes while training goes on"
+    )
     spare_rest: bool = Field(False, description="tempo, masks and mixup too leave alone the items that no chain takes")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        from genre_app.augment.presets import PRESETS  # which are made of this class
+
+        if given not in PRESETS:
+            raise ValueError(f"there is no augmentation {given!r}; choose one of: {', '.join(PRESETS)}")
+        return dict(PRESETS[given])
 
     @model_validator(mode="after")
     def _consistent(self) -> AugmentConfig:
