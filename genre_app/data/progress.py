@@ -59,9 +59,14 @@ class Meter:
         self._done = 0
         self._worked = self._free = 0.0
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the caller asked to stop."""
+        return self._should_stop is not None and self._should_stop()
+
     def check(self) -> None:
         """Raise `StoppedError` if the caller asked for it."""
-        if self._should_stop is not None and self._should_stop():
+        if self.stopping:
             raise StoppedError(f"stopped while {self._stage}: {self._done} of {self._total} are done and kept")
 
     def advance(self, units: int, work: float, *, free: bool = False) -> None:
