@@ -114,7 +114,7 @@ def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) 
 
 
 def steps_per_epoch(config: TrainConfig, n_tracks: int, n_segments: int) -> int:
-    """Steps of one epoch over so many training tracks and segments of the grid."""
+    """Count the steps of an epoch over so many training tracks and segments of the grid."""
     if config.sampling == "random":
         return n_tracks * config.segments_per_track // config.batch_size or 1
     whole, rest = divmod(n_segments, config.batch_size)
@@ -143,8 +143,8 @@ def fit(
         On ``device``; no track may be in both.
     device : torch.device
     state : TrainState, optional
-        Where to go on; it is changed in place, so that between two epochs and after `StoppedError` it can be saved. By default a run
-        begins.
+        Where to go on; it is changed in place, so that between two epochs and after `StoppedError` it can be saved. By default
+        a run begins.
     pool : WavePool, optional
         Waveforms of the training tracks changed by worker processes; half of the segments are drawn from them.
     processes : Processes
@@ -178,6 +178,7 @@ def fit(
     loop = _Loop(
         config, state, grid, steps_per_epoch(config, len(train), len(grid[0])), processes, on_warning or (lambda _: None)
     )
+    may_stop = should_stop if processes.alone else bool
     valid_features, valid_owners = validation_features(config, state.model, valid)
     while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
         epoch = now.epoch + 1
@@ -202,9 +203,7 @@ def fit(
         scores: dict[str, float] = {}
         confusion, improved = None, False
         if epoch % config.validate_every == 0 or epoch == config.epochs:
-            probabilities = segment_probabilities(
-                state.average, valid_features, should_stop=should_stop if processes.alone else bool
-            )
+            probabilities = segment_probabilities(state.average, valid_features, should_stop=may_stop)
             scores, confusion = _scores(probabilities, valid_owners, valid)
             better = scores["valid_log_loss"] < now.best_log_loss
             now.since_best = 0 if better else now.since_best + 1

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 from genre_app.checkpoint import Checkpoint, load_checkpoint
 from genre_app.data import source
 from genre_app.data.source import Data
-from genre_app.evaluation import Report
+from genre_app.evaluation import Report, TrackResult
 from genre_app.training.card import write_card
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import EpochResult, fit
@@ -45,7 +45,7 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Callable[[st
     _, device = join()
     tracks = [track for track in data.tracks if track.split in ("train", "valid")]
     labels = [data.genres.index(track.genre) for track in tracks]
-    results = []
+    results: list[TrackResult] = []
     # The last epoch, not the best on the tracks held out: those must not choose, so nothing before needs validating.
     fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0})
     for number, (_, held) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=config.seed).split(labels, labels), 1):

@@ -190,7 +190,7 @@ class _Job:
     def train(self, data: Data, train: Dataset, valid: Dataset, state: TrainState, steps: int, held: ExitStack) -> None:
         config = self.config
         pool = None
-        if config.augment.waveform.is_active and state.progress.epoch < config.epochs:
+        if config.augment.waveform.changes and state.progress.epoch < config.epochs:
             pool = self.pool(data, train)
             held.callback(pool.close)
             pool.begin(state.progress.epoch + 1)

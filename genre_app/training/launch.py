@@ -45,7 +45,7 @@ def start(run: Run) -> None:
     with (run.path / "log.txt").open("ab") as log:
         # A process group of its own, so that Ctrl-C in the server's terminal is not for it; but the server's session, since
         # between sessions Linux shares the processor evenly, and training would slow the page down however nice it is.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are those of a checked request
             [sys.executable, "-m", "train", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -116,7 +116,7 @@ def _locks_folder() -> Path:
 
 
 def _queued_before(run: Run) -> Iterator[Run]:
-    """Runs of the same folder that wait for a device and were made earlier."""
+    """Yield the runs of the same folder that wait for a device and were made earlier."""
     created = run.description().created
     for other in list_runs(run.path.parent):
         if other.path != run.path and other.description().created < created and other.status() is Status.queued:

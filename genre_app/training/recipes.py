@@ -23,7 +23,7 @@ def recipe_names() -> list[str]:
 
 
 def describe_recipe(name: str) -> str:
-    """What a recipe says of itself: its first line."""
+    """Return what a recipe says of itself: its first line."""
     return _find(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
 
 

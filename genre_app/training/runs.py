@@ -196,8 +196,10 @@ class Run:
     def record(self, event: str, **values: Any) -> None:
         """Add a line to the journal."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **values}, allow_nan=False)
-        with (self.path / "journal.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with (self.path / "journal.jsonl").open("ab+") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            torn = file.read(1) not in (b"", b"\n")  # a crash cut the last line off; this one must not be lost with it
+            file.write((b"\n" if torn else b"") + line.encode() + b"\n")
 
     def record_end(self, event: str, **values: Any) -> None:
         """Add the last line, for which there is room on a full disk too."""
@@ -241,8 +243,8 @@ class Run:
             return status if time.time() - last["time"] < _START_SECONDS else Status.died
         if not status.is_active or status is Status.paused:
             return status
-        process = next((event for event in reversed(journal) if event["event"] == "process"), {})
-        return status if _is_alive(process.get("pid"), process.get("pid_created")) else Status.died
+        process = next((event for event in reversed(journal) if event["event"] == "process"), None)
+        return status if process and _is_alive(process["pid"], process["pid_created"]) else Status.died
 
     def report(self) -> dict[str, Any] | None:
         """Read the final report, None before the run has finished."""
@@ -361,12 +363,10 @@ def list_runs(folder: Path | None = None) -> list[Run]:
     return [run for _, run in sorted(runs, key=lambda pair: (-pair[0], pair[1].name))]
 
 
-def _is_alive(pid: int | None, created: float | None) -> bool:
-    if pid is None or created is None:
-        return False
+def _is_alive(pid: int, created: float) -> bool:
     try:
         process = psutil.Process(pid)
         # Numbers of processes are used again, so the time must fit too.
-        return abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

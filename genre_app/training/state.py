@@ -169,7 +169,7 @@ class TrainState:
             with safe_open(path, framework="pt", device="cpu") as file:
                 header = json.loads((file.metadata() or {})[_KEY])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            numbers = {key: math.inf if value is None else value for key, value in header.items()}
+            numbers: dict[str, Any] = {key: math.inf if value is None else value for key, value in header.items()}
             progress = Progress(**{field.name: numbers[field.name] for field in fields(Progress)})
             for name, network in (("model.", self.model), ("average.", self.average)):
                 network.load_state_dict({key[len(name) :]: value for key, value in tensors.items() if key.startswith(name)})
@@ -204,13 +204,13 @@ def make_optimiser(model: GenreModel, config: TrainConfig) -> torch.optim.Optimi
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    of_name = {
+    of_name: dict[str, type[Any]] = {
         "adamw": torch.optim.AdamW,
         "adam": torch.optim.Adam,
         "sgd": torch.optim.SGD,
         "rmsprop": torch.optim.RMSprop,
     }
-    optimiser: torch.optim.Optimizer = of_name[config.optimiser](groups, lr=config.learning_rate)  # type: ignore[operator]
+    optimiser: torch.optim.Optimizer = of_name[config.optimiser](groups, lr=config.learning_rate)
     return optimiser
 
 
@@ -233,8 +233,8 @@ def frozen(model: GenreModel, config: TrainConfig) -> list[torch.nn.Module]:
 def _take_over(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
     if init.model.name != config.model or init.spec.n_bins != config.spec.n_bins or init.spec.kind != config.spec.kind:
         raise DataError(
-            f"checkpoint {init.name} holds a {init.model.name} on {init.spec.n_bins} bins of {init.spec.kind}, this run trains a "
-            f"{config.model} on {config.spec.n_bins} bins of {config.spec.kind}; choose a checkpoint that fits the recipe."
+            f"checkpoint {init.name} holds a {init.model.name} on {init.spec.n_bins} bins of {init.spec.kind}, this run trains "
+            f"a {config.model} on {config.spec.n_bins} bins of {config.spec.kind}; choose a checkpoint that fits the recipe."
         )
     ours, theirs = model.state_dict(), init.model.state_dict()
     with torch.device("meta"):  # what changes its shape with the number of genres is the last layer
