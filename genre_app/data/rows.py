@@ -79,7 +79,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, should_stop: Callable[[]
 
     with open_audio(path, sample_rate=spec.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
         blocks = watched(stream.blocks())
-        values = _summaries(blocks, spec) if spec.kind == "summary" else _columns(blocks, spec)
+        values = _summaries(blocks, spec) if spec.kind == "summary" else log_mel_columns(blocks, spec)
         if peak <= _SILENT_PEAK:
             raise AudioError(f"{name}: all of it is silent (under -60 dBFS); record it again or leave it out")
         return Rows(values, digest.hexdigest(), stream.warnings)
@@ -102,7 +102,8 @@ def _summaries(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDAr
     return np.concatenate(parts) if parts else np.empty((0, spec.n_bins), np.float32)
 
 
-def _columns(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDArray[np.float16]:
+def log_mel_columns(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDArray[np.float16]:
+    """Compute log-mel columns [frames, n_mels] of a stream of samples as caches store them."""
     bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": math.inf})
     chunks, peak = [], -math.inf
     for samples in _chunks(blocks, spec):

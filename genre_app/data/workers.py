@@ -91,7 +91,7 @@ def _pooled(
         flying: dict[Future[Rows | str], AudioTrack] = {}
         stop = context.Event()
         n_workers = 1 if alone else processes
-        with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(stop,)) as pool:
+        with ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
             ready = pool.submit(os.getpid)
             try:
                 while queue or flying:
@@ -124,7 +124,8 @@ def _pooled(
                 raise
 
 
-def _start(stop: Event) -> None:
+def start_worker(stop: Event) -> None:
+    """Initialise a worker process: one thread, deaf to Ctrl-C, told to stop by an event, and it ends when its parent does."""
     global _stop
     _stop = stop
     torch.set_num_threads(1)
@@ -140,5 +141,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def worker_stops() -> bool:
+    """Whether this worker process was told to stop."""
+    return _stop is not None and _stop.is_set()
+
+
 def _work(track: AudioTrack, spec: FeatureSpec) -> Rows | str:
-    return _rows_or_reason(track, spec, _stop.is_set if _stop is not None else lambda: False)
+    return _rows_or_reason(track, spec, worker_stops)
