@@ -29,7 +29,10 @@ _LOCK = threading.Lock()
 
 
 class WaveformConfig(BaseModel):
-    """What is done to a track's samples, in this order; each part with its own probability, a range is drawn from uniformly."""
+    """What is done to a track's samples, in this order.
+
+    Each part has its own ``*_probability``; a range is drawn from uniformly.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +51,9 @@ class WaveformConfig(BaseModel):
     )
     gain_probability: Probability = Field(0.0, description="share of the tracks that are made louder or softer")
     gain_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="by how much")
+    refresh_epochs: int = Field(
+        8, ge=1, le=1000, description="epochs for which a changed track is used before it is changed anew, some in each epoch"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> WaveformConfig:
