@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from genre_app.models import create_model, model_names
@@ -11,7 +12,14 @@ from genre_app.models import create_model, model_names
 SMALL = {
     "cnn": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0},
     "cnn1d": {"channels": [8, 16], "dense": 32, "dropout": 0.0, "dense_dropout": 0.0},
-    "crnn": {"channels": [8, 16], "pools": [[4, 2], [8, 4]], "units": [16], "dropout": 0.0, "readout_dropout": 0.0},
+    "crnn": {
+        "channels": [8, 16],
+        "pools": [[4, 2], [8, 4]],
+        "units": [16],
+        "dropout": 0.0,
+        "readout_dropout": 0.0,
+        "pad_frames": 0,
+    },
     "lstm": {"units": [16, 8]},
     "mlp": {"hidden": [32, 16]},
     "stack": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0},
@@ -57,6 +65,29 @@ def test_a_constant_bin_does_not_blow_up(name, features):
     features[:, 3] = -80.0
     model.fit_standardisation(features)
     assert torch.isfinite(model(features)).all()
+
+
+def test_a_bin_that_never_varied_in_training_is_not_heard(name, features):
+    model = make(name).eval()
+    silent = features.clone()
+    silent[:, 3] = -80.0
+    model.fit_standardisation(silent)
+    if "prepare" not in type(model).__dict__:  # else the bin varies as the level does that is taken out
+        assert model.bin_std[3] == 1e6
+        torch.testing.assert_close(model(features), model(silent), atol=1e-3, rtol=1e-3)
+    others = torch.arange(32) != 3
+    expected = model.prepare(silent)[:, others]
+    torch.testing.assert_close(model.bin_std[others], expected.std(dim=(0, 2)), atol=0, rtol=0)
+    torch.testing.assert_close(model.bin_mean[others], expected.mean(dim=(0, 2)), atol=0, rtol=0)
+
+
+def test_the_trunk_is_the_convolutions_and_never_the_head(name, features):
+    model = make(name)
+    in_trunk = {id(m) for part in model.trunk() for m in part.modules()}
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
+    assert all(id(m) in in_trunk for m in convolutions)
+    assert bool(in_trunk) == bool(convolutions)
+    assert not any(id(m) in in_trunk for m in model.modules() if isinstance(m, nn.Linear | nn.RNNBase))
 
 
 def test_the_temperature_divides_the_logits(name, features):
@@ -140,6 +171,39 @@ def test_the_norm_folded_into_the_convolution_is_the_norm(features):
     x = torch.randn(2, 2, 32, 33)
     plain = F.relu(F.max_pool2d(block.norm(block.conv(x)), block.pool))
     torch.testing.assert_close(block(x), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("lstm", {"channels": [4], "pools": [[2, 2]], "units": [8]}),
+        ("mlp", {"pool": ["mean", "std", "p90", "delta"], "modulation_bands": 4}),
+        ("mlp", {}),
+    ],
+)
+def test_ensembles_hear_what_their_views_leave_them(name, settings, features):
+    response = torch.randn(1, 32, 1, generator=torch.Generator().manual_seed(2)) * 6.0
+    for views in (["both"], ["centred", "contrast"], ["centred"]):
+        model = make(name, **settings, views=views).eval()
+        model.fit_standardisation(features)
+        torch.testing.assert_close(model(features - 20.0), model(features), atol=1e-3, rtol=1e-3)
+        hears_response = not torch.allclose(model(features + response), model(features), atol=1e-3)
+        assert hears_response == (views != ["centred"])
+    plain = make(name, **settings).eval()
+    plain.fit_standardisation(features)
+    assert not torch.allclose(plain(features * 0.5 - 20.0), plain(features), atol=1e-3)
+    members = make(name, **settings, views=["both", "contrast", "both"]).eval()
+    heads = torch.softmax(members.training_logits(features), dim=-1)
+    assert heads.shape == (3, 12, 4)
+    assert not torch.allclose(heads[0], heads[2])
+    torch.testing.assert_close(torch.softmax(members(features), dim=-1), heads.mean(dim=0))
+
+
+def test_the_plain_view_stands_alone():
+    with pytest.raises(ValueError, match="choose plain alone"):
+        make("mlp", views=["plain", "both"])
+    with pytest.raises(ValueError, match="must be odd, got 4"):
+        make("lstm", views=["both"], contrast_bins=4)
 
 
 def test_cnn_answers_with_the_mean_of_its_members_probabilities(features):

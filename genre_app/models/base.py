@@ -108,6 +108,17 @@ def model_names() -> list[str]:
     return sorted(_MODELS)
 
 
+def settings_class(name: str) -> type[ModelSettings]:
+    """Return the class of a network's settings, with their defaults and bounds.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    return _find(name).Settings
+
+
 def create_model(name: str, *, n_bins: int, n_frames: int, n_genres: int, settings: dict[str, Any] | None = None) -> GenreModel:
     """Make an untrained network by name.
 
@@ -116,7 +127,11 @@ def create_model(name: str, *, n_bins: int, n_frames: int, n_genres: int, settin
     ValueError
         For an unknown name, or settings that the network does not have or that are out of bounds.
     """
+    cls = _find(name)
+    return cls(n_bins, n_frames, n_genres, cls.Settings.model_validate(settings or {}))
+
+
+def _find(name: str) -> type[GenreModel]:
     if name not in _MODELS:
         raise ValueError(f"there is no model {name!r}; choose one of: {', '.join(model_names())}")
-    cls = _MODELS[name]
-    return cls(n_bins, n_frames, n_genres, cls.Settings.model_validate(settings or {}))
+    return _MODELS[name]
