@@ -16,7 +16,7 @@ from genre_app.augment.waveform import WaveformConfig, augment_waveform, backgro
 from genre_app.data.mel_cache import DataError
 from genre_app.data.progress import StoppedError
 from genre_app.data.rows import MAX_SECONDS, log_mel_columns
-from genre_app.data.workers import start_worker, worker_stops
+from genre_app.data.workers import start_worker, usable_cores, worker_stops
 from genre_app.features import FeatureSpec
 
 _POLL_SECONDS = 0.2
@@ -38,8 +38,8 @@ class WavePool:
     spec : FeatureSpec
     config : WaveformConfig
     seed : int
-    processes : int
-        How many to start.
+    processes : int, optional
+        By default one less than there are cores, which training keeps.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class WavePool:
     """
 
     def __init__(
-        self, paths: Sequence[Path], spec: FeatureSpec, config: WaveformConfig, *, seed: int, processes: int = 2
+        self, paths: Sequence[Path], spec: FeatureSpec, config: WaveformConfig, *, seed: int, processes: int | None = None
     ) -> None:
         if spec.kind == "summary":
             raise DataError("Waveforms can be changed only for log-mel spectrograms and MFCC; choose another augmentation.")
@@ -62,8 +62,9 @@ class WavePool:
         self._asked: dict[tuple[int, int], Future[Columns | str]] = {}  # by track and version
         context = get_context("spawn")
         self._stop = context.Event()
+        wanted = processes if processes is not None else usable_cores() - 1
         self._workers = ProcessPoolExecutor(
-            max(1, min(processes, len(self.paths))), mp_context=context, initializer=start_worker, initargs=(self._stop,)
+            max(1, min(wanted, len(self.paths))), mp_context=context, initializer=start_worker, initargs=(self._stop,)
         )
 
     def begin(self, epoch: int) -> None:

@@ -13,6 +13,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING
 
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genre_app.audio import AudioError
 from genre_app.data.folder import AudioTrack
@@ -23,16 +24,19 @@ from genre_app.features import FeatureSpec
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-_FILES_WORTH_A_PROCESS = 40  # starting one takes as long as decoding about as many
+# Starting a process takes as long as about as many files.
+_FILES_WORTH_A_PROCESS = 40
+_SUMMARIES_WORTH_A_PROCESS = 4
 _POLL_SECONDS = 0.2
 
 _stop: Event | None = None  # of a worker process
 
 
-def usable_processes(n_files: int) -> int:
+def usable_processes(n_files: int, spec: FeatureSpec) -> int:
     """How many processes to start for so many files: at most one for each core that this process may use."""
+    worth = _SUMMARIES_WORTH_A_PROCESS if spec.kind == "summary" else _FILES_WORTH_A_PROCESS
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, n_files // _FILES_WORTH_A_PROCESS))
+    return max(1, min(cores, n_files // worth))
 
 
 def read_all(
@@ -129,6 +133,7 @@ def start_worker(stop: Event) -> None:
     global _stop
     _stop = stop
     torch.set_num_threads(1)
+    threadpool_limits(1)  # and numpy's
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process of the terminal; the parent answers it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
