@@ -8,6 +8,7 @@ the pool is full, before the first epoch, stands by itself.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +22,6 @@ from genre_app.augment.waveform import WaveformConfig
 from genre_app.data.dataset import MelDataset
 from genre_app.data.pool import WavePool
 from genre_app.data.rows import log_mel_columns
-from genre_app.data.workers import usable_cores
 from genre_app.synth import STYLES, music
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import Step, fit
@@ -97,10 +97,9 @@ def main() -> None:
             beside = rate(config, train, valid, pool)
         finally:
             pool.close()
-    processes = given.processes or max(1, usable_cores() - 1)
-    print(f"device                      {device.type}, {usable_cores()} cores, {torch.get_num_threads()} threads")
+    print(f"device                      {device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
     print(
-        f"pool                        {given.tracks} tracks, {processes} processes, {given.refresh_epochs} epochs to renew it"
+        f"pool                        {given.tracks} tracks, {pool.processes} processes, {given.refresh_epochs} epochs to renew it"
     )
     print(f"pool filled in              {filled:.1f} s ({given.tracks / filled:.1f} tracks/s)")
     print(f"training without the pool   {without:.0f} segments/s")

@@ -16,7 +16,7 @@ from genre_app.augment.waveform import WaveformConfig, augment_waveform, backgro
 from genre_app.data.mel_cache import DataError
 from genre_app.data.progress import StoppedError
 from genre_app.data.rows import MAX_SECONDS, log_mel_columns
-from genre_app.data.workers import start_worker, usable_cores, worker_stops
+from genre_app.data.workers import start_worker, usable_processes, worker_stops
 from genre_app.features import FeatureSpec
 
 _POLL_SECONDS = 0.2
@@ -39,7 +39,7 @@ class WavePool:
     config : WaveformConfig
     seed : int
     processes : int, optional
-        By default one less than there are cores, which training keeps.
+        By default as many as are worth starting, less one core that training keeps.
 
     Raises
     ------
@@ -62,9 +62,11 @@ class WavePool:
         self._asked: dict[tuple[int, int], Future[Columns | str]] = {}  # by track and version
         context = get_context("spawn")
         self._stop = context.Event()
-        wanted = processes if processes is not None else usable_cores() - 1
+        if processes is None:
+            processes = usable_processes(len(self.paths), spec) - 1
+        self.processes = max(1, min(processes, len(self.paths)))
         self._workers = ProcessPoolExecutor(
-            max(1, min(wanted, len(self.paths))), mp_context=context, initializer=start_worker, initargs=(self._stop,)
+            self.processes, mp_context=context, initializer=start_worker, initargs=(self._stop,)
         )
 
     def begin(self, epoch: int) -> None:
