@@ -98,9 +98,8 @@ def main() -> None:
         finally:
             pool.close()
     print(f"device                      {device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
-    print(
-        f"pool                        {given.tracks} tracks, {pool.processes} processes, {given.refresh_epochs} epochs to renew it"
-    )
+    print(f"pool                        {given.tracks} tracks, each new every {given.refresh_epochs} epochs")
+    print(f"processes of the pool       {pool.processes}")
     print(f"pool filled in              {filled:.1f} s ({given.tracks / filled:.1f} tracks/s)")
     print(f"training without the pool   {without:.0f} segments/s")
     print(f"training with the pool      {beside:.0f} segments/s ({beside / without:.0%})")

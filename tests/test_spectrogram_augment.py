@@ -4,10 +4,11 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genre_app.augment import spectrogram as ops
 from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
-from genre_app.features import FeatureSpec, extract
+from genre_app.features import FeatureSpec, extract, finish
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=3.0, top_db=120.0)
 RATE = SPEC.sample_rate
@@ -267,6 +268,35 @@ def test_the_same_seed_gives_the_same_batch_and_another_seed_another(chord):
     assert not torch.equal(first, other)
     assert torch.isfinite(first).all()
     assert torch.isfinite(other).all()
+
+
+class NothingIsRead(TorchDispatchMode):
+    """Fails where a value is read off a tensor, or a tensor made of values: on a device both wait for it."""
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        assert op.overloadpacket not in {
+            torch.ops.aten._local_scalar_dense,
+            torch.ops.aten.is_nonzero,
+            torch.ops.aten.nonzero,
+            torch.ops.aten.lift_fresh,
+            torch.ops.aten.masked_select,
+        }, op
+        return op(*args, **(kwargs or {}))
+
+
+def test_augmenting_waits_for_nothing(chord, generator):
+    spec = FeatureSpec(kind="mfcc_delta", hop_length=512, segment_seconds=3.0)
+    db, targets = extract(chord, SPEC).repeat(10, 1, 1), torch.eye(10)
+
+    def step():
+        changed, _ = augment(db, targets, ALL, spec, generator)
+        return finish(changed, spec), draw_rates(10, ALL, generator)
+
+    step()  # fills the caches
+    with NothingIsRead():
+        step()
+    with NothingIsRead(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        float(db.sum())
 
 
 def test_digital_silence_survives_the_chain(generator):
