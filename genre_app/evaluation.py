@@ -108,9 +108,7 @@ class Report:
     @property
     def accuracy_interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the accuracy."""
-        n_right = int((self.probabilities.argmax(axis=1) == self.labels).sum())
-        interval = binomtest(n_right, len(self.labels)).proportion_ci(0.95, method="wilson")
-        return float(interval.low), float(interval.high)
+        return wilson_interval(int((self.probabilities.argmax(axis=1) == self.labels).sum()), len(self.labels))
 
     @property
     def log_loss(self) -> float:
@@ -192,6 +190,12 @@ class Report:
 
     def _voted(self, method: str) -> NDArray[np.float64]:
         return np.stack([vote(track.probabilities, method, self.references) for track in self.tracks])
+
+
+def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share."""
+    interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def evaluate(

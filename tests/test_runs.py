@@ -136,7 +136,7 @@ def _work(path):
 
 
 def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
-    settings = ("epochs=40", "validate_every=1")
+    settings = ("epochs=60", "validate_every=1")
     whole, killed = make_run("whole", *settings), make_run("killed", *settings)
     job.work(whole, say=quiet)
     server = multiprocessing.get_context("forkserver")
@@ -146,11 +146,9 @@ def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
     while deaths < 10:
         process = server.Process(target=_work, args=(killed.path,))
         process.start()
-        began, lines = time.monotonic(), len(killed.journal())
-        # Somewhere between before the data are open and a few epochs later.
-        while len(killed.journal()) - lines < 3 and time.monotonic() - began < 30:
-            time.sleep(0.002)
-        time.sleep(moments.uniform(0.0, 0.12))
+        lines = len(killed.journal()) + moments.randint(1, 9)  # from before the data are open to a few epochs later
+        wait_for(killed, lambda lines=lines: len(killed.journal()) >= lines)
+        time.sleep(moments.uniform(0.0, 0.05))
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, "it ended before it was killed: make it longer"
@@ -204,7 +202,7 @@ def wait_for(run, condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, (run.status(), run.journal()[-3:], run.log_tail())
-        time.sleep(0.05)
+        time.sleep(0.005)
 
 
 def test_the_command_is_the_one_that_is_shown(make_run, cache, recipe, tmp_path):
@@ -326,10 +324,10 @@ def test_a_run_is_paused_at_a_deadline_and_goes_on_to_the_same_weights(make_run)
 
 def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
     out = tmp_path / "together"
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    # What `accelerate launch` starts where there are several GPUs; for processors it wants MPI.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = ["-m", "train", str(recipe), "--data", str(cache), "--out", str(out), "--threads", "1", "--set", "epochs=6"]
-    options = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    done = subprocess.run([*launch, *options, *command], capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run([*launch, *command], capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     assert done.returncode == 0, done.stderr[-2000:]
     run = Run(out)
     assert run.status() is Status.finished

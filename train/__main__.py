@@ -6,9 +6,13 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+# torch and what needs it are imported by the command: --help and --list must not wait for them.
+if TYPE_CHECKING:
+    from genre_app.training.runs import Request, Run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -86,7 +90,14 @@ def main(
             if folds:
                 cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)))
                 return
-            run = _new_run(out, request, join()[0].rank)
+            processes, _ = join()
+            if out is None and not processes.alone:
+                _wrong("several processes need the run's folder by name: --out RUN_FOLDER")
+            if processes.rank == 0:
+                run = _new_run(out, request)
+            processes.wait()  # the first one makes the folder
+            if processes.rank > 0:
+                run = runs.Run.open(Path(str(out)).absolute())
         (run.path / "stop").unlink(missing_ok=True)
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), lambda *_: run.request_stop())
@@ -99,22 +110,19 @@ def main(
         raise typer.Exit(1) from error
 
 
-def _new_run(out: Path | None, request: object, rank: int) -> object:
-    from genre_app.training.runs import Request, Run, RunError, Status, free_name, runs_folder
+def _new_run(out: Path | None, request: Request) -> Run:
+    from genre_app.training.runs import Run, Status, free_name, runs_folder
 
-    assert isinstance(request, Request)
     path = out.absolute() if out else runs_folder() / free_name(request.recipe)
-    try:
-        return Run.create(path, request)
-    except RunError:
+    if (path / "run.json").is_file():
+        run = Run.open(path)
         # The page makes the folder before it starts this command, so that the run is on it at once.
-        waiting = (path / "run.json").is_file() and Run(path).status() is Status.starting
-        if (waiting or rank) and Run.open(path).description().request == request:
-            return Run(path)
-        raise
+        if run.status() is Status.starting and run.description().request == request:
+            return run
+    return Run.create(path, request)
 
 
-def _wrong(message: str) -> None:
+def _wrong(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(2)
 

@@ -151,7 +151,7 @@ class MelDataset:
         return torch.lerp(self.columns[base + low], self.columns[base + high], (position - low)[:, :, None]).transpose(1, 2)
 
     def beside(self, columns: Sequence[NDArray[np.floating]]) -> MelDataset:
-        """Return a data set of twice as many tracks: after those here, other columns [frames, n_mels] of each, in this order."""
+        """Return a data set of twice as many tracks: after those here, other columns [frames, n_mels] of each."""
         device = self.columns.device
         lengths = torch.tensor([len(of_track) for of_track in columns])
         added = torch.from_numpy(np.concatenate(columns).astype(np.float32)).to(device)

@@ -64,11 +64,12 @@ class Processes:
 ONE_PROCESS = Processes()
 
 
-def join(*, cpu: bool = False) -> tuple[Processes, torch.device]:
-    """Join the processes that ``accelerate launch`` started, if it did; return them and this one's device."""
+def join() -> tuple[Processes, torch.device]:
+    """Join the processes that ``accelerate launch`` or torchrun started, if one did; return them and this one's device."""
+    has_gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import Accelerator
 
-        accelerator = Accelerator(cpu=cpu)
+        accelerator = Accelerator(cpu=not has_gpu)
         return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device
-    return ONE_PROCESS, torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    return ONE_PROCESS, torch.device("cuda" if has_gpu else "cpu")

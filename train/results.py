@@ -1,0 +1,112 @@
+"""Every system, trained and measured by its own protocol and by ours: ``python -m train.results --data DATA --audio FOLDER``.
+
+Runs go to a folder; those that have finished are not trained again, and one that was interrupted goes on. *Own protocol*: split
+and vote of the recipe, over all tracks at hand; where the recipe keeps test tracks back, those are what is reported. *Kept
+apart*: the data's own split (GTZAN's fault-filtered one), whole tracks on one side, the validation tracks reported.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_STATED = Path(__file__).parent / "stated.toml"
+_MARKS = ("<!-- results: python -m train.results -->\n", "<!-- end of results -->")
+_OURS = ("split.method=auto", "scaler=train")
+_PROTOCOLS = ("own", "apart")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    data: Annotated[str, typer.Option(help="Mel cache to train on; its columns are taken.")],
+    audio: Annotated[str | None, typer.Option(help="Folder of audio, for the systems on summary features.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/results"),
+    only: Annotated[list[str] | None, typer.Option(help="Train these recipes; all are in the table.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="own or apart; both by default.")] = None,
+    train: Annotated[bool, typer.Option(help="Train what has not finished; otherwise only the table is made.")] = True,
+    readme: Annotated[bool, typer.Option(help="Put the table into README.md.")] = False,
+    threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
+) -> None:
+    """Train what is missing and print the table."""
+    stated = tomllib.loads(_STATED.read_text(encoding="utf-8"))
+    if train:
+        for name in only or stated:
+            for of in protocol or _PROTOCOLS:
+                _train(name, of, stated[name], data, audio, out, threads)
+    text = table(stated, out)
+    print(text)
+    if readme:
+        path = _STATED.parents[1] / "README.md"
+        before, rest = path.read_text(encoding="utf-8").split(_MARKS[0])
+        after = rest.split(_MARKS[1])[1]
+        path.write_text(f"{before}{_MARKS[0]}{text}{_MARKS[1]}{after}", encoding="utf-8")
+
+
+def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
+    from genre_app.training import job
+    from genre_app.training.runs import Request, Run, Status
+
+    request = Request(
+        recipe=name,
+        data=data,
+        settings=(*stated.get("other_columns", ()), *(_OURS if protocol == "apart" else ())),
+        columns="data",
+        threads=threads,
+    )
+    config = request.config()
+    if config.spec.kind == "summary":
+        if audio is None:
+            print(f"{name}: left out, since it needs --audio")
+            return
+        request = request.model_copy(update={"data": audio, "columns": "recipe"})
+    elif protocol == "own" and config.split.method == "auto":
+        return  # ours: the two are one
+    path = out.absolute() / f"{name}-{protocol}"
+    run = Run(path) if (path / "run.json").is_file() else Run.create(path, request)
+    if run.status() is not Status.finished:
+        print(f"{name}, {protocol}: {request.command(str(path))}")
+        job.work(run, say=lambda text: print(f"  {text}", flush=True))
+
+
+def table(stated: dict[str, dict[str, Any]], out: Path) -> str:
+    """Return the results of the finished runs as a table in Markdown."""
+    lines = [
+        "| recipe | source | states | own protocol | n | kept apart | n | log-loss | trained in |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, facts in stated.items():
+        own, apart = (_report(out / f"{name}-{protocol}") for protocol in _PROTOCOLS)
+        if own is None and apart is None:
+            continue
+        accuracy = f"{facts['accuracy']:.1%}" if "accuracy" in facts else ""
+        cells = [f"`{name}`", facts["source"], accuracy, *_cells(own, test=True), *_cells(apart, test=False)]
+        cells.append(f"{apart['valid']['log_loss']:.2f}" if apart else "")
+        cells.append(f"{(apart or own or {})['seconds'] / 60:.1f} min")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _report(path: Path) -> dict[str, Any] | None:
+    from genre_app.training.runs import Run
+
+    return Run(path).report()
+
+
+def _cells(report: dict[str, Any] | None, *, test: bool) -> list[str]:
+    if report is None:
+        return ["", ""]
+    from genre_app.evaluation import wilson_interval
+
+    part = report["test"] if test and "test" in report else report["valid"]
+    accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]
+    low, high = wilson_interval(round(accuracy * n), n)
+    return [f"{accuracy:.1%} ({low:.0%} to {high:.0%})", str(n)]
+
+
+if __name__ == "__main__":
+    app()
