@@ -196,7 +196,7 @@ def _make(
         for cache in older:
             _copy(cache, stamps, entries, rows, spec, note)
         left = [track for track in tracks if track.track_id not in entries]
-        n_processes = min(processes, len(left)) if processes is not None else usable_processes(len(left))
+        n_processes = min(processes, len(left)) if processes is not None else usable_processes(len(left), spec)
 
         def stopping() -> bool:
             return meter.stopping

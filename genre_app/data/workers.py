@@ -124,7 +124,8 @@ def _pooled(
                     )
             except BaseException:  # also where the caller wants no more: the workers must not finish what they are at
                 stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                for future in flying:
+                    future.cancel()
                 raise
 
 
