@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,15 @@ def test_a_sound_from_a_folder(samples, noises):
         assert np.abs(laid[-RATE // 10 :]).max() > 1e-3
 
 
+def test_the_order_of_a_folder_does_not_depend_on_the_file_system(noises, monkeypatch):
+    rglob = Path.rglob
+    for reverse in (False, True):
+        background_files.cache_clear()
+        monkeypatch.setattr(Path, "rglob", lambda path, what, reverse=reverse: sorted(rglob(path, what), reverse=reverse))
+        assert [path.name for path in background_files(noises)] == ["a.flac", "b.wav"]
+    background_files.cache_clear()
+
+
 def test_pitch_moves_and_tempo_stays():
     tone = (0.3 * np.sin(2 * np.pi * 1000 * np.arange(2 * RATE) / RATE)).astype(np.float32)
     config = WaveformConfig(pitch_probability=1, pitch_semitones=4.0)
@@ -122,6 +132,8 @@ def test_the_same_seed_gives_the_same_samples_in_any_thread(samples, noises):
 
 def test_the_samples_given_and_the_global_generators_stay_as_they_are(samples, noises):
     before = samples.copy()
+    random.seed(123)
+    np.random.seed(123)  # noqa: NPY002
     python, numpy = random.getstate(), repr(np.random.get_state())  # noqa: NPY002
     augment_waveform(samples, RATE, everything(noises), 5)
     assert random.getstate() == python
