@@ -300,6 +300,36 @@ def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutio
         TrainState.begin(other, train, CPU, init=known)
 
 
+def test_half_of_the_segments_come_from_the_pool(cache):
+    train, valid = datasets(cache)
+
+    class Pool:
+        asked, begun = [], []
+
+        def collect(self, epoch, should_stop):
+            self.asked.append(epoch)
+            return [np.full((90, 32), 1000.0 + epoch, np.float16)] * len(train)
+
+        def begin(self, epoch):
+            self.begun.append(epoch)
+
+    seen = []
+
+    class Watching(CNN):
+        def training_logits(self, features):
+            if self.training:
+                seen.extend((features.amax(dim=(1, 2)) > 500).tolist())
+            return super().training_logits(features)
+
+    config = CONFIG.model_copy(update={"augment": AugmentConfig(), "epochs": 4})
+    state = TrainState.begin(config, train, CPU)
+    state.model.__class__ = Watching
+    list(fit(config, train, valid, device=CPU, state=state, pool=Pool()))
+    assert Pool.asked == [1, 2, 3, 4]
+    assert Pool.begun == [2, 3, 4]  # while the epoch before is learnt from
+    assert 0.4 < np.mean(seen) < 0.6
+
+
 def test_scaling_apart_gives_the_validation_tracks_their_own_mean(cache):
     train, valid = datasets(cache)
     model = TrainState.begin(CONFIG.model_copy(update={"model": "mlp", "model_settings": {}}), train, CPU).model

@@ -185,7 +185,7 @@ def fit(
         began, spent = time.perf_counter(), now.seconds
         source = train
         if pool is not None and isinstance(train, MelDataset):
-            source = train.beside(pool.collect(epoch))
+            source = train.beside(pool.collect(epoch, may_stop))
             if epoch < config.epochs:
                 pool.begin(epoch + 1)
         loop.begin_epoch(train)

@@ -20,7 +20,7 @@ import torch
 
 from genre_app.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from genre_app.data import source
-from genre_app.data.dataset import Dataset, MelDataset
+from genre_app.data.dataset import Dataset
 from genre_app.data.mel_cache import DataError
 from genre_app.data.pool import WavePool
 from genre_app.data.progress import StoppedError
@@ -37,7 +37,6 @@ from genre_app.vote import References
 
 _TELL_SECONDS = 1.0  # between two lines of the journal about steps or preparing
 _SAVE_SECONDS = 60.0  # between two savings within an epoch
-_WORKERS = 2  # that change waveforms
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's mallopt
 EXPECTED = (DataError, RunError, CheckpointError, ValueError, OSError)
 """Errors whose message is meant for the user."""
@@ -194,8 +193,6 @@ class _Job:
             pool = self.pool(data, train)
             held.callback(pool.close)
             pool.begin(state.progress.epoch + 1)
-        if pool is not None and not isinstance(train, MelDataset):
-            raise DataError("waveforms can be changed only where training is on mel spectrograms; choose another augmentation.")
 
         def on_step(now: Step) -> None:
             if self.leads and time.monotonic() - self.saved > _SAVE_SECONDS:
@@ -236,7 +233,7 @@ class _Job:
                 "train on a folder of audio, or without augment.waveform."
             )
         paths = [data.audio[name] for name in train.track_ids]
-        return WavePool(paths, self.config.spec, self.config.augment.waveform, seed=self.config.seed, processes=_WORKERS)
+        return WavePool(paths, self.config.spec, self.config.augment.waveform, seed=self.config.seed)
 
     def save(self, state: TrainState) -> None:
         state.save(self.path.state)
