@@ -1,6 +1,6 @@
 """How far a pool of changed waveforms slows training down: python -m tests.bench_pool [--tracks N] [--processes N].
 
-The recipe `default` learns from synthesised files, once without and once with a pool; validation is left out. What counts is
+The recipe `default` learns from synthesised files, by turns without and with a pool; validation is left out. What counts is
 segments a second from the first epoch's first step to the last one's last, so that waiting for the pool shows; the time until
 the pool is full, before the first epoch, stands by itself.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -76,7 +77,8 @@ def rate(config: TrainConfig, train: MelDataset, valid: MelDataset, pool: WavePo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tracks", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int)
     parser.add_argument("--refresh-epochs", type=int, default=WaveformConfig().refresh_epochs)
     given = parser.parse_args()
@@ -88,21 +90,22 @@ def main() -> None:
         paths = synthesise(Path(folder), given.tracks + len(STYLES))
         train, valid = dataset(paths[: given.tracks], config, device), dataset(paths[given.tracks :], config, device)
         rate(config.model_copy(update={"epochs": 2}), train, valid, None)  # warms up
-        without = rate(config, train, valid, None)
         pool = WavePool(paths[: given.tracks], config.spec, waveform, seed=0, processes=given.processes)
         try:
             began = time.perf_counter()
             pool.collect(1)
             filled = time.perf_counter() - began
-            beside = rate(config, train, valid, pool)
+            # By turns, so that what else runs here slows both alike.
+            rates = [(rate(config, train, valid, None), rate(config, train, valid, pool)) for _ in range(given.rounds)]
         finally:
             pool.close()
     print(f"device                      {device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
     print(f"pool                        {given.tracks} tracks, each new every {given.refresh_epochs} epochs")
     print(f"processes of the pool       {pool.processes}")
     print(f"pool filled in              {filled:.1f} s ({given.tracks / filled:.1f} tracks/s)")
+    without, beside = (statistics.median(of) for of in zip(*rates, strict=True))
     print(f"training without the pool   {without:.0f} segments/s")
-    print(f"training with the pool      {beside:.0f} segments/s ({beside / without:.0%})")
+    print(f"training with the pool      {beside:.0f} segments/s ({statistics.median(b / a for a, b in rates):.0%})")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class WaveformConfig(BaseModel):
     gain_probability: Probability = Field(0.0, description="share of the tracks that are made louder or softer")
     gain_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="by how much")
     refresh_epochs: int = Field(
-        8, ge=1, le=1000, description="epochs for which a changed track is used before it is changed anew, some in each epoch"
+        10, ge=1, le=1000, description="epochs for which a changed track is used before it is changed anew, some in each epoch"
     )
 
     @model_validator(mode="after")
