@@ -6,14 +6,16 @@ and rows go on where they stopped; what is complete is used again without asking
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from genre_app.data.mel_cache import DataError, first_line
 from genre_app.data.parquet import write_rows
@@ -23,16 +25,28 @@ from genre_app.data.splits import split_of_name
 
 PREFIX = "hub:"
 _STATE = "state.json"
+_RETRIES = 4
+_TIMEOUT_SECONDS = 20.0
+_BLOCK_BYTES = 1 << 18
 _CONVERTED = "refs/convert/parquet"  # where the hub itself puts the parquet form of other data sets
 
 
 @dataclass(frozen=True)
-class _Listing:
-    """The parquet files of a data set at one revision: (name, bytes) each."""
+class RemoteFile:
+    """A file on the hub; ``sha256`` is empty where the hub does not tell it."""
+
+    name: str
+    size: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The parquet files of a data set at one revision."""
 
     repository: str
     revision: str
-    files: tuple[tuple[str, int], ...]
+    files: tuple[RemoteFile, ...]
 
 
 def repository_of(source: str) -> str | None:
@@ -76,7 +90,7 @@ def fetch(
     waiting = Meter("waiting for another download", 0, 0, on_progress, should_stop)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_suffix(".lock"), waiting):
+        with locked(folder.with_name(f"{folder.name}.lock"), waiting):
             state = _read_state(folder)
             if not state.get("finished"):
                 _fetch(repository, folder, state, on_progress, should_stop)
@@ -94,41 +108,40 @@ def _fetch(
 ) -> None:
     with _spoken(repository):
         listing = list_files(str(state.get("repository", repository)), state.get("revision"))
-    total = sum(size for _, size in listing.files)
+    total = sum(file.size for file in listing.files)
     meter = Meter("downloading MB", total >> 20, total, on_progress, should_stop)
     if state.get("revision") != listing.revision:
         state = {"repository": listing.repository, "revision": listing.revision, "written": []}
         _write_state(folder, state)
-    left = sum(size for name, size in listing.files if name not in state["written"])
+    left = [file for file in listing.files if file.name not in state["written"]]
     free = shutil.disk_usage(folder).free
-    if left > free:
+    if sum(file.size for file in left) > free:
+        needed = sum(file.size for file in left) >> 20
         raise DataError(
-            f"{PREFIX}{repository} takes {left >> 20} MB, but only {free >> 20} MB are free in {folder}; make room."
+            f"{PREFIX}{repository} takes {needed} MB more, but only {free >> 20} MB are free in {folder}; make room."
         )
-    counted = 0
-    for name, size in listing.files:
-        begun = counted
+    come = 0
 
-        def count(n_bytes: int) -> None:
-            nonlocal counted
-            before, counted = counted, counted + n_bytes
-            meter.advance((counted >> 20) - (before >> 20), n_bytes)
+    def count(n_bytes: int, free: bool) -> None:
+        nonlocal come
+        before, come = come, come + n_bytes
+        meter.advance((come >> 20) - (before >> 20), n_bytes, free=free)
 
-        if name not in state["written"]:
-            with _spoken(repository):
-                parquet = download(listing.repository, listing.revision, name, folder / "download", count)
-            write_rows(parquet, folder / "audio" / _split_of_file(name), f"{PREFIX}{repository}", on_progress, should_stop)
-            state["written"].append(name)
-            _write_state(folder, state)
-            parquet.unlink()
-        if begun + size > counted:  # what an earlier call had downloaded
-            before, counted = counted, begun + size
-            meter.advance((counted >> 20) - (before >> 20), counted - before, free=True)
+    for file in listing.files:
+        if file not in left:
+            count(file.size, True)
+            continue
+        with _spoken(repository):
+            parquet = download(listing, file, folder / "download", count)
+        write_rows(parquet, folder / "audio" / _split_of_file(file.name), f"{PREFIX}{repository}", on_progress, should_stop)
+        state["written"].append(file.name)
+        _write_state(folder, state)
+        parquet.unlink()
     _write_state(folder, state | {"finished": True})
     shutil.rmtree(folder / "download", ignore_errors=True)
 
 
-def list_files(repository: str, revision: str | None) -> _Listing:
+def list_files(repository: str, revision: str | None) -> Listing:
     """Ask the hub for the parquet files of a data set, as it is now or was at a revision."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -144,39 +157,76 @@ def list_files(repository: str, revision: str | None) -> _Listing:
                 raise
             continue
         siblings = info.siblings or []
-        files = sorted((file.rfilename, file.size or 0) for file in siblings if file.rfilename.endswith(".parquet"))
+        files = [
+            RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "")
+            for file in sorted(siblings, key=lambda file: file.rfilename)
+            if file.rfilename.endswith(".parquet")
+        ]
         if at == _CONVERTED:  # one folder for each configuration, often with the same audio
-            configurations = sorted({name.split("/")[0] for name, _ in files})
+            configurations = sorted({file.name.split("/")[0] for file in files})
             chosen = "default" if "default" in configurations else next(iter(configurations), "")
-            files = [(name, size) for name, size in files if name.startswith(f"{chosen}/")]
+            files = [file for file in files if file.name.startswith(f"{chosen}/")]
         if files:
-            return _Listing(candidate, info.sha or str(at), tuple(files))
+            return Listing(candidate, info.sha or str(at), tuple(files))
     raise DataError(f"{PREFIX}{repository} has no parquet files; download its audio yourself and give the folder.")
 
 
-def download(repository: str, revision: str, name: str, folder: Path, count: Callable[[int], None]) -> Path:
-    """Download a file, or the rest of it, and tell ``count`` how many bytes have come."""
-    from huggingface_hub import constants, hf_hub_download
-    from tqdm import tqdm  # type: ignore[import-untyped]
+def download(listing: Listing, file: RemoteFile, folder: Path, count: Callable[[int, bool], None]) -> Path:
+    """Download a file, or the rest of it, and tell ``count`` how many bytes have come, and whether that was before this call.
 
-    class Counted(tqdm):
-        """A bar that is not shown."""
+    The client's own download begins anew after an interruption, so this asks for the bytes that are missing.
+    """
+    from huggingface_hub import hf_hub_url
 
-        def __init__(self, *args: Any, **settings: Any) -> None:
-            settings.pop("name", None)
-            super().__init__(*args, **settings | {"disable": True})
-            count(int(settings.get("initial") or 0))
+    url = hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file.name.replace("/", "--")
+    part = path.with_name(f"{path.name}.part")
+    if not path.exists():
+        with part.open("ab") as target:
+            count(target.tell(), True)
+            failures = 0
+            while target.tell() < file.size:
+                before = target.tell()
+                try:
+                    _append(url, target, count)
+                except _transport_error():
+                    failures = 0 if target.tell() > before else failures + 1
+                    if failures > _RETRIES:
+                        raise
+                    time.sleep(failures)
+        with part.open("rb") as target:
+            whole = hashlib.file_digest(target, "sha256").hexdigest() == file.sha256 if file.sha256 else True
+        if not whole or part.stat().st_size != file.size:
+            part.unlink()
+            raise DataError(f"{PREFIX}{listing.repository}: {file.name} came damaged; start again.")
+        part.replace(path)
+    else:
+        count(file.size, True)
+    return path
 
-        def update(self, n: float | None = 1) -> None:
-            count(int(n or 0))
 
-    # The hub's own protocol (Xet) begins a file anew after an interruption; plain HTTP goes on where it stopped.
-    before, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
-    try:
-        path = hf_hub_download(repository, name, repo_type="dataset", revision=revision, local_dir=folder, tqdm_class=Counted)
-    finally:
-        constants.HF_HUB_DISABLE_XET = before
-    return Path(path)
+def _append(url: str, target: BinaryIO, count: Callable[[int, bool], None]) -> None:
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    start = target.tell()
+    headers = build_hf_headers() | {"Range": f"bytes={start}-", "Accept-Encoding": "identity"}
+    with get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as response:
+        hf_raise_for_status(response)
+        if start and response.status_code != 206:  # a server that sends all of it again
+            target.truncate(0)
+            target.seek(0)
+            count(-start, True)
+        for block in response.iter_bytes(_BLOCK_BYTES):
+            target.write(block)
+            count(len(block), False)
+
+
+def _transport_error() -> type[Exception]:
+    from huggingface_hub import errors
+
+    kind: type[Exception] = errors.HTTPError  # type: ignore[attr-defined] # of httpx, by whichever name it has there
+    return kind
 
 
 @contextmanager
@@ -185,7 +235,6 @@ def _spoken(repository: str) -> Iterator[None]:
     from huggingface_hub import errors
 
     shown = f"{PREFIX}{repository}"
-    transport: type[Exception] = errors.HTTPError  # type: ignore[attr-defined] # of httpx, by whichever name it has there
     try:
         yield
     except errors.GatedRepoError as error:
@@ -196,7 +245,7 @@ def _spoken(repository: str) -> Iterator[None]:
         raise DataError(
             f"{shown}: the hub has no such public data set; check the name, or log in with: hf auth login."
         ) from error
-    except (transport, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, OSError) as error:
+    except (_transport_error(), errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, OSError) as error:
         raise DataError(
             f"{shown} cannot be reached ({first_line(error)}); check the connection and start again, what has come is kept."
         ) from error

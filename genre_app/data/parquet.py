@@ -56,22 +56,23 @@ def write_rows(
             audio, genre, names = _columns(file.schema_arrow, shown)
             n_rows = file.metadata.num_rows
             meter = Meter("writing tracks", n_rows, n_rows, on_progress, should_stop)
-            taken: set[Path] = set()
-            n_done = 0
+            taken: set[str] = set()
+            n_done = n_written = 0
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[audio, genre]):
                 for row in batch.to_pylist():
                     label = row[genre]
                     named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
                     data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
-                    target = folder / _plain(str(named)) / name
-                    if target in taken:
+                    target = folder / (_plain(str(named)) or "unnamed") / name
+                    if str(target).casefold() in taken:
                         target = target.with_name(f"{target.stem}-{n_done:06d}{target.suffix}")
-                    taken.add(target)
+                    taken.add(str(target).casefold())
                     n_done += 1
                     if data is not None and named is not None:
                         _write_file(target, data)
+                        n_written += 1
                     meter.advance(1, 1)
-            if not any(target.exists() for target in taken):
+            if n_rows and not n_written:
                 raise DataError(f"{shown}: {parquet.name} holds no audio, only its names; download it yourself.")
     except pa.ArrowException as error:
         parquet.unlink(missing_ok=True)
@@ -99,20 +100,19 @@ def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
         value = {"bytes": value}
     if not isinstance(value, dict):
         return None, name
-    stated = PureWindowsPath(PurePosixPath(str(value.get("path") or "")).name).name
+    stated = _plain(PureWindowsPath(PurePosixPath(str(value.get("path") or "")).name).name) or name
     data = value.get("bytes")
     if data is None and value.get("array") is not None:
         import soundfile
 
         buffer = io.BytesIO()
-        soundfile.write(
-            buffer, np.asarray(value["array"], np.float32), int(value.get("sampling_rate") or 22050), "FLOAT", format="WAV"
-        )
-        data, stated = buffer.getvalue(), f"{Path(stated).stem or name}.wav"
+        samples, rate = np.asarray(value["array"], np.float32), int(value.get("sampling_rate") or 22050)
+        soundfile.write(buffer, samples, rate, "FLOAT", format="WAV")
+        data, stated = buffer.getvalue(), f"{Path(stated).stem}.wav"
     if Path(stated).suffix.lower() not in AUDIO_SUFFIXES:
         ending = next((ending for magic, ending in _MAGIC.items() if data and data.startswith(magic)), ".wav")
-        stated = f"{stated or name}{ending}"
-    return data, _plain(stated)
+        stated += ending
+    return data, stated
 
 
 def _write_file(target: Path, data: bytes) -> None:
@@ -125,5 +125,5 @@ def _write_file(target: Path, data: bytes) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name that is one part of a path, whatever it was."""
-    return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(" .")[:120] or "unnamed"
+    """Return a name that is one part of a path, whatever it was, or nothing where nothing is left."""
+    return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name)[-120:].strip(" .")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FILES = ("spec.json", "index.csv", "values.npy")
 _MAX_ROWS = 2_000_000
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _numbers(row: list[str], places: dict[str, int], header: list[str], where: s
             number = float(row[place])
         except ValueError:
             number = np.nan
-        if not abs(number) <= np.finfo(np.float32).max:
+        if not abs(number) <= _LARGEST:
             raise DataError(
                 f"{where}: {header[place]} is {row[place]!r}, which is not a finite number; repair or drop the line."
             )
