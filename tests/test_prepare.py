@@ -178,7 +178,7 @@ def test_files_that_cannot_be_used_are_skipped_with_a_sentence(music, tmp_path):
     errors = {name: entry.error for name, entry in entries.items() if entry.error}
     assert errors.keys() == {"blues/bad.wav", "jazz/empty.mp3", "jazz/silent.wav", "jazz/short.wav"}
     for name, error in errors.items():
-        assert error.startswith((f"{Path(name).name}: ", f"{name}: "))
+        assert error.startswith(f"{name}: ")
     assert "damaged" in errors["blues/bad.wav"]
     assert "empty" in errors["jazz/empty.mp3"]
     assert "silent" in errors["jazz/silent.wav"]
@@ -381,6 +381,7 @@ def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
 # Worker processes
 
 
+@pytest.mark.slow
 def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, monkeypatch):
     """The worker processes import a module that stands in for a decoder that crashes on one file."""
     (tmp_path / "crashing.py").write_text(
@@ -411,6 +412,7 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
         assert alone.entries[name].content == together.entries[name].content
 
 
+@pytest.mark.slow
 def test_workers_stop_soon(tmp_path):
     for index in range(4):
         write(tmp_path / f"music/a/{index}.wav", 100.0, index, rate=8000)

@@ -79,7 +79,8 @@ def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, should_stop: Callable[
     try:
         return read_rows(track.path, track.track_id, spec, should_stop)
     except AudioError as error:
-        return str(error)
+        reason, name = str(error), f"{track.path.name}: "
+        return f"{track.track_id}: {reason.removeprefix(name)}" if reason.startswith(name) else reason
     except MemoryError:
         return f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces"
 
