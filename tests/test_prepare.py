@@ -339,8 +339,10 @@ def test_a_killed_process_is_resumed_without_redoing(music, tmp_path, decoded):
     assert 5 <= len(known) < 26
     with journal.open("a") as file:
         file.write('{"track_id": "blues/0.wa')  # a line that the kill cut off
-    after = stored(make(music, tmp_path).path)
+    made = make(music, tmp_path)
+    after = stored(made.path)
     assert sorted(decoded) == sorted(set(whole) - set(known))
+    assert made.entries.keys() == whole.keys()  # the line that was cut off took no other with it
     assert after.keys() == whole.keys()
     assert all(np.array_equal(after[name], whole[name]) for name in whole)
 
