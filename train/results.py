@@ -76,8 +76,8 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
 def table(stated: dict[str, dict[str, Any]], out: Path) -> str:
     """Return the results of the finished runs as a table in Markdown."""
     lines = [
-        "| recipe | source | states | own protocol | n | kept apart | n | log-loss | trained in |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| recipe | source | states | own protocol | n | kept apart | n | log-loss |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, facts in stated.items():
         own, apart = (_report(out / f"{name}-{protocol}") for protocol in _PROTOCOLS)
@@ -86,7 +86,7 @@ def table(stated: dict[str, dict[str, Any]], out: Path) -> str:
         accuracy = f"{facts['accuracy']:.1%}" if "accuracy" in facts else ""
         cells = [f"`{name}`", facts["source"], accuracy, *_cells(own, test=True), *_cells(apart, test=False)]
         cells.append(f"{apart['valid']['log_loss']:.2f}" if apart else "")
-        cells.append(f"{(apart or own or {})['seconds'] / 60:.1f} min")
+
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

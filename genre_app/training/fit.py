@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genre_app.augment.chain import augment
+from genre_app.augment.chain import augment, draw_rates
 from genre_app.augment.spectrogram import uniform
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.data.mel_cache import DataError
@@ -296,14 +296,15 @@ class _Loop:
     def _batch(self, source: Dataset, chosen: Tensor, n_tracks: int) -> tuple[Tensor, Tensor]:
         config, generator = self.config, self.state.changes
         tracks = self.grid[0][chosen] if config.sampling == "grid" else chosen
-        rates = 1.0 + uniform(-config.augment.stretch, config.augment.stretch, (len(tracks),), generator)
-        plain = uniform(0, 1, (len(tracks),), generator) >= config.augment.stretch_probability
-        rates = torch.where(plain, 1.0, rates)
+        rates = draw_rates(len(tracks), config.augment, generator)
         targets = F.one_hot(source.labels[tracks], len(source.genres)).float()
         if len(source) > n_tracks:  # half of them from the changed waveforms
             tracks = tracks + n_tracks * (uniform(0, 1, (len(tracks),), generator) < 0.5)
         if config.sampling == "grid":
-            db = source.cut(tracks, self.grid[1][chosen], rates)
+            starts = self.grid[1][chosen]
+            if isinstance(source, MelDataset):  # a changed track may be longer or shorter
+                starts = (starts * source.lengths[tracks] / source.lengths[tracks % n_tracks]).floor()
+            db = source.cut(tracks, starts, rates)
         else:
             db = source.draw(tracks, rates, generator)
         db, targets = augment(db, targets, config.augment, config.spec, generator)
