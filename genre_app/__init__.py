@@ -7,7 +7,8 @@
 
 Layers, each of which may import only what stands to its right; import-linter keeps them:
 
-``app, cli, ui, train > training > evaluation > data | augment > predict > checkpoint > vote | models > features > audio``
+``app, cli, ui, train > training | condition_report > evaluation > data > augment | conditions > predict >
+checkpoint | metrics > vote | models > features > audio``
 
 Nothing happens at import: the public names are looked up when they are first used, so that the command line's help and the
 page's first byte do not wait for torch.

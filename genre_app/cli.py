@@ -106,6 +106,19 @@ def evaluate(
         str | None,
         typer.Option(help="Of a mel cache: a split of its index. Of a folder: a folder within that holds the genre folders."),
     ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Hear the same audio under other conditions too and tell how much accuracy is left: all, or names with commas "
+            "between (white-10,telephone,mp3-32 and so on; a wrong name lists them all).",
+        ),
+    ] = None,
+    noise: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Noises of your own, as conditions at 20, 10, 5 and 0 dB.")
+    ] = None,
+    rooms: Annotated[str | None, typer.Option(metavar="FOLDER", help="Impulse responses of your own, as a condition.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.5, help="Classify only so much from the middle of each track.")] = None,
     checkpoint: _Checkpoint = "default",
     overlap: _Overlap = None,
     threads: _Threads = None,
@@ -119,7 +132,9 @@ def evaluate(
     import torch
     from tqdm import tqdm  # type: ignore[import-untyped]
 
+    from genre_app.condition_report import ConditionsReport, evaluate_conditions
     from genre_app.data.mel_cache import DataError
+    from genre_app.evaluation import Report
     from genre_app.evaluation import evaluate as evaluate_tracks
 
     # The threads go to files, not to the work within one: faster, and the sums keep one order whatever their number.
@@ -130,8 +145,14 @@ def evaluate(
             bar.total = total
             bar.update(done - bar.n)
 
+        common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show}
+        common["workers"] = threads or _n_cores()
+        report: Report | ConditionsReport
         try:
-            report = evaluate_tracks(data, model, split=split, overlap=overlap, workers=threads or _n_cores(), on_track=show)
+            if (conditions, noise, rooms) == (None, None, None):
+                report = evaluate_tracks(data, model, **common)
+            else:
+                report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common)
         except DataError as error:
             bar.close()
             _stop(str(error))

@@ -1,29 +1,6 @@
-"""How well a checkpoint does on labelled tracks.
+"""How well a checkpoint does on labelled tracks: one way of counting for folders of audio and for mel caches.
 
-Goal
-----
-One set of numbers, by one way of counting, for folders of audio and for mel caches.
-
-Conventions
------------
-- A track counts once, whatever its length; its probabilities are those of the default vote (mean) over its segments.
-- Tracks that cannot be classified (damaged, silent) are listed as failed and count nowhere else.
-- ``segment_accuracy`` pools the segments of all tracks, silent ones left out.
-
-Metrics
--------
-accuracy
-    Share of tracks whose genre is right, with its 95 % Wilson interval; by each vote besides.
-log_loss
-    Mean of ``-ln p(true genre)``, p clipped at 1e-12.
-macro_f1
-    Mean F1 of the genres that the data contain.
-per_genre
-    Precision, recall and F1; 0 where they are undefined. ``n`` is the number of tracks.
-confusion
-    A row per true genre, a column per genre answered.
-
-The knn vote compares with the checkpoint's training tracks: on those very tracks its accuracy says nothing.
+`genre_app.metrics` defines the numbers.
 """
 
 from __future__ import annotations
@@ -31,171 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-from genre_app.audio import AudioError, open_audio
+from genre_app.audio import AudioError, Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.folder import AudioFolder, AudioTrack, match_genres
 from genre_app.data.mel_cache import CachedTrack, DataError, MelCache
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
+from genre_app.metrics import Report, TrackResult, wilson_interval
 from genre_app.predict import classify, overlapped
-from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
 
-_LEAST_PROBABILITY = 1e-12
+__all__ = ["Report", "TrackResult", "evaluate", "in_threads", "load_middle", "wilson_interval"]
 
-
-@dataclass(frozen=True, eq=False)
-class TrackResult:
-    """What a checkpoint says of one labelled track.
-
-    Attributes
-    ----------
-    track_id : str
-    label : int
-        Index of the true genre.
-    probabilities : numpy.ndarray, float32 [s, g]
-        Of the segments that sound.
-    """
-
-    track_id: str
-    label: int
-    probabilities: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """Metrics of a checkpoint on some tracks; see the module for their definitions.
-
-    Attributes
-    ----------
-    genres : tuple of str
-    tracks : tuple of TrackResult
-        At least one.
-    references : References or None
-        For the knn vote.
-    failed : tuple of (str, str)
-        Tracks that could not be classified, with the reason.
-    """
-
-    genres: tuple[str, ...]
-    tracks: tuple[TrackResult, ...]
-    references: References | None = None
-    failed: tuple[tuple[str, str], ...] = ()
-
-    @cached_property
-    def labels(self) -> NDArray[np.int64]:
-        """True genre of each track [n]."""
-        return np.array([track.label for track in self.tracks])
-
-    @cached_property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probabilities of each track [n, g] by the default vote."""
-        return self._voted(DEFAULT_VOTE)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of tracks whose genre is right by the default vote."""
-        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
-
-    @property
-    def accuracy_interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
-        return wilson_interval(int((self.probabilities.argmax(axis=1) == self.labels).sum()), len(self.labels))
-
-    @property
-    def log_loss(self) -> float:
-        """Mean of -ln p(true genre)."""
-        of_truth = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return float(-np.log(of_truth.clip(min=_LEAST_PROBABILITY)).mean())
-
-    @property
-    def by_vote(self) -> dict[str, float]:
-        """Accuracy of each vote that the checkpoint allows."""
-        votes = available_votes(self.references)
-        return {method: float((self._voted(method).argmax(axis=1) == self.labels).mean()) for method in votes}
-
-    @property
-    def segment_accuracy(self) -> float:
-        """Share of segments whose own winner is right."""
-        right = [track.probabilities.argmax(axis=1) == track.label for track in self.tracks]
-        return float(np.concatenate(right).mean())
-
-    @cached_property
-    def confusion(self) -> NDArray[np.int64]:
-        """Tracks by true genre (rows) and answer (columns) [g, g]."""
-        matrix = confusion_matrix(self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)))
-        return np.asarray(matrix, dtype=np.int64)
-
-    @cached_property
-    def per_genre(self) -> dict[str, dict[str, float]]:
-        """Precision, recall, F1 and number of tracks of each genre."""
-        columns = precision_recall_fscore_support(
-            self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)), zero_division=0.0
-        )
-        return {
-            genre: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "n": int(n)}
-            for genre, precision, recall, f1, n in zip(self.genres, *columns, strict=True)
-        }
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 of the genres that the data contain."""
-        return float(np.mean([row["f1"] for row in self.per_genre.values() if row["n"]]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data: the keys of ``genre-app evaluate --format json``."""
-        return {
-            "n_tracks": len(self.tracks),
-            "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.accuracy_interval),
-            "log_loss": self.log_loss,
-            "macro_f1": self.macro_f1,
-            "per_genre": self.per_genre,
-            "confusion": {"genres": list(self.genres), "matrix": self.confusion.tolist()},
-            "by_vote": self.by_vote,
-            "segment_accuracy": self.segment_accuracy,
-            "failed": [{"file": file, "error": error} for file, error in self.failed],
-        }
-
-    def to_table(self) -> str:
-        """Return the metrics for a person to read."""
-        low, high = self.accuracy_interval
-        width = max(5, *(len(genre) for genre in self.genres))
-        lines = [
-            f"{len(self.tracks)} tracks, {len(self.failed)} failed",
-            f"accuracy          {self.accuracy:.1%}  (95 % interval {low:.1%} to {high:.1%})",
-            f"log-loss          {self.log_loss:.3f}",
-            f"macro F1          {self.macro_f1:.3f}",
-            f"segment accuracy  {self.segment_accuracy:.1%}",
-            "by vote           " + ", ".join(f"{method} {accuracy:.1%}" for method, accuracy in self.by_vote.items()),
-            "",
-            f"{'genre':{width}}  precision  recall     f1      n    answered as (rows: true genre)",
-        ]
-        for (genre, row), counts in zip(self.per_genre.items(), self.confusion, strict=True):
-            answers = ", ".join(
-                f"{self.genres[index]} {counts[index]}" for index in np.argsort(-counts, kind="stable") if counts[index]
-            )
-            lines.append(
-                f"{genre:{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  {row['n']:5d}    {answers}"
-            )
-        return "\n".join([*lines, *([""] if self.failed else []), *(f"failed: {error}" for _, error in self.failed)])
-
-    def _voted(self, method: str) -> NDArray[np.float64]:
-        return np.stack([vote(track.probabilities, method, self.references) for track in self.tracks])
-
-
-def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
-    interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+Result = TypeVar("Result")
 
 
 def evaluate(
@@ -204,6 +32,7 @@ def evaluate(
     *,
     split: str | None = None,
     overlap: float | None = None,
+    seconds: float | None = None,
     workers: int = 1,
     on_track: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -217,6 +46,8 @@ def evaluate(
         Of a mel cache: as in its index. Of a folder: a folder within that holds the genre folders. By default everything.
     overlap : float, optional
         Share of a segment that neighbours have in common; the checkpoint's own by default.
+    seconds : float, optional
+        Classify only so much from the middle of each track; needs audio.
     workers : int
         Audio files that are decoded at once; the result does not depend on it.
     on_track : callable, optional
@@ -234,9 +65,13 @@ def evaluate(
     """
     path = Path(data)
     if MelCache.is_cache(path):
+        if seconds is not None:
+            raise DataError(
+                f"{path} is a mel cache, of which only whole tracks are evaluated; leave the seconds out or give audio."
+            )
         results, total, failed = _of_cache(MelCache.open(path), checkpoint, split, overlapped(checkpoint.spec, overlap))
     else:
-        results, total, failed = _of_folder(AudioFolder.open(path, split), checkpoint, overlap, workers)
+        results, total, failed = _of_folder(AudioFolder.open(path, split), checkpoint, overlap, seconds, workers)
     tracks: list[TrackResult] = []
     for done, result in enumerate(results, 1):
         if isinstance(result, TrackResult):
@@ -285,29 +120,39 @@ def _of_columns(
 
 
 def _of_folder(
-    folder: AudioFolder, checkpoint: Checkpoint, overlap: float | None, workers: int
+    folder: AudioFolder, checkpoint: Checkpoint, overlap: float | None, seconds: float | None, workers: int
 ) -> tuple[_Results, int, list[tuple[str, str]]]:
     labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
-    one = partial(_of_file, checkpoint=checkpoint, labels=labels, overlap=overlap)
-    return _in_threads(one, folder.tracks, workers), len(folder.tracks), list(folder.refused)
+    one = partial(_of_file, checkpoint=checkpoint, labels=labels, overlap=overlap, seconds=seconds)
+    return in_threads(one, folder.tracks, workers), len(folder.tracks), list(folder.refused)
 
 
 def _of_file(
-    track: AudioTrack, checkpoint: Checkpoint, labels: dict[str, int], overlap: float | None
+    track: AudioTrack, checkpoint: Checkpoint, labels: dict[str, int], overlap: float | None, seconds: float | None
 ) -> TrackResult | tuple[str, str]:
     try:
-        with open_audio(track.path, sample_rate=checkpoint.spec.sample_rate, name=track.track_id) as stream:
-            prediction = classify(stream, checkpoint, overlap=overlap)
+        if seconds is not None:
+            prediction = classify(load_middle(track, checkpoint.spec.sample_rate, seconds), checkpoint, overlap=overlap)
+        else:
+            with open_audio(track.path, sample_rate=checkpoint.spec.sample_rate, name=track.track_id) as stream:
+                prediction = classify(stream, checkpoint, overlap=overlap)
     except AudioError as error:
         return track.track_id, str(error)
     return TrackResult(track.track_id, labels[track.genre], prediction.segment_probabilities[prediction.segment_sounds])
 
 
-def _in_threads(
-    one: Callable[[AudioTrack], TrackResult | tuple[str, str]], tracks: Sequence[AudioTrack], workers: int
-) -> Iterator:
+def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:
+    """Decode a track and keep ``seconds`` from its middle; a shorter one, or with None any, is kept whole."""
+    clip = load_clip(track.path, sample_rate=sample_rate, name=track.track_id)
+    n_kept = len(clip.samples) if seconds is None else round(seconds * sample_rate)
+    start = max(0, len(clip.samples) - n_kept) // 2
+    return replace(clip, samples=clip.samples[start : start + n_kept])
+
+
+def in_threads(one: Callable[[AudioTrack], Result], tracks: Sequence[AudioTrack], workers: int) -> Iterator[Result]:
+    """Yield ``one(track)`` of each track in their order; decoder, network and filters run outside Python's lock."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            yield from pool.map(one, tracks)  # in the order of the tracks; decoder and network run outside Python's lock
+            yield from pool.map(one, tracks)
         finally:
             pool.shutdown(cancel_futures=True)
