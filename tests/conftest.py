@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -113,16 +114,32 @@ def bundled(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
     service._load.cache_clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the runs of whoever works here out of the tests, and those of the tests out of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRE_APP_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("GENRE_APP_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def address(bundled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page is served, with the tiny network, from this process."""
+    with serve_page(tmp_path_factory.mktemp("uploads")) as url:
+        yield url
+
+
+@contextmanager
+def serve_page(uploads: Path) -> Iterator[str]:
+    """Serve the page from this process."""
     from genre_app.ui.page import build_app, launch_options
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
         app = build_app()
         app.queue(max_size=200)
         _, url, _ = app.launch(

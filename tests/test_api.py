@@ -18,6 +18,7 @@ from gradio_client.exceptions import AppError
 
 from genre_app import classify, load_clip
 from genre_app.audio import open_audio
+from tests.conftest import serve_page
 
 RATE = 22050
 
@@ -105,8 +106,10 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, check
         assert len(entry["segments"]) == len(expected.segment_starts)
 
 
-def test_uploads_over_the_limit_are_refused_over_http(address, monkeypatch):
+def test_uploads_over_the_limit_are_refused_over_http_on_a_space(bundled, tmp_path, monkeypatch):
     from genre_app.ui.service import MAX_BYTES
+
+    monkeypatch.setenv("SPACE_ID", "someone/space")
 
     boundary = "limit"
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="large.wav"\r\n\r\n'.encode()
@@ -118,16 +121,17 @@ def test_uploads_over_the_limit_are_refused_over_http(address, monkeypatch):
             yield bytes(1_000_000)
         yield tail
 
-    request = urllib.request.Request(
-        f"{address}/gradio_api/upload",
-        data=body(),
-        headers={
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(len(head) + len(tail) + (MAX_BYTES // 1_000_000 + 2) * 1_000_000),
-        },
-    )
-    with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
-        urllib.request.urlopen(request, timeout=60)
+    with serve_page(tmp_path) as address:
+        request = urllib.request.Request(
+            f"{address}/gradio_api/upload",
+            data=body(),
+            headers={
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(len(head) + len(tail) + (MAX_BYTES // 1_000_000 + 2) * 1_000_000),
+            },
+        )
+        with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
+            urllib.request.urlopen(request, timeout=60)
     if isinstance(refused.value, urllib.error.HTTPError):
         assert refused.value.code == 413
         refused.value.close()

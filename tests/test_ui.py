@@ -310,7 +310,7 @@ def test_visitors_cannot_name_the_servers_files_as_checkpoints(bundled, song, ch
 
 
 def test_without_references_the_knn_vote_is_refused_in_words(bundled, song, make_checkpoint, monkeypatch):
-    monkeypatch.setattr(service, "checkpoint_named", lambda name: make_checkpoint(references=False))
+    monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
     with pytest.raises(service.RequestError, match="no reference tracks"):
         service.answer(song, vote="knn")
     assert classify_file(song, None, "knn").prediction is None
@@ -332,9 +332,11 @@ def test_tabs_come_from_the_list(app):
     assert [b.label for b in app.blocks.values() if type(b).__name__ == "Tab"] == [name for name, _ in TABS]
 
 
-def test_page_limits_uploads_sends_no_statistics_and_fetches_nothing(app):
+def test_page_limits_uploads_sends_no_statistics_and_fetches_nothing(app, monkeypatch):
     options = launch_options()
-    assert options["max_file_size"] == service.MAX_BYTES
+    assert options["max_file_size"] == service.MAX_DATA_BYTES
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    assert launch_options()["max_file_size"] == service.MAX_BYTES
     assert options["mcp_server"] is True
     assert app.analytics_enabled is False
     assert not re.search(r"https?://", options["head"] + options["css_paths"].read_text())

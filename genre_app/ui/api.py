@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.checkpoint import DEFAULT_CHECKPOINT, bundled_checkpoints
+from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch import classify_file
-from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer
+from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
 
 
@@ -26,7 +26,7 @@ def classify(
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.
-        checkpoint: Name of the trained model.
+        checkpoint: Name of the trained model; "run: NAME" is that of a training run.
         vote: How the segments become one answer: mean, majority, geometric, or knn (nearest training tracks).
         overlap: Share of a segment that neighbours have in common, 0 to 0.95; empty means as the model was trained.
     """
@@ -44,7 +44,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
     Args:
         files: The pieces of music, at most 200.
-        checkpoint: Name of the trained model.
+        checkpoint: Name of the trained model; "run: NAME" is that of a training run.
         vote: How the segments become one answer: mean, majority, geometric, or knn (nearest training tracks).
     """
     if not files:
@@ -57,11 +57,12 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
 def build() -> None:
     """Offer the endpoints; called within the `gradio.Blocks`. Their components are never shown."""
-    checkpoints = bundled_checkpoints() or [DEFAULT_CHECKPOINT]
+    checkpoints = checkpoint_choices()
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")
         files = gr.File(file_count="multiple", type="filepath", label="Files")
-        checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint")
+        # Runs come and go while the page is served, so names that are not in the list are for `answer` to refuse.
+        checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", allow_custom_value=True)
         vote = gr.Dropdown(list(VOTES), value=DEFAULT_VOTE, label="Vote")
         overlap = gr.Number(None, minimum=0.0, maximum=MAX_OVERLAP, label="Overlap")
         result = gr.JSON(label="Prediction")

@@ -12,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.checkpoint import DEFAULT_CHECKPOINT, bundled_checkpoints
 from genre_app.predict import Prediction
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
-from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer
+from genre_app.ui.frame import Frame
+from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
@@ -34,9 +34,9 @@ class Row:
     error: str = ""
 
 
-def build() -> None:
-    """Lay out the tab and connect it; called within a `gradio.Tab`."""
-    checkpoints = bundled_checkpoints() or [DEFAULT_CHECKPOINT]
+def build(frame: Frame) -> None:
+    """Lay out the tab and connect it; called within its `gradio.Tab`."""
+    checkpoints = checkpoint_choices()
     gr.HTML(_INTRO)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
@@ -78,6 +78,8 @@ def build() -> None:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     outputs = [status, table, again, stop, csv_button]
+    arriving = [frame.app.load, frame.tab["Batch"].select]
+    gr.on(arriving, lambda: gr.Dropdown(choices=checkpoint_choices()), None, checkpoint, **private)
     event = gr.on(
         [files.upload, again.click],
         run,

@@ -35,10 +35,15 @@ NO_FIGURE = """
 """
 
 
-def problem(message: str) -> str:
+def problem(message: str, eyebrow: str = "No answer") -> str:
     """Say in place what went wrong."""
     words = escape(_full_stop(message))
-    return f'<section class="card problem" role="alert"><p class="eyebrow">No answer</p><p>{words}</p></section>'
+    return f'<section class="card problem" role="alert"><p class="eyebrow">{eyebrow}</p><p>{words}</p></section>'
+
+
+def remark(words: str) -> str:
+    """Say something in passing."""
+    return f'<p class="remark" role="status">{escape(words)}</p>'
 
 
 def final_vote(prediction: Prediction) -> str:

@@ -14,22 +14,33 @@ import gradio as gr
 import numpy as np
 
 from genre_app.audio import Clip
-from genre_app.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, bundled_checkpoints
+from genre_app.checkpoint import CheckpointError
 from genre_app.predict import Prediction
 from genre_app.synth import STYLES
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.examples import example_path
 from genre_app.ui.figures import View, clock, draw, to_webp
+from genre_app.ui.frame import Frame
 from genre_app.ui.overview import OverviewTap
-from genre_app.ui.service import CONCURRENT, PROBLEMS, VOTE_NAMES, Answer, answer, checkpoint_named
+from genre_app.ui.service import (
+    CONCURRENT,
+    PROBLEMS,
+    VOTE_NAMES,
+    Answer,
+    answer,
+    check_own,
+    checkpoint_choices,
+    checkpoint_named,
+    own_choice,
+)
 from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", "trained"), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
 _HEADERS = ["#", "Start", "Genre", "Probability"]
 _STATE_SECONDS = 3600.0  # how long an answer waits for its visitor's next click
 _ROWS = 200  # frames to a page of the table
-_WITH_VIEW = "(...values) => [...values.slice(0, -1), genreApp.view()]"
+_WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,9 @@ class Parts:
         return list(vars(self).values())
 
 
-def build() -> None:
-    """Lay out the tab and connect it; called within a `gradio.Tab`."""
-    checkpoints = bundled_checkpoints() or [DEFAULT_CHECKPOINT]
+def build(frame: Frame) -> None:
+    """Lay out the tab and connect it; called within its `gradio.Tab`."""
+    checkpoints = checkpoint_choices()
     view = gr.JSON(visible=False)  # the page's script says here how wide and how dark the page is
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
@@ -77,8 +88,12 @@ def build() -> None:
                 info=cards.vote_info(None, DEFAULT_VOTE),
                 elem_id="vote",
             )
-            with gr.Accordion("Options", open=False):
-                checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint")
+            with gr.Accordion("Options", open=False) as more:
+                checkpoint = gr.Dropdown(
+                    checkpoints, value=checkpoints[0], label="Checkpoint", info="The trained model that answers."
+                )
+                upload = gr.UploadButton("Use a checkpoint of your own", size="sm")
+                remark = gr.HTML(elem_id="own-checkpoint")
                 overlap = gr.Radio(
                     OVERLAPS,
                     value="trained",
@@ -105,15 +120,21 @@ def build() -> None:
                 csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
     position = gr.Number(visible=False)
     state = gr.State(None, time_to_live=_STATE_SECONDS)
+    own = gr.State(None)  # path of the visitor's own checkpoint
+    frame.parts |= {"checkpoint": checkpoint, "own": own, "options": more}
     parts = Parts(card, vote, figure, table, page, json_button, csv_button, state, again)
 
-    def run(path: str | None, checkpoint: str, vote: str, overlap: str, view: Any) -> Iterator[dict[Any, Any]]:
-        yield from _classify(parts, path, None, checkpoint, vote, overlap, view)
+    def run(
+        path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
+    ) -> Iterator[dict[Any, Any]]:
+        yield from _classify(parts, path, None, checkpoint, vote, overlap, view, own)
 
-    def run_take(path: str | None, checkpoint: str, vote: str, overlap: str, view: Any) -> Iterator[dict[Any, Any]]:
-        yield from _classify(parts, path, "your recording", checkpoint, vote, overlap, view)
+    def run_take(
+        path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
+    ) -> Iterator[dict[Any, Any]]:
+        yield from _classify(parts, path, "your recording", checkpoint, vote, overlap, view, own)
 
-    options = [checkpoint, vote, overlap, view]
+    options = [checkpoint, vote, overlap, view, own]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     heavy: dict[str, Any] = {**private, "concurrency_id": "classify", "concurrency_limit": CONCURRENT, "js": _WITH_VIEW}
     runs = [
@@ -124,6 +145,14 @@ def build() -> None:
         # The player is filled first, so that the music can be heard while it is classified.
         filled = button.click(partial(_example, style), None, audio, **private)
         runs.append(filled.then(run, [audio, *options], parts.all(), **heavy))
+    gr.on(
+        [frame.app.load, frame.tab["Classify"].select],
+        lambda own: gr.Dropdown(choices=checkpoint_choices(own)),
+        own,
+        checkpoint,
+        **private,
+    )
+    upload.upload(_take_own, upload, [own, checkpoint, remark], **private)
     # What is cleared while it is classified must not be answered afterwards.
     audio.clear(lambda: _nothing(parts), None, parts.all(), cancels=runs, **private)
     vote.input(
@@ -137,14 +166,20 @@ def build() -> None:
 
 
 def _classify(
-    parts: Parts, path: str | None, name: str | None, checkpoint: str, vote: str, overlap: str, view: Any
+    parts: Parts,
+    path: str | None,
+    name: str | None,
+    checkpoint: str,
+    vote: str,
+    overlap: str,
+    view: Any,
+    own: str | None,
 ) -> Iterator[dict[Any, Any]]:
     """Fill the page in the order in which it is looked at: the vote first, the figure as soon as it is drawn."""
     yield {parts.card: cards.LISTENING}
     try:
-        found = answer(
-            path, checkpoint=checkpoint, vote=vote, overlap=None if overlap == "trained" else float(overlap), name=name
-        )
+        share = None if overlap == "trained" else float(overlap)
+        found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own)
     except PROBLEMS as error:
         yield {**_nothing(parts), parts.card: cards.problem(str(error)), parts.again: gr.Button(interactive=path is not None)}
         return
@@ -163,6 +198,16 @@ def _classify(
         parts.table: gr.Dataframe(_rows(prediction, "0"), visible=True),
         **_downloads(parts, prediction),
     }
+
+
+def _take_own(path: str) -> Any:
+    """Offer a checkpoint to the visitor who uploaded it, and to nobody else."""
+    try:
+        checkpoint = check_own(path)
+    except PROBLEMS as error:
+        return gr.skip(), gr.skip(), cards.problem(str(error), "Not taken")
+    words = f"{checkpoint.model.name}, {len(checkpoint.genres)} genres: {', '.join(checkpoint.genres)}"
+    return path, gr.Dropdown(checkpoint_choices(path), value=own_choice(path)), cards.remark(words)
 
 
 def _example(style: str) -> str:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from pathlib import Path
+
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 
-def download(name: str, text: str) -> str:
-    """Write a text where gradio serves it from and deletes it after a while; return its path."""
-    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name)
-    path: str = save_bytes_to_cache(text.encode("utf-8"), safe, get_upload_folder())
+def download(name: str, content: str | bytes) -> str:
+    """Write a file where gradio serves it from and deletes it after a while; return its path."""
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    path: str = save_bytes_to_cache(content, _safe(name), get_upload_folder())
     return path
+
+
+def download_file(source: Path, name: str) -> str:
+    """Put a file where gradio serves it from and deletes it after a while; return its path."""
+    stamp = f"{source} {source.stat().st_mtime_ns}"
+    path = Path(get_upload_folder()) / hashlib.sha256(stamp.encode()).hexdigest() / _safe(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_name(f".{path.name}.part")
+        shutil.copyfile(source, part)
+        part.replace(path)
+    return str(path)
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name)

@@ -28,7 +28,7 @@ from genre_app.ui.overview import Overview
 
 RANGE_DB = 80.0  # from the loudest place down
 MAX_CELLS = 480  # frames drawn one by one; more are averaged
-_DPI = 100  # of the layout, which is given in CSS pixels
+DPI = 100  # of the layout, which is given in CSS pixels
 _WIDTHS = (280, 1600)
 _WINNER = "#ffb020"  # seen on both ends of both heat maps
 _HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
@@ -66,17 +66,19 @@ class View:
 
 
 @dataclass(frozen=True)
-class _Ink:
+class Ink:
+    """Colours of a theme; ``heat`` goes from the page's own to what stands out most."""
+
     text: str
     faint: str
     mark: str
     heat: Colormap
 
 
-_LIGHT = _Ink(
+LIGHT = Ink(
     "#1f2430", "#6b7280", "#111827", LinearSegmentedColormap.from_list("heat", ["#f1f3f9", "#a5b4fc", "#4f46e5", "#312e81"])
 )
-_DARK = _Ink(
+DARK = Ink(
     "#e8eaf0", "#9ca3af", "#ffffff", LinearSegmentedColormap.from_list("heat", ["#1c2030", "#3f3aa8", "#818cf8", "#e0e7ff"])
 )
 
@@ -131,15 +133,15 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     Figure
         Its axes are the spectrogram and the heat map.
     """
-    ink = _DARK if view.dark else _LIGHT
+    ink = DARK if view.dark else LIGHT
     narrow = view.width < 560
     size = 8.0 if narrow else 9.5  # points at 100 dpi
     n_genres = len(prediction.genres)
     # Heights in CSS pixels: title, spectrogram, gap with title, heat map, time axis.
     heights = (24, 130 if narrow else 190, 34, max(120, 19 * n_genres), 40)
-    figure = Figure(figsize=(view.width / _DPI, sum(heights) / _DPI), dpi=_DPI * view.pixel_ratio, facecolor="none")
-    names = [_shortened(name, 12 if narrow else 24) for name in prediction.genres]
-    left = (16 + max(_text_width(name, size) for name in (*names, "10 k"))) / view.width
+    figure = Figure(figsize=(view.width / DPI, sum(heights) / DPI), dpi=DPI * view.pixel_ratio, facecolor="none")
+    names = [shortened(name, 12 if narrow else 24) for name in prediction.genres]
+    left = (16 + max(text_width(name, size) for name in (*names, "10 k"))) / view.width
     right = 1 - 10 / view.width
 
     def axes(top: int, height: int) -> Axes:
@@ -171,14 +173,15 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     return figure
 
 
-def _shortened(name: str, most: int) -> str:
+def shortened(name: str, most: int) -> str:
+    """Cut a name that has more letters than there is room for."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 @lru_cache(maxsize=256)
-def _text_width(text: str, size: float) -> float:
+def text_width(text: str, size: float) -> float:
     """Width in CSS pixels."""
-    return float(TextPath((0, 0), text.replace("$", r"\$"), size).get_extents().width) * _DPI / 72
+    return float(TextPath((0, 0), text.replace("$", r"\$"), size).get_extents().width) * DPI / 72
 
 
 def _draw_spectrogram(ax: Axes, prediction: Prediction, overview: Overview, size: float) -> None:
@@ -219,7 +222,7 @@ def _mel(hz: float) -> float:
     return 3 * hz / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000)) / float(np.log(6.4))
 
 
-def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: _Ink, columns: int, size: float) -> None:
+def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: Ink, columns: int, size: float) -> None:
     n_genres, duration = len(names), float(layout.edges[-1])
     # One column a pixel: frames need not be equally long, and this is faster than drawing a mesh.
     seconds = (np.arange(columns) + 0.5) * duration / columns
@@ -237,7 +240,7 @@ def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: _Ink, columns: in
         winners[layout.sounds],
         s=5 if many else 22,
         color=_WINNER,
-        edgecolors="none" if many else _LIGHT.text,
+        edgecolors="none" if many else LIGHT.text,
         linewidths=0.7,
         zorder=3,
     )
@@ -263,7 +266,7 @@ def _silences(layout: Cells) -> list[tuple[float, float]]:
     return [(a, b) for a, b in stretches if b - a > 0.03 * layout.edges[-1]]
 
 
-def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: _Ink, remark: str) -> None:
+def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: Ink, remark: str) -> None:
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
     step = next((s for s in steps if duration / s <= most), duration)
     ticks = np.arange(0, duration + 1e-6, step)
@@ -287,11 +290,11 @@ def clock(seconds: float, duration: float | None = None) -> str:
 
 
 def _draw_key(
-    figure: Figure, ax: Axes, colours: Colormap, low: str, high: str, width: int, ink: _Ink, size: float, *, wins: bool = False
+    figure: Figure, ax: Axes, colours: Colormap, low: str, high: str, width: int, ink: Ink, size: float, *, wins: bool = False
 ) -> None:
     """Put a colour bar at the right end of the line with the title, and what the dots mean."""
     box = ax.get_position()
-    height = figure.get_size_inches()[1] * _DPI
+    height = figure.get_size_inches()[1] * DPI
     bar_width = 56 / width
     left, middle = box.x1 - (44 if high.endswith("%") else 34) / width - bar_width, box.y1 + 13 / height
     place = TransformedBbox(Bbox.from_bounds(left, middle - 4 / height, bar_width, 8 / height), figure.transFigure)

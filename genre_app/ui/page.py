@@ -9,11 +9,16 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.ui import api, batch, classify
-from genre_app.ui.service import MAX_BYTES
+from genre_app.ui import api, batch, classify, train
+from genre_app.ui.frame import Frame
+from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
-TABS: list[tuple[str, Callable[[], None]]] = [("Classify", classify.build), ("Batch", batch.build)]
+TABS: list[tuple[str, Callable[[Frame], None]]] = [
+    ("Classify", classify.build),
+    ("Batch", batch.build),
+    ("Train", train.build),
+]
 
 _ASSETS = Path(__file__).parent / "assets"
 _HEADER = """
@@ -34,10 +39,11 @@ def build_app() -> gr.Blocks:
     app: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
+            frame = Frame(app, tabs)
             for name, build in TABS:
-                with gr.Tab(name):
-                    build()
+                with gr.Tab(name, id=name) as frame.tab[name]:
+                    build(frame)
         api.build()
     return app
 
@@ -51,7 +57,7 @@ def launch_options() -> dict[str, Any]:
         ),
         "css_paths": _ASSETS / "page.css",
         "head": f"<script>{script}</script>",
-        "max_file_size": MAX_BYTES,
+        "max_file_size": max_upload_bytes(),
         "mcp_server": True,
         "ssr_mode": False,
         "footer_links": ["api", "settings"],

@@ -67,11 +67,16 @@ window.genreApp = (() => {
 
   return {
     // How the figure has to be drawn for this visitor.
-    view: () => ({
-      width: Math.round(document.querySelector("#figure")?.clientWidth || window.innerWidth),
+    view: (place = "#figure") => ({
+      width: Math.round(document.querySelector(place)?.clientWidth || window.innerWidth),
       pixel_ratio: window.devicePixelRatio || 1,
       dark: document.body.classList.contains("dark"),
     }),
+    // On a phone, where the tab is one column, bring something into sight.
+    show: (place) => {
+      const found = document.querySelector(place);
+      if (found && found.getBoundingClientRect().top > window.innerHeight) found.scrollIntoView({ behavior: "smooth" });
+    },
     // Start the player, which gradio has moved to its place, unless it is the plain one that stands in for a waveform.
     play: (seconds) => {
       const button = document.querySelector("#music .play-pause-button");

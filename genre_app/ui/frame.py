@@ -1,0 +1,29 @@
+"""What tabs know of the page and of each other while it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import gradio as gr
+
+
+@dataclass
+class Frame:
+    """The page around a tab that is being built.
+
+    Attributes
+    ----------
+    app : gr.Blocks
+        For its ``load`` event.
+    tabs : gr.Tabs
+        Each tab's id is its name.
+    tab : dict
+        The tabs so far, by name.
+    parts : dict
+        Components that other tabs fill, by a name that their own tab has given them.
+    """
+
+    app: gr.Blocks
+    tabs: gr.Tabs
+    tab: dict[str, gr.Tab] = field(default_factory=dict)
+    parts: dict[str, gr.components.Component | gr.blocks.BlockContext] = field(default_factory=dict)

@@ -1,0 +1,288 @@
+"""The training form as data: what `TrainConfig` says of each field, and the way from values on the page to ``--set`` and back.
+
+A widget holds a number, a text or a flag; a pair is written ``5, 40`` and the settings of a network are lines of TOML.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.presets import PRESETS
+from genre_app.models import model_names
+from genre_app.models.base import settings_class
+from genre_app.training import TrainConfig
+
+OF_RECIPE = "as in the recipe"
+"""Value of the choice of a preset that leaves the recipe's augmentation as it is."""
+
+_WORDS = {
+    "alpha": "α",
+    "db": "dB",
+    "fft": "FFT",
+    "hz": "Hz",
+    "mfcc": "MFCC",
+    "n": "n",
+    "snr": "SNR",
+    "t60": "T60",
+}
+
+
+class FormError(ValueError):
+    """A value on the page cannot be used; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One field of `TrainConfig`, or of a group within.
+
+    Attributes
+    ----------
+    path : str
+        As ``--set`` writes it: ``augment.mild.pitch_semitones``.
+    kind : {"choice", "flag", "number", "text", "pair", "path", "lines"}
+    label, info : str
+    choices : tuple of str
+    """
+
+    path: str
+    kind: Literal["choice", "flag", "number", "text", "pair", "path", "lines"]
+    label: str
+    info: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The path without its last part; empty for the fields of `TrainConfig` itself."""
+        return self.path.rpartition(".")[0]
+
+
+def form_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterator[FormField]:
+    """Yield every field that can be set, groups opened, in their order."""
+    for name, info in model.model_fields.items():
+        path = f"{group}.{name}" if group else name
+        annotation = _without_none(info.annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from form_fields(annotation, path)
+            continue
+        kind, choices = _kind(path, annotation)
+        if kind == "choice" and len(choices) == 1:
+            continue  # nothing to choose: TOML has no null either
+        yield FormField(path, kind, _label(name), _info(info, annotation), choices)
+
+
+def shown(config: TrainConfig) -> dict[str, Any]:
+    """Return what the widgets hold for these settings, by path."""
+    return {field.path: _shown(value_at(config, field.path)) for field in form_fields()}
+
+
+def value_at(config: BaseModel, path: str) -> Any:
+    """Return the value of a field by its path."""
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF_RECIPE) -> tuple[str, ...]:
+    """Return as ``FIELD=VALUE`` what makes the values on the page of a recipe.
+
+    Parameters
+    ----------
+    values : mapping
+        What the widgets hold, by path; fields that are missing stay as the recipe has them.
+    recipe : TrainConfig
+    preset : str
+        Name of the augmentation that replaces the recipe's, or `OF_RECIPE`.
+
+    Raises
+    ------
+    FormError
+        If a value cannot be read.
+    """
+    settings: list[str] = []
+    augment = recipe.augment
+    if preset != OF_RECIPE and PRESETS[preset] != augment:
+        augment = PRESETS[preset]
+        settings.append(f"augment={preset}")
+    start = recipe.model_copy(update={"augment": augment})
+    same_model = values.get("model", recipe.model) == recipe.model
+    for field in form_fields():
+        if field.path not in values:
+            continue
+        new, old = _read(field, values[field.path]), value_at(start, field.path)
+        if field.path == "model_settings":
+            settings += _network(new, old, whole=not same_model)
+        elif new is not None and new != (list(old) if isinstance(old, tuple) else str(old) if isinstance(old, Path) else old):
+            settings.append(f"{field.path}={_toml(new)}")
+    return tuple(settings)
+
+
+def preset_values(preset: str, recipe: TrainConfig) -> dict[str, Any]:
+    """Return what the widgets of the augmentation hold for a preset, by path."""
+    augment: AugmentConfig = recipe.augment if preset == OF_RECIPE else PRESETS[preset]
+    of_preset = shown(recipe.model_copy(update={"augment": augment}))
+    return {path: value for path, value in of_preset.items() if path.startswith("augment.")}
+
+
+def network_info(model: str) -> str:
+    """Say which settings a network has, and their defaults."""
+    fields = settings_class(model).model_fields
+    if not fields:
+        return f"{model} has none."
+    defaults = ", ".join(f"{name} = {_quoted(_plain(info.default))}" for name, info in fields.items())
+    return f"One a line, such as dropout = 0.2. Those of {model}, and what they are unless told: {defaults}."
+
+
+def check_network(config: TrainConfig) -> None:
+    """Check the settings of the network, which `TrainConfig` leaves to it.
+
+    Raises
+    ------
+    ValueError
+        If it has no such settings, or one is out of bounds.
+    """
+    settings_class(config.model).model_validate(config.model_settings)
+
+
+def explain(error: Exception) -> str:
+    """Put what is wrong with a value into one sentence that names the field as the page does."""
+    # A plain ValueError is what a recipe's reader makes of it; errors of other kinds are sentences already.
+    cause = error.__cause__ if type(error) is ValueError else error
+    if not isinstance(cause, ValidationError):
+        return _full_stop(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    first = cause.errors(include_url=False, include_input=False)[0]
+    places = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be").replace("Field", "the field")
+    if not places:
+        return _full_stop(words[:1].upper() + words[1:])
+    where = _label(places[-1]) if len(places) == 1 else f"{_label(places[-1])} ({'.'.join(places)})"
+    return _full_stop(f"{where}: {words}")
+
+
+def _kind(path: str, annotation: Any) -> tuple[Any, tuple[str, ...]]:
+    if path == "model":
+        return "choice", tuple(model_names())
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return "choice", tuple(map(str, get_args(annotation)))
+    if annotation is bool:
+        return "flag", ()
+    if annotation in (int, float):
+        return "number", ()
+    if origin is tuple:
+        return "pair", ()
+    if annotation is Path:
+        return "path", ()
+    if origin is dict or annotation is dict:
+        return "lines", ()
+    return "text", ()
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        kept = [part for part in get_args(annotation) if part is not type(None)]
+        return kept[0] if len(kept) == 1 else annotation
+    return annotation
+
+
+def _label(name: str) -> str:
+    first, *others = [_WORDS.get(word, word) for word in name.split("_")]
+    return " ".join([first if first in _WORDS.values() else first.capitalize(), *others])
+
+
+def _info(info: FieldInfo, annotation: Any) -> str:
+    parts = [info.description or "", _bounds(info.metadata)]
+    if get_origin(annotation) is tuple:
+        inner = get_args(annotation)[0]
+        bounds = [part for extra in getattr(inner, "__metadata__", ()) for part in getattr(extra, "metadata", ())]
+        parts += [_bounds(bounds), "from, to"]
+    words = "; ".join(part for part in parts if part)
+    return words[:1].upper() + words[1:]
+
+
+def _bounds(metadata: list[Any]) -> str:
+    found = {name: getattr(part, name) for part in metadata for name in ("ge", "gt", "le", "lt") if hasattr(part, name)}
+    if "ge" in found and "le" in found:
+        return f"{_toml(found['ge'])} to {_toml(found['le'])}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return ", ".join(f"{words[name]} {_toml(found[name])}" for name in words if name in found)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ", ".join(f"{part:g}" for part in value)
+    if isinstance(value, dict):
+        return "\n".join(f"{name} = {_quoted(_plain(part))}" for name, part in value.items())
+    return "" if value is None else str(value) if isinstance(value, Path) else value
+
+
+def _read(field: FormField, value: Any) -> Any:
+    """Turn what a widget holds into plain data, None if it is empty and means nothing."""
+    if field.kind == "number":
+        if value is None:
+            raise FormError(f"{field.label} ({field.path}): write a number.")
+        return value
+    if field.kind == "pair":
+        try:
+            pair = [float(part) for part in str(value).replace(";", ",").split(",")]
+            if len(pair) != 2:
+                raise ValueError("not two")
+        except ValueError:
+            raise FormError(f"{field.label} ({field.path}): write two numbers, such as 5, 40.") from None
+        return pair
+    if field.kind == "lines":
+        try:
+            return tomllib.loads(str(value or ""))
+        except tomllib.TOMLDecodeError as error:
+            raise FormError(f"{field.label} ({field.path}): {error}; write lines such as dropout = 0.2.") from error
+    if field.kind in ("path", "text", "choice"):
+        return str(value).strip() or None if value is not None else None
+    return value
+
+
+def _network(new: dict[str, Any], old: dict[str, Any], *, whole: bool) -> list[str]:
+    """Return the settings of a network that differ; all of them at once where it is another network or one is taken away."""
+    if new == old and not whole:
+        return []
+    if whole or set(old) - set(new):
+        return [f"model_settings={_toml(new)}"] if new or old else []
+    return [f"model_settings.{name}={_toml(value)}" for name, value in new.items() if value != old.get(name)]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_quoted, value))}]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{name} = {_quoted(part)}" for name, part in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, str):
+        try:
+            tomllib.loads(f"value = {value}")
+        except tomllib.TOMLDecodeError:
+            return value  # what is no TOML is taken as a text
+        return json.dumps(value)
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else repr(value)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else _toml(value)
+
+
+def _full_stop(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."
