@@ -89,7 +89,13 @@ def test_gtzan_too_small_for_its_lists_is_split_at_random():
     only_train = [t for t in gtzan() if lists.get(gtzan_name(t.track_id)) == "train" and t.genre in ("blues", "jazz")][:60]
     splits, notes = split(only_train)
     assert set(splits.values()) == {"train", "valid", "test"}
-    assert "without training or validation" in notes[0]
+    assert notes[0].startswith("By GTZAN's fault-filtered lists there would be no validation here")
+    no_jazz = [t for t in gtzan() if t.genre == "blues" or lists.get(gtzan_name(t.track_id)) == "valid"]
+    assert len(split(no_jazz)[0]) == len(no_jazz)
+    no_valid_jazz = [t for t in gtzan() if not (t.genre == "jazz" and lists.get(gtzan_name(t.track_id)) == "valid")]
+    splits, notes = split(no_valid_jazz)
+    assert set(splits) == {t.track_id for t in no_valid_jazz if gtzan_name(t.track_id) in lists}
+    assert notes[1].startswith("There is no validation track of jazz")
 
 
 def test_a_stratified_gtzan_is_told_to_flatter():

@@ -106,14 +106,14 @@ def divide(
         if len(names) > len(tracks) / 2:
             lists = fault_filtered()
             filtered = {track_id: lists[name] for track_id, name in names.items() if name in lists}
-            if _serves(tracks, filtered):
+            if "valid" in filtered.values() and {track.genre for track in tracks} == _genres(tracks, filtered, "train"):
                 return _stated(tracks, filtered, content, "GTZAN's fault-filtered lists (Kereliuk et al. 2015)")
             splits, notes = _stratified_with_note(units, config, seed)
-            return splits, ["GTZAN's fault-filtered lists leave a genre here without training or validation.", *notes]
-    splits, notes = _stratified_with_note(units, config, seed)
-    if any(gtzan_name(track.track_id) for track in tracks):
-        notes.append("GTZAN has artists with many tracks, who are on both sides of such a split: the numbers flatter.")
-    return splits, notes
+            return splits, [
+                "By GTZAN's fault-filtered lists there would be no validation here, or a genre to learn nothing of.",
+                *notes,
+            ]
+    return _stratified_with_note(units, config, seed)
 
 
 def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
@@ -192,7 +192,10 @@ def _stratified_with_note(
     units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int
 ) -> tuple[dict[str, str], list[str]]:
     splits = _stratified(units, config, seed)
-    return splits, [f"Split at random by track, each genre alike ({_counts(splits)})."]
+    notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
+    if any(gtzan_name(track_id) for track_id in splits):
+        notes.append("GTZAN has artists with many tracks, who are on both sides of such a split: the numbers flatter.")
+    return splits, notes
 
 
 def _own(
@@ -225,23 +228,22 @@ def _stated(
                 f"By {whose}, {first} is in {one} and {second} in {other}, but they hold the same music; put both on one "
                 "side, remove one of them, or choose the stratified split."
             )
-    if not _serves(tracks, splits, valid_of_each=False):
-        unlearned = {track.genre for track in tracks if track.track_id in splits}
-        unlearned -= {track.genre for track in tracks if splits.get(track.track_id) == "train"}
+    unlearned = _genres(tracks, splits, *SPLITS) - _genres(tracks, splits, "train")
+    unchecked = _genres(tracks, splits, "train") - _genres(tracks, splits, "valid")
+    if unlearned or "valid" not in splits.values():
         lacks = f"no training track of {', '.join(sorted(unlearned))}" if unlearned else "no validation track"
         raise DataError(f"By {whose} there is {lacks}; name one, or choose the stratified split.")
     notes = [f"Split by {whose} ({_counts(splits)})."]
+    if unchecked:
+        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so accuracy says nothing of that.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
         notes.append(f"{len(left_out)} tracks are in none of its parts and were left out: {_some(left_out)}.")
     return splits, notes
 
 
-def _serves(tracks: Sequence[CachedTrack], splits: Mapping[str, str], *, valid_of_each: bool = True) -> bool:
-    """Whether each genre can be learned, and validated."""
-    genres = {track.genre for track in tracks if valid_of_each or track.track_id in splits}
-    learned, checked = ({t.genre for t in tracks if splits.get(t.track_id) == split} for split in ("train", "valid"))
-    return genres <= learned and bool(checked) and (not valid_of_each or genres <= checked)
+def _genres(tracks: Sequence[CachedTrack], splits: Mapping[str, str], *of: str) -> set[str]:
+    return {track.genre for track in tracks if splits.get(track.track_id) in of}
 
 
 def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -> dict[str, str]:
