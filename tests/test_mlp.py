@@ -71,9 +71,37 @@ def test_the_bands_of_modulation_cover_the_spectrum_but_its_mean(n_frames):
     torch.testing.assert_close(bands.sum(dim=0), torch.ones(8))
 
 
+def test_spectra_of_patches_against_numpy(features):
+    patches = make(modulation_bands=20, patch_bins=4).members[0].patches  # at 41 frames 20 bands are a frequency each
+    found = patches(features[:, None])
+    assert found.shape == (5, 1, 3, 3, 20)
+    window = np.hanning(6)[1:-1, None]
+    for number, low in enumerate((0, 2, 4)):
+        spectrum = np.abs(np.fft.fft2(features[:, low : low + 4].double().numpy() * window)[..., 1:21]) / (41 * 4) ** 0.5
+        folded = np.stack([spectrum[:, 0], (spectrum[:, 1] + spectrum[:, 3]) / 2, spectrum[:, 2]], axis=1)
+        np.testing.assert_allclose(found[:, 0, number], np.log1p(folded), rtol=1e-4, atol=1e-4)
+
+
+def test_spectra_of_patches_stay_when_the_pitch_moves_a_little_and_statistics_do_not():
+    member = make(n_bins=64, n_frames=64, pool=["std"], modulation_bands=6, patch_bins=16).members[0]
+    pulse = torch.sin(2 * torch.pi * 4 * torch.arange(64) / 64)
+    partials = torch.cos(2 * torch.pi * torch.arange(65) / 8)[:, None] * pulse  # one every 8 bins
+    here, moved = partials[None, None, :64], partials[None, None, 1:]
+
+    def change(of: torch.nn.Module) -> float:
+        before, after = of(here), of(moved)
+        return float((after - before).norm() / before.norm())
+
+    assert change(member.patches) < 0.1
+    assert change(member.statistics) > 0.3
+
+
 def test_bands_and_statistics_give_the_size_of_the_first_layer():
     model = make(views=["both"], pool=["mean", "std"], modulation_bands=4, pool_bins=2)
     assert model.members[0].layers[0].in_features == 2 * 4 * (2 + 4)
+    model = make(views=["both"], pool=["mean", "std"], modulation_bands=4, pool_bins=2, patch_bins=4)
+    assert model.members[0].layers[0].in_features == 2 * (4 * (2 + 4) + 3 * 3 * 4)  # three patches, frequencies 0 to 2
+    assert model(torch.zeros(2, 8, 41)).shape == (2, 3)
 
 
 def test_without_a_pool_all_values_go_in_and_order_matters(features):
@@ -90,6 +118,9 @@ def test_without_a_pool_all_values_go_in_and_order_matters(features):
         ({"n_frames": 1}, {"pool": ["std"]}, "at least 2 frames, got 1"),
         ({"n_frames": 9}, {"modulation_bands": 5}, "9 frames have at most 4 modulation_bands, got 5"),
         ({}, {"pool": ["std"], "pool_bins": 9}, "must not exceed the 8 bins, got 9"),
+        ({}, {"modulation_bands": 4, "patch_bins": 10}, "patch_bins must not exceed the 8 bins, got 10"),
+        ({}, {"pool": ["std"], "patch_bins": 4}, "patch_bins needs modulation_bands"),
+        ({}, {"modulation_bands": 4, "patch_bins": 3}, "patch_bins"),
         ({}, {"hidden": []}, "hidden"),
         ({}, {"hidden": [0]}, "hidden"),
         ({}, {"pool": ["kurtosis"]}, "pool"),

@@ -37,6 +37,10 @@ class MLPSettings(EnsembleSettings):
         Bands of modulation frequency, an octave or less each, whose strength in each bin joins the statistics.
     pool_bins : int
         Neighbouring bins that are averaged before statistics are taken.
+    patch_bins : int
+        Bins of each of the patches, half overlapping, whose modulation spectrum over time and bins joins the statistics: of
+        every pair of a modulation band and a frequency over the bins its strength, which a small shift of pitch does not
+        change. Even; 0: none.
     """
 
     hidden: tuple[Size, ...] = Field((256, 256, 256, 256), min_length=1, max_length=16)
@@ -46,6 +50,7 @@ class MLPSettings(EnsembleSettings):
     pool: tuple[Statistic, ...] = Field((), max_length=9)
     modulation_bands: int = Field(0, ge=0, le=64)
     pool_bins: int = Field(1, ge=1, le=1024)
+    patch_bins: int = Field(0, ge=0, le=1024, multiple_of=2)
 
     @property
     def takes_statistics(self) -> bool:
@@ -61,10 +66,7 @@ class _Statistics(nn.Module):
     def __init__(self, n_frames: int, settings: MLPSettings) -> None:
         super().__init__()
         self.names, self.pool_bins = settings.pool, settings.pool_bins
-        weights = torch.zeros(1 + n_frames // 2, settings.modulation_bands)
-        for band, (low, high) in enumerate(_band_edges(1 + n_frames // 2, settings.modulation_bands)):
-            weights[low:high, band] = 1.0 / (high - low)
-        self.register_buffer("bands", weights, persistent=False)
+        self.register_buffer("bands", _band_weights(n_frames, settings.modulation_bands), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.avg_pool2d(x, (self.pool_bins, 1))
@@ -87,6 +89,37 @@ class _Statistics(nn.Module):
         return torch.stack(taken, dim=-1)
 
 
+class _PatchSpectra(nn.Module):
+    """Modulation spectra [b, v, patches, frequencies over bins, bands] of patches of views [b, v, bins, frames]."""
+
+    bands: Tensor
+    window: Tensor
+
+    def __init__(self, n_frames: int, settings: MLPSettings) -> None:
+        super().__init__()
+        self.n_bins = settings.patch_bins
+        self.register_buffer("bands", _band_weights(n_frames, settings.modulation_bands), persistent=False)
+        # Ends that are not 0, so that every bin of a short patch counts.
+        self.register_buffer("window", torch.hann_window(self.n_bins + 2, periodic=False)[1:-1], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(x, dim=-1) / x.shape[-1] ** 0.5
+        patches = spectrum.unfold(2, self.n_bins, self.n_bins // 2) * self.window  # [b, v, patches, frequencies, n_bins]
+        strength = torch.fft.fft(patches, dim=-1).abs() / self.n_bins**0.5
+        rising = torch.arange(self.n_bins // 2 + 1, device=x.device)
+        strength = (strength[..., rising] + strength[..., -rising]) / 2  # what moves up in frequency and what moves down
+        spectra: Tensor = (strength.transpose(-1, -2) @ self.bands).log1p()
+        return spectra
+
+
+def _band_weights(n_frames: int, n_bands: int) -> Tensor:
+    """Weights [frequencies, bands] that average the spectrum of so many frames in bands."""
+    weights = torch.zeros(1 + n_frames // 2, n_bands)
+    for band, (low, high) in enumerate(_band_edges(1 + n_frames // 2, n_bands)):
+        weights[low:high, band] = 1.0 / (high - low)
+    return weights
+
+
 def _band_edges(n_bins: int, n_bands: int) -> Iterator[tuple[int, int]]:
     """Split the bins 1 to n_bins - 1 of a spectrum into bands that widen geometrically, each of at least one bin."""
     low = 1
@@ -100,10 +133,15 @@ class _Perceptron(nn.Module):
     def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: MLPSettings) -> None:
         super().__init__()
         n_in = n_views * n_bins * n_frames
-        self.statistics = None
+        self.statistics = self.patches = None
         if settings.takes_statistics:
             self.statistics = _Statistics(n_frames, settings)
-            n_in = n_views * (n_bins // settings.pool_bins) * (len(settings.pool) + settings.modulation_bands)
+            n_of_view = (n_bins // settings.pool_bins) * (len(settings.pool) + settings.modulation_bands)
+            if settings.patch_bins:
+                self.patches = _PatchSpectra(n_frames, settings)
+                n_patches = 2 * n_bins // settings.patch_bins - 1
+                n_of_view += n_patches * (settings.patch_bins // 2 + 1) * settings.modulation_bands
+            n_in = n_views * n_of_view
             self.norm = nn.BatchNorm1d(n_in)  # what is standardised is the spectrogram, not its statistics
         layers: list[nn.Module] = []
         sizes = (n_in, *settings.hidden)
@@ -118,7 +156,10 @@ class _Perceptron(nn.Module):
         x = views
         if self.statistics is not None:
             with torch.autocast(views.device.type, enabled=False):
-                x = self.norm(self.statistics(views).flatten(1))
+                x = self.statistics(views).flatten(1)
+                if self.patches is not None:
+                    x = torch.cat([x, self.patches(views).flatten(1)], dim=1)
+                x = self.norm(x)
         logits: Tensor = self.layers(x.flatten(1))
         return logits
 
@@ -139,6 +180,10 @@ class MLP(Ensemble):
                 )
             if settings.pool_bins > n_bins:
                 raise ValueError(f"pool_bins must not exceed the {n_bins} bins, got {settings.pool_bins}")
+        if settings.patch_bins > n_bins:
+            raise ValueError(f"patch_bins must not exceed the {n_bins} bins, got {settings.patch_bins}")
+        if settings.patch_bins and not settings.modulation_bands:
+            raise ValueError("patch_bins needs modulation_bands, in which the patches' spectra over time are averaged")
         super().__init__(n_bins, n_frames, n_genres, settings)
 
     def member(self, n_views: int) -> nn.Module:
