@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import statistics
@@ -26,9 +27,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 from playwright.sync_api import sync_playwright
 
-from genre_app.synth import music
+from genre_app.synth import STYLES, music
 from tests import chromium
 from tests.bench_page import drop_to_paint, served
 
@@ -73,6 +75,21 @@ class Bench:
         if chromium.executable() is None:
             raise Skipped("no Chromium here")
         return [both[painted] for both in self._page]
+
+    def prepare(self) -> list[float]:
+        files = "60" if self.quick else "300"
+        text = self._script("tests.bench_prepare", "--files", files, "--processes", "2")
+        return [float(re.search(r"cold: .*, ([\d.]+) s per 1000", text)[1])]
+
+    def epoch(self, what: str) -> list[float]:
+        found = self._epochs["mp3" if what.endswith("mp3") else "wav"]
+        if what == "ours":
+            return found["ours"]
+        return [plain / ours for plain, ours in zip(found["plain"], found["ours"], strict=True)]
+
+    def pool(self) -> list[float]:
+        text = self._script("tests.bench_pool", *(["--tracks", "30", "--rounds", "1"] if self.quick else []))
+        return [float(re.search(r"with the pool .*\((\d+)%\)", text)[1])]
 
     def start(self) -> list[float]:
         seconds = []
@@ -123,6 +140,25 @@ class Bench:
         short = self.song("30s")
         rounds = [{of: self._core("stream", short, songs[of]) for of in lengths} for _ in range(1 if self.quick else 3)]
         return {of: [once[of] for once in rounds] for of in lengths}
+
+    @cached_property
+    def _epochs(self) -> dict[str, dict[str, list[float]]]:
+        songs = {of: self.folder / f"songs-{of}" for of in ("wav", "mp3")}
+        n_tracks = 4 if self.quick else 16  # of each style
+        for style in STYLES:
+            for number in range(n_tracks):
+                samples = 0.5 * music(style, 30.0, _RATE, number)
+                for of, rate in (("wav", 22050), ("mp3", _RATE)):
+                    path = songs[of] / style / f"{number}.{of}"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    soundfile.write(path, soxr.resample(samples, _RATE, rate), rate)
+        return {of: json.loads(self._script("tests.bench_epoch", str(folder))) for of, folder in songs.items()}
+
+    def _script(self, module: str, *arguments: str) -> str:
+        run = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
+        if run.returncode:
+            sys.exit(f"python -m {module} failed, see above")
+        return run.stdout
 
     @cached_property
     def _page(self) -> list[tuple[float, float]]:
@@ -208,6 +244,23 @@ ROWS = {
     "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear, ("30min", "3h")),
     "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
     "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
+    "prepare": Row(
+        "1 000 WAV files of 30 s (22.05 kHz mono) decoded into a mel cache by two processes", "s", (0, 60), Bench.prepare
+    ),
+    "epoch": Row(
+        "an epoch of `default` on two cores, 5 segments of each of the tracks of the next rows",
+        "s",
+        None,
+        lambda b: b.epoch("ours"),
+    ),
+    "plain-epoch-mp3": Row(
+        "the plain way's epoch (file and librosa mel per item, DataLoader of 2 workers) / ours; MP3 files",
+        "×",
+        (5, _INFINITE),
+        lambda b: b.epoch("plain-mp3"),
+    ),
+    "plain-epoch-wav": Row("the same from WAV files at the model's rate", "×", (5, _INFINITE), lambda b: b.epoch("plain-wav")),
+    "pool": Row("speed with changed waveforms / without", "%", None, Bench.pool),
     "help": Row("genre-app --help", "s", (0, 1), Bench.help),
     "start": Row("python app.py to the first page over HTTP", "s", (0, 8), Bench.start),
 }
