@@ -91,6 +91,24 @@ class Bench:
         text = self._script("tests.bench_pool", *(["--tracks", "30", "--rounds", "1"] if self.quick else []))
         return [float(re.search(r"with the pool .*\((\d+)%\)", text)[1])]
 
+    def page_training(self) -> list[float]:
+        self._needs_default()
+        if chromium.executable() is None:
+            raise Skipped("no Chromium here")
+        run = self.folder / "runs" / "busy"
+        command = ["-m", "train", "default", "--data", str(self._songs["wav"]), "--out", str(run), "--set", "epochs=10000"]
+        environment = {**os.environ, "GENRE_APP_LOCKS": str(self.folder), "GENRE_APP_RUNS": str(self.folder / "runs")}
+        training = subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.DEVNULL)
+        try:
+            while b'"event": "step"' not in ((run / "journal.jsonl").read_bytes() if run.exists() else b""):
+                if training.poll() is not None:
+                    sys.exit(f"{' '.join(command)} ended, see above")
+                time.sleep(0.5)
+            return [painted for painted, _ in self._drops()]
+        finally:
+            training.terminate()
+            training.wait(timeout=60)
+
     def start(self) -> list[float]:
         seconds = []
         for _ in range(1 if self.quick else 5):
@@ -142,7 +160,7 @@ class Bench:
         return {of: [once[of] for once in rounds] for of in lengths}
 
     @cached_property
-    def _epochs(self) -> dict[str, dict[str, list[float]]]:
+    def _songs(self) -> dict[str, Path]:
         songs = {of: self.folder / f"songs-{of}" for of in ("wav", "mp3")}
         n_tracks = 4 if self.quick else 16  # of each style
         for style in STYLES:
@@ -152,7 +170,11 @@ class Bench:
                     path = songs[of] / style / f"{number}.{of}"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     soundfile.write(path, soxr.resample(samples, _RATE, rate), rate)
-        return {of: json.loads(self._script("tests.bench_epoch", str(folder))) for of, folder in songs.items()}
+        return songs
+
+    @cached_property
+    def _epochs(self) -> dict[str, dict[str, list[float]]]:
+        return {of: json.loads(self._script("tests.bench_epoch", str(folder))) for of, folder in self._songs.items()}
 
     def _script(self, module: str, *arguments: str) -> str:
         run = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
@@ -162,6 +184,9 @@ class Bench:
 
     @cached_property
     def _page(self) -> list[tuple[float, float]]:
+        return self._drops()
+
+    def _drops(self) -> list[tuple[float, float]]:
         song = self.stereo
         with served() as (address, _), sync_playwright() as playwright:
             browser = chromium.launch(playwright)
@@ -244,6 +269,9 @@ ROWS = {
     "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear, ("30min", "3h")),
     "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
     "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
+    "page-training": Row(
+        "Chromium: dropped 30 s MP3 to the painted vote, while `default` trains", "s", (0, 2), Bench.page_training
+    ),
     "prepare": Row(
         "1 000 WAV files of 30 s (22.05 kHz mono) decoded into a mel cache by two processes", "s", (0, 60), Bench.prepare
     ),

@@ -1,9 +1,9 @@
 """One epoch of the default recipe, ours against the plain way: python -m tests.bench_epoch FOLDER.
 
 The plain way is a Dataset that loads a file and computes its mel-spectrogram with librosa, an item at a time, in a DataLoader
-of two worker processes; what follows (network, loss, optimiser, running average) is the same code. Neither changes the
-waveform; ours augments spectrograms besides, which the plain way is spared. FOLDER holds genre folders of audio; the mel cache is made
-before the clock starts, and how long that took is said too.
+of two worker processes; network, loss and optimiser are the same code. Neither changes the waveform; ours augments spectrograms
+besides, which the plain way is spared. FOLDER holds genre folders of audio; the mel cache is made before the clock starts, and
+how long that took is said too.
 """
 
 from __future__ import annotations
