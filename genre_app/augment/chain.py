@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Generator, Tensor
 
 from genre_app.augment import spectrogram as ops
+from genre_app.augment import spectrogram_recording as recording
 from genre_app.augment.spectrogram import uniform
 from genre_app.augment.waveform import WaveformConfig
 from genre_app.features import FeatureSpec
@@ -40,6 +42,30 @@ class ChainConfig(BaseModel):
     gaussian_sigma: tuple[float, float] = Field((0.001, 0.015), description="of white noise on the waveform, in full scales")
     gain_probability: float = Field(0.0, ge=0, le=1)
     gain_db: tuple[float, float] = (-30.0, 6.0)
+    room_probability: float = Field(0.0, ge=0, le=1)
+    room_direct_db: tuple[float, float] = Field((-12.0, 6.0), description="direct-to-reverberant ratio")
+    room_t60_seconds: tuple[float, float] = Field((0.25, 1.1), description="at 1 kHz; shorter above")
+    bustle_probability: float = Field(0.0, ge=0, le=1)
+    bustle_snr_db: tuple[float, float] = Field((3.0, 30.0), description="of noise that changes over time and frequency")
+    suppress_probability: float = Field(0.0, ge=0, le=1)
+    suppress_depth_db: tuple[float, float] = Field((6.0, 19.0), description="by how much steady bands are pushed down")
+    suppress_excess_db: tuple[float, float] = Field(
+        (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
+    )
+    suppress_wander_db: tuple[float, float] = Field((4.0, 12.0), description="standard deviation of that over time")
+    control_probability: float = Field(0.0, ge=0, le=1)
+    control_target_dbfs: tuple[float, float] = Field((-26.0, -12.0), description="level that gain control aims at")
+    control_seconds: tuple[float, float] = Field((0.5, 4.0), description="time constant of the gain")
+    control_most_db: tuple[float, float] = Field((5.0, 30.0), description="most that it turns up or down")
+    limit_probability: float = Field(0.0, ge=0, le=1)
+    limit_threshold_db: tuple[float, float] = Field((-8.0, 3.0), description="over the mean level, what is turned down")
+    limit_release_db: tuple[float, float] = Field((3.0, 60.0), description="a second, by which it is turned up again")
+    clip_probability: float = Field(0.0, ge=0, le=1)
+    clip_headroom_db: tuple[float, float] = Field((0.0, 12.0), description="over the RMS, where peaks are cut off")
+    code_probability: float = Field(0.0, ge=0, le=1)
+    code_range_db: tuple[float, float] = Field((25.0, 60.0), description="under a column's maximum, where a codec gives up")
+    code_cutoff_hz: tuple[float, float] = Field((4500.0, 16000.0), description="where a codec's band ends")
+    code_scatter_db: tuple[float, float] = Field((0.3, 3.0), description="by how much quantised bands stray")
     floor_probability: float = Field(0.0, ge=0, le=1)
     floor_db: tuple[float, float] = Field((50.0, 80.0), description="dynamic range that is left under the segment's maximum")
 
@@ -87,25 +113,49 @@ class AugmentConfig(BaseModel):
         return self
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """What is drawn for each item of a batch."""
+
+    size: int
+    generator: Generator
+
+    def chosen(self, probability: float) -> Tensor:
+        return uniform(0, 1, (self.size,), self.generator) < probability
+
+    def either(self, probability: float, changed: Tensor, unchanged: Tensor) -> Tensor:
+        return torch.where(self.chosen(probability)[:, None, None], changed, unchanged)
+
+    def within(self, bounds: tuple[float, float]) -> Tensor:
+        return uniform(*bounds, (self.size,), self.generator)
+
+    def early_or_late(self, probability: float) -> tuple[Tensor, Tensor]:
+        """Choose items, and for each of them one of two places in the chain."""
+        chosen, early = self.chosen(probability)[:, None, None], self.chosen(0.5)[:, None, None]
+        return chosen & early, chosen & ~early
+
+
 def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: Generator) -> Tensor:
-    """Send a batch [b, n_mels, frames] in dB down the physical path: instrument, room, device, noise, level."""
+    """Send a batch [b, n_mels, frames] in dB down the physical path: instrument, file, loudspeaker, room, device, recorder."""
     size = len(db)
-
-    def chosen(probability: float) -> Tensor:
-        return uniform(0, 1, (size,), generator) < probability
-
-    def either(probability: float, changed: Tensor, unchanged: Tensor) -> Tensor:
-        return torch.where(chosen(probability)[:, None, None], changed, unchanged)
-
-    def draw(bounds: tuple[float, float]) -> Tensor:
-        return uniform(*bounds, (size,), generator)
-
+    draws = _Draws(size, generator)
+    draw, either = draws.within, draws.either
     if config.pitch_probability > 0:
         semitones = uniform(-config.pitch_semitones, config.pitch_semitones, (size,), generator)
-        db = ops.pitch_shift(db, semitones * chosen(config.pitch_probability), spec)
+        db = ops.pitch_shift(db, semitones * draws.chosen(config.pitch_probability), spec)
+    # A codec and clipping come twice: the file that is played, and what is sent; the loudspeaker, and the recorder.
+    coded = draws.early_or_late(config.code_probability) if config.code_probability > 0 else None
+    clipped = draws.early_or_late(config.clip_probability) if config.clip_probability > 0 else None
+    if coded is not None:
+        db = torch.where(coded[0], _code(db, config, spec, draws), db)
+    if clipped is not None:
+        db = torch.where(clipped[0], recording.clip(db, draw(config.clip_headroom_db), spec), db)
     if config.reverb_probability > 0:
         smeared = ops.reverberate(db, draw(config.reverb_direct_db), draw(config.reverb_t60_seconds), spec)
         db = either(config.reverb_probability, smeared, db)
+    if config.room_probability > 0:
+        heard = recording.room(db, draw(config.room_direct_db), draw(config.room_t60_seconds), spec, generator)
+        db = either(config.room_probability, heard, db)
     response = torch.zeros(size, spec.n_mels, 1, device=db.device)
     if config.colour_probability > 0:
         coloured = ops.colour(size, config.colour_db, spec, generator)
@@ -113,7 +163,7 @@ def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: G
     if config.equaliser_probability > 0:
         curve = ops.equaliser(size, config.equaliser_db, config.equaliser_knots, spec, generator)
         response = response + either(config.equaliser_probability, curve, torch.zeros_like(curve))
-    early = chosen(0.5)[:, None, None]  # noise of the room passes the device as the music does, its own hiss does not
+    early = draws.chosen(0.5)[:, None, None]  # noise of the room passes the device as the music does, its own hiss does not
     if config.band_probability > 0:
         limits = ops.band_limit(draw(config.band_low_hz), draw(config.band_high_hz), draw(config.band_slope_db), spec)
         response = response + either(config.band_probability, limits, torch.zeros_like(limits))
@@ -121,16 +171,52 @@ def apply_chain(db: Tensor, config: ChainConfig, spec: FeatureSpec, generator: G
     if config.noise_probability > 0:
         noisy = ops.add_noise(db, draw(config.noise_snr_db), draw(config.noise_slope_db), spec, generator)
         db = either(config.noise_probability, noisy, db)
+    if config.bustle_probability > 0:
+        noisy = recording.bustle(db, draw(config.bustle_snr_db), spec, generator)
+        db = either(config.bustle_probability, noisy, db)
     db = torch.where(early, db + response, db)
     if config.gaussian_probability > 0:
         hissing = ops.add_gaussian(db, draw(config.gaussian_sigma), spec, generator)
         db = either(config.gaussian_probability, hissing, db)
     if config.gain_probability > 0:
-        db = ops.gain(db, draw(config.gain_db) * chosen(config.gain_probability))
+        db = ops.gain(db, draw(config.gain_db) * draws.chosen(config.gain_probability))
+    db = _process(db, config, spec, draws)
+    if clipped is not None:
+        db = torch.where(clipped[1], recording.clip(db, draw(config.clip_headroom_db), spec), db)
+    if coded is not None:
+        db = torch.where(coded[1], _code(db, config, spec, draws), db)
     if config.floor_probability > 0:
         floor = db.amax(dim=(1, 2), keepdim=True) - draw(config.floor_db)[:, None, None]
         db = either(config.floor_probability, torch.maximum(db, floor), db)
     return db
+
+
+def _process(db: Tensor, config: ChainConfig, spec: FeatureSpec, draws: _Draws) -> Tensor:
+    """Apply what a recorder or a browser does on purpose: its gain follows the level before noise is suppressed, or after."""
+
+    def control(db: Tensor) -> Tensor:
+        target, seconds = draws.within(config.control_target_dbfs), draws.within(config.control_seconds)
+        return recording.control_gain(db, target, seconds, draws.within(config.control_most_db), spec)
+
+    controlled = draws.early_or_late(config.control_probability) if config.control_probability > 0 else None
+    if controlled is not None:
+        db = torch.where(controlled[0], control(db), db)
+    if config.suppress_probability > 0:
+        depth, excess = draws.within(config.suppress_depth_db), draws.within(config.suppress_excess_db)
+        wander = draws.within(config.suppress_wander_db)
+        suppressed = recording.suppress(db, depth, excess, wander, spec, draws.generator)
+        db = draws.either(config.suppress_probability, suppressed, db)
+    if controlled is not None:
+        db = torch.where(controlled[1], control(db), db)
+    if config.limit_probability > 0:
+        limited = recording.limit(db, draws.within(config.limit_threshold_db), draws.within(config.limit_release_db), spec)
+        db = draws.either(config.limit_probability, limited, db)
+    return db
+
+
+def _code(db: Tensor, config: ChainConfig, spec: FeatureSpec, draws: _Draws) -> Tensor:
+    range_db, cutoff_hz = draws.within(config.code_range_db), draws.within(config.code_cutoff_hz)
+    return recording.code(db, range_db, cutoff_hz, draws.within(config.code_scatter_db), spec, draws.generator)
 
 
 def augment(

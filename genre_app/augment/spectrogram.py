@@ -22,7 +22,8 @@ def uniform(low: float, high: float, size: tuple[int, ...], generator: Generator
     return torch.rand(size, generator=generator, device=generator.device) * (high - low) + low
 
 
-def _normal(size: tuple[int, ...], generator: Generator) -> Tensor:
+def normal(size: tuple[int, ...], generator: Generator) -> Tensor:
+    """Draw from the normal distribution of variance 1 on the generator's device."""
     return torch.randn(size, generator=generator, device=generator.device)
 
 
@@ -97,7 +98,7 @@ def add_noise(db: Tensor, snr_db: Tensor, slope_db: Tensor, spec: FeatureSpec, g
     # mean in dB that lies lower the more it fluctuates, its mean power being that of the noise.
     independent = ((edges[2:] - edges[:-2]) / 2.0 * spec.n_fft / spec.sample_rate).clamp(min=1.0)
     spread_db = (5.57 / independent.sqrt())[:, None]
-    flutter = _normal(tuple(db.shape), generator) * spread_db - spread_db.square() * (math.log(10.0) / 20.0)
+    flutter = normal(tuple(db.shape), generator) * spread_db - spread_db.square() * (math.log(10.0) / 20.0)
     noise = to_power(slope_db[:, None, None] * octaves[:, None] + flutter)
     power = to_power(db)
     level = mean_power(power, spec) / mean_power(noise, spec) * to_power(-snr_db)
@@ -153,9 +154,9 @@ def add_gaussian(db: Tensor, sigma: Tensor, spec: FeatureSpec, generator: Genera
     # normal variable that the signal shifts, squared, and a chi-square of the other degrees.
     one = noise / (2.0 * independent[:, None])  # power of one degree of freedom
     others = 2.0 * independent[:, None] - 1.0
-    shifted = (signal.sqrt() + one.sqrt() * _normal(tuple(db.shape), generator)).square()
+    shifted = (signal.sqrt() + one.sqrt() * normal(tuple(db.shape), generator)).square()
     spread = 2.0 / (9.0 * others)
-    rest = others * (1.0 - spread + spread.sqrt() * _normal(tuple(db.shape), generator)).clamp(min=0.0).pow(3)
+    rest = others * (1.0 - spread + spread.sqrt() * normal(tuple(db.shape), generator)).clamp(min=0.0).pow(3)
     return from_power(shifted + one * rest) * (spec.power / 2.0)
 
 
@@ -188,7 +189,7 @@ def equaliser(size: int, range_db: float, knots: int, spec: FeatureSpec, generat
 
 def colour(size: int, spread_db: float, spec: FeatureSpec, generator: Generator) -> Tensor:
     """Draw rough random frequency responses in dB [size, bins, 1]: what a room does, each band for itself."""
-    return spread_db * uniform(0.0, 1.0, (size, 1, 1), generator) * _normal((size, spec.n_mels, 1), generator)
+    return spread_db * uniform(0.0, 1.0, (size, 1, 1), generator) * normal((size, spec.n_mels, 1), generator)
 
 
 def band_limit(low_hz: Tensor, high_hz: Tensor, slope_db: Tensor, spec: FeatureSpec) -> Tensor:
