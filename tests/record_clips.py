@@ -121,13 +121,16 @@ def play_and_record(samples: np.ndarray, mode: str, seconds: float) -> Take:
 
 
 def lags(played: np.ndarray, heard: np.ndarray, n_pieces: int = 4) -> np.ndarray:
-    """Seconds by which pieces of what was heard come later than they were played [n]; equal where nothing is missing."""
-    found = []
+    """Seconds at which pieces of what was heard were played, less those at which they were heard [n]: equal without a gap."""
+    padded = np.pad(played.astype(np.float64), RATE // 2)  # a take may begin before the sound does
+    energy = np.concatenate([[0.0], np.cumsum(padded**2)])
+    found, start = [], 0
     for piece in np.array_split(heard, n_pieces):
-        correlation = scipy.signal.correlate(piece, played, method="fft")
-        found.append(int(np.abs(correlation).argmax()))
-    starts = np.cumsum([0, *(len(piece) for piece in np.array_split(heard, n_pieces)[:-1])])
-    return (starts + np.array(found)) / RATE
+        alike = np.abs(scipy.signal.correlate(padded, piece, "valid", "fft"))
+        under = energy[len(piece) :] - energy[: len(alike)]  # loud places are like anything
+        found.append(int((alike / np.sqrt(under + 1e-3 * energy[-1])).argmax()) - start)
+        start += len(piece)
+    return np.array(found) / RATE
 
 
 def check(played: np.ndarray, take: Take) -> None:
@@ -137,7 +140,7 @@ def check(played: np.ndarray, take: Take) -> None:
     shifts = lags(played, take.samples)
     shifts -= shifts[0]
     if np.ptp(shifts) > MAX_SHIFT_SECONDS:
-        raise FaultyTakeError(f"a gap: pieces arrived {np.round(1000 * shifts)} ms late", take, shifts)
+        raise FaultyTakeError(f"a gap: {np.round(1000 * shifts)} ms are missing before each quarter", take, shifts)
 
 
 def attempts(samples: np.ndarray, mode: str, seconds: float) -> tuple[Take, list[str]]:
