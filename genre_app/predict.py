@@ -25,6 +25,7 @@ from torch import Tensor
 from genre_app.audio import AudioError, AudioStream, Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
+from genre_app.features.noise import NoiseDetector
 from genre_app.vote import DEFAULT_VOTE, VOTES, References, available_votes
 from genre_app.vote import vote as join_votes
 
@@ -36,6 +37,7 @@ MAX_OVERLAP = 0.95
 
 _SILENT_PEAK = 1e-3  # -60 dBFS: a quiet take, say -50 dBFS RMS, peaks far above it, a silent sound card's noise far below
 _MOSTLY = 0.5
+_NOISE = "no music heard: all of it sounds like noise, without tones or rhythm, so the answer means nothing"
 
 # What a batch may hold, so that memory is bounded whatever the spec: values of its spectra and of the model's input.
 _BATCH_SEGMENTS = 32
@@ -71,6 +73,8 @@ class Prediction:
     checkpoint : str
         Name of the checkpoint.
     duration_seconds : float
+    is_noise : bool
+        All of the clip sounds like noise, so the answer means nothing.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Prediction:
     warnings: tuple[str, ...]
     checkpoint: str
     duration_seconds: float
+    is_noise: bool = False
     _references: References | None = field(default=None, repr=False)
 
     @property
@@ -219,7 +224,7 @@ def classify(
     if clip.sample_rate != spec.sample_rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {spec.sample_rate} Hz")
 
-    counted = _Counted(clip.blocks())
+    counted = _Counted(clip.blocks(), spec.sample_rate)
     half = spec.n_fft // 2
     starts: list[int] = []
     peaks: list[NDArray[np.float32]] = []
@@ -243,7 +248,9 @@ def classify(
         duration_seconds=counted.n_samples / spec.sample_rate,
         vote=vote,
     )
-    return replace(prediction, warnings=(*clip.warnings, *prediction.warnings))
+    is_noise = counted.noise.is_noise()
+    warnings = (*clip.warnings, *prediction.warnings, *([_NOISE] if is_noise else []))
+    return replace(prediction, warnings=warnings, is_noise=is_noise)
 
 
 def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
@@ -316,15 +323,17 @@ def from_segments(
 
 
 class _Counted:
-    """Blocks that count their samples as they pass."""
+    """Blocks whose samples are counted and listened to as they pass."""
 
-    def __init__(self, blocks: Iterable[NDArray[np.float32]]) -> None:
+    def __init__(self, blocks: Iterable[NDArray[np.float32]], sample_rate: int) -> None:
         self._blocks = blocks
         self.n_samples = 0
+        self.noise = NoiseDetector(sample_rate)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for block in self._blocks:
             self.n_samples += len(block)
+            self.noise.add(block)
             yield block
 
 
