@@ -16,25 +16,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Probability = Annotated[float, Field(ge=0, le=1)]
+from genre_app.augment.recording import Decibel, Probability, Recording, RecordingConfig, sound_files
+
 Amplitude = Annotated[float, Field(gt=0, le=1)]
-Decibel = Annotated[float, Field(ge=-80, le=80)]
 
-_NOISE_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
 _LOCK = threading.Lock()
 
 
-class WaveformConfig(BaseModel):
-    """What is done to a track's samples, in this order.
+class WaveformConfig(RecordingConfig):
+    """What is done to a track's samples: pitch, tempo, what makes a recording of it, noise, gain.
 
     Each part has its own ``*_probability``; a range is drawn from uniformly.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pitch_probability: Probability = Field(0.0, description="share of the tracks whose pitch is shifted, at the same tempo")
     pitch_semitones: float = Field(4.0, ge=0, le=12, description="largest shift, up or down")
@@ -57,10 +53,6 @@ class WaveformConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> WaveformConfig:
-        for name in ("background_snr_db", "snr_db", "noise_amplitude", "gain_db"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} must go from the lower to the higher, got {low} and {high}")
         if self.background_probability > 0 and self.background_folder is None:
             raise ValueError("background_probability needs a background_folder to take sounds from")
         return self
@@ -80,23 +72,7 @@ def background_files(folder: Path) -> tuple[Path, ...]:
     ValueError
         If the folder is missing, has none, or has one that cannot be read; one sentence.
     """
-    if not folder.is_dir():
-        raise ValueError(f"background_folder {folder} is not a folder; name one that holds noises as audio files")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _NOISE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    if not found:
-        raise ValueError(f"background_folder {folder} has no WAV, FLAC, AIFF, Ogg, Opus or MP3 file; put noises there")
-    for path in found:
-        try:
-            frames = soundfile.info(path).frames
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise ValueError(f"{path} in background_folder cannot be read as audio; convert it to WAV or remove it") from error
-        if not frames:
-            raise ValueError(f"{path} in background_folder holds no samples; remove it")
-    return tuple(found)
+    return sound_files(folder, "background_folder")
 
 
 @contextmanager
@@ -112,23 +88,28 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _transforms(config: WaveformConfig) -> Iterator[Any]:
+def _transforms(config: WaveformConfig, seed: int) -> Iterator[Any]:
     import audiomentations as am  # here: it brings librosa and scipy, seconds that most callers need not wait
 
+    recording = Recording(config, seed)
     if config.pitch_probability > 0:
         yield am.PitchShift(-config.pitch_semitones, config.pitch_semitones, p=config.pitch_probability)
     if config.stretch_probability > 0:
         slow, fast = 1.0 - config.stretch, 1.0 + config.stretch
         yield am.TimeStretch(slow, fast, leave_length_unchanged=False, p=config.stretch_probability)
+    yield from recording.before_noise()
     if config.background_probability > 0 and config.background_folder is not None:
         files = list(background_files(config.background_folder))
         yield am.AddBackgroundNoise(files, *config.background_snr_db, p=config.background_probability)
     if config.snr_probability > 0:
         yield am.AddGaussianSNR(*config.snr_db, p=config.snr_probability)
+    yield from recording.noise()
+    yield from recording.device()
     if config.noise_probability > 0:
         yield am.AddGaussianNoise(*config.noise_amplitude, p=config.noise_probability)
     if config.gain_probability > 0:
         yield am.Gain(*config.gain_db, p=config.gain_probability)
+    yield from recording.recorder()
 
 
 def augment_waveform(samples: NDArray[np.float32], sample_rate: int, config: WaveformConfig, seed: int) -> NDArray[np.float32]:
@@ -152,11 +133,11 @@ def augment_waveform(samples: NDArray[np.float32], sample_rate: int, config: Wav
     Raises
     ------
     ValueError
-        If the background folder cannot be used; one sentence.
+        If the folder of backgrounds or of rooms cannot be used; one sentence.
     """
     if not config.changes:
         return samples
-    transforms = list(_transforms(config))
+    transforms = list(_transforms(config, seed))
     with _LOCK, _seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sounds that had to be resampled, and of silent ones
         changed = samples

@@ -1,0 +1,92 @@
+"""Rooms, as what a microphone in them hears of a click: read from a folder, or drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Response = NDArray[np.float64]
+
+_EARLY_SECONDS = (0.002, 0.06)  # after the direct sound: where single reflections are heard
+_OCTAVES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+_LONGEST_SECONDS = 4.0
+
+
+def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: Generator) -> Response:
+    """Draw a room: the direct sound, some early reflections, and a tail of noise that decays, sooner at high frequencies.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    direct_db : float
+        Energy of the direct sound over that of all that follows.
+    t60_seconds : float
+        Time in which the tail falls by 60 dB, at 1 kHz.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray, float64 [n]
+        Of energy 1; the direct sound is its first sample.
+    """
+    import scipy  # here: its filters take a second to load
+
+    time = np.arange(round(1.3 * t60_seconds * sample_rate)) / sample_rate
+    steeper = rng.uniform(0.03, 0.2)  # of T60, lost with each octave
+    tail = np.zeros(len(time))
+    for hz in _OCTAVES_HZ:
+        if hz >= 0.35 * sample_rate:
+            break
+        t60 = t60_seconds * np.exp(-steeper * np.log2(hz / 1000.0))
+        edges = [hz / np.sqrt(2.0), min(hz * np.sqrt(2.0), 0.49 * sample_rate)]
+        kind: dict[str, object] = {"Wn": edges, "btype": "bandpass"}
+        if hz == _OCTAVES_HZ[0]:
+            kind = {"Wn": edges[1], "btype": "lowpass"}
+        elif hz == _OCTAVES_HZ[-1] or 2.0 * hz >= 0.35 * sample_rate:
+            kind = {"Wn": edges[0], "btype": "highpass"}
+        band = scipy.signal.butter(3, fs=sample_rate, output="sos", **kind)
+        tail += scipy.signal.sosfilt(band, rng.standard_normal(len(time))) * np.exp(-np.log(1e3) * time / t60)
+    tail[: round(_EARLY_SECONDS[0] * sample_rate)] = 0.0
+    count = int(rng.integers(4, 12))
+    at = np.rint(np.sort(rng.uniform(*_EARLY_SECONDS, count)) * sample_rate).astype(np.int64)
+    loudness = rng.uniform(0.3, 1.0, count) * _EARLY_SECONDS[0] / (_EARLY_SECONDS[0] + at / sample_rate)
+    early = np.zeros(max(len(tail), int(at.max()) + 1))
+    np.add.at(early, at, rng.choice([-1.0, 1.0], count) * loudness)
+    share = rng.uniform(0.1, 0.5)  # of the energy that is not direct
+    after = np.pad(tail * np.sqrt((1.0 - share) / np.sum(tail**2)), (0, len(early) - len(tail)))
+    after += early * np.sqrt(share / np.sum(early**2))
+    after *= np.sqrt(10.0 ** (-direct_db / 10.0) / np.sum(after**2))
+    after[0] += 1.0
+    return np.asarray(after / np.sqrt(np.sum(after**2)))
+
+
+def read_response(path: Path, sample_rate: int) -> Response:
+    """Read a recorded click, from its loudest sample on, with energy 1.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing but silence; one sentence.
+    """
+    import soundfile
+    import soxr
+
+    samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    response = np.asarray(soxr.resample(samples[:, 0], rate, sample_rate))
+    start = int(np.abs(response).argmax()) if len(response) else 0
+    response = response[start : start + round(_LONGEST_SECONDS * sample_rate)]
+    energy = float(np.sum(response**2))
+    if not energy > 0:
+        raise ValueError(f"{path} in room_folder is silent; remove it")
+    return np.asarray(response / np.sqrt(energy))
+
+
+def play_in(samples: NDArray[np.float32], response: Response) -> NDArray[np.float32]:
+    """Convolve samples [n] with a room; they keep their length, and nothing is delayed."""
+    import scipy
+
+    return np.asarray(scipy.signal.oaconvolve(samples, response)[: len(samples)], dtype=np.float32)
