@@ -232,6 +232,8 @@ def test_a_room_keeps_start_length_and_power(samples):
 def test_a_telephone_keeps_300_to_3400_hz():
     assert response_db("telephone", 150) < -35
     assert response_db("telephone", 5000) < -35
+    assert response_db("telephone", 230) < -15
+    assert response_db("telephone", 4000) < -15
     for hz in (320, 1000, 3300):
         assert response_db("telephone", hz) == pytest.approx(0.0, abs=0.7)
 

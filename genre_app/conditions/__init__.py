@@ -1,18 +1,21 @@
 """The same music as others hear it: changes with fixed seeds, under which an evaluation is repeated.
 
-Training must not be measured by what it was shown, so nothing here is shared with `genre_app.augment`, neither code nor sounds:
+Training must not be measured by what it was shown, so nothing here is shared with `genre_app.augment`: no code, no sound, no
+room, no seed. Where training draws from a range (levels, reverberation times, slopes) a value here may lie in it, but what has
+that value is made in another way:
 
-========== ============================================= =====================================================
-part       here                                          in training
-========== ============================================= =====================================================
-noise      pink noise, and talkers made of pulse trains  Gaussian noise, slopes of the mel bands, a folder
-           and formants
-rooms      sources mirrored in the walls of a box        a decaying tail for each mel band, a folder
-devices    filters with fixed or drawn edges on samples  curves over the mel bands
-codec      MP3 from LAME                                 no encoder
-pitch      phase vocoder (librosa)                       warped mel axis, signalsmith's stretching
-speed      as a tape that runs faster                    tempo alone
-========== ============================================= =====================================================
+========== ================================================ =============================================================
+part       here                                             in training
+========== ================================================ =============================================================
+noise      pink noise by its spectrum; talkers made of      noise drawn in the mel bands, coloured noise of any slope, a
+           saw-tooth voices and formants                    folder
+rooms      sources mirrored in the walls of a box, which    decaying noise and a few scattered echoes, a folder
+           gives modes, colour and regular reflections
+devices    filters of a line or a phone; a tilt             broad curves with soft edges over the mel bands
+codec      MP3 of 44.1 kHz at 32 and 64 kbit/s              MP3 and Opus at the model's rate, kbit/s drawn
+pitch      phase vocoder (librosa)                          warped mel axis, signalsmith's stretching
+speed      a tape that runs faster                          tempo alone
+========== ================================================ =============================================================
 
 Conventions
 -----------
