@@ -67,7 +67,7 @@ def test_an_unknown_name_is_refused_with_the_choice():
 
 
 def test_each_preset_has_its_sentence():
-    assert list(DESCRIPTIONS) == list(PRESETS) == ["none", "noise", "pitch", "noise+pitch", "mixup", "all"]
+    assert list(DESCRIPTIONS) == list(PRESETS) == ["none", "noise", "pitch", "noise+pitch", "mixup", "all", "recorded"]
     assert all(sentence.endswith(".") and len(sentence) < 160 for sentence in DESCRIPTIONS.values())
 
 
@@ -170,3 +170,14 @@ def test_previews_do_what_they_say(pieces):
         assert share.sum() == pytest.approx(1.0, abs=1e-3)
         assert 0.499 <= share[0] <= 1.001
     np.testing.assert_array_equal(preview(piece, RATE, "mixup", 1), piece)  # there is nothing to blend it with
+
+
+def test_a_recording_is_heard_in_a_room_of_a_small_device(pieces):
+    piece = pieces[STYLES.index("blues")]
+    changed = [preview(piece, RATE, "recorded", seed) for seed in range(6)]
+    lost = [10 * np.log10(np.mean(np.abs(np.fft.rfft(one)[:180]) ** 2) / np.mean(one**2)) for one in (piece, *changed)]
+    assert np.mean(lost[1:]) < lost[0] - 6  # under 30 Hz small devices hear little
+    assert all(len(one) == len(piece) for one in changed)
+    silent = np.concatenate([piece, np.zeros(RATE, np.float32)])
+    tails = [preview(silent, RATE, "recorded", seed)[-RATE + 200 :][: RATE // 10] for seed in range(6)]
+    assert np.median([np.abs(tail).max() for tail in tails]) > 1e-3  # the room rings on

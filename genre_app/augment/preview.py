@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.chain import AugmentConfig, ChainConfig
 from genre_app.augment.presets import PRESETS
 from genre_app.augment.waveform import WaveformConfig, augment_waveform
 from genre_app.features import FeatureSpec
@@ -68,6 +68,8 @@ def preview(
         at = np.linspace(0, mild.equaliser_knots - 1, spec.n_mels)
         changed = equalise(changed, np.interp(at, np.arange(mild.equaliser_knots), knots), spec)
     changed = augment_waveform(changed, sample_rate, device, int(rng.integers(1 << 31)))
+    if config.recorded_share > 0:
+        changed = augment_waveform(changed, sample_rate, _recording(config.recorded), int(rng.integers(1 << 31)))
     if config.mask_probability > 0:
         changed = _mask(changed, config, spec, rng)
     if config.mixup_probability > 0 and other is not None:
@@ -77,6 +79,30 @@ def preview(
         changed = share * changed + (1 - share) * np.resize(other, len(changed))
     peak = float(np.abs(changed).max(initial=0.0))
     return (changed / max(1.0, peak)).astype(np.float32)
+
+
+def _recording(chain: ChainConfig) -> WaveformConfig:
+    """Return what makes of a waveform what a chain makes of columns: always its room and its device, the rest now and then.
+
+    It stays as loud as it is: what is too soft cannot be compared.
+    """
+    same = [name for name in WaveformConfig.model_fields if name.startswith(("suppress_", "control_", "limit_"))]
+    return WaveformConfig(
+        room_probability=float(chain.room_probability > 0),
+        room_direct_db=chain.room_direct_db,
+        room_t60_seconds=chain.room_t60_seconds,
+        response_probability=float(chain.band_probability > 0),
+        response_low_hz=chain.band_low_hz,
+        response_high_hz=chain.band_high_hz,
+        response_slope_db=chain.band_slope_db,
+        response_db=(0.0, chain.equaliser_db),
+        colour_probability=chain.noise_probability,
+        colour_snr_db=chain.noise_snr_db,
+        colour_slope_db=chain.noise_slope_db,
+        clip_probability=chain.clip_probability,
+        codec_probability=chain.code_probability,
+        **{name: getattr(chain, name) for name in same},
+    )
 
 
 def equalise(samples: NDArray[np.float32], response_db: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.float32]:
