@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,3 +151,19 @@ def serve_page(uploads: Path) -> Iterator[str]:
             yield url.rstrip("/")
         finally:
             app.close()
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Any]:
+    """What drives the installed Chromium; without one the tests that need it are skipped, or fail if it is required."""
+    from playwright.sync_api import expect, sync_playwright
+
+    from tests import chromium
+
+    if chromium.executable() is None:
+        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
+            pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
+        pytest.skip("neither chromium nor google-chrome is installed")
+    expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+    with sync_playwright() as playwright:
+        yield playwright

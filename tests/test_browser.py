@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from genre_app.ui.service import MAX_BYTES
 from tests import chromium
@@ -40,17 +39,6 @@ def long_song(make_clip, tmp_path_factory) -> str:
 def microphone(path: str | Path) -> tuple[str, str]:
     """Arguments for a Chromium that hears a file."""
     return "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={path}"
-
-
-@pytest.fixture(scope="module")
-def playwright():
-    if chromium.executable() is None:
-        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
-            pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
-        pytest.skip("neither chromium nor google-chrome is installed")
-    expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
-    with sync_playwright() as playwright:
-        yield playwright
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from genre_app.ui.batch import Row, classify_file, to_html
 from genre_app.ui.classify import _pages, _rows, _seek
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
+from tests.pages import handler, named
 
 VIEW = {"width": 700, "pixel_ratio": 1, "dark": False}
 
@@ -37,25 +38,6 @@ def song(tmp_path, make_clip) -> str:
     path = tmp_path / "song.wav"
     soundfile.write(path, clip.samples, clip.sample_rate, subtype="FLOAT")
     return str(path)
-
-
-def handler(app, label: str, event: str):
-    """Find what an event of the component with this label, button text or id does."""
-    for function in app.fns.values():
-        for block_id, name in function.targets:
-            block = app.blocks.get(block_id)
-            if name == event and label in (
-                getattr(block, "label", None),
-                getattr(block, "elem_id", None),
-                getattr(block, "value", None),
-            ):
-                return function
-    raise LookupError(f"no {event} of {label}")
-
-
-def named(update: dict) -> dict:
-    """Key a handler's answer by the components' ids, labels, button texts or types."""
-    return {b.elem_id or getattr(b, "label", None) or b.value or type(b).__name__: shown for b, shown in update.items()}
 
 
 def final(app, path, *, checkpoint="default", vote="mean", overlap="trained", view=None) -> dict:

@@ -33,7 +33,7 @@ def build(frame: Frame) -> None:
     if permission.login_offered():
         gr.LoginButton(size="sm", min_width=160)
     with gr.Row(elem_classes="columns"):
-        with gr.Column(scale=4, min_width=320, visible=refused is None) as making:
+        with gr.Column(scale=4, min_width=320, visible=refused is None, elem_id="train-form") as making:
             form = train_form.build()
             hear.build()
             start = Start(form)
@@ -123,7 +123,7 @@ class _Watch:
                 **_PRIVATE,
             )
         panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question], **_PRIVATE)
-        panel.keep.click(lambda: (gr.Group(visible=False), ""), None, [panel.sure, panel.doomed], **_PRIVATE)
+        panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **_PRIVATE)
 
     def _changing(self, change: Callable[..., str]) -> Callable[..., dict[Any, Any]]:
         """Return a handler that changes a run, if the visitor may, and shows what came of it."""
@@ -181,7 +181,7 @@ class _Watch:
     @staticmethod
     def ask(name: str) -> tuple[Any, str, str]:
         """Ask whether a run is to be deleted."""
-        return gr.Group(visible=True), name, train_view.question(name)
+        return gr.Column(visible=True), name, train_view.question(name)
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:

@@ -256,7 +256,7 @@ def _recipe(name: str | None) -> str:
 
 
 def _preset(preset: str) -> gr.Dropdown:
-    return gr.Dropdown(value=preset, info=_preset_info(preset))
+    return gr.Dropdown([OF_RECIPE, *PRESETS], value=preset, info=_preset_info(preset))
 
 
 def _preset_info(preset: str) -> str:

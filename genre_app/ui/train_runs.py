@@ -41,7 +41,7 @@ class Panel:
         hidden: dict[str, Any] = {"visible": False}
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         self.view = gr.JSON(**hidden)  # filled by the page's script
-        self.chosen, self.doomed = gr.Textbox(**hidden), gr.Textbox(**hidden)
+        self.chosen, self.doomed = gr.Textbox(elem_id="run-chosen", **hidden), gr.Textbox(elem_id="run-doomed", **hidden)
         self.shown = gr.State(None)
         self.empty = gr.HTML(train_view.NO_RUNS)
         self.table = gr.Dataframe(
@@ -58,19 +58,17 @@ class Panel:
         self.head = gr.HTML(elem_id="run-head")
         self.said = gr.HTML(elem_id="run-said")
         with gr.Row(elem_classes="actions"):
-            self.stop = gr.Button("Stop", variant="stop", **hidden)
-            self.resume = gr.Button("Resume", variant="primary", **hidden)
-            self.use = gr.Button("Use in Classify", variant="primary", **hidden)
+            self.stop = gr.Button("Stop", variant="stop", elem_id="run-stop", **hidden)
+            self.resume = gr.Button("Resume", variant="primary", elem_id="run-resume", **hidden)
+            self.use = gr.Button("Use in Classify", variant="primary", elem_id="run-use", **hidden)
         with gr.Row():
             self.loss = _plot("Loss", "nats", elem_id="plot-loss")
             self.accuracy = _plot("Validation accuracy", "", percent=True, elem_id="plot-accuracy")
-        with gr.Row():
-            with gr.Column(min_width=300):
-                self.report = gr.HTML(elem_id="run-report")
-                self.rate = _plot("Learning rate", "", single=True, elem_id="plot-rate")
-            with gr.Column(min_width=300):
-                self.confusion = gr.HTML(elem_id="confusion")
-        with gr.Column(**hidden) as self.more:
+        with gr.Row(elem_classes="evidence"):
+            self.report = gr.HTML(elem_id="run-report")
+            self.confusion = gr.HTML(elem_id="confusion")
+            self.rate = _plot("Learning rate", "", single=True, elem_id="plot-rate")
+        with gr.Column(elem_id="run-more", **hidden) as self.more:
             with gr.Accordion("Compare with another run", open=False):
                 self._lay_out_comparison()
             with gr.Accordion("Log and command", open=False):
@@ -92,23 +90,23 @@ class Panel:
         self.other = gr.Dropdown([(_NOTHING, "")], value="", label="The other run", interactive=True, elem_id="run-other")
         self.compared = gr.HTML(elem_id="run-compared")
         with gr.Row():
-            self.compared_loss = _plot("Validation log-loss", "nats", runs=True)
-            self.compared_accuracy = _plot("Validation accuracy, whole tracks", "", percent=True, runs=True)
+            self.compared_loss = _plot("Validation log-loss", "nats", runs=True, elem_id="compared-loss")
+            self.compared_accuracy = _plot("Accuracy of whole tracks", "", percent=True, runs=True, elem_id="compared-accuracy")
 
     def _lay_out_management(self) -> None:
-        with gr.Row():
-            self.checkpoint = gr.DownloadButton("Download checkpoint", size="sm", visible=False)
-            self.card = gr.DownloadButton("Download model card", size="sm", visible=False)
-        with gr.Group() as self.changing:
-            with gr.Row(equal_height=True):
-                self.new_name = gr.Textbox(label="New name", max_length=64, min_width=160, scale=3)
-                self.rename = gr.Button("Rename", min_width=90, scale=1)
-            self.delete = gr.Button("Delete …", variant="stop", size="sm")
-        with gr.Group(visible=False) as self.sure:
-            self.question = gr.HTML(elem_classes="question")
-            with gr.Row():
-                self.really = gr.Button("Delete for good", variant="stop")
-                self.keep = gr.Button("Keep it")
+        with gr.Row(elem_classes="actions"):
+            self.checkpoint = gr.DownloadButton("Download checkpoint", size="md", visible=False)
+            self.card = gr.DownloadButton("Download model card", size="md", visible=False)
+        with gr.Column(elem_id="run-changing") as self.changing:
+            with gr.Row(elem_classes="actions"):
+                self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=160)
+                self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
+                self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
+        with gr.Column(visible=False, elem_classes="card problem", elem_id="run-sure") as self.sure:
+            self.question = gr.HTML(elem_id="run-question")
+            with gr.Row(elem_classes="actions"):
+                self.really = gr.Button("Delete for good", elem_id="run-really", variant="stop", size="md")
+                self.keep = gr.Button("Keep it", size="md")
 
     @property
     def inputs(self) -> list[Any]:
@@ -247,13 +245,13 @@ def _no_run(panel: Panel) -> dict[Any, Any]:
         **{button: type(button)(visible=False) for button in gone},
         **{plot: gr.LinePlot(visible=False) for plot in plots},
         **dict.fromkeys((panel.head, panel.said, panel.report, panel.confusion, panel.compared), ""),
-        panel.sure: gr.Group(visible=False),
+        panel.sure: gr.Column(visible=False),
     }
 
 
 def _other_run(panel: Panel, name: str | None) -> dict[Any, Any]:
     """Clear what was said of the run that was shown before."""
-    return {panel.said: "", panel.new_name: name, panel.sure: gr.Group(visible=False), panel.doomed: ""}
+    return {panel.said: "", panel.new_name: name, panel.sure: gr.Column(visible=False), panel.doomed: ""}
 
 
 def _others(names: list[str], name: str | None, other: str | None) -> gr.Dropdown:
@@ -278,7 +276,7 @@ def _buttons(panel: Panel, seen: Snapshot, allowed: bool) -> dict[Any, Any]:
         panel.resume: gr.Button(visible=_resumable(seen) and allowed),
         panel.use: gr.Button(visible=has_best and not active),
         panel.manage: gr.Accordion(visible=not active),
-        panel.changing: gr.Group(visible=allowed),
+        panel.changing: gr.Column(visible=allowed),
     }
 
 

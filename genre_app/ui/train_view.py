@@ -151,13 +151,13 @@ def report_card(seen: Snapshot) -> str:
         "Log-loss": f"{valid['log_loss']:.3f}",
         "Macro F1": f"{valid['macro_f1']:.3f}",
         "Segments": share(valid["segment_accuracy"]),
-        "By vote": votes,
         "Training took": duration(report["seconds"]),
     }
+    wide = {"By vote": votes}
     if "test" in report:
         test = report["test"]
         below, above = test["accuracy_ci95"]
-        facts["Test tracks"] = f"{share(test['accuracy'])} ({share(below)} to {share(above)}, n = {test['n_tracks']})"
+        wide["Test tracks"] = f"{share(test['accuracy'])} right ({share(below)} to {share(above)}, n = {test['n_tracks']})"
     rows = "".join(
         f'<tr><th scope="row">{escape(genre)}</th>'
         f'<td><span class="track"><span class="bar" style="width:{100 * row["f1"]:.1f}%"></span></span></td>'
@@ -169,7 +169,7 @@ def report_card(seen: Snapshot) -> str:
 <section class="card" aria-label="Report"><p class="eyebrow">Report, {valid["n_tracks"]} validation tracks</p>
 <p class="genre">{share(valid["accuracy"])} right</p>
 <p class="sub">95 % interval {share(low)} to {share(high)}</p>
-{_facts(facts)}
+{_facts(facts)}{_facts(wide, "facts wide")}
 <div class="scroll"><table class="counts f1"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>
 """
 
@@ -215,7 +215,7 @@ def comparison(one: Snapshot, other: Snapshot) -> str:
         for part, lines in (("Reached", results), ("Settings that differ", differing))
     )
     return f"""
-<div class="scroll"><table class="counts compared"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>
+<div class="scroll tall"><table class="counts compared"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>
 """
 
 
@@ -310,10 +310,10 @@ def _flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:
             yield f"{group}{name}", str(value)
 
 
-def _facts(facts: dict[str, str]) -> str:
+def _facts(facts: dict[str, str], style: str = "facts") -> str:
     if not facts:
         return ""
-    return f'<dl class="facts">{"".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())}</dl>'
+    return f'<dl class="{style}">{"".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())}</dl>'
 
 
 def _notes(notes: Iterable[str], style: str = "notes") -> str:

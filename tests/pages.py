@@ -1,0 +1,32 @@
+"""Handlers found in the built page, called without a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+
+def handler(app: gr.Blocks, label: str, event: str) -> Any:
+    """Find what an event of the component with this label, button text or id does."""
+    for function in app.fns.values():
+        for block_id, name in function.targets:
+            block = app.blocks.get(block_id)
+            if name == event and label in (
+                getattr(block, "label", None),
+                getattr(block, "elem_id", None),
+                getattr(block, "value", None),
+            ):
+                return function
+    raise LookupError(f"no {event} of {label}")
+
+
+def named(update: dict) -> dict:
+    """Key a handler's answer by the components' ids, labels, button texts or types."""
+    return {_name(block): shown for block, shown in update.items()}
+
+
+def _name(block: Any) -> str:
+    value = getattr(block, "value", None)
+    text = value if isinstance(value, str) else None
+    return block.elem_id or getattr(block, "label", None) or text or type(block).__name__
