@@ -103,6 +103,7 @@ def test_every_setting_of_a_run_has_a_field_with_its_help_and_its_bounds(app):
     assert fields["epochs"].info == "Rounds over the training tracks; 1 to 10000"
     assert fields["learning_rate"].info == "Highest learning rate; above 0, at most 1"
     assert fields["augment.waveform.snr_db"].info.endswith("from, to")
+    assert [path for path, field in fields.items() if len(field.info) < 8] == []
     ids = {block.elem_id for block in app.blocks.values()}
     assert {f"set-{path.replace('.', '-')}" for path in fields} <= ids
     leaves = {name for name, _ in train_view._flat(read_recipe("mlp").model_dump(exclude={"model_settings"}))}

@@ -55,22 +55,22 @@ class FeatureSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["log_mel", "mfcc", "mfcc_delta", "summary"] = "log_mel"
-    sample_rate: int = Field(22050, ge=4000, le=192000)
-    n_fft: int = Field(2048, ge=64, le=65536)
-    hop_length: int = Field(1709, ge=16, le=65536)
-    n_mels: int = Field(128, ge=4, le=1024)
-    n_mfcc: int = Field(20, ge=1, le=1024)
-    fmin: float = Field(0.0, ge=0.0)
-    fmax: float = Field(11025.0, gt=0.0)
-    mel_scale: Literal["slaney", "htk"] = "slaney"
-    mel_norm: Literal["slaney"] | None = "slaney"
-    power: float = Field(2.0, ge=1.0, le=2.0)
-    center: Literal[True] = True
-    db_reference: Literal["one", "max"] = "one"
-    top_db: float = Field(80.0, gt=0.0, le=200.0)
-    segment_seconds: float = Field(5.0, ge=0.1, le=120.0)
-    segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0)
+    kind: Literal["log_mel", "mfcc", "mfcc_delta", "summary"] = Field("log_mel", description="what the network is given")
+    sample_rate: int = Field(22050, ge=4000, le=192000, description="Hz")
+    n_fft: int = Field(2048, ge=64, le=65536, description="samples of a frame")
+    hop_length: int = Field(1709, ge=16, le=65536, description="samples from one frame to the next")
+    n_mels: int = Field(128, ge=4, le=1024, description="mel bands")
+    n_mfcc: int = Field(20, ge=1, le=1024, description="MFCC, where they are the features")
+    fmin: float = Field(0.0, ge=0.0, description="lower edge of the mel filterbank, Hz")
+    fmax: float = Field(11025.0, gt=0.0, description="upper edge of the mel filterbank, Hz")
+    mel_scale: Literal["slaney", "htk"] = Field("slaney", description="formula of the mel scale")
+    mel_norm: Literal["slaney"] | None = Field("slaney", description="slaney: filters of equal area")
+    power: float = Field(2.0, ge=1.0, le=2.0, description="exponent of the magnitudes")
+    center: Literal[True] = Field(True, description="frames are centred on their samples")
+    db_reference: Literal["one", "max"] = Field("one", description="0 dB is a power of 1, or a segment's loudest value")
+    top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's loudest value down to its floor")
+    segment_seconds: float = Field(5.0, ge=0.1, le=120.0, description="length of a segment")
+    segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="from the start of one segment to that of the next")
 
     @model_validator(mode="after")
     def _consistent(self) -> FeatureSpec:

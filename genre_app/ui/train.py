@@ -61,9 +61,15 @@ def build(frame: Frame) -> None:
         concurrency_limit=_VIEWERS,
         **_PRIVATE,
     )
+    frame.tabs.select(_leave, None, panel.timer, **_PRIVATE)
     begun = start.connect(panel.chosen, frame.app)
     watch.connect(begun)
     _connect_classify(panel, frame)
+
+
+def _leave(event: gr.SelectData) -> Any:
+    """Let a page that shows another tab look at runs no longer."""
+    return gr.skip() if event.value == "Train" else gr.Timer(active=False)
 
 
 class _Watch:
@@ -98,7 +104,15 @@ class _Watch:
         ) -> dict[Any, Any]:
             return self.look(str(event.row_value[0]), other, view, shown, profile)
 
-        panel.timer.tick(look, panel.inputs, panel.outputs, **watching)
+        def tick(
+            name: str, other: str, view: Any, shown: dict[str, int] | None, profile: gr.OAuthProfile | None
+        ) -> dict[Any, Any]:
+            found = self.look(name, other, view, shown, profile)
+            if found[panel.timer].active:
+                del found[panel.timer]  # it may have been switched off meanwhile
+            return found
+
+        panel.timer.tick(tick, panel.inputs, panel.outputs, **watching)
         begun.then(look, panel.inputs, panel.outputs, **watching).then(None, None, None, js="() => genreApp.show('#run-head')")
         panel.table.select(choose, panel.inputs, panel.outputs, **watching)
         panel.other.input(

@@ -77,7 +77,7 @@ def form_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterat
         kind, choices = _kind(path, annotation)
         if kind == "choice" and len(choices) == 1:
             continue  # nothing to choose: TOML has no null either
-        yield FormField(path, kind, _label(name), _info(info, annotation), choices)
+        yield FormField(path, kind, _label(name), _info(name, info, annotation), choices)
 
 
 def shown(config: TrainConfig) -> dict[str, Any]:
@@ -200,8 +200,9 @@ def _label(name: str) -> str:
     return " ".join([first if first in _WORDS.values() else first.capitalize(), *others])
 
 
-def _info(info: FieldInfo, annotation: Any) -> str:
-    parts = [info.description or "", _bounds(info.metadata)]
+def _info(name: str, info: FieldInfo, annotation: Any) -> str:
+    does = "share of the segments to which it happens" if name.endswith("_probability") else ""
+    parts = [info.description or does, _bounds(info.metadata)]
     if get_origin(annotation) is tuple:
         inner = get_args(annotation)[0]
         bounds = [part for extra in getattr(inner, "__metadata__", ()) for part in getattr(extra, "metadata", ())]

@@ -162,8 +162,8 @@ def _steps(seen: Snapshot) -> list[Event]:
         if event["event"] == "started":
             at = (event.get("epoch", 0), event.get("step", 0))
             kept = [step for step in kept if (step["epoch"] - 1, step["step"]) <= at]
-        elif event["event"] == "step" and event.get("loss") is not None:
-            kept.append(event)
+        elif event["event"] == "step" and event.get("loss") is not None and event["step"] < event["steps"]:
+            kept.append(event)  # the last one of an epoch is in what is told of the epoch
     return kept
 
 

@@ -25,7 +25,7 @@ TICK_SECONDS = 1.0
 _HEADERS = ["Run", "Status", "Accuracy", "Epochs"]
 _MINE, _THEIRS = "#6366f1", "#f59e0b"  # seen on bright and on dark
 _COLOURS = {"training": _THEIRS, "validation": _MINE, "whole tracks": _MINE, "segments": _THEIRS, "learning rate": _MINE}
-_FIGURE_WIDTH = 460  # CSS pixels
+_FIGURE_WIDTH, _BESIDE_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels
 _NOTHING = "none"
 _COPY_SECONDS = 1800.0
 
@@ -97,11 +97,10 @@ class Panel:
         with gr.Row(elem_classes="actions"):
             self.checkpoint = gr.DownloadButton("Download checkpoint", size="md", visible=False)
             self.card = gr.DownloadButton("Download model card", size="md", visible=False)
-        with gr.Column(elem_id="run-changing") as self.changing:
-            with gr.Row(elem_classes="actions"):
-                self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=160)
-                self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
-                self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
+        with gr.Column(elem_id="run-changing") as self.changing, gr.Row(elem_classes="actions"):
+            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=160)
+            self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
+            self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
         with gr.Column(visible=False, elem_classes="card problem", elem_id="run-sure") as self.sure:
             self.question = gr.HTML(elem_id="run-question")
             with gr.Row(elem_classes="actions"):
@@ -168,8 +167,7 @@ def refresh(
         seen = snapshot(run)
     except RunError as error:
         return updates | {panel.said: train_view.problem(str(error), "This run cannot be read"), panel.shown: now}
-    page = View.from_page(view)
-    page = View(min(page.width, _FIGURE_WIDTH), page.pixel_ratio, page.dark)
+    page = _half(View.from_page(view))
     moment = (len(seen.events), seen.status.value)
     put("run", name, lambda: _other_run(panel, name))
     put("others", tuple(names), lambda: {panel.other: _others(names, name, other)})
@@ -204,6 +202,12 @@ def _comparison(panel: Panel, seen: Snapshot, other: str | None) -> dict[Any, An
         panel.compared_loss: gr.LinePlot(loss, visible=not loss.empty, color_map=colours),
         panel.compared_accuracy: gr.LinePlot(accuracy, visible=not accuracy.empty, color_map=colours),
     }
+
+
+def _half(page: View) -> View:
+    """Return the view of the figure, which is beside another one where there is room; the page tells how wide both may be."""
+    width = page.width // 2 if page.width > _BESIDE_WIDTH else page.width
+    return View(min(width - _FRAME_WIDTH, _FIGURE_WIDTH), page.pixel_ratio, page.dark)
 
 
 def _plot(

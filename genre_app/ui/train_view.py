@@ -215,7 +215,8 @@ def comparison(one: Snapshot, other: Snapshot) -> str:
         for part, lines in (("Reached", results), ("Settings that differ", differing))
     )
     return f"""
-<div class="scroll tall"><table class="counts compared"><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>
+<div class="scroll tall"><table class="counts compared"><thead><tr><th></th>{heads}</tr></thead>
+<tbody>{rows}</tbody></table></div>
 """
 
 
@@ -317,5 +318,5 @@ def _facts(facts: dict[str, str], style: str = "facts") -> str:
 
 
 def _notes(notes: Iterable[str], style: str = "notes") -> str:
-    lines = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    lines = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
     return f'<ul class="{style}">{lines}</ul>' if lines else ""
