@@ -359,6 +359,11 @@ def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Te
     return split_columns(columns.cpu().numpy(), spec)[1]
 
 
+def sounding(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell for each row of [s, n] whether it is anything but silence."""
+    return _peaks(samples) > _SILENT_PEAK
+
+
 def _peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Furthest that each row of [s, n] strays from its mean: a direct-current offset is no sound."""
     middle = samples.mean(axis=1)

@@ -30,6 +30,11 @@ LISTENING = """
 </section>
 """
 
+NO_MUSIC = (
+    "I hear no music: what arrives is noise alone, without tones or rhythm. "
+    "Go nearer to the music, turn it up, or choose another microphone"
+)
+
 NO_FIGURE = """
 <div class="empty">The spectrogram and the prediction of each frame will stand here, over one time axis.</div>
 """
@@ -48,21 +53,10 @@ def remark(words: str) -> str:
 
 def final_vote(prediction: Prediction) -> str:
     """Write the answer: genre, five bars, agreement, warnings."""
-    top = prediction.top(5)
-    (first, p_first), (second, _) = top[:2]
-    if prediction.is_sure:
-        headline = f'<p class="genre">{escape(first)}</p>'
-    else:
-        headline = f'<p class="genre unsure"><span>Not sure:</span> {escape(first)} <span>or</span> {escape(second)}</p>'
+    first, p_first = prediction.top(1)[0]
     agree, heard = prediction.n_agree, prediction.n_sounding
     frames = f"{agree} of {heard} frames agree" if heard > 1 else "a single frame"
     doubt = "" if prediction.is_sure else f" · ahead by only {100 * prediction.margin:.0f} points"
-    bars = "".join(
-        f'<li><span class="name">{escape(genre)}</span>'
-        f'<span class="track"><span class="bar" style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="value">{escape(percent(p))}</span></li>'
-        for genre, p in top
-    )
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
@@ -70,13 +64,32 @@ def final_vote(prediction: Prediction) -> str:
     return f"""
 <section class="card" aria-label="Final vote" aria-live="polite">
   <p class="eyebrow">Final vote</p>
-  {headline}
+  {headline(prediction)}
   <p class="sub">{escape(f"{percent(p_first)} {first} · {frames}{doubt}")}</p>
-  <ol class="bars">{bars}</ol>
+  {bars(prediction)}
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
   <p class="small">{source}</p>
 </section>
 """
+
+
+def headline(prediction: Prediction) -> str:
+    """Name the genre, or two of them when it is close."""
+    (first, _), (second, _) = prediction.top(2)
+    if prediction.is_sure:
+        return f'<p class="genre">{escape(first)}</p>'
+    return f'<p class="genre unsure"><span>Not sure:</span> {escape(first)} <span>or</span> {escape(second)}</p>'
+
+
+def bars(prediction: Prediction) -> str:
+    """Draw the probabilities of the first five genres."""
+    rows = "".join(
+        f'<li><span class="name">{escape(genre)}</span>'
+        f'<span class="track"><span class="bar" style="width:{100 * p:.1f}%"></span></span>'
+        f'<span class="value">{escape(percent(p))}</span></li>'
+        for genre, p in prediction.top(5)
+    )
+    return f'<ol class="bars">{rows}</ol>'
 
 
 def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> list[tuple[str, str]]:

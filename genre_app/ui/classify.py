@@ -17,7 +17,7 @@ from genre_app.audio import Clip
 from genre_app.checkpoint import CheckpointError
 from genre_app.predict import Prediction
 from genre_app.synth import STYLES
-from genre_app.ui import cards
+from genre_app.ui import cards, microphone
 from genre_app.ui.downloads import download
 from genre_app.ui.examples import example_path
 from genre_app.ui.figures import View, clock, draw, to_webp
@@ -28,6 +28,7 @@ from genre_app.ui.service import (
     PROBLEMS,
     VOTE_NAMES,
     Answer,
+    RequestError,
     answer,
     check_own,
     checkpoint_choices,
@@ -40,6 +41,8 @@ OVERLAPS = [("as trained", "trained"), ("none", "0"), ("25 %", "0.25"), ("50 %",
 _HEADERS = ["#", "Start", "Genre", "Probability"]
 _STATE_SECONDS = 3600.0  # how long an answer waits for its visitor's next click
 _ROWS = 200  # frames to a page of the table
+_TAKE = "your recording"
+_TAKE_FILE = "audio.wav"  # gradio's name for all of them
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
 
 
@@ -77,6 +80,7 @@ def build(frame: Frame) -> None:
                 buttons=[],
                 waveform_options=gr.WaveformOptions(waveform_progress_color="#6366f1"),
             )
+            microphone.panel("music", "take")
             with gr.Row(elem_classes="examples"):
                 gr.HTML("<span>Synthesised examples:</span>")
                 examples = [gr.Button(name, size="sm", variant="secondary") for name in STYLES]
@@ -127,12 +131,14 @@ def build(frame: Frame) -> None:
     def run(
         path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
     ) -> Iterator[dict[Any, Any]]:
-        yield from _classify(parts, path, None, checkpoint, vote, overlap, view, own)
+        # A take stays one when it is classified again.
+        name = _TAKE if path and Path(path).name == _TAKE_FILE else None
+        yield from _classify(parts, path, name, checkpoint, vote, overlap, view, own)
 
     def run_take(
         path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
     ) -> Iterator[dict[Any, Any]]:
-        yield from _classify(parts, path, "your recording", checkpoint, vote, overlap, view, own)
+        yield from _classify(parts, path, _TAKE, checkpoint, vote, overlap, view, own)
 
     options = [checkpoint, vote, overlap, view, own]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -180,6 +186,8 @@ def _classify(
     try:
         share = None if overlap == "trained" else float(overlap)
         found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own)
+        if name == _TAKE and found.prediction.is_noise:
+            raise RequestError(cards.NO_MUSIC)
     except PROBLEMS as error:
         yield {**_nothing(parts), parts.card: cards.problem(str(error)), parts.again: gr.Button(interactive=path is not None)}
         return

@@ -9,13 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.ui import api, batch, classify, train
+from genre_app.ui import api, batch, classify, live, microphone, train
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
 TABS: list[tuple[str, Callable[[Frame], None]]] = [
     ("Classify", classify.build),
+    ("Live", live.build),
     ("Batch", batch.build),
     ("Train", train.build),
 ]
@@ -56,7 +57,8 @@ def launch_options() -> dict[str, Any]:
             primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=_FONT, font_mono=["monospace"]
         ),
         "css_paths": _ASSETS / "page.css",
-        "head": f"<script>{script}</script>",
+        "css": microphone.styles(),
+        "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "mcp_server": True,
         "ssr_mode": False,

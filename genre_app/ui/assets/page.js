@@ -50,21 +50,6 @@ window.genreApp = (() => {
     true,
   );
 
-  // gradio says nothing when the microphone is refused or missing.
-  const devices = navigator.mediaDevices;
-  if (devices) {
-    const ask = devices.getUserMedia.bind(devices);
-    devices.getUserMedia = (wanted) =>
-      ask(wanted).catch((error) => {
-        say(
-          error.name === "NotAllowedError"
-            ? "The browser does not let this page use the microphone: allow it beside the address, then record again."
-            : `No microphone could be opened (${error.name}): plug one in or choose another, then record again.`,
-        );
-        throw error;
-      });
-  }
-
   return {
     // How the figure has to be drawn for this visitor.
     view: (place = "#figure") => ({

@@ -1,0 +1,245 @@
+// The microphone as music needs it, and what a recording visitor has to know while it lasts. gradio asks for {audio: true}, which
+// stands for processing made for speech, and says nothing when it is refused.
+window.genreMicrophone = (() => {
+  const STORED = "genre-app-microphone";
+  const PROCESSING = { echoCancellation: "echo cancellation", noiseSuppression: "noise suppression", autoGainControl: "automatic gain" };
+  const ABOUT = {
+    music: "The browser leaves the sound as it is.",
+    speech: "The browser takes noise and echo out as for a telephone call, and much of the music with them.",
+  };
+  const HINTS = {
+    take: [
+      [0, "Listening. 5 s are enough, 15 s are better."],
+      [5, "5 s: enough to classify; 15 s is better."],
+      [15, "15 s: that is plenty. Stop when you like."],
+    ],
+    live: [
+      [0, "Listening. 5 s are enough, 15 s are better."],
+      [5, "5 s: enough to classify; 15 s is better."],
+      [15, "Listening to the last 30 s."],
+    ],
+  };
+  const CLIPPED = 0.99; // of full scale
+  const SILENT_DB = -60;
+  const QUIET_DB = -40; // of the loudest peak in a while
+  const FLOOR_DB = -60; // left end of the meter
+  const STEP_MS = 66; // less than the samples that the analyser holds, so that no peak is missed
+
+  let mode = "music";
+  try {
+    if (localStorage.getItem(STORED) === "speech") mode = "speech";
+  } catch {} // a browser that forbids storage forgets the choice
+
+  const panels = () => [...document.querySelectorAll(".mic-panel")];
+  const shown = () => panels().find((panel) => panel.offsetParent) ?? panels()[0];
+  const part = (panel, name) => panel.querySelector(`.mic-${name}`);
+
+  const say = (panel, words) => {
+    const place = part(panel, "say");
+    if (place.textContent !== words) place.textContent = words;
+  };
+  // What went wrong stays until the next recording; several sentences may come together.
+  const complain = (panel, words) => {
+    const place = part(panel, "problem");
+    if (!place.textContent.includes(words)) place.textContent = `${place.textContent} ${words}`.trim();
+    panel.classList.add("heard");
+  };
+
+  // The switch.
+  const show = (panel) => {
+    for (const input of panel.querySelectorAll(".mic-mode input")) input.checked = input.value === mode;
+    part(panel, "about").textContent = `${ABOUT[mode]} A change acts on the next recording.`;
+  };
+  const prepare = () => {
+    for (const panel of document.querySelectorAll(".mic-panel:not([data-ready])")) {
+      panel.dataset.ready = "";
+      show(panel);
+      if (!navigator.mediaDevices?.getUserMedia)
+        complain(
+          panel,
+          "This page cannot reach a microphone: browsers allow that only over https, or on the computer itself at 127.0.0.1. " +
+            "Open the page at such an address, or upload a file.",
+        );
+    }
+  };
+  // What the Live tab's answer has become is told to those who do not see it.
+  const announce = () => document.querySelector("#live-said:not([aria-live])")?.setAttribute("aria-live", "polite");
+  new MutationObserver(() => (prepare(), announce())).observe(document.documentElement, { subtree: true, childList: true });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches?.(".mic-mode input")) {
+      mode = event.target.value;
+      try {
+        localStorage.setItem(STORED, mode);
+      } catch {}
+      panels().forEach(show);
+    }
+    if (event.target.matches?.("#music input[type=file]")) forget();
+  });
+  // What was said of a take goes with it.
+  const forget = () => panels().forEach((panel) => session?.panel !== panel && panel.classList.remove("heard"));
+  document.addEventListener("drop", forget);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.(".examples button, #music [aria-label=Clear]")) forget();
+  });
+
+  // The recording that goes on: where it is shown, what is heard, how long.
+  let session = null;
+
+  const decibel = (value) => 20 * Math.log10(Math.max(value, 1e-5));
+  const spoken = (db) => (db < FLOOR_DB ? `under −${-FLOOR_DB} dBFS` : `${db < 0 ? "−" : ""}${Math.abs(db).toFixed(0)} dBFS`);
+  const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+  const draw = (now, peak) => {
+    const { panel } = session;
+    const db = decibel(peak);
+    if (db >= session.hold || now - session.heldAt > 1500) [session.hold, session.heldAt] = [db, now];
+    const place = (level) => Math.min(1, Math.max(0, 1 - level / FLOOR_DB));
+    part(panel, "bar").style.transform = `scaleX(${place(db)})`;
+    part(panel, "hold").style.left = `${100 * place(session.hold)}%`;
+    part(panel, "meter").classList.toggle("hot", now - session.clippedAt < 3000);
+    if (now - session.wroteAt < 250) return;
+    session.wroteAt = now;
+    part(panel, "db").textContent = spoken(session.hold);
+    part(panel, "time").textContent = clock(session.seconds);
+    part(panel, "meter").setAttribute("aria-valuenow", Math.max(FLOOR_DB, Math.round(db)));
+    part(panel, "meter").setAttribute("aria-valuetext", spoken(db));
+  };
+
+  const advise = (now) => {
+    const { panel, seconds } = session;
+    const lately = Math.max(...session.peaks.map(([, peak]) => peak)); // in the last 3 s
+    const hint = HINTS[panel.dataset.kind].findLast(([from]) => seconds >= from)[1];
+    if (now - session.clippedAt < 3000) say(panel, "Clipping: too loud for the microphone. Turn its input down, or go further away.");
+    else if (seconds < 2) say(panel, hint);
+    else if (decibel(lately) < SILENT_DB) say(panel, "Silence: nothing is heard. Is the microphone muted, or another one chosen?");
+    else if (decibel(lately) < QUIET_DB) say(panel, "Very quiet: go nearer to the music, or turn the microphone's input up.");
+    else say(panel, hint);
+  };
+
+  const step = () => {
+    if (!session) return;
+    if (session.track.readyState === "ended") return finish();
+    const now = performance.now();
+    if (!session.paused) {
+      session.seconds += (now - session.at) / 1000;
+      session.analyser.getFloatTimeDomainData(session.samples);
+      let peak = 0;
+      for (const sample of session.samples) peak = Math.max(peak, Math.abs(sample));
+      if (peak >= CLIPPED) [session.clippedAt, session.clipped] = [now, true];
+      session.peaks = [...session.peaks.filter(([then]) => now - then < 3000), [now, peak]];
+      draw(now, peak);
+      advise(now);
+    }
+    session.at = now;
+    setTimeout(step, STEP_MS);
+  };
+
+  const finish = () => {
+    const { panel, context, seconds, clipped } = session;
+    session = null;
+    context.close();
+    panel.classList.remove("recording");
+    panel.classList.toggle("heard", clipped || part(panel, "problem").textContent !== "");
+    say(panel, clipped ? `${clock(seconds)} recorded. It clipped: the answer may suffer from that.` : "");
+  };
+
+  const listen = (panel, stream) => {
+    const [track] = stream.getAudioTracks();
+    track.addEventListener("ended", () => {
+      complain(panel, "The microphone is gone: unplugged, or taken by another program. What was heard until then is kept.");
+      document.querySelector(`#${panel.dataset.recorder} .mic-wrap .stop-button`)?.click(); // a stream has to be told
+    });
+    const context = new AudioContext();
+    const analyser = new AnalyserNode(context, { fftSize: 4096 });
+    context.createMediaStreamSource(stream).connect(analyser);
+    const now = performance.now();
+    const goesOn = session?.track.readyState === "live"; // gradio opens the microphone twice, once for its own picture
+    if (session) session.context.close();
+    session = {
+      ...{ seconds: 0, at: now, hold: -Infinity, heldAt: now, wroteAt: 0, clippedAt: -Infinity, clipped: false, peaks: [[now, 0]] },
+      ...(goesOn ? session : {}),
+      ...{ panel, track, context, analyser, samples: new Float32Array(analyser.fftSize), paused: false },
+    };
+    panel.classList.add("recording", "heard");
+    if (!goesOn) step();
+  };
+
+  const check = (panel, settings) => {
+    if (mode !== "music") return;
+    const on = Object.keys(PROCESSING).filter((key) => settings[key] === true);
+    if (on.length) {
+      const names = on.map((key) => PROCESSING[key]).join(" and ");
+      complain(panel, `This browser keeps its ${names} on although music was asked for, so the answer may suffer; try another browser.`);
+    } else if (settings.echoCancellation === undefined)
+      complain(panel, "This browser does not tell whether it leaves the sound as it is.");
+  };
+
+  const explain = (panel, error) => {
+    const words = {
+      NotAllowedError: "The browser does not let this page use the microphone: allow it beside the address, then record again.",
+      NotFoundError: "No microphone was found: plug one in, then record again.",
+      NotReadableError: "The microphone does not answer: another program may be using it. Close that, or choose another one.",
+    };
+    complain(panel, words[error.name] ?? `No microphone could be opened (${error.name}): choose another, then record again.`);
+  };
+
+  const devices = navigator.mediaDevices;
+  let settings = null;
+  if (devices?.getUserMedia) {
+    const ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (wanted) => {
+      const panel = shown();
+      if (!panel || !wanted?.audio || wanted.video) return ask(wanted);
+      const audio = wanted.audio === true ? {} : { ...wanted.audio };
+      for (const key of Object.keys(PROCESSING)) audio[key] = mode === "speech";
+      // gradio shows the devices but does not ask for the one that is chosen.
+      const chosen = document.querySelector(`#${panel.dataset.recorder} select.mic-select`)?.value;
+      if (!session) part(panel, "problem").textContent = "";
+      try {
+        let stream;
+        try {
+          stream = await ask({ ...wanted, audio: chosen ? { ...audio, deviceId: { exact: chosen } } : audio });
+        } catch (error) {
+          if (!chosen || error.name !== "OverconstrainedError") throw error;
+          stream = await ask({ ...wanted, audio });
+          complain(panel, "The chosen microphone is not there any more, so the usual one records.");
+        }
+        settings = stream.getAudioTracks()[0].getSettings();
+        check(panel, settings);
+        try {
+          listen(panel, stream);
+        } catch (error) {
+          console.error(error); // a meter that does not work is no reason not to record
+        }
+        return stream;
+      } catch (error) {
+        explain(panel, error);
+        throw error;
+      }
+    };
+  }
+
+  // A take that gradio records goes through Opus unless it is asked for as plain samples; where a browser cannot write those,
+  // Opus gets as many bits as it can use.
+  const PLAIN = "audio/webm;codecs=pcm";
+  if (window.MediaRecorder) {
+    window.MediaRecorder = class extends MediaRecorder {
+      constructor(stream, options = {}) {
+        const ofGradio = options.mimeType === "audio/webm" || options.mimeType === "audio/mp4";
+        const better = MediaRecorder.isTypeSupported(PLAIN) ? { mimeType: PLAIN } : { audioBitsPerSecond: 256_000 };
+        super(stream, ofGradio ? { ...options, ...better } : options);
+        let size = 0;
+        this.addEventListener("pause", () => session && (session.paused = true));
+        this.addEventListener("resume", () => session && (session.paused = false));
+        this.addEventListener("start", () => (size = 0));
+        this.addEventListener("dataavailable", (event) => (size += event.data.size));
+        this.addEventListener("stop", () => {
+          const panel = session?.panel ?? shown();
+          if (ofGradio && !size && panel) complain(panel, "Nothing was recorded: let it run for 5 s before you stop.");
+        });
+      }
+    };
+  }
+
+  return { settings: () => settings };
+})();

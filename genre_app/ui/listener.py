@@ -1,0 +1,210 @@
+"""A stream of sound and what is known of its last half minute: what the Live tab holds of a visitor.
+
+Each second of sound is worked on once. What it leaves are columns of the picture and the probabilities of the segments that it
+has completed; samples are kept only as long as the next segment needs them. So an hour takes no more memory than a minute.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from genre_app.audio import Clip
+from genre_app.checkpoint import Checkpoint
+from genre_app.features import FeatureSpec, extract
+from genre_app.features.noise import is_noise
+from genre_app.predict import Prediction, classify, from_segments, sounding
+from genre_app.ui.overview import Overview
+from genre_app.vote import DEFAULT_VOTE
+
+WINDOW_SECONDS = 30.0
+COLUMN_SECONDS = 0.05
+HOP_SECONDS = 1.0  # from segment to segment
+
+_N_COLUMNS = round(WINDOW_SECONDS / COLUMN_SECONDS)
+_FIRST_SECONDS = 2.0  # before, there is no answer
+_JUDGED_SECONDS = 6.0  # of sound, by which noise is told from music
+_BEHIND_SECONDS = 3.0
+_FLOOR_DB = -200.0
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What the last half minute sounds like.
+
+    Attributes
+    ----------
+    prediction : Prediction or None
+        Its first segment starts at 0 s. None if there is too little yet, silence, or noise.
+    offset_seconds : float
+        From the start of the half minute to that of the first segment; nearly all of it while the stream is beginning.
+    overview : Overview
+        Its last column is the latest.
+    is_silent, is_noise : bool
+        Why there is no prediction.
+    seconds : float
+        Heard since the beginning.
+    missed_seconds : float
+        Sound that never came, for the server or the way to it was too slow.
+    """
+
+    prediction: Prediction | None
+    offset_seconds: float
+    overview: Overview
+    is_silent: bool
+    is_noise: bool
+    seconds: float
+    missed_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    start_frame: int
+    probabilities: NDArray[np.float32]  # [g]
+    sounds: bool
+    is_noise: bool
+
+
+class Listener:
+    """Hears a stream, second by second.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        spec = checkpoint.spec
+        self._checkpoint = checkpoint
+        self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
+        rate = spec.sample_rate
+        n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # as for the picture of a file
+        self._picture = FeatureSpec(
+            sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * COLUMN_SECONDS)), fmax=rate / 2, top_db=200.0
+        )
+        self._columns = np.full((self._picture.n_mels, _N_COLUMNS), _FLOOR_DB, np.float32)
+        self._next_column = 0
+        self._segments: list[_Segment] = []
+        self._next_start = 0  # column of the model's spectrogram
+        self._half = max(n_fft, spec.n_fft) // 2  # zeros before the stream, as for a clip
+        self._held = np.zeros(self._half, np.float32)
+        self._origin = -self._half  # position of the first sample held
+        self._n_samples = 0
+        self._resampler: tuple[int, soxr.ResampleStream] | None = None
+        self._begun: float | None = None
+
+    def hear(self, samples: NDArray[np.float32], sample_rate: int) -> None:
+        """Take the next samples, float32 [n], at ``sample_rate`` Hz."""
+        if self._begun is None:
+            self._begun = time.monotonic() - len(samples) / sample_rate
+        if self._resampler is None or self._resampler[0] != sample_rate:
+            self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, self._spec.sample_rate, 1, "float32", "HQ"))
+        new = self._resampler[1].resample_chunk(samples) if sample_rate != self._spec.sample_rate else samples
+        self._n_samples += len(new)
+        self._held = np.concatenate([self._held, new])
+        self._add_columns()
+        self._add_segments()
+        self._forget()
+
+    def heard(self, vote: str = DEFAULT_VOTE) -> Heard:
+        """Say what the last half minute sounds like.
+
+        Parameters
+        ----------
+        vote : str
+            One of `genre_app.vote.VOTES`.
+        """
+        seconds = self._n_samples / self._spec.sample_rate
+        segments = self._segments
+        prediction, offset = None, WINDOW_SECONDS - seconds
+        used = np.array([segment.sounds and not segment.is_noise for segment in segments], bool)
+        if used.any():
+            first = segments[0].start_frame
+            offset += self._spec.seconds(first)
+            prediction = from_segments(
+                self._checkpoint,
+                [segment.start_frame - first for segment in segments],
+                np.stack([segment.probabilities for segment in segments]),
+                spec=self._spec,
+                sounds=used,
+                name="the microphone",
+                duration_seconds=seconds - self._spec.seconds(first),
+                vote=vote,
+            )
+            is_silent = noise = False
+        else:
+            beginning = self._held[-self._n_samples :] if self._n_samples else self._held[:0]
+            is_silent = seconds >= _FIRST_SECONDS and not sounding(self._recent()[None])[0]
+            noisy = any(segment.is_noise for segment in segments)
+            noise = not is_silent and (noisy or (not segments and is_noise(beginning, self._spec.sample_rate) is True))
+            if not segments and seconds >= _FIRST_SECONDS and not is_silent and not noise:
+                clip = Clip(beginning, self._spec.sample_rate, "the microphone")
+                prediction = classify(clip, self._checkpoint, vote=vote)
+        missed = 0.0 if self._begun is None else time.monotonic() - self._begun - seconds
+        return Heard(
+            prediction,
+            offset,
+            Overview(self._columns[:, -max(1, self._next_column) :], COLUMN_SECONDS, self._picture),
+            is_silent,
+            noise,
+            seconds,
+            missed if missed > _BEHIND_SECONDS else 0.0,
+        )
+
+    def _between(self, start: int, end: int) -> NDArray[np.float32]:
+        return self._held[start - self._origin : end - self._origin]
+
+    def _recent(self) -> NDArray[np.float32]:
+        """Return the last seconds, by which noise and silence are told."""
+        return self._held[-min(max(1, self._n_samples), self._n_judged) :]
+
+    @property
+    def _n_judged(self) -> int:
+        return max(round(_JUDGED_SECONDS * self._spec.sample_rate), self._spec.segment_samples)
+
+    def _add_columns(self) -> None:
+        spec, half = self._picture, self._picture.n_fft // 2
+        n_new = (self._n_samples - half) // spec.hop_length + 1 - self._next_column
+        if n_new <= 0:
+            return
+        start = self._next_column * spec.hop_length - half
+        samples = self._between(start, start + spec.n_fft + (n_new - 1) * spec.hop_length)
+        new = extract(torch.from_numpy(samples)[None], spec, padded=True)[0].numpy()
+        self._columns = np.concatenate([self._columns, new], axis=1)[:, -_N_COLUMNS:]
+        self._next_column += n_new
+
+    def _add_segments(self) -> None:
+        spec, half = self._spec, self._spec.n_fft // 2
+        starts, samples = [], []
+        while (at := self._next_start * spec.hop_length - half) + spec.segment_samples + 2 * half <= self._n_samples:
+            starts.append(self._next_start)
+            samples.append(self._between(at, at + spec.segment_samples + 2 * half))
+            self._next_start += spec.segment_hop_frames
+        if not starts:
+            return
+        rows = np.stack(samples)
+        features = extract(torch.from_numpy(rows).to(self._checkpoint.device), spec, padded=True)
+        probabilities = self._checkpoint.probabilities(features)
+        sounds = sounding(rows[:, half : half + spec.segment_samples])
+        noise = is_noise(self._recent(), spec.sample_rate) is True
+        self._segments += [
+            _Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, probabilities, sounds, strict=True)
+        ]
+
+    def _forget(self) -> None:
+        spec = self._spec
+        oldest = self._n_samples - max(WINDOW_SECONDS * spec.sample_rate, spec.segment_samples + spec.sample_rate)
+        self._segments = [segment for segment in self._segments if segment.start_frame * spec.hop_length >= oldest]
+        needed = min(
+            self._next_start * spec.hop_length - spec.n_fft // 2,
+            self._next_column * self._picture.hop_length - self._picture.n_fft // 2,
+            self._n_samples - self._n_judged,
+        )
+        keep = max(self._origin, needed)
+        self._held = self._held[keep - self._origin :].copy()  # a view would keep all of it
+        self._origin = keep

@@ -1,0 +1,144 @@
+"""The Live tab: it listens, and says every second what the last half minute was."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from genre_app.ui import cards, live_view, microphone
+from genre_app.ui.frame import Frame
+from genre_app.ui.listener import Listener
+from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_choices, checkpoint_named
+from genre_app.vote import DEFAULT_VOTE, available_votes
+
+EVERY_SECONDS = 1.0
+LISTENING = 64  # visitors at once; each holds a place as long as it listens
+_STATE_SECONDS = 3600.0
+
+
+class Session:
+    """One visitor's listening, from Record to Stop.
+
+    Parameters
+    ----------
+    checkpoint : str
+        One of `checkpoint_choices`.
+    vote : str
+    own : str, optional
+        Path of the visitor's own checkpoint.
+
+    Raises
+    ------
+    CheckpointError, RequestError
+        With one sentence for the visitor.
+    """
+
+    def __init__(self, checkpoint: str, vote: str, own: str | None) -> None:
+        chosen = checkpoint_named(checkpoint, own)
+        self.listener = Listener(chosen)
+        self.genres = chosen.genres
+        self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
+        self.said = ""
+
+
+def build(frame: Frame) -> None:
+    """Lay out the tab and connect it; called within its `gradio.Tab`."""
+    checkpoints = checkpoint_choices()
+    frame.tab["Live"].render_children = True  # so that the recorder is there when its tab is opened
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=4, min_width=320):
+            audio = gr.Audio(
+                sources=["microphone"],
+                type="filepath",
+                streaming=True,
+                label="Live",
+                elem_id="live",
+                buttons=[],
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+            )
+            microphone.panel("live", "live")
+            card = gr.HTML(live_view.IDLE, elem_id="live-vote")
+            with gr.Accordion("Options", open=False):
+                checkpoint = gr.Dropdown(
+                    checkpoints, value=checkpoints[0], label="Checkpoint", info="From the next recording on."
+                )
+                vote = gr.Dropdown(
+                    [(label, name) for name, label in VOTE_NAMES.items()],
+                    value=DEFAULT_VOTE,
+                    label="Vote",
+                    info="From the next recording on.",
+                )
+        with gr.Column(scale=7, min_width=320):
+            figure = gr.HTML(live_view.NO_FIGURE, elem_id="live-figure")
+            said = gr.HTML("<p></p>", elem_id="live-said")
+    session = gr.State(None, time_to_live=_STATE_SECONDS)
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    own = frame.parts["own"]
+    audio.start_recording(begin, [checkpoint, vote, own], [session, card, figure], **private)
+    # The session is changed in place and not handed back: a beginning that comes in between must not be undone.
+    audio.stream(
+        listen,
+        [audio, session],
+        [card, figure, said],
+        stream_every=EVERY_SECONDS,
+        concurrency_limit=LISTENING,
+        **private,
+    )
+    audio.stop_recording(end, session, card, **private)
+    # A recorder in a tab forgets how often it has to send, which is ten times a second if it is not told again.
+    tell = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
+    frame.tab["Live"].select(None, None, audio, js=tell, **private)
+    frame.tab["Live"].select(lambda own: gr.Dropdown(choices=checkpoint_choices(own)), own, checkpoint, **private)
+
+
+def begin(checkpoint: str, vote: str, own: str | None) -> tuple[Session | None, str, Any]:
+    """Start anew, whatever was heard before."""
+    try:
+        return Session(checkpoint, vote, own), cards.LISTENING, live_view.NO_FIGURE
+    except PROBLEMS as error:
+        return None, cards.problem(str(error)), live_view.NO_FIGURE
+
+
+def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
+    """Hear one more second, and say what the last half minute was."""
+    try:
+        sound = _taken(path)
+        if session is None or sound is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        session.listener.hear(*sound)
+        heard = session.listener.heard(session.vote)
+    except PROBLEMS as error:
+        return cards.problem(str(error)), gr.skip(), gr.skip()
+    words = live_view.spoken(heard)
+    said = gr.skip() if words == session.said else f"<p>{words}</p>"
+    session.said = words
+    return live_view.card(heard), live_view.figure(heard, session.genres), said
+
+
+def _taken(path: str | None) -> tuple[NDArray[np.float32], int] | None:
+    """Read a piece of the stream, and delete it: an hour of them would be half a gigabyte."""
+    if path is None:
+        return None
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise RequestError("A second of sound did not arrive whole; stop and record again") from error
+    # The folder is named after what the file holds, so all silence lies in one, whoever sent it, and others may yet read it.
+    if samples.any():
+        Path(path).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(path).parent.rmdir()
+    return samples.mean(axis=1), rate
+
+
+def end(session: Session | None) -> Any:
+    """Leave the last answer where it is, and say that it is the last."""
+    if session is None:
+        return gr.skip()
+    return live_view.card(session.listener.heard(session.vote), stopped=True)
