@@ -24,7 +24,7 @@ from genre_app.training.recipes import read_recipe, recipe_names
 from genre_app.training.runs import Request, Run, Status, list_runs
 from genre_app.ui import permission, service, train_data, train_view
 from genre_app.ui.page import build_app
-from genre_app.ui.train_fields import OF_RECIPE, explain, form_fields, settings_of, shown
+from genre_app.ui.train_fields import OF_RECIPE, explain, form_fields, of_table, settings_of, shown, table_rows
 from genre_app.ui.train_journal import briefs, snapshot
 from tests.bands import write_bands
 from tests.pages import handler, named
@@ -71,6 +71,7 @@ def cache(tmp_path_factory):
 def values_of(function, **changes) -> dict:
     """What the form holds when it is opened, with changes by id or label."""
     values = {block: None if isinstance(block, gr.State) else block.value for block in function.inputs}
+    values |= {block: value["data"] for block, value in values.items() if isinstance(block, gr.Dataframe)}
     places = {name: block for block in values for name in (block.elem_id, getattr(block, "label", None)) if name}
     return values | {places[name]: value for name, value in changes.items()}
 
@@ -104,8 +105,11 @@ def test_every_setting_of_a_run_has_a_field_with_its_help_and_its_bounds(app):
     assert fields["learning_rate"].info == "Highest learning rate; above 0, at most 1"
     assert fields["augment.waveform.snr_db"].info.endswith("from, to")
     assert [path for path, field in fields.items() if len(field.info) < 8] == []
-    ids = {block.elem_id for block in app.blocks.values()}
-    assert {f"set-{path.replace('.', '-')}" for path in fields} <= ids
+    blocks = {block.elem_id: block for block in app.blocks.values()}
+    for path, field in fields.items():
+        if f"set-{path.replace('.', '-')}" not in blocks:
+            table = blocks[f"set-{field.group.replace('.', '-')}"].value["data"]
+            assert [row[2] for row in table if row[0] == field.label] == [field.info], path
     leaves = {name for name, _ in train_view._flat(read_recipe("mlp").model_dump(exclude={"model_settings"}))}
     constant = {"spec.center", "spec.mel_norm"}
     assert leaves - constant == set(fields) - {"model_settings"}
@@ -142,6 +146,15 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
     }
 
 
+def test_a_table_of_settings_reads_back_as_it_was_written():
+    for name in recipe_names():
+        values = shown(read_recipe(name))
+        for group in ("augment.mild", "augment.recorded", "augment.waveform"):
+            fields = [field for field in form_fields() if field.group == group]
+            rows = [*table_rows(fields, values), ["Unknown", "1", ""], ["Split file", "/etc/passwd", ""], []]
+            assert of_table(fields, rows) == {field.path: values[field.path] for field in fields}
+
+
 def test_another_network_does_not_inherit_settings():
     recipe = read_recipe("default")
     settings = settings_of(shown(recipe) | {"model": "mlp", "model_settings": "hidden = [8]"}, recipe)
@@ -153,7 +166,13 @@ def test_another_network_does_not_inherit_settings():
 def test_a_preset_is_one_setting_and_can_be_changed_further(app):
     recipe = read_recipe("default")
     filled = handler(app, "train-preset", "input").fn("default", "noise+pitch")
-    values = shown(recipe) | {b.elem_id.removeprefix("set-").replace("-", "."): v for b, v in filled.items()}
+    groups = {
+        group: [field for field in form_fields() if field.group == group] for group in ("augment.mild", "augment.recorded")
+    }
+    values = shown(recipe)
+    for block, value in filled.items():
+        path = block.elem_id.removeprefix("set-").replace("-", ".")
+        values |= of_table(groups[path], value) if path in groups else {path: value}
     assert settings_of(values, recipe, "noise+pitch") == ("augment=noise+pitch",)
     values["augment.mild.pitch_semitones"] = 2
     config = read_recipe("default", settings_of(values, recipe, "noise+pitch"))
@@ -190,8 +209,12 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-learning_rate": 2}, "Learning rate: must be less than or equal to 1"),
         ({"set-spec-fmax": 20000}, "fmin &lt; fmax &lt;= sample_rate / 2 must hold"),
         ({"set-split-train": 0.99}, "train + valid must not exceed 1"),
-        ({"set-augment-mild-noise_snr_db": "loud"}, "Noise SNR dB (augment.mild.noise_snr_db): write two numbers"),
-        ({"set-augment-waveform-background_probability": 0.5}, "needs a background_folder"),
+        ({"set-augment-mild": [["Noise SNR dB", "loud", ""]]}, "Noise SNR dB (augment.mild.noise_snr_db): write two numbers"),
+        (
+            {"set-augment-recorded": [["Noise probability", "often", ""]]},
+            "(augment.recorded.noise_probability): write a number",
+        ),
+        ({"set-augment-waveform": [["Background probability", "0.5", ""]]}, "needs a background_folder"),
         ({"set-model_settings": "dropout 3"}, "Model settings (model_settings)"),
         ({"set-model_settings": "droppout = 0.3"}, "Droppout"),
         ({"set-model": "mlp"}, "Channels"),
@@ -350,8 +373,14 @@ def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
     monkeypatch.setattr("genre_app.data.source.open_data", endless)
     looking = train_data.look(Request(recipe="default", data="x"))
     assert next(looking).stage == "looking at the data"
+    began = time.monotonic()
     looking.close()
-    assert asked == ["stopped"]
+    assert time.monotonic() - began < 0.5
+    for _ in range(100):
+        if asked:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it goes on")
 
 
 # Who may train
@@ -427,6 +456,8 @@ def test_on_a_space_paths_are_refused_and_not_shown(bundled, tmp_path):
     app = build_app()
     ids = {block.elem_id for block in app.blocks.values()}
     assert not {"set-split-file", "set-augment-waveform-background_folder"} & ids
+    rows = [["Background folder", "/etc", ""], ["Background probability", "0.5", ""]]
+    assert "needs a background_folder" in changed(app, **{"set-augment-waveform": rows})["plan"]
     for source in ("/etc", "~", "../data", "upload: /etc/passwd", "upload: ..", "upload: .hidden"):
         end = looked(app, OWNER, **TINY, **{"train-source": source})[0][-1]
         assert 'role="alert"' in end["plan"]

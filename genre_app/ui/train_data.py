@@ -113,20 +113,21 @@ def look(request: Request) -> Iterator[Progress | Plan]:
         # A Space lends its GPU by the turn, and the time on its CPU tells nothing.
         return plan(request, data, measure=not is_zero(), should_stop=stop.is_set)
 
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work)
-        try:
-            yield Progress("looking at the data", 0, 0, None)
-            while not future.done():
-                with suppress(TimeoutError):
-                    future.exception(timeout=_TELL_SECONDS)
-                if told:
-                    yield told[-1]
-                    told.clear()
-            with suppress(StoppedError):
-                yield future.result()
-        finally:
-            stop.set()
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(work)
+    try:
+        yield Progress("looking at the data", 0, 0, None)
+        while not future.done():
+            with suppress(TimeoutError):
+                future.exception(timeout=_TELL_SECONDS)
+            if told:
+                yield told[-1]
+                told.clear()
+        with suppress(StoppedError):
+            yield future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=False)  # whoever closes this may be the thread that serves everybody
 
 
 def sentence(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -91,6 +91,17 @@ def value_at(config: BaseModel, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def table_rows(fields: Sequence[FormField], values: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each field: its label, its value, and what it is."""
+    return [[field.label, _cell(values[field.path]), field.info] for field in fields]
+
+
+def of_table(fields: Sequence[FormField], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Return what the rows of such a table hold, by path; rows that are none of these fields are passed over."""
+    written = {str(row[0]): row[1] for row in rows if len(row) > 1}
+    return {field.path: _from_cell(field, written[field.label]) for field in fields if field.label in written}
 
 
 def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF_RECIPE) -> tuple[str, ...]:
@@ -201,7 +212,7 @@ def _label(name: str) -> str:
 
 
 def _info(name: str, info: FieldInfo, annotation: Any) -> str:
-    does = "share of the segments to which it happens" if name.endswith("_probability") else ""
+    does = "share of the segments" if name.endswith("_probability") else ""
     parts = [info.description or does, _bounds(info.metadata)]
     if get_origin(annotation) is tuple:
         inner = get_args(annotation)[0]
@@ -234,7 +245,7 @@ def _shown(value: Any) -> Any:
 def _read(field: FormField, value: Any) -> Any:
     """Turn what a widget holds into plain data, None if it is empty and means nothing."""
     if field.kind == "number":
-        if value is None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise FormError(f"{field.label} ({field.path}): write a number.")
         return value
     if field.kind == "pair":
@@ -279,6 +290,19 @@ def _toml(value: Any) -> str:
             return value  # what is no TOML is taken as a text
         return json.dumps(value)
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else repr(value)
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else _toml(value)
+
+
+def _from_cell(field: FormField, text: Any) -> Any:
+    """Turn the text of a cell into what a widget of the field would hold; what cannot be read stays a text."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if field.kind in ("number", "flag") and isinstance(value, int | float) else text
 
 
 def _quoted(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,11 @@ from genre_app.ui.train_fields import (
     check_network,
     form_fields,
     network_info,
+    of_table,
     preset_values,
     settings_of,
     shown,
+    table_rows,
 )
 from genre_app.ui.train_journal import find
 
@@ -35,11 +37,12 @@ _GROUPS = {
     "": "Training",
     "spec": "Features and segments",
     "split": "Split of the tracks",
-    "augment": "Augmentation: shares, tempo, masks, mixup",
+    "augment": "Augmentation of a batch",
     "augment.mild": "Augmentation: the mild chain",
     "augment.recorded": "Augmentation: as if recorded in a room",
     "augment.waveform": "Augmentation of waveforms",
 }
+_MOST_WIDGETS = 16  # of a group; a larger one becomes a table
 _FRESH = "random weights"
 _COLUMNS = [("the recipe's, from audio", "recipe"), ("those of the mel cache", "data")]
 
@@ -56,6 +59,8 @@ class Form:
         What is not a field of `TrainConfig`.
     widgets : dict
         A widget for each field, by its path.
+    tables : dict
+        For each large group of fields, a table with a row for each, since dozens of widgets would slow the page down.
     """
 
     source: gr.Textbox
@@ -68,12 +73,18 @@ class Form:
     columns: gr.Radio
     threads: gr.Number
     widgets: dict[str, Any]
+    tables: dict[tuple[FormField, ...], gr.Dataframe]
 
     @property
     def inputs(self) -> set[Any]:
         """Everything that a request is made from."""
         others = (self.source, self.recipe, self.preset, self.name, self.init_from, self.columns, self.threads)
-        return {*others, *self.widgets.values()}
+        return {*others, *self.filled}
+
+    @property
+    def filled(self) -> list[Any]:
+        """Everything that a recipe fills."""
+        return [*self.widgets.values(), *self.tables.values()]
 
     def config(self, values: Mapping[Any, Any]) -> TrainConfig:
         """Return the settings that the values on the page make.
@@ -123,15 +134,14 @@ class Form:
         """Return updates that put the values of a recipe into the form."""
         config = read_recipe(_recipe(recipe))
         values = shown(config)
-        updates: dict[Any, Any] = {self.widgets[path]: values[path] for path in self.widgets}
+        updates = self._fill(values)
         updates[self.widgets["model_settings"]] = gr.Textbox(values["model_settings"], info=network_info(config.model))
         return updates | {self.preset: _preset(OF_RECIPE), self.recipe: gr.Dropdown(info=describe_recipe(recipe))}
 
     def of_preset(self, recipe: str, preset: str) -> dict[Any, Any]:
         """Return updates that put the values of a preset of augmentation into the form."""
         values = preset_values(preset, read_recipe(_recipe(recipe)))
-        updates: dict[Any, Any] = {self.widgets[path]: value for path, value in values.items() if path in self.widgets}
-        return updates | {self.preset: _preset(preset)}
+        return self._fill(values) | {self.preset: _preset(preset)}
 
     def of_model(self, recipe: str, model: str) -> dict[Any, Any]:
         """Return updates that give a network its settings: those of the recipe if it is the recipe's, else its own defaults."""
@@ -139,12 +149,20 @@ class Form:
         text = shown(config)["model_settings"] if model == config.model else ""
         return {self.widgets["model_settings"]: gr.Textbox(text, info=network_info(model))}
 
+    def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
+        updates = {widget: values[path] for path, widget in self.widgets.items() if path in values}
+        return updates | {
+            table: table_rows(fields, values) for fields, table in self.tables.items() if fields[0].path in values
+        }
+
     def _request(self, values: Mapping[Any, Any], data: str) -> Request:
         recipe = _recipe(values[self.recipe])
         preset = values[self.preset]
         if preset not in PRESETS and preset != OF_RECIPE:
             raise RequestError(f"There is no augmentation {preset!r}; choose one of: {', '.join(PRESETS)}")
         of_fields = {path: values[widget] for path, widget in self.widgets.items()}
+        for fields, table in self.tables.items():
+            of_fields |= of_table(fields, values[table])
         return Request(
             recipe=recipe,
             data=data,
@@ -175,6 +193,7 @@ def build() -> Form:
     values = shown(config)
     fields = {field.path: field for field in form_fields() if field.kind != "path" or home}
     widgets: dict[str, Any] = {}
+    tables: dict[tuple[FormField, ...], gr.Dataframe] = {}
     with gr.Column(elem_classes="step"):
         gr.HTML("<h2><b>2</b> Recipe</h2>")
         recipe = gr.Dropdown(
@@ -200,8 +219,12 @@ def build() -> Form:
                 elem_classes="code",
             )
             for group, label in _grouped(fields):
+                of_group = tuple(field for field in fields.values() if field.group == group)
                 with gr.Accordion(label, open=False):
-                    _rows([field for field in fields.values() if field.group == group], values, widgets)
+                    if group and len(of_group) > _MOST_WIDGETS:
+                        tables[of_group] = _table(of_group, values)
+                    else:
+                        _rows(of_group, values, widgets)
             with gr.Accordion("Begin, columns, threads", open=False):
                 init_from = gr.Dropdown(init_choices(), value=_FRESH, label="Begin with", info="A checkpoint to learn on from.")
                 columns = gr.Radio(
@@ -209,7 +232,7 @@ def build() -> Form:
                 )
                 threads = gr.Number(2, label="CPU threads", info="Part of what makes weights repeat; 1 to 256")
     name = gr.Textbox(label="Name of the run", placeholder="the recipe's, with a number", render=False)
-    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets)
+    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, tables)
 
 
 def init_choices() -> list[str]:
@@ -223,7 +246,25 @@ def _grouped(fields: Mapping[str, FormField]) -> list[tuple[str, str]]:
     return [(group, _GROUPS.get(group, group)) for group in ("", *(group for group in groups if group))]
 
 
-def _rows(fields: list[FormField], values: Mapping[str, Any], widgets: dict[str, Any]) -> None:
+def _table(fields: tuple[FormField, ...], values: Mapping[str, Any]) -> gr.Dataframe:
+    return gr.Dataframe(
+        table_rows(fields, values),
+        headers=["Setting", "Value", "What it is"],
+        datatype=["str", "str", "str"],
+        type="array",
+        label="Double-click a value to change it",
+        column_widths=["36%", "20%", "44%"],
+        static_columns=[0, 2],
+        interactive=True,
+        wrap=True,
+        max_height=380,
+        buttons=[],
+        elem_id=f"set-{fields[0].group.replace('.', '-')}",
+        elem_classes="settings",
+    )
+
+
+def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any]) -> None:
     left = [field for field in fields if field.path not in (*_VISIBLE, "model_settings")]
     for index in range(0, len(left), 2):
         with gr.Row():

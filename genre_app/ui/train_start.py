@@ -76,13 +76,16 @@ class Start:
             (form.preset.input, form.of_preset, [form.recipe, form.preset]),
             (form.widgets["model"].input, form.of_model, [form.recipe, form.widgets["model"]]),
         ):
-            filled = trigger(fill, sources, [*form.widgets.values(), form.recipe, form.preset], **_PRIVATE)
+            filled = trigger(fill, sources, [*form.filled, form.recipe, form.preset], **_PRIVATE)
             filled.then(change, inputs, self._told, **changing)
         form.upload.upload(upload, form.upload, [form.source, form.problem], **_PRIVATE).then(
             change, inputs, self._told, **changing
         )
         looking = self.check.click(look, inputs, self._told, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
-        self.halt.click(lambda: self._idle() | {self.plan: train_view.NO_PLAN}, None, self._told, cancels=looking, **_PRIVATE)
+        # In a second step, so that no word of the work that was ended comes after this one.
+        self.halt.click(None, cancels=looking, **_PRIVATE).then(
+            lambda: self._idle() | {self.plan: train_view.HALTED}, None, self._told, **_PRIVATE
+        )
         return self.start.click(begin, inputs, [*self._told, form.name, chosen], **_PRIVATE)
 
     def changed(self, values: dict[Any, Any]) -> dict[Any, Any]:

@@ -27,6 +27,11 @@ NO_PLAN = """
 <p>Check the data, and this tells how the tracks are divided and how long training will take.</p></section>
 """
 
+HALTED = """
+<section class="card" aria-label="Plan"><p class="eyebrow">What will happen</p>
+<p>Stopped. What was prepared is kept; check again to go on.</p></section>
+"""
+
 CHANGED = """
 <section class="card" aria-label="Plan"><p class="eyebrow">What will happen</p>
 <p>The data or the settings have changed: check again.</p></section>
