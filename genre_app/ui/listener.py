@@ -120,7 +120,7 @@ class Listener:
             One of `genre_app.vote.VOTES`.
         """
         seconds = self._n_samples / self._spec.sample_rate
-        segments = self._segments
+        segments = [*self._segments, *self._up_to_now()]
         prediction, offset = None, WINDOW_SECONDS - seconds
         used = np.array([segment.sounds and not segment.is_noise for segment in segments], bool)
         if used.any():
@@ -179,20 +179,34 @@ class Listener:
         self._next_column += n_new
 
     def _add_segments(self) -> None:
-        spec, half = self._spec, self._spec.n_fft // 2
-        starts, samples = [], []
-        while (at := self._next_start * spec.hop_length - half) + spec.segment_samples + 2 * half <= self._n_samples:
+        """Work on the segments that are complete, with the context that their outermost columns reach into."""
+        spec, starts = self._spec, []
+        while self._next_start * spec.hop_length + spec.segment_samples + spec.n_fft // 2 <= self._n_samples:
             starts.append(self._next_start)
-            samples.append(self._between(at, at + spec.segment_samples + 2 * half))
             self._next_start += spec.segment_hop_frames
+        self._segments = [*self._segments, *self._worked_on(starts)]
+
+    def _up_to_now(self) -> list[_Segment]:
+        """Work on what a clip that ended now would have besides: its last segment ends with it."""
+        last = 1 + self._n_samples // self._spec.hop_length - self._spec.segment_frames
+        if last < 0 or (self._segments and self._segments[-1].start_frame == last):
+            return []
+        return self._worked_on([*range(self._next_start, last, self._spec.segment_hop_frames), last])
+
+    def _worked_on(self, starts: list[int]) -> list[_Segment]:
         if not starts:
-            return
-        rows = np.stack(samples)
+            return []
+        spec, half = self._spec, self._spec.n_fft // 2
+        rows = np.zeros((len(starts), spec.segment_samples + 2 * half), np.float32)
+        for row, start in zip(rows, starts, strict=True):
+            at = start * spec.hop_length - half
+            samples = self._between(at, at + len(row))
+            row[: len(samples)] = samples
         features = extract(torch.from_numpy(rows).to(self._checkpoint.device), spec, padded=True)
         probabilities = self._checkpoint.probabilities(features)
         sounds = sounding(rows[:, half : half + spec.segment_samples])
         noise = is_noise(self._recent(), spec.sample_rate) is True
-        self._segments += [
+        return [
             _Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, probabilities, sounds, strict=True)
         ]
 
@@ -203,7 +217,7 @@ class Listener:
         needed = min(
             self._next_start * spec.hop_length - spec.n_fft // 2,
             self._next_column * self._picture.hop_length - self._picture.n_fft // 2,
-            self._n_samples - self._n_judged,
+            self._n_samples - self._n_judged - spec.n_fft - spec.hop_length,
         )
         keep = max(self._origin, needed)
         self._held = self._held[keep - self._origin :].copy()  # a view would keep all of it

@@ -50,7 +50,6 @@ class Session:
 def build(frame: Frame) -> None:
     """Lay out the tab and connect it; called within its `gradio.Tab`."""
     checkpoints = checkpoint_choices()
-    frame.tab["Live"].render_children = True  # so that the recorder is there when its tab is opened
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
             audio = gr.Audio(
@@ -80,7 +79,7 @@ def build(frame: Frame) -> None:
     session = gr.State(None, time_to_live=_STATE_SECONDS)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
-    audio.start_recording(begin, [checkpoint, vote, own], [session, card, figure], **private)
+    audio.start_recording(begin, [checkpoint, vote, own], [session, card], **private)
     # The session is changed in place and not handed back: a beginning that comes in between must not be undone.
     audio.stream(
         listen,
@@ -91,18 +90,24 @@ def build(frame: Frame) -> None:
         **private,
     )
     audio.stop_recording(end, session, card, **private)
-    # A recorder in a tab forgets how often it has to send, which is ten times a second if it is not told again.
+    # A recorder in a tab that is opened later forgets how often it has to send, which is ten times a second if it is not told
+    # again: at once, and once it is surely there.
     tell = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
     frame.tab["Live"].select(None, None, audio, js=tell, **private)
-    frame.tab["Live"].select(lambda own: gr.Dropdown(choices=checkpoint_choices(own)), own, checkpoint, **private)
+    frame.tab["Live"].select(
+        lambda own: (gr.update(stream_every=EVERY_SECONDS), gr.Dropdown(choices=checkpoint_choices(own))),
+        own,
+        [audio, checkpoint],
+        **private,
+    )
 
 
-def begin(checkpoint: str, vote: str, own: str | None) -> tuple[Session | None, str, Any]:
-    """Start anew, whatever was heard before."""
+def begin(checkpoint: str, vote: str, own: str | None) -> tuple[Session | None, Any]:
+    """Start anew, whatever was heard before; the page changes with the first sound, for there may be none."""
     try:
-        return Session(checkpoint, vote, own), cards.LISTENING, live_view.NO_FIGURE
+        return Session(checkpoint, vote, own), gr.skip()
     except PROBLEMS as error:
-        return None, cards.problem(str(error)), live_view.NO_FIGURE
+        return None, cards.problem(str(error))
 
 
 def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:

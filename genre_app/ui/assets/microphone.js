@@ -76,11 +76,21 @@ window.genreMicrophone = (() => {
     if (event.target.matches?.("#music input[type=file]")) forget();
   });
   // What was said of a take goes with it.
-  const forget = () => panels().forEach((panel) => session?.panel !== panel && panel.classList.remove("heard"));
+  const forget = () => {
+    for (const panel of panels()) {
+      if (session?.panel === panel || !navigator.mediaDevices) continue;
+      panel.classList.remove("heard");
+      part(panel, "say").textContent = part(panel, "problem").textContent = "";
+    }
+  };
   document.addEventListener("drop", forget);
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.(".examples button, #music [aria-label=Clear]")) forget();
-  });
+  document.addEventListener(
+    "click",
+    (event) => {
+      if (event.target.closest?.(".examples button, #music [aria-label=Clear]")) forget();
+    },
+    true, // before gradio takes the button away
+  );
 
   // The recording that goes on: where it is shown, what is heard, how long.
   let session = null;
