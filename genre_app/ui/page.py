@@ -46,6 +46,7 @@ def build_app() -> gr.Blocks:
                 with gr.Tab(name, id=name) as frame.tab[name]:
                     build(frame)
         api.build()
+        app.load(None, None, None, js="() => genreApp.openTab()")
     return app
 
 

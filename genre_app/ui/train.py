@@ -211,4 +211,6 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
             frame.tabs: gr.Tabs(selected="Classify"),
         }
 
-    panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said], **_PRIVATE)
+    panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said], **_PRIVATE).then(
+        None, None, None, js="() => genreApp.keepTab('classify')"
+    )

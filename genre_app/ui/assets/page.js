@@ -50,7 +50,21 @@ window.genreApp = (() => {
     true,
   );
 
+  // The address keeps the tab, so that a page that is loaded again, as when the server comes back, shows it again.
+  const tabs = () => [...document.querySelectorAll('[role="tab"]')];
+  const slug = (tab) => tab.textContent.trim().toLowerCase();
+  const keepTab = (name) => {
+    const hash = name === slug(tabs()[0]) ? "" : `#${name}`;
+    history.replaceState(null, "", location.pathname + location.search + hash);
+  };
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest?.('[role="tab"]');
+    if (tab) keepTab(slug(tab));
+  });
+
   return {
+    keepTab,
+    openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
     // How the figure has to be drawn for this visitor.
     view: (place = "#figure") => ({
       width: Math.round(document.querySelector(place)?.clientWidth || window.innerWidth),
