@@ -186,6 +186,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, metadata={_KEY: text})
+        temporary.chmod(0o644)  # a checkpoint is for whoever may see its folder
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
