@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ import scipy.signal
 
 from genre_app.audio import Clip
 from genre_app.conditions.catalogue import STANDARD
-from genre_app.features.noise import _MOST_VARIATION, MIN_SECONDS, NoiseDetector, _power, is_noise, tonal_share, variation
+from genre_app.features.noise import (
+    _MOST_SUPPRESSED_VARIATION,
+    _MOST_VARIATION,
+    MIN_SECONDS,
+    NoiseDetector,
+    _power,
+    is_noise,
+    tonal_share,
+    variation,
+)
 from genre_app.predict import classify
 from genre_app.synth import STYLES, music
 from tests.conftest import synthesise
@@ -78,6 +88,22 @@ def test_fans_clicks_swells_and_hum_make_no_music():
         hiss + hum,
     ):
         assert is_noise(samples.astype(np.float32), RATE)
+
+
+def test_what_noise_suppression_leaves_of_noise_is_noise_to_who_knows_of_it():
+    generator = np.random.default_rng(0)
+    flicker = np.zeros(5 * RATE)
+    edges = np.geomspace(100, 10000, 17)
+    for low, high in pairwise(edges):  # a gain that wanders, in each band for itself
+        band = scipy.signal.sosfilt(scipy.signal.butter(2, [low, high], "bandpass", fs=RATE, output="sos"), noise(-3))
+        gain_db = np.interp(np.arange(len(band)) / RATE, np.arange(0, 5.1, 0.3), generator.normal(0, 0.7, 17))
+        flicker += band * 10 ** (gain_db / 20)
+    flicker = flicker.astype(np.float32)
+    assert _MOST_VARIATION < varies(flicker) < _MOST_SUPPRESSED_VARIATION
+    assert not is_noise(flicker, RATE)
+    assert is_noise(flicker, RATE, suppressed=True)
+    for style in STYLES:
+        assert not is_noise(music(style, 5.0), RATE, suppressed=True)
 
 
 @pytest.mark.parametrize("style", STYLES)

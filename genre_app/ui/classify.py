@@ -186,7 +186,7 @@ def _classify(
     try:
         share = None if overlap == "trained" else float(overlap)
         found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own)
-        if name == _TAKE and found.prediction.is_noise:
+        if name == _TAKE and path and microphone.hears_noise(path, found.prediction, view):
             raise RequestError(cards.NO_MUSIC)
     except PROBLEMS as error:
         yield {**_nothing(parts), parts.card: cards.problem(str(error)), parts.again: gr.Button(interactive=path is not None)}

@@ -76,11 +76,13 @@ class Listener:
     Parameters
     ----------
     checkpoint : Checkpoint
+    suppressed : bool
+        The sound has gone through noise suppression.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, suppressed: bool = False) -> None:
         spec = checkpoint.spec
-        self._checkpoint = checkpoint
+        self._checkpoint, self._suppressed = checkpoint, suppressed
         self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
         rate = spec.sample_rate
         n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # as for the picture of a file
@@ -138,12 +140,11 @@ class Listener:
             )
             is_silent = noise = False
         else:
-            beginning = self._held[-self._n_samples :] if self._n_samples else self._held[:0]
             is_silent = seconds >= _FIRST_SECONDS and not sounding(self._recent()[None])[0]
             noisy = any(segment.is_noise for segment in segments)
-            noise = not is_silent and (noisy or (not segments and is_noise(beginning, self._spec.sample_rate) is True))
+            noise = not is_silent and (noisy or (not segments and self._is_noise()))
             if not segments and seconds >= _FIRST_SECONDS and not is_silent and not noise:
-                clip = Clip(beginning, self._spec.sample_rate, "the microphone")
+                clip = Clip(self._held[-self._n_samples :], self._spec.sample_rate, "the microphone")
                 prediction = classify(clip, self._checkpoint, vote=vote)
         missed = 0.0 if self._begun is None else time.monotonic() - self._begun - seconds
         return Heard(
@@ -162,6 +163,9 @@ class Listener:
     def _recent(self) -> NDArray[np.float32]:
         """Return the last seconds, by which noise and silence are told."""
         return self._held[-min(max(1, self._n_samples), self._n_judged) :]
+
+    def _is_noise(self) -> bool:
+        return is_noise(self._recent(), self._spec.sample_rate, suppressed=self._suppressed) is True
 
     @property
     def _n_judged(self) -> int:
@@ -205,7 +209,7 @@ class Listener:
         features = extract(torch.from_numpy(rows).to(self._checkpoint.device), spec, padded=True)
         probabilities = self._checkpoint.probabilities(features)
         sounds = sounding(rows[:, half : half + spec.segment_samples])
-        noise = is_noise(self._recent(), spec.sample_rate) is True
+        noise = self._is_noise()
         return [
             _Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, probabilities, sounds, strict=True)
         ]

@@ -32,6 +32,8 @@ class Session:
     vote : str
     own : str, optional
         Path of the visitor's own checkpoint.
+    speech : bool
+        The browser's microphone is set up for speech.
 
     Raises
     ------
@@ -39,9 +41,9 @@ class Session:
         With one sentence for the visitor.
     """
 
-    def __init__(self, checkpoint: str, vote: str, own: str | None) -> None:
+    def __init__(self, checkpoint: str, vote: str, own: str | None, *, speech: bool = False) -> None:
         chosen = checkpoint_named(checkpoint, own)
-        self.listener = Listener(chosen)
+        self.listener = Listener(chosen, suppressed=speech)
         self.genres = chosen.genres
         self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
         self.said = ""
@@ -76,10 +78,12 @@ def build(frame: Frame) -> None:
         with gr.Column(scale=7, min_width=320):
             figure = gr.HTML(live_view.NO_FIGURE, elem_id="live-figure")
             said = gr.HTML("<p></p>", elem_id="live-said")
+    speech = gr.Checkbox(visible=False)
     session = gr.State(None, time_to_live=_STATE_SECONDS)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
-    audio.start_recording(begin, [checkpoint, vote, own], [session, card], **private)
+    with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.speech()]"
+    audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
     # The session is changed in place and not handed back: a beginning that comes in between must not be undone.
     audio.stream(
         listen,
@@ -94,18 +98,15 @@ def build(frame: Frame) -> None:
     # again: at once, and once it is surely there.
     tell = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
     frame.tab["Live"].select(None, None, audio, js=tell, **private)
-    frame.tab["Live"].select(
-        lambda own: (gr.update(stream_every=EVERY_SECONDS), gr.Dropdown(choices=checkpoint_choices(own))),
-        own,
-        [audio, checkpoint],
-        **private,
-    )
+    refreshed = frame.tab["Live"].select(lambda own: gr.Dropdown(choices=checkpoint_choices(own)), own, checkpoint, **private)
+    # Not from the server, which would make the recorder anew with a setting that only the stream event knows.
+    refreshed.then(None, None, audio, js=tell, **private)
 
 
-def begin(checkpoint: str, vote: str, own: str | None) -> tuple[Session | None, Any]:
+def begin(checkpoint: str, vote: str, own: str | None, speech: bool = False) -> tuple[Session | None, Any]:
     """Start anew, whatever was heard before; the page changes with the first sound, for there may be none."""
     try:
-        return Session(checkpoint, vote, own), gr.skip()
+        return Session(checkpoint, vote, own, speech=speech), gr.skip()
     except PROBLEMS as error:
         return None, cards.problem(str(error))
 

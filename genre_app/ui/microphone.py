@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
+
+from genre_app.audio import load_clip
+from genre_app.features.noise import NoiseDetector
+from genre_app.predict import Prediction
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -46,6 +50,25 @@ def panel(recorder: str, kind: Literal["take", "live"]) -> gr.HTML:
 """,
         elem_id=f"{recorder}-microphone",
     )
+
+
+def hears_noise(path: str, prediction: Prediction, view: Any) -> bool:
+    """Tell whether a take holds nothing but noise, or what the browser's processing for speech leaves of it.
+
+    Parameters
+    ----------
+    path : str
+    prediction : Prediction
+        Of the take.
+    view : Any
+        What the page's script has sent.
+    """
+    if prediction.is_noise or not (isinstance(view, dict) and view.get("speech") is True):
+        return prediction.is_noise
+    clip = load_clip(path)
+    detector = NoiseDetector(clip.sample_rate, suppressed=True)
+    detector.add(clip.samples)
+    return detector.is_noise()
 
 
 def script() -> str:

@@ -163,6 +163,7 @@ window.genreMicrophone = (() => {
     const analyser = new AnalyserNode(context, { fftSize: 4096 });
     context.createMediaStreamSource(stream).connect(analyser);
     const now = performance.now();
+    if (session && session.panel !== panel) finish();
     const goesOn = session?.track.readyState === "live"; // gradio opens the microphone twice, once for its own picture
     if (session) session.context.close();
     session = {
@@ -251,5 +252,5 @@ window.genreMicrophone = (() => {
     };
   }
 
-  return { settings: () => settings };
+  return { settings: () => settings, speech: () => mode === "speech" };
 })();

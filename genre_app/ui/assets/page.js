@@ -70,6 +70,7 @@ window.genreApp = (() => {
       width: Math.round(document.querySelector(place)?.clientWidth || window.innerWidth),
       pixel_ratio: window.devicePixelRatio || 1,
       dark: document.body.classList.contains("dark"),
+      speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest take
     }),
     // On a phone, where the tab is one column, bring something into sight.
     show: (place) => {
