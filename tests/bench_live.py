@@ -39,14 +39,13 @@ def main() -> None:
     settled = last = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for second in range(round(60 * minutes)):
-            path = Path(folder) / "audio.wav"
+            path = Path(folder) / str(second) / "audio.wav"
+            path.parent.mkdir()
             start = second * _RATE % len(song)
             soundfile.write(path, song[start : start + _RATE], _RATE, subtype="PCM_16")
-            Path(folder).mkdir(exist_ok=True)
             begun = time.thread_time()
             _, figure, _ = live.listen(str(path), session)
             work.append(1000 * (time.thread_time() - begun))
-            Path(folder).mkdir(exist_ok=True)  # the handler takes the folder of a piece away with it
             last = process.memory_info().rss / 1e6
             if second == min(_SETTLED, round(60 * minutes) - 1):
                 settled = last

@@ -142,7 +142,7 @@ def test_a_second_of_the_stream_becomes_an_answer_and_leaves_nothing_behind(bund
         stereo = np.stack([song[second * RATE : (second + 1) * RATE]] * 2, axis=1)
         card, figure, words = live.listen(piece(tmp_path, stereo), session)
         said.append(words)
-    assert list(tmp_path.iterdir()) == []
+    assert len(list(tmp_path.iterdir())) == 5
     genre = session.listener.heard("majority").prediction.genre
     assert "the last 8 s" in card
     assert genre in card
@@ -152,13 +152,21 @@ def test_a_second_of_the_stream_becomes_an_answer_and_leaves_nothing_behind(bund
     assert len(told) < 8  # only what has changed
     assert genre in told[-1]
     assert "Stopped" in live.end(session)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_pieces_of_silence_stay_for_whoever_else_was_silent(bundled, tmp_path):
-    path = piece(tmp_path, np.zeros(RATE, np.float32))
-    for _ in range(2):
-        live.listen(path, live.begin("default", "mean", None)[0])
-    assert Path(path).exists()
+def test_those_who_hear_the_same_do_not_take_it_from_each_other(bundled, song, tmp_path):
+    sessions = [live.begin("default", "mean", None)[0] for _ in range(3)]
+    for second in (0, 0, 1, 2, 3, 4, 5):  # the first one comes twice
+        path = piece(tmp_path, song[second * RATE : (second + 1) * RATE])
+        for session in sessions:
+            live.listen(path, session)
+    assert [session.listener.heard().seconds for session in sessions] == [7, 7, 7]
+    for _ in range(10):
+        path = piece(tmp_path, np.zeros(RATE, np.float32))
+        live.listen(path, sessions[0])
+    assert Path(path).exists()  # all silence lies there
+    assert live.listen(str(tmp_path / "gone.wav"), sessions[0])[0]["__type__"] == "update"
 
 
 def test_a_new_recording_starts_from_nothing(bundled, song, tmp_path):

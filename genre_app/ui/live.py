@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from genre_app.ui import cards, live_view, microphone
 from genre_app.ui.frame import Frame
@@ -20,6 +19,7 @@ from genre_app.vote import DEFAULT_VOTE, available_votes
 EVERY_SECONDS = 1.0
 LISTENING = 64  # visitors at once; each holds a place as long as it listens
 _STATE_SECONDS = 3600.0
+_KEPT = 5  # seconds of sound on the disk; an hour would be half a gigabyte
 
 
 class Session:
@@ -47,6 +47,38 @@ class Session:
         self.genres = chosen.genres
         self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
         self.said = ""
+        self._pieces: deque[Path] = deque()
+
+    def hear(self, piece: Path) -> bool:
+        """Read a piece of the stream, and return whether it was there.
+
+        Raises
+        ------
+        RequestError
+            If it is damaged.
+        """
+        try:
+            with piece.open("rb") as file:
+                samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        except FileNotFoundError:
+            return False
+        except soundfile.LibsndfileError as error:
+            raise RequestError("A second of sound did not arrive whole; stop and record again") from error
+        # Its folder is named after what it holds: all silence lies in one place, whoever sent it.
+        if samples.any():
+            self._pieces.append(piece)
+            self.forget(_KEPT)
+        self.listener.hear(samples.mean(axis=1), rate)
+        return True
+
+    def forget(self, keep: int = 0) -> None:
+        """Delete the pieces but for the latest ones, which others who hear the same may yet have to read."""
+        while len(self._pieces) > keep:
+            piece = self._pieces.popleft()
+            if piece not in self._pieces:
+                piece.unlink(missing_ok=True)
+                with suppress(OSError):
+                    piece.parent.rmdir()
 
 
 def build(frame: Frame) -> None:
@@ -113,11 +145,11 @@ def begin(checkpoint: str, vote: str, own: str | None, speech: bool = False) -> 
 
 def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
     """Hear one more second, and say what the last half minute was."""
+    if path is None or session is None:
+        return gr.skip(), gr.skip(), gr.skip()
     try:
-        sound = _taken(path)
-        if session is None or sound is None:
+        if not session.hear(Path(path)):
             return gr.skip(), gr.skip(), gr.skip()
-        session.listener.hear(*sound)
         heard = session.listener.heard(session.vote)
     except PROBLEMS as error:
         return cards.problem(str(error)), gr.skip(), gr.skip()
@@ -127,24 +159,9 @@ def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
     return live_view.card(heard), live_view.figure(heard, session.genres), said
 
 
-def _taken(path: str | None) -> tuple[NDArray[np.float32], int] | None:
-    """Read a piece of the stream, and delete it: an hour of them would be half a gigabyte."""
-    if path is None:
-        return None
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise RequestError("A second of sound did not arrive whole; stop and record again") from error
-    # The folder is named after what the file holds, so all silence lies in one, whoever sent it, and others may yet read it.
-    if samples.any():
-        Path(path).unlink(missing_ok=True)
-        with suppress(OSError):
-            Path(path).parent.rmdir()
-    return samples.mean(axis=1), rate
-
-
 def end(session: Session | None) -> Any:
     """Leave the last answer where it is, and say that it is the last."""
     if session is None:
         return gr.skip()
+    session.forget()
     return live_view.card(session.listener.heard(session.vote), stopped=True)

@@ -34,9 +34,10 @@ window.genreMicrophone = (() => {
   const shown = () => panels().find((panel) => panel.offsetParent) ?? panels()[0];
   const part = (panel, name) => panel.querySelector(`.mic-${name}`);
 
-  const say = (panel, words) => {
+  const say = (panel, words, warns = false) => {
     const place = part(panel, "say");
     if (place.textContent !== words) place.textContent = words;
+    place.classList.toggle("warns", warns);
   };
   // What went wrong stays until the next recording; several sentences may come together.
   const complain = (panel, words) => {
@@ -95,7 +96,7 @@ window.genreMicrophone = (() => {
   // The recording that goes on: where it is shown, what is heard, how long.
   let session = null;
 
-  const decibel = (value) => 20 * Math.log10(Math.max(value, 1e-5));
+  const decibel = (value) => 20 * Math.log10(Math.min(1, Math.max(value, 1e-5)));
   const spoken = (db) => (db < FLOOR_DB ? `under −${-FLOOR_DB} dBFS` : `${db < 0 ? "−" : ""}${Math.abs(db).toFixed(0)} dBFS`);
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
@@ -119,10 +120,11 @@ window.genreMicrophone = (() => {
     const { panel, seconds } = session;
     const lately = Math.max(...session.peaks.map(([, peak]) => peak)); // in the last 3 s
     const hint = HINTS[panel.dataset.kind].findLast(([from]) => seconds >= from)[1];
-    if (now - session.clippedAt < 3000) say(panel, "Clipping: too loud for the microphone. Turn its input down, or go further away.");
+    const warn = (words) => say(panel, words, true);
+    if (now - session.clippedAt < 3000) warn("Clipping: too loud for the microphone. Turn its input down, or go further away.");
     else if (seconds < 2) say(panel, hint);
-    else if (decibel(lately) < SILENT_DB) say(panel, "Silence: nothing is heard. Is the microphone muted, or another one chosen?");
-    else if (decibel(lately) < QUIET_DB) say(panel, "Very quiet: go nearer to the music, or turn the microphone's input up.");
+    else if (decibel(lately) < SILENT_DB) warn("Silence: nothing is heard. Is the microphone muted, or another one chosen?");
+    else if (decibel(lately) < QUIET_DB) warn("Very quiet: go nearer to the music, or turn the microphone's input up.");
     else say(panel, hint);
   };
 
@@ -150,7 +152,7 @@ window.genreMicrophone = (() => {
     context.close();
     panel.classList.remove("recording");
     panel.classList.toggle("heard", clipped || part(panel, "problem").textContent !== "");
-    say(panel, clipped ? `${clock(seconds)} recorded. It clipped: the answer may suffer from that.` : "");
+    say(panel, clipped ? `${clock(seconds)} recorded. It clipped: the answer may suffer from that.` : "", clipped);
   };
 
   const listen = (panel, stream) => {
