@@ -58,16 +58,21 @@ def test_a_folder_is_recorded(played, tmp_path, capsys):
     for genre in ("jazz", "rock"):
         (tmp_path / "clips" / genre).mkdir(parents=True)
         soundfile.write(tmp_path / "clips" / genre / "a.wav", played, RATE, subtype="FLOAT")
-    out = tmp_path / "takes"
-    given = [str(tmp_path / "clips"), str(out), "--mode", "music", "--seconds", str(SECONDS), "--parallel", "1"]
-    assert main([*given, "--limit", "1"]) == 0
-    assert "music [False, False, False]" in capsys.readouterr().err
-    assert [file.relative_to(out).as_posix() for file in sorted(out.rglob("*.*"))] == ["jazz/a.wav"]
-    heard = load_clip(out / "jazz" / "a.wav", sample_rate=RATE).samples
-    assert len(heard) == SECONDS * RATE
-    kept = heard[: round(1.5 * RATE)]
-    start = int(np.correlate(played[: len(kept) + RATE // 2], kept, "valid").argmax())
-    assert np.corrcoef(played[start : start + len(kept)], kept)[0, 1] > 0.99
+    # It is heard in real time, and a machine that is busy with other things may lose a piece of a take.
+    for number in range(3):
+        out = tmp_path / f"takes {number}"
+        given = [str(tmp_path / "clips"), str(out), "--mode", "music", "--seconds", str(SECONDS), "--parallel", "1"]
+        assert main([*given, "--limit", "1"]) == 0
+        assert "music [False, False, False]" in capsys.readouterr().err
+        assert [file.relative_to(out).as_posix() for file in sorted(out.rglob("*.*"))] == ["jazz/a.wav"]
+        heard = load_clip(out / "jazz" / "a.wav", sample_rate=RATE).samples
+        assert len(heard) == SECONDS * RATE
+        kept = heard[: round(1.5 * RATE)]
+        start = int(np.correlate(played[: len(kept) + RATE // 2], kept, "valid").argmax())
+        alike = np.corrcoef(played[start : start + len(kept)], kept)[0, 1]
+        if alike > 0.99:
+            break
+    assert alike > 0.99
     (out / "rock").mkdir()
     (out / "rock" / "a.wav").write_text("there already")
     assert main(given) == 0
