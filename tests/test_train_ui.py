@@ -452,15 +452,21 @@ def test_no_handler_changes_anything_for_a_stranger(app, told, make_run, tmp_pat
 
 
 @pytest.mark.usefixtures("_on_a_space")
-def test_on_a_space_paths_are_refused_and_not_shown(bundled, tmp_path):
+def test_on_a_space_paths_are_refused_and_not_shown(bundled, cache, tmp_path):
     app = build_app()
     ids = {block.elem_id for block in app.blocks.values()}
     assert not {"set-split-file", "set-augment-waveform-background_folder"} & ids
     rows = [["Background folder", "/etc", ""], ["Background probability", "0.5", ""]]
     assert "needs a background_folder" in changed(app, **{"set-augment-waveform": rows})["plan"]
-    for source in ("/etc", "~", "../data", "upload: /etc/passwd", "upload: ..", "upload: .hidden"):
+    for source in (str(cache), "~", "../data", "/etc/hub:a/b"):
         end = looked(app, OWNER, **TINY, **{"train-source": source})[0][-1]
-        assert 'role="alert"' in end["plan"]
+        assert "On a Space, music comes as a zip" in end["plan"], source
+    uploads = tmp_path / "runs" / ".data" / "uploads"
+    (uploads / "inner").mkdir(parents=True)
+    (uploads / ".hidden").touch()
+    for name in (str(cache), "..", ".hidden", "inner/../..", os.path.relpath(cache, uploads)):
+        end = looked(app, OWNER, **TINY, **{"train-source": f"upload: {name}"})[0][-1]
+        assert "The uploaded file is no longer here" in end["plan"], name
     assert train_data.resolve("hub:confit/gtzan") == "hub:confit/gtzan"
     assert "--data DATA" in changed(app, **{"train-source": "hub:a/b"})["train-command"]
 
