@@ -1,6 +1,7 @@
 """Every system, trained and measured by its own protocol and by ours: ``python -m train.results --data DATA --audio FOLDER``.
 
-Runs go to a folder; those that have finished are not trained again, and one that was interrupted goes on. *Own protocol*: split
+Runs go to a folder; those that have finished are not trained again, one that was interrupted goes on, and what has no run there
+keeps its place in README.md's table. *Own protocol*: split
 and vote of the recipe, over all tracks at hand; where the recipe keeps test tracks back, those are what is reported. *Kept
 apart*: the data's own split (GTZAN's fault-filtered one), whole tracks on one side, the validation tracks reported.
 """
@@ -38,12 +39,12 @@ def main(
         for name in only or stated:
             for of in protocol or _PROTOCOLS:
                 _train(name, of, stated[name], data, audio, out, threads)
-    text = table(stated, out)
+    path = _STATED.parents[1] / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split(_MARKS[0])
+    old, after = rest.split(_MARKS[1])
+    text = table(stated, out, old)
     print(text)
     if readme:
-        path = _STATED.parents[1] / "README.md"
-        before, rest = path.read_text(encoding="utf-8").split(_MARKS[0])
-        after = rest.split(_MARKS[1])[1]
         path.write_text(f"{before}{_MARKS[0]}{text}{_MARKS[1]}{after}", encoding="utf-8")
 
 
@@ -54,7 +55,7 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
     request = Request(
         recipe=name,
         data=data,
-        settings=(*stated.get("other_columns", ()), *(_OURS if protocol == "apart" else ())),
+        settings=(*stated.get("settings", ()), *(_OURS if protocol == "apart" else ())),
         columns="data",
         threads=threads,
     )
@@ -73,21 +74,21 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
         job.work(run, say=lambda text: print(f"  {text}", flush=True))
 
 
-def table(stated: dict[str, dict[str, Any]], out: Path) -> str:
-    """Return the results of the finished runs as a table in Markdown."""
+def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
+    """Return the results of the finished runs as a table in Markdown; what ``old``, such a table, has besides is kept."""
+    known = {cells[0]: cells for cells in (line.strip("| ").split(" | ") for line in old.splitlines()[2:])}
     lines = [
         "| recipe | source | states | own protocol | n | kept apart | n | log-loss |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, facts in stated.items():
         own, apart = (_report(out / f"{name}-{protocol}") for protocol in _PROTOCOLS)
-        if own is None and apart is None:
-            continue
-        accuracy = f"{facts['accuracy']:.1%}" if "accuracy" in facts else ""
-        cells = [f"`{name}`", facts["source"], accuracy, *_cells(own, test=True), *_cells(apart, test=False)]
-        cells.append(f"{apart['valid']['log_loss']:.2f}" if apart else "")
-
-        lines.append(f"| {' | '.join(cells)} |")
+        was = known.get(f"`{name}`", [""] * 8)
+        cells = [*(_cells(own, test=True) if own else was[3:5]), *(_cells(apart, test=False) if apart else was[5:7])]
+        cells.append(f"{apart['valid']['log_loss']:.2f}" if apart else was[7])
+        if any(cells):
+            accuracy = f"{facts['accuracy']:.1%}" if "accuracy" in facts else ""
+            lines.append(f"| {' | '.join((f'`{name}`', facts['source'], accuracy, *cells))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -97,9 +98,7 @@ def _report(path: Path) -> dict[str, Any] | None:
     return Run(path).report()
 
 
-def _cells(report: dict[str, Any] | None, *, test: bool) -> list[str]:
-    if report is None:
-        return ["", ""]
+def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
     from genre_app.evaluation import wilson_interval
 
     part = report["test"] if test and "test" in report else report["valid"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from genre_app.models.base import GenreModel, ModelSettings, register
@@ -30,6 +31,7 @@ class ResNet18(GenreModel):
         self.network = resnet18(weights=None, num_classes=n_genres)
         first = self.network.conv1
         self.network.conv1 = nn.Conv2d(1, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
+        self.network = self.network.to(memory_format=torch.channels_last)
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""
