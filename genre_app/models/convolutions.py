@@ -103,8 +103,9 @@ def conv_blocks(
 
     sizes = (n_in, *channels)
     blocks = nn.Sequential(*(nn.Sequential(*layers(*of)) for of in zip(sizes, sizes[1:], pools, strict=False)))
-    # The layout in which convolution, pooling and norm are quickest, on the CPU too; what goes through takes it from the weights.
-    return blocks.to(memory_format=torch.channels_last)
+    # The layout in which convolution, pooling and norm are quickest, on the CPU too; what passes takes it from the weights.
+    blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+    return blocks
 
 
 def check_blocks(channels: Sequence[int], pools: Sequence[object], kernel: int, padding: Padding) -> None:
