@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -57,7 +59,7 @@ def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not
     tone = 0.2 * np.sin(2 * np.pi * 1000 * time)
     struck = tone * np.exp(-12.0 * (time % 0.5))
     db = log_mel(np.stack([tone] * 40 + [struck] * 40))
-    changed = recording.suppress(db, all_of(80, depth_db), all_of(80, 3.0), all_of(80, 0.0), SPEC, generator)
+    changed = recording.suppress(db, all_of(80, depth_db), all_of(80, 3.0), all_of(80, 0.0), all_of(80, 0.0), SPEC, generator)
     band = int(db[0].mean(dim=1).argmax())
     fall = (changed - db)[:40, band]
     assert (fall[:, int(2 * SECOND) : -2] + depth_db).abs().max() < 0.5
@@ -68,17 +70,20 @@ def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not
     assert (10 * torch.log10(power)).abs().max() < 1.0
 
 
-def test_the_suppressor_changes_its_mind_for_all_bands_at_once(pieces, generator):
+def test_the_suppressor_changes_its_mind_for_all_bands_at_once_or_for_each_part(pieces, generator):
     db = log_mel(np.concatenate([pieces] * 8))
     size = len(db)
-    steady, wandering = (
-        recording.suppress(db, all_of(size, 18), all_of(size, 8), all_of(size, wander), SPEC, generator) - db
-        for wander in (0.0, 12.0)
+    steady, wandering, scattering = (
+        recording.suppress(db, all_of(size, 18), all_of(size, 8), *map(partial(all_of, size), minds), SPEC, generator) - db
+        for minds in ((0.0, 0.0), (12.0, 0.0), (0.0, 12.0))
     )
     assert wandering.min() >= -18.01
     assert wandering.max() <= 0.01
     swings = [change.median(dim=1).values.std(dim=1).mean() for change in (steady, wandering)]
     assert swings[1] > swings[0] + 0.7
+    tilts = [change[:, :64].mean(dim=1) - change[:, 64:].mean(dim=1) for change in (steady, wandering, scattering)]
+    apart = [tilt.reshape(8, -1, FRAMES).std(dim=0).mean() for tilt in tilts]  # of eight draws of the same piece
+    assert apart[2] > max(apart[:2]) + 0.7
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0])

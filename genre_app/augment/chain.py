@@ -48,11 +48,12 @@ class ChainConfig(BaseModel):
     bustle_probability: float = Field(0.0, ge=0, le=1)
     bustle_snr_db: tuple[float, float] = Field((3.0, 30.0), description="of noise that changes over time and frequency")
     suppress_probability: float = Field(0.0, ge=0, le=1)
-    suppress_depth_db: tuple[float, float] = Field((6.0, 19.0), description="by how much steady bands are pushed down")
+    suppress_depth_db: tuple[float, float] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
     suppress_excess_db: tuple[float, float] = Field(
         (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
     )
-    suppress_wander_db: tuple[float, float] = Field((4.0, 12.0), description="standard deviation of that over time")
+    suppress_wander_db: tuple[float, float] = Field((4.0, 14.0), description="standard deviation of that over time")
+    suppress_scatter_db: tuple[float, float] = Field((4.0, 16.0), description="standard deviation of that between bands")
     control_probability: float = Field(0.0, ge=0, le=1)
     control_target_dbfs: tuple[float, float] = Field((-26.0, -12.0), description="level that gain control aims at")
     control_seconds: tuple[float, float] = Field((0.5, 4.0), description="time constant of the gain")
@@ -203,8 +204,8 @@ def _process(db: Tensor, config: ChainConfig, spec: FeatureSpec, draws: _Draws) 
         db = torch.where(controlled[0], control(db), db)
     if config.suppress_probability > 0:
         depth, excess = draws.within(config.suppress_depth_db), draws.within(config.suppress_excess_db)
-        wander = draws.within(config.suppress_wander_db)
-        suppressed = recording.suppress(db, depth, excess, wander, spec, draws.generator)
+        wander, scatter = draws.within(config.suppress_wander_db), draws.within(config.suppress_scatter_db)
+        suppressed = recording.suppress(db, depth, excess, wander, scatter, spec, draws.generator)
         db = draws.either(config.suppress_probability, suppressed, db)
     if controlled is not None:
         db = torch.where(controlled[1], control(db), db)

@@ -18,7 +18,8 @@ _WINDOW_SECONDS = 0.046  # of the suppressor
 _MINIMUM_SECONDS = 0.1  # over which the level is averaged before its lowest is looked for
 _RISE_DB = 3.0  # a second: how fast what is taken for noise follows a level that has risen
 _ADAPTED_SECONDS = 0.5  # time constant of a suppressor that was just switched on
-_WANDER_SECONDS = 0.8
+_WANDER_SECONDS, _SCATTER_SECONDS = 0.8, 2.0  # time constants of a suppressor's mind, of all frequencies and of parts of them
+_SCATTER_KNOTS = 12
 _SILENCE = 1e-12  # power
 
 
@@ -80,12 +81,18 @@ def control_gain(samples: Samples, sample_rate: int, target_dbfs: float, seconds
 
 
 def suppress(
-    samples: Samples, sample_rate: int, depth_db: float, excess_db: float, wander_db: float, rng: Generator
+    samples: Samples,
+    sample_rate: int,
+    depth_db: float,
+    excess_db: float,
+    wander_db: float,
+    scatter_db: float,
+    rng: Generator,
 ) -> Samples:
     """Push down by ``depth_db`` what is steady: no more than ``excess_db`` over its lowest level of the last seconds.
 
-    That threshold wanders for all frequencies at once, with a standard deviation of ``wander_db``. The suppressor is switched
-    on with the first sample.
+    That threshold wanders, with a standard deviation of ``wander_db`` for all frequencies at once and besides with one of
+    ``scatter_db`` for each part of the spectrum. The suppressor is switched on with the first sample.
     """
     window = 2 * round(_WINDOW_SECONDS * sample_rate / 2)
     if len(samples) < 2 * window:
@@ -98,10 +105,11 @@ def suppress(
     level = _db(_followed(power, _MINIMUM_SECONDS / step_seconds))
     rise = _RISE_DB * step_seconds * np.arange(level.shape[1])
     lowest = np.minimum.accumulate(level - rise, axis=1) + rise
-    steps = _WANDER_SECONDS / step_seconds
-    mind = _followed(rng.standard_normal((1, level.shape[1] + round(5 * steps))), steps)[:, -level.shape[1] :]
-    mind /= np.sqrt(np.tanh(0.5 / steps))  # to a standard deviation of 1
-    excess = np.maximum(level - lowest - excess_db - wander_db * mind, 0.0)
+    mind = wander_db * _wander(1, level.shape[1], _WANDER_SECONDS / step_seconds, rng)
+    parts = scatter_db * _wander(_SCATTER_KNOTS, level.shape[1], _SCATTER_SECONDS / step_seconds, rng)
+    knots = np.geomspace(700.0, 700.0 + sample_rate / 2, _SCATTER_KNOTS) - 700.0  # even on O'Shaughnessy's mel scale
+    apart = scipy.interpolate.interp1d(knots, parts, axis=0)(np.linspace(0.0, knots[-1], len(level)))
+    excess = np.maximum(level - lowest - excess_db - mind - apart, 0.0)
     wiener = 1.0 - 10.0 ** (-excess / 10.0)
     adapted = 1.0 - np.exp(-step_seconds * np.arange(level.shape[1]) / _ADAPTED_SECONDS)
     spectrum *= np.maximum(wiener, 10.0 ** (-depth_db * adapted / 20.0))
@@ -130,6 +138,12 @@ def _followed(values: NDArray[np.float64], steps: float) -> NDArray[np.float64]:
     kept = float(np.exp(-1.0 / steps))
     start = values[..., :1] * kept
     return np.asarray(scipy.signal.lfilter([1.0 - kept], [1.0, -kept], values, zi=start)[0])
+
+
+def _wander(count: int, length: int, steps: float, rng: Generator) -> NDArray[np.float64]:
+    """Draw processes [count, length] of mean 0 and variance 1 that forget with a time constant of so many steps."""
+    drawn = _followed(rng.standard_normal((count, length + round(5 * steps))), steps)[:, -length:]
+    return drawn / float(np.sqrt(np.tanh(0.5 / steps)))
 
 
 def _with_gain(samples: Samples, sample_rate: int, gain_db: NDArray[np.float64]) -> Samples:

@@ -56,11 +56,12 @@ class RecordingConfig(BaseModel):
     colour_snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="mean power of the track over the noise's")
     colour_slope_db: tuple[Decibel, Decibel] = Field((-6.0, 0.0), description="per octave: 0 white, -3 pink, -6 brown")
     suppress_probability: Probability = Field(0.0, description="share of the tracks that noise suppression is applied to")
-    suppress_depth_db: tuple[Decibel, Decibel] = Field((6.0, 19.0), description="by how much steady bands are pushed down")
+    suppress_depth_db: tuple[Decibel, Decibel] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
     suppress_excess_db: tuple[Decibel, Decibel] = Field(
         (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
     )
-    suppress_wander_db: tuple[Decibel, Decibel] = Field((4.0, 12.0), description="standard deviation of that over time")
+    suppress_wander_db: tuple[Decibel, Decibel] = Field((4.0, 14.0), description="standard deviation of that over time")
+    suppress_scatter_db: tuple[Decibel, Decibel] = Field((4.0, 16.0), description="standard deviation of that between bands")
     control_probability: Probability = Field(0.0, description="share of the tracks whose level a gain control follows")
     control_target_dbfs: tuple[Decibel, Decibel] = Field((-26.0, -12.0), description="level that it aims at")
     control_seconds: tuple[Seconds, Seconds] = Field((0.5, 4.0), description="time constant of the gain")
@@ -196,8 +197,9 @@ class Recording:
         return recorder.add_coloured(samples, rate, snr_db, slope_db, rng)
 
     def _suppress(self, samples: Samples, rate: int, rng: Generator) -> Samples:
-        depth_db, excess_db, wander_db = self._drawn(rng, "suppress_depth_db", "suppress_excess_db", "suppress_wander_db")
-        return recorder.suppress(samples, rate, depth_db, excess_db, wander_db, rng)
+        names = ("suppress_depth_db", "suppress_excess_db", "suppress_wander_db", "suppress_scatter_db")
+        depth_db, excess_db, wander_db, scatter_db = self._drawn(rng, *names)
+        return recorder.suppress(samples, rate, depth_db, excess_db, wander_db, scatter_db, rng)
 
     def _control(self, samples: Samples, rate: int, rng: Generator) -> Samples:
         names = ("control_target_dbfs", "control_seconds", "control_most_db")

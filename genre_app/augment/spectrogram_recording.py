@@ -69,6 +69,17 @@ def _smoothed(values: Tensor, seconds: Tensor, spec: FeatureSpec) -> Tensor:
     return torch.bmm(values.reshape(len(values), -1, len(frames)), kernel).reshape(values.shape)
 
 
+def _wander(shape: tuple[int, int, int], seconds: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
+    """Draw processes [b, n, frames] of mean 0 and variance 1 that forget with a time constant [b]."""
+    drawn = _smoothed(normal(shape, generator), seconds, spec)
+    return drawn / torch.tanh(spec.hop_length / spec.sample_rate / (2.0 * seconds)).sqrt()[:, None, None]
+
+
+def _over_bands(values: Tensor, n_bins: int) -> Tensor:
+    """Draw lines over the bins [b, bins, frames] through knots [b, n, frames] that are spread over them."""
+    return torch.nn.functional.interpolate(values.transpose(1, 2), size=n_bins, mode="linear").transpose(1, 2)
+
+
 def room(
     db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: FeatureSpec, generator: Generator, *, evenness: float = 0.5
 ) -> Tensor:
@@ -140,11 +151,8 @@ def bustle(db: Tensor, snr_db: Tensor, spec: FeatureSpec, generator: Generator) 
     shape = slope + equaliser(size, 12.0, 8, spec, generator)
 
     def wander(knots: int, seconds: tuple[float, float]) -> Tensor:
-        """Draw processes of variance 1 [b, bins, frames], each the same over neighbouring bands."""
-        constant = uniform(*seconds, (size,), generator)
-        drawn = _smoothed(normal((size, knots, n_frames), generator), constant, spec)
-        drawn = drawn / torch.tanh(spec.hop_length / spec.sample_rate / (2.0 * constant)).sqrt()[:, None, None]
-        return torch.nn.functional.interpolate(drawn.transpose(1, 2), size=n_bins, mode="linear").transpose(1, 2)
+        drawn = _wander((size, knots, n_frames), uniform(*seconds, (size,), generator), spec, generator)
+        return _over_bands(drawn, n_bins)
 
     together = wander(1, (0.1, 1.0)) * uniform(0.0, 10.0, (size, 1, 1), generator)
     apart = wander(10, (0.05, 0.4)) * uniform(0.0, 8.0, (size, 1, 1), generator)
@@ -155,12 +163,19 @@ def bustle(db: Tensor, snr_db: Tensor, spec: FeatureSpec, generator: Generator) 
 
 
 def suppress(
-    db: Tensor, depth_db: Tensor, excess_db: Tensor, wander_db: Tensor, spec: FeatureSpec, generator: Generator
+    db: Tensor,
+    depth_db: Tensor,
+    excess_db: Tensor,
+    wander_db: Tensor,
+    scatter_db: Tensor,
+    spec: FeatureSpec,
+    generator: Generator,
 ) -> Tensor:
     """Push down what is steady, as the noise suppression of a browser does to music.
 
-    What lies ``excess_db`` over the lowest level of the last seconds, or less, is taken for noise: in each band for itself, but
-    the threshold wanders up and down for all bands at once as the suppressor changes its mind about what is speech.
+    What lies ``excess_db`` over the lowest level of the last seconds, or less, is taken for noise, in each band for itself. The
+    threshold wanders up and down as the suppressor changes its mind about what is speech, for all bands at once and, more
+    slowly, for each part of the spectrum.
 
     Parameters
     ----------
@@ -168,7 +183,9 @@ def suppress(
     depth_db : Tensor [b]
         By how much noise is pushed down; all of it within 2 s of the start for a suppressor that was just switched on.
     excess_db, wander_db : Tensor [b]
-        Mean threshold and its standard deviation over time.
+        Mean threshold and the standard deviation over time of what it does in all bands at once.
+    scatter_db : Tensor [b]
+        Standard deviation of what it does besides, independently in parts of the spectrum a twelfth of the mel axis apart.
     spec : FeatureSpec
     generator : torch.Generator
 
@@ -176,15 +193,16 @@ def suppress(
     ----------
     Loizou 2013, Speech Enhancement: Theory and Practice: noise estimation by minima, Wiener filtering.
     """
-    size, _, n_frames = db.shape
+    size, n_bins, n_frames = db.shape
     seconds = torch.arange(n_frames, device=db.device) * (spec.hop_length / spec.sample_rate)
     history = min(_frames(_HISTORY_SECONDS, spec), n_frames - 1)
     extended = _with_history(db, history)
     rise = _RISE_DB * spec.hop_length / spec.sample_rate * torch.arange(extended.shape[2], device=db.device)
     lowest = ((extended - rise).cummin(dim=2).values + rise)[:, :, history:]
-    mind = _smoothed(normal((size, 1, n_frames), generator), torch.full((size,), 0.8, device=db.device), spec)
-    mind = mind / math.sqrt(math.tanh(spec.hop_length / spec.sample_rate / 1.6))  # to a standard deviation of 1
-    threshold = excess_db[:, None, None] + wander_db[:, None, None] * mind
+    mind = _wander((size, 1, n_frames), torch.full((size,), 0.8, device=db.device), spec, generator)
+    apart = _wander((size, 12, n_frames), torch.full((size,), 2.0, device=db.device), spec, generator)
+    apart = _over_bands(apart, n_bins) * scatter_db[:, None, None]
+    threshold = excess_db[:, None, None] + wander_db[:, None, None] * mind + apart
     excess = db - lowest - threshold
     wiener = 1.0 - to_power(-excess.clamp(min=0.0))
     running = uniform(0.0, 6.0, (size, 1), generator) - 2.0  # some were switched on with the segment's start
