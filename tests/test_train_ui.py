@@ -552,8 +552,8 @@ def make_run(tmp_path, checkpoint):
 
     def make(name: str, status: Status, *settings: str, data: str = "/music") -> Run:
         run = Run.create(tmp_path / "runs" / name, Request(recipe="default", data=data, settings=("epochs=8", *settings)))
-        now = time.time()
-        lines = [{"time": now + index / 100, **event} for index, event in enumerate(events(status))]
+        began = time.time() - 5.0
+        lines = [{"time": began + index / 100, **event} for index, event in enumerate(events(status))]
         (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         if not status.is_active and status is not Status.died:
             save_checkpoint(checkpoint, run.best)
@@ -671,6 +671,22 @@ def test_a_page_gets_only_what_has_changed_since(app, make_run):
     assert {"run-head", "plot-loss", "confusion", "runs"} <= set(third)
     assert "run-report" not in third
     assert "Epoch 6 of 8" in third["run-head"]
+
+
+def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
+    run = make_run("it", Status.running)
+    journal = run.path / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+
+    def draw(lasted: float, shown: dict | None) -> dict:
+        lines[0]["time"], lines[-1]["time"] = 80_000.0 - 600.0, 80_000.0 + lasted
+        journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return arrive(app, "it", None, shown)
+
+    first = draw(0.5, None)["State"]
+    soon = draw(7.5, first)
+    assert not {"plot-loss", "confusion"} & set(soon)
+    assert {"plot-loss", "confusion"} <= set(draw(8.5, soon["State"]))
 
 
 def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):

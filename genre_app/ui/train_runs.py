@@ -7,6 +7,7 @@ second browser show the same. What the page remembers is only which run it shows
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,7 @@ _COLOURS = {"training": _THEIRS, "validation": _MINE, "whole tracks": _MINE, "se
 _FIGURE_WIDTH, _BESIDE_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels
 _NOTHING = "none"
 _COPY_SECONDS = 1800.0
+_REDRAWN_SHARE, _REDRAWN_SECONDS = 30.0, 8.0  # the figures: after a thirtieth of the run, or so many seconds at most
 
 
 class Panel:
@@ -168,19 +170,28 @@ def refresh(
     except RunError as error:
         return updates | {panel.said: train_view.problem(str(error), "This run cannot be read"), panel.shown: now}
     page = _half(View.from_page(view))
-    moment = (len(seen.events), seen.status.value)
+    moment = _moment(seen)
     put("run", name, lambda: _other_run(panel, name))
     put("others", tuple(names), lambda: {panel.other: _others(names, name, other)})
     put("head", head := train_view.head(seen), lambda: {panel.head: head})
     put("buttons", (*_usable(seen), allowed), lambda: _buttons(panel, seen, allowed))
     put("curves", moment, lambda: _curves(panel, seen))
     put("report", seen.status.value, lambda: {panel.report: train_view.report_card(seen)})
-    put("confusion", (len(seen.epochs), seen.status.value, page), lambda: {panel.confusion: _confusion(seen, page)})
+    put("confusion", (moment if seen.epochs else None, page), lambda: {panel.confusion: _confusion(seen, page)})
     put("log", log := run.log_tail(), lambda: {panel.log: log or "This run was started in a terminal, which has its log."})
     put("downloads", _files(seen, may_be_old=True), lambda: _downloads(panel, seen))
     put("command", name, lambda: {panel.command: seen.description.request.command()})
     put("compared", (other, moment), lambda: _comparison(panel, seen, other))
     return updates | {panel.shown: now}
+
+
+def _moment(seen: Snapshot) -> tuple[Any, ...]:
+    """Return what changes when the figures are to be drawn anew: the longer a run has lasted, the less a second adds."""
+    if not seen.status.is_active or not seen.events:
+        return seen.status.value, len(seen.events)
+    began, last = seen.events[0]["time"], seen.events[-1]["time"]
+    seconds = 2.0 ** int(math.log2(min(max((last - began) / _REDRAWN_SHARE, 1.0), _REDRAWN_SECONDS)))
+    return seen.status.value, seconds, int(last // seconds)
 
 
 def compare_with(panel: Panel, name: str | None, other: str | None) -> dict[Any, Any]:
