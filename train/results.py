@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from genre_app.training.runs import Request, Run
+
 _STATED = Path(__file__).parent / "stated.toml"
+_README = Path(__file__).parents[1] / "README.md"
 _MARKS = ("<!-- results: python -m train.results -->\n", "<!-- end of results -->")
 _OURS = ("split.method=auto", "scaler=train")
 _PROTOCOLS = ("own", "apart")
@@ -39,18 +43,14 @@ def main(
         for name in only or stated:
             for of in protocol or _PROTOCOLS:
                 _train(name, of, stated[name], data, audio, out, threads)
-    path = _STATED.parents[1] / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split(_MARKS[0])
-    old, after = rest.split(_MARKS[1])
-    text = table(stated, out, old)
+    text = table(stated, out, _parts_of_readme(_MARKS)[1])
     print(text)
     if readme:
-        path.write_text(f"{before}{_MARKS[0]}{text}{_MARKS[1]}{after}", encoding="utf-8")
+        to_readme(text, _MARKS)
 
 
 def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
-    from genre_app.training import job
-    from genre_app.training.runs import Request, Run, Status
+    from genre_app.training.runs import Request
 
     request = Request(
         recipe=name,
@@ -67,11 +67,40 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
         request = request.model_copy(update={"data": audio, "columns": "recipe"})
     elif protocol == "own" and config.split.method == "auto":
         return  # ours: the two are one
-    path = out.absolute() / f"{name}-{protocol}"
+    finished_run(out / f"{name}-{protocol}", request)
+
+
+def finished_run(path: Path, request: Request) -> Run:
+    """Return the run in a folder when it has finished, having begun it or gone on with it where that was needed."""
+    from genre_app.training import job
+    from genre_app.training.runs import Run, Status
+
+    path = path.absolute()
     run = Run(path) if (path / "run.json").is_file() else Run.create(path, request)
     if run.status() is not Status.finished:
-        print(f"{name}, {protocol}: {request.command(str(path))}")
+        print(request.command(str(path)))
         job.work(run, say=lambda text: print(f"  {text}", flush=True))
+    return run
+
+
+def _parts_of_readme(marks: tuple[str, str]) -> tuple[str, str, str]:
+    before, rest = _README.read_text(encoding="utf-8").split(marks[0])
+    inside, after = rest.split(marks[1])
+    return before, inside, after
+
+
+def to_readme(text: str, marks: tuple[str, str]) -> None:
+    """Put a text between two marks of README.md."""
+    before, _, after = _parts_of_readme(marks)
+    _README.write_text(f"{before}{marks[0]}{text}{marks[1]}{after}", encoding="utf-8")
+
+
+def share_of(accuracy: float, n: int) -> str:
+    """Return an accuracy with its 95 % interval for a table."""
+    from genre_app.evaluation import wilson_interval
+
+    low, high = wilson_interval(round(accuracy * n), n)
+    return f"{accuracy:.1%} ({low:.0%} to {high:.0%})"
 
 
 def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
@@ -99,12 +128,8 @@ def _report(path: Path) -> dict[str, Any] | None:
 
 
 def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
-    from genre_app.evaluation import wilson_interval
-
     part = report["test"] if test and "test" in report else report["valid"]
-    accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]
-    low, high = wilson_interval(round(accuracy * n), n)
-    return [f"{accuracy:.1%} ({low:.0%} to {high:.0%})", str(n)]
+    return [share_of(part["by_vote"][report["vote"]], part["n_tracks"]), str(part["n_tracks"])]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""What each preset of augmentation adds, on files and on recordings: ``python -m train.presets --data MEL_CACHE``.
+
+The same recipe is trained once with each preset and once as it is. Runs go to a folder; those that have finished are not
+trained again, and one that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.results import finished_run, share_of, to_readme
+
+_PRESETS = ("none", "noise", "pitch", "noise+pitch", "recorded")
+_MARKS = ("<!-- presets: python -m train.presets -->\n", "<!-- end of presets -->")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    data: Annotated[str, typer.Option(help="Mel cache to train on and to validate with.")],
+    audio: Annotated[
+        str | None, typer.Option(help="Folder of audio of validation tracks, for the mean retention over all conditions.")
+    ] = None,
+    heard: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="Recordings of validation tracks; see tests/record_clips.py."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/presets"),
+    recipe: str = "default",
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    seconds: Annotated[float, typer.Option(help="How much of the middle of each track of --audio is heard.")] = 12.0,
+    readme: Annotated[bool, typer.Option(help="Put the table into README.md.")] = False,
+    threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
+) -> None:
+    """Train what is missing and print the table."""
+    from genre_app.checkpoint import load_checkpoint
+    from genre_app.condition_report import evaluate_conditions
+    from genre_app.evaluation import evaluate
+    from genre_app.training.runs import Request
+
+    folders = dict(one.split("=", 1) for one in heard or ())
+    columns = ["augmentation", "file", "log-loss", *(cell for name in folders for cell in (name, "log-loss"))]
+    columns += ["mean retention"] if audio else []
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for preset in (*_PRESETS, None):
+        settings = (f"epochs={epochs}", *((f"augment={preset}",) if preset else ()))
+        request = Request(recipe=recipe, data=data, settings=settings, columns="data", threads=threads)
+        checkpoint = load_checkpoint(finished_run(out / (preset or "recipe"), request).best)
+        cells = []
+        for folder, split in ((data, "valid"), *((folder, None) for folder in folders.values())):
+            report = evaluate(folder, checkpoint, split=split)
+            cells += [f"{share_of(report.accuracy, len(report.tracks))}, n = {len(report.tracks)}", f"{report.log_loss:.2f}"]
+        if audio:
+            kept = evaluate_conditions(audio, checkpoint, seconds=seconds).mean_retention
+            cells.append("" if kept is None else f"{kept:.0%}")
+        lines.append(f"| {f'`{preset}`' if preset else f'that of `{recipe}`'} | {' | '.join(cells)} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if readme:
+        to_readme(text, _MARKS)
+
+
+if __name__ == "__main__":
+    app()
