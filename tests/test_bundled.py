@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from genre_app.checkpoint import bundled_checkpoints, checkpoint_folder, load_checkpoint
+from genre_app.training.recipes import recipes_folder
 from genre_app.vote import VOTES
 from tests.record import RECORDED, answers
 
@@ -49,6 +50,8 @@ def test_its_file_is_small_and_its_card_tells_its_numbers(bundled):
         assert f"| `default` {row} {report['macro_f1']:.3f} |" in readme
     assert bundled.provenance["command"] in card
     assert "GTZAN has no licence" in card
+    notes = recipes_folder() / f"{bundled.provenance['recipe']}.md"
+    assert not notes.exists() or notes.read_text(encoding="utf-8").strip() in card
     assert len(bundled.references.labels) == bundled.provenance["n_train"]
 
 

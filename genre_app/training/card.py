@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.training.recipes import recipes_folder
 from genre_app.training.state import write_whole
 
 _TEMPLATE = """# {name}
@@ -48,7 +49,7 @@ By vote: {by_vote}.
   music, speech and noise included.
 - Genres overlap. A small lead of the first answer over the second means that the network cannot tell, and the app says so.
 - Recordings through a microphone in a room are harder than files; {recordings}
-"""
+{about}"""
 
 _GTZAN = """ of 30 s from GTZAN, {split}.
 GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are published
@@ -103,6 +104,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         recordings="training imitated rooms, loudspeakers and noise, but the\n  numbers above are of clean files."
         if config["augment"]["recorded_share"] > 0
         else "training did not imitate them.",
+        about=_about(provenance),
         what=f"Says which of {len(checkpoint.genres)} genres a clip of music belongs to.",
         model=checkpoint.model.name,
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
@@ -130,6 +132,15 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         **{key: getattr(spec, key) for key in ("kind", "sample_rate", "n_fft", "hop_length", "n_mels")},
     )
     write_whole(path, text.encode())
+
+
+def _about(provenance: dict[str, Any]) -> str:
+    """Return what the recipe's own notes say, which lie beside it; a recipe of the user's is no namesake of one of ours."""
+    name = provenance["recipe"]
+    path = recipes_folder() / f"{name}.md"
+    if f"-m train {name} " not in provenance["command"] or not path.is_file():
+        return ""
+    return f"\n## About the recipe\n\n{path.read_text(encoding='utf-8').strip()}\n"
 
 
 def _test(checkpoint: Checkpoint) -> str:
