@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from genre_app.models import create_model, model_names
+from genre_app.models.cnn import masked
 
 SMALL = {
     "cnn": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0},
@@ -134,8 +135,9 @@ def test_cnn_parameter_count_by_hand():
     assert sum(p.numel() for p in model.parameters()) == 2 * (2 * 8 * 9 + rest) + (1 * 8 * 9 + rest)
 
 
-def test_cnn_does_not_hear_the_level(features):
-    model = make("cnn").eval()
+@pytest.mark.parametrize("masking_db", [None, 12.0])
+def test_cnn_does_not_hear_the_level(features, masking_db):
+    model = make("cnn", masking_db=masking_db).eval()
     model.fit_standardisation(features)
     torch.testing.assert_close(model(features - 20.0), model(features), atol=1e-4, rtol=1e-4)
 
@@ -150,6 +152,25 @@ def test_the_centred_view_does_not_hear_a_fixed_response_and_the_contrast_view_n
     assert (by_response[1] - contrast).abs().max() > 0.01
     by_tilt = model.training_logits(features + tilt)
     assert (by_tilt[1] - contrast).abs().max() < 0.1 * (by_response[1] - contrast).abs().max()
+
+
+def test_a_floor_lies_under_the_mean_power_of_each_bin():
+    db = torch.zeros(1, 2, 4)
+    db[0, 1] = torch.tensor([0.0, -60.0, -60.0, -60.0])
+    low = db - 500.0  # whatever the level
+    for features, level in ((db, 0.0), (low, -500.0)):
+        found = masked(features, 12.0) - level
+        power = 10 ** (found / 10)
+        torch.testing.assert_close(power[0, 0], torch.full((4,), 1.0 + 10**-1.2))
+        floor = (1.0 + 3e-6) / 4.0 * 10**-1.2
+        torch.testing.assert_close(power[0, 1], torch.tensor([1.0 + floor, *[1e-6 + floor] * 3]), rtol=1e-3, atol=0.0)
+
+
+def test_over_its_floor_music_changes_less_when_noise_is_added(features):
+    noise = features.mean(dim=2, keepdim=True) - 5.0 + torch.randn(features.shape, generator=torch.Generator().manual_seed(3))
+    noisy = 10.0 * torch.log10(10 ** (features / 10.0) + 10 ** (noise / 10.0))
+    change = (noisy - features).square().mean()
+    assert (masked(noisy, 12.0) - masked(features, 12.0)).square().mean() < 0.5 * change
 
 
 def test_members_taken_together_answer_as_each_alone(features):
