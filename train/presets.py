@@ -31,7 +31,9 @@ def main(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/presets"),
     recipe: str = "default",
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the recipe.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="How much of the middle of each track of --audio is heard.")] = 12.0,
     readme: Annotated[bool, typer.Option(help="Put the table into README.md.")] = False,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
@@ -47,8 +49,8 @@ def main(
     columns += ["mean retention"] if audio else []
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for preset in (*_PRESETS, None):
-        settings = (f"epochs={epochs}", *((f"augment={preset}",) if preset else ()))
-        request = Request(recipe=recipe, data=data, settings=settings, columns="data", threads=threads)
+        changes = (*(settings or ()), *((f"augment={preset}",) if preset else ()))
+        request = Request(recipe=recipe, data=data, settings=changes, columns="data", threads=threads)
         checkpoint = load_checkpoint(finished_run(out / (preset or "recipe"), request).best)
         cells = []
         for folder, split in ((data, "valid"), *((folder, None) for folder in folders.values())):
