@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from train.results import finished_run, share_of, to_readme
+from train.results import finished_run, to_readme
 
 _PRESETS = ("none", "noise", "pitch", "noise+pitch", "recorded")
 _MARKS = ("<!-- presets: python -m train.presets -->\n", "<!-- end of presets -->")
@@ -44,22 +44,25 @@ def main(
     from genre_app.evaluation import evaluate
     from genre_app.training.runs import Request
 
-    folders = dict(one.split("=", 1) for one in heard or ())
-    columns = ["augmentation", "file", "log-loss", *(cell for name in folders for cell in (name, "log-loss"))]
-    columns += ["mean retention"] if audio else []
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
+    head: list[str] = []
+    rows = []
     for preset in (*_PRESETS, None):
         changes = (*(settings or ()), *((f"augment={preset}",) if preset else ()))
         request = Request(recipe=recipe, data=data, settings=changes, columns="data", threads=threads)
         checkpoint = load_checkpoint(finished_run(out / (preset or "recipe"), request).best)
-        cells = []
-        for folder, split in ((data, "valid"), *((folder, None) for folder in folders.values())):
-            report = evaluate(folder, checkpoint, split=split)
-            cells += [f"{share_of(report.accuracy, len(report.tracks))}, n = {len(report.tracks)}", f"{report.log_loss:.2f}"]
+        head, cells = [], []
+        for name, folder in folders.items():
+            report = evaluate(folder, checkpoint, split="valid" if folder == data else None)
+            (low, high), n = report.accuracy_interval, len(report.tracks)
+            head.append(f"{name}, n = {n}")
+            cells.append(f"{report.accuracy:.0%} ({low:.0%} to {high:.0%}), {report.log_loss:.2f}")
         if audio:
             kept = evaluate_conditions(audio, checkpoint, seconds=seconds).mean_retention
+            head.append("mean retention")
             cells.append("" if kept is None else f"{kept:.0%}")
-        lines.append(f"| {f'`{preset}`' if preset else f'that of `{recipe}`'} | {' | '.join(cells)} |")
+        rows.append(f"| {f'`{preset}`' if preset else f'that of `{recipe}`'} | {' | '.join(cells)} |")
+    lines = [f"| augmentation | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|", *rows]
     text = "\n".join(lines) + "\n"
     print(text)
     if readme:

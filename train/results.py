@@ -95,14 +95,6 @@ def to_readme(text: str, marks: tuple[str, str]) -> None:
     _README.write_text(f"{before}{marks[0]}{text}{marks[1]}{after}", encoding="utf-8")
 
 
-def share_of(accuracy: float, n: int) -> str:
-    """Return an accuracy with its 95 % interval for a table."""
-    from genre_app.evaluation import wilson_interval
-
-    low, high = wilson_interval(round(accuracy * n), n)
-    return f"{accuracy:.1%} ({low:.0%} to {high:.0%})"
-
-
 def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
     """Return the results of the finished runs as a table in Markdown; what ``old``, such a table, has besides is kept."""
     known = {cells[0]: cells for cells in (line.strip("| ").split(" | ") for line in old.splitlines()[2:])}
@@ -128,8 +120,12 @@ def _report(path: Path) -> dict[str, Any] | None:
 
 
 def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
+    from genre_app.evaluation import wilson_interval
+
     part = report["test"] if test and "test" in report else report["valid"]
-    return [share_of(part["by_vote"][report["vote"]], part["n_tracks"]), str(part["n_tracks"])]
+    accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]
+    low, high = wilson_interval(round(accuracy * n), n)
+    return [f"{accuracy:.1%} ({low:.0%} to {high:.0%})", str(n)]
 
 
 if __name__ == "__main__":
