@@ -18,10 +18,21 @@ def kinds(batch_norm: str, activation: str = "relu", dropout: float = 0.5) -> li
 
 
 def test_where_a_block_normalises():
-    assert kinds("none") == ["Conv2d", "ReLU", "MaxPool2d", "Dropout"]
-    assert kinds("before_activation", "elu") == ["Conv2d", "BatchNorm2d", "ELU", "MaxPool2d", "Dropout"]
+    assert kinds("none") == ["Conv2d", "MaxPool2d", "ReLU", "Dropout"]
+    assert kinds("before_activation", "elu") == ["Conv2d", "BatchNorm2d", "MaxPool2d", "ELU", "Dropout"]
     assert kinds("after_activation") == ["Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d", "Dropout"]
-    assert kinds("after_pool", dropout=0.0) == ["Conv2d", "ReLU", "MaxPool2d", "BatchNorm2d"]
+    assert kinds("after_pool", dropout=0.0) == ["Conv2d", "MaxPool2d", "ReLU", "BatchNorm2d"]
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ELU()])
+def test_pooling_and_activation_may_change_places(activation):
+    x = torch.randn(3, 5, 12, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    pool = nn.MaxPool2d(2)
+    one, other = pool(activation(x)), activation(pool(x))
+    torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)
+    weights = torch.randn(one.shape, generator=torch.Generator().manual_seed(1))
+    gradients = [torch.autograd.grad((way * weights).sum(), x)[0] for way in (one, other)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_sizes_that_pools_leave():
