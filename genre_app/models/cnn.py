@@ -17,6 +17,8 @@ from genre_app.models.ensemble import centred_and_contrast, joined_logits
 
 View = Literal["centred", "contrast", "both"]
 
+_ITEMS = 3
+
 
 class CNNSettings(ModelSettings):
     """Settings of `CNN`.
@@ -96,14 +98,13 @@ class _Member(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
-    @property
-    def first(self) -> ConvBlock:
-        return cast(ConvBlock, self.blocks[0])
-
     def forward(self, views: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
-        return self.classify(self.blocks(views[:, self.seen].contiguous(memory_format=torch.channels_last)))
-
-    def classify(self, x: Tensor) -> Tensor:  # [b, channels, bins, frames] after the blocks -> [b, genres]
+        x = views[:, self.seen].contiguous(memory_format=torch.channels_last)
+        if self.training:
+            x = self.blocks(x)
+        else:  # most of the work is moving what comes out of the first block: as few items at a time as stay in the cache
+            parts = x.tensor_split(max(1, len(x) // _ITEMS))
+            x = self.blocks[1:](torch.cat([self.blocks[0](items) for items in parts]))
         logits: Tensor = self.head(self.dropout(x.mean(dim=(2, 3))))
         return logits
 
@@ -128,7 +129,6 @@ class CNN(GenreModel):
         if settings.contrast_bins % 2 == 0:
             raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
         self.contrast_bins, self.masking_db = settings.contrast_bins, settings.masking_db
-        self.width = settings.channels[0]
         self.members = nn.ModuleList(_Member(n_genres, view, settings) for view in settings.views)
 
     def prepare(self, features: Tensor) -> Tensor:
@@ -145,10 +145,7 @@ class CNN(GenreModel):
         """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
         with torch.autocast(features.device.type, enabled=False):
             views = self.views(features)
-        if self.training:
-            return torch.stack([member(views) for member in self.members])
-        entered = self._first_blocks(views).split(self.width, dim=1)
-        return torch.stack([member.classify(member.blocks[1:](x)) for member, x in zip(self._members(), entered, strict=True)])
+        return torch.stack([member(views) for member in self._members()])
 
     def trunk(self) -> Iterable[nn.Module]:
         """Return the members' convolution blocks."""
@@ -156,20 +153,6 @@ class CNN(GenreModel):
 
     def _members(self) -> list[_Member]:
         return cast(list[_Member], list(self.members))
-
-    def _first_blocks(self, views: Tensor) -> Tensor:
-        """First blocks of all members, an item at a time: most of the work is moving their output, so keep it in cache."""
-        weights, biases = [], []
-        for member in self._members():
-            weight, bias = member.first.fused()
-            placed = weight.new_zeros(len(weight), 2, 3, 3)
-            placed[:, member.seen] = weight
-            weights.append(placed)
-            biases.append(bias)
-        weight, bias = torch.cat(weights).contiguous(memory_format=torch.channels_last), torch.cat(biases)
-        shrink = self._members()[0].first.shrink
-        items = views.contiguous(memory_format=torch.channels_last).split(1)
-        return torch.cat([shrink(F.conv2d(item, weight, bias, padding=1)) for item in items])
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
