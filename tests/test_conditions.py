@@ -346,13 +346,13 @@ def test_a_user_room_is_convolved_from_its_direct_sound_on(samples, tmp_path):
 
 @pytest.mark.parametrize("what", ["noise", "rooms"])
 def test_folders_that_cannot_be_used_are_refused_in_a_sentence(what, tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere is not a folder; name one"):
+    with pytest.raises(ValueError, match=r"folder .*nowhere is not a folder; name one"):
         folder_conditions(**{what: tmp_path / "nowhere"})
     with pytest.raises(ValueError, match="has no WAV, FLAC"):
         folder_conditions(**{what: tmp_path})
     soundfile.write(tmp_path / "a.wav", np.zeros(100), RATE)
-    with pytest.raises(ValueError, match=r"a\.wav holds no sound; remove it"):
+    with pytest.raises(ValueError, match=r"a\.wav in \w+ folder: it is silent; remove it"):
         folder_conditions(**{what: tmp_path})
     (tmp_path / "a.wav").write_text("no music")
-    with pytest.raises(ValueError, match=r"a\.wav cannot be read as audio"):
+    with pytest.raises(ValueError, match=r"a\.wav in \w+ folder: this is not an audio file"):
         folder_conditions(**{what: tmp_path})

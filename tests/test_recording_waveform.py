@@ -13,7 +13,7 @@ from genre_app.augment import recorder, rooms
 from genre_app.augment import spectrogram as ops
 from genre_app.augment import spectrogram_recording as log_mel_recording
 from genre_app.augment.codec import round_trip
-from genre_app.augment.recording import RecordingConfig
+from genre_app.augment.recording import RecordingConfig, room_files
 from genre_app.augment.waveform import WaveformConfig, augment_waveform
 from genre_app.features import FeatureSpec, extract
 from genre_app.synth import STYLES, music
@@ -169,9 +169,10 @@ def test_a_room_from_a_folder_starts_with_its_loudest_sample(tmp_path, pieces):
     changed = [augment_waveform(pieces[0], RATE, config, seed) for seed in range(12)]
     read = [np.allclose(one, played, atol=1e-5) for one in changed]
     assert 2 <= sum(read) <= 10
-    soundfile.write(tmp_path / "silent.wav", np.zeros(100), RATE)
-    with pytest.raises(ValueError, match=r"silent\.wav in room_folder is silent"):
-        rooms.read_response(tmp_path / "silent.wav", RATE)
+    (tmp_path / "deep").mkdir()
+    soundfile.write(tmp_path / "deep" / "silent.wav", np.zeros(100), RATE)
+    with pytest.raises(ValueError, match=r"silent\.wav in room_folder: it is silent"):
+        room_files(tmp_path / "deep")
 
 
 def test_a_missing_folder_of_rooms_is_named(tmp_path, pieces):

@@ -8,5 +8,16 @@ memory does not grow with the length of the file; the samples do not depend on t
 
 from genre_app.audio.base import AudioError
 from genre_app.audio.clip import MIN_SECONDS, AudioStream, Clip, clip_from_array, load_clip, open_audio
+from genre_app.audio.sounds import read_sound, sound_files
 
-__all__ = ["MIN_SECONDS", "AudioError", "AudioStream", "Clip", "clip_from_array", "load_clip", "open_audio"]
+__all__ = [
+    "MIN_SECONDS",
+    "AudioError",
+    "AudioStream",
+    "Clip",
+    "clip_from_array",
+    "load_clip",
+    "open_audio",
+    "read_sound",
+    "sound_files",
+]

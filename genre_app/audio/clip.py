@@ -74,10 +74,17 @@ class AudioStream:
     """
 
     def __init__(
-        self, decoder: Decoder, sample_rate: int, name: str, max_seconds: float | None, file: BinaryIO | None = None
+        self,
+        decoder: Decoder,
+        sample_rate: int,
+        name: str,
+        max_seconds: float | None,
+        file: BinaryIO | None = None,
+        min_seconds: float = MIN_SECONDS,
     ) -> None:
         self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
-        self._decoder, self._file, self._max_seconds = decoder, file, max_seconds
+        self._decoder, self._file = decoder, file
+        self._min_seconds, self._max_seconds = min_seconds, max_seconds
         self._clipping = _Clipping()
         self._warnings: list[str] = []
         self._blocks = self._decoded()
@@ -108,7 +115,7 @@ class AudioStream:
         Raises
         ------
         AudioError
-            If the audio holds no samples, less than `MIN_SECONDS` of them, more than ``max_seconds``, or values that are not
+            If the audio holds no samples, less than ``min_seconds`` of them, more than ``max_seconds``, or values that are not
             finite or far beyond full scale.
         """
         return self._blocks
@@ -157,8 +164,8 @@ class AudioStream:
         if not self.n_samples:
             what = "the file is damaged or was cut short" if self._decoder.damaged else "the file holds no audio samples"
             raise AudioError(f"{self.name}: {what}; choose another file")
-        if seconds < MIN_SECONDS:
-            raise AudioError(f"{self.name}: {seconds:.2f} s of audio are too few; give at least {MIN_SECONDS} s")
+        if seconds < self._min_seconds:
+            raise AudioError(f"{self.name}: {seconds:.2f} s of audio are too few; give at least {self._min_seconds} s")
         if self._decoder.damaged:
             claimed = self._decoder.claimed_seconds or 0.0
             extent = f"{seconds:.1f} s" + (f" of {claimed:.1f} s" if claimed > seconds + 0.1 else "")
@@ -227,6 +234,7 @@ def open_audio(
     *,
     sample_rate: int = 22050,
     name: str | None = None,
+    min_seconds: float = MIN_SECONDS,
     max_seconds: float | None = None,
 ) -> AudioStream:
     """Open an audio file, or the sound of a video, for streamed decoding.
@@ -239,6 +247,8 @@ def open_audio(
         Hz, of the samples wanted.
     name : str, optional
         What messages call the file; by default its name without the folder.
+    min_seconds : float
+        Refuse shorter audio, once it is decoded.
     max_seconds : float, optional
         Refuse longer audio, as soon as that much is decoded.
 
@@ -259,7 +269,7 @@ def open_audio(
     elif not isinstance(source, str) and not source.seekable():
         raise AudioError(f"{shown}: this stream cannot go back; save it to a file, or read it into memory, first")
     decoder, file = open_decoder(source, shown)
-    return AudioStream(decoder, sample_rate, shown, max_seconds, file)
+    return AudioStream(decoder, sample_rate, shown, max_seconds, file, min_seconds)
 
 
 def load_clip(

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genre_app.audio import sound_files
 from genre_app.augment import recorder, rooms
 from genre_app.augment.codec import Codec, round_trip
 
@@ -24,8 +25,6 @@ Kilobits = Annotated[float, Field(ge=8, le=320)]
 
 Samples = NDArray[np.float32]
 Step = Callable[[Samples, int], Samples]
-
-SOUND_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
 
 _CURVE_KNOTS = 10
 
@@ -78,40 +77,10 @@ class RecordingConfig(BaseModel):
         return self
 
 
-def sound_files(folder: Path, field: str) -> tuple[Path, ...]:
-    """Sounds of a folder, in the order of their names; ``field`` is the setting that names it.
-
-    Raises
-    ------
-    ValueError
-        If the folder is missing, has none, or has one that cannot be read; one sentence.
-    """
-    import soundfile
-
-    what = "impulse responses" if field == "room_folder" else "noises"
-    if not folder.is_dir():
-        raise ValueError(f"{field} {folder} is not a folder; name one that holds {what} as audio files")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    if not found:
-        raise ValueError(f"{field} {folder} has no WAV, FLAC, AIFF, Ogg, Opus or MP3 file; put {what} there")
-    for path in found:
-        try:
-            frames = soundfile.info(path).frames
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise ValueError(f"{path} in {field} cannot be read as audio; convert it to WAV or remove it") from error
-        if not frames:
-            raise ValueError(f"{path} in {field} holds no samples; remove it")
-    return tuple(found)
-
-
 @lru_cache(maxsize=8)
 def room_files(folder: Path) -> tuple[Path, ...]:
     """Impulse responses of a folder, as `sound_files` finds them."""
-    return sound_files(folder, "room_folder")
+    return sound_files(folder, "room_folder", "impulse responses")
 
 
 class Recording:

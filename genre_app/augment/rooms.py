@@ -8,6 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from genre_app.audio import read_sound
+
 Response = NDArray[np.float64]
 
 _EARLY_SECONDS = (0.002, 0.06)  # after the direct sound: where single reflections are heard
@@ -65,24 +67,11 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
 
 
 def read_response(path: Path, sample_rate: int) -> Response:
-    """Read a recorded click, from its loudest sample on, with energy 1.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing but silence; one sentence.
-    """
-    import soundfile
-    import soxr
-
-    samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
-    response = np.asarray(soxr.resample(samples[:, 0], rate, sample_rate))
-    start = int(np.abs(response).argmax()) if len(response) else 0
+    """Read a recorded click that is not silent, from its loudest sample on, with energy 1."""
+    response = read_sound(path, sample_rate).astype(np.float64)
+    start = int(np.abs(response).argmax())
     response = response[start : start + round(_LONGEST_SECONDS * sample_rate)]
-    energy = float(np.sum(response**2))
-    if not energy > 0:
-        raise ValueError(f"{path} in room_folder is silent; remove it")
-    return np.asarray(response / np.sqrt(energy))
+    return np.asarray(response / np.sqrt(np.sum(response**2)))
 
 
 def play_in(samples: NDArray[np.float32], response: Response) -> NDArray[np.float32]:

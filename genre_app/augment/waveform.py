@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from genre_app.augment.recording import Decibel, Probability, Recording, RecordingConfig, sound_files
+from genre_app.audio import sound_files
+from genre_app.augment.recording import Decibel, Probability, Recording, RecordingConfig
 
 Amplitude = Annotated[float, Field(gt=0, le=1)]
 
@@ -72,7 +73,7 @@ def background_files(folder: Path) -> tuple[Path, ...]:
     ValueError
         If the folder is missing, has none, or has one that cannot be read; one sentence.
     """
-    return sound_files(folder, "background_folder")
+    return sound_files(folder, "background_folder", "noises")
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""Folders of sounds that are not music to classify: noises, and impulse responses of rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_app.audio.base import AudioError
+from genre_app.audio.clip import open_audio
+
+_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
+_MAX_SECONDS = 300.0  # of a sound that are read
+
+
+def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
+    """Return the sounds of a folder, at any depth, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+    named : str
+        What messages call the folder: the setting that names it.
+    what : str
+        What should be in it, as a plural: "noises".
+
+    Raises
+    ------
+    ValueError
+        If the folder is missing, has no sounds, or has one that cannot be read or is silent; one sentence.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{named} {folder} is not a folder; name one that holds {what} as audio files")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not found:
+        raise ValueError(f"{named} {folder} has no WAV, FLAC, AIFF, Ogg, Opus or MP3 file; put {what} there")
+    for path in found:
+        name = f"{path.relative_to(folder)} in {named}"
+        with open_audio(path, name=name, min_seconds=0.0) as stream:
+            if not any(block.any() for block in stream.blocks()):
+                raise AudioError(f"{name}: it is silent; remove it")
+    return tuple(found)
+
+
+def read_sound(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """Read the first minutes of a sound, mixed to mono and resampled: float32 [n].
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded; one sentence.
+    """
+    blocks: list[NDArray[np.float32]] = []
+    with open_audio(path, sample_rate=sample_rate, min_seconds=0.0) as stream:
+        for block in stream.blocks():
+            blocks.append(block)
+            if stream.n_samples >= _MAX_SECONDS * sample_rate:
+                break
+    return np.concatenate(blocks)[: round(_MAX_SECONDS * sample_rate)]
