@@ -21,6 +21,7 @@ from genre_app.audio import open_audio
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import finish, segment_start_frames
 from genre_app.predict import Prediction
+from tests.librosa_mel import log_mel
 
 _WARM_UP = 3
 _SAME = 0.05  # how far the usual way's probabilities may lie off ours: another decoder, other rounding
@@ -39,19 +40,7 @@ def usual_way(path: str, checkpoint: Checkpoint) -> np.ndarray:
     rows = []
     for start in segment_start_frames(n_frames, spec):
         first = start * spec.hop_length
-        power = librosa.feature.melspectrogram(
-            y=samples[first : first + spec.segment_samples],
-            sr=spec.sample_rate,
-            n_fft=spec.n_fft,
-            hop_length=spec.hop_length,
-            n_mels=spec.n_mels,
-            fmin=spec.fmin,
-            fmax=spec.fmax,
-            htk=spec.mel_scale == "htk",
-            norm=spec.mel_norm,
-            power=spec.power,
-        )
-        db = librosa.power_to_db(power, ref=np.max if spec.db_reference == "max" else 1.0, top_db=spec.top_db)
+        db = log_mel(samples[first : first + spec.segment_samples], spec)
         with torch.inference_mode():
             logits = checkpoint.model(finish(torch.from_numpy(db)[None], spec))
             rows.append(torch.softmax(logits[0], dim=-1).numpy())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns, to_db
+from tests.librosa_mel import log_mel
 
 LOG_MEL = FeatureSpec()
 # Every parameter set that the published systems use, beside the default.
@@ -41,19 +42,7 @@ def music(seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:
 
 def reference(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """What librosa computes: float32 [bins, frames]."""
-    mel = librosa.feature.melspectrogram(
-        y=samples,
-        sr=spec.sample_rate,
-        n_fft=spec.n_fft,
-        hop_length=spec.hop_length,
-        n_mels=spec.n_mels,
-        fmin=spec.fmin,
-        fmax=spec.fmax,
-        htk=spec.mel_scale == "htk",
-        norm=spec.mel_norm,
-        power=spec.power,
-    )
-    db = librosa.power_to_db(mel, ref=np.max if spec.db_reference == "max" else 1.0, top_db=spec.top_db)
+    db = log_mel(samples, spec)
     if spec.kind == "log_mel":
         return db
     mfcc = librosa.feature.mfcc(S=db, n_mfcc=spec.n_mfcc)

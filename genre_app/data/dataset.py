@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -55,6 +55,26 @@ class Dataset(Protocol):
         ...
 
 
+class _Common(TypedDict):
+    track_ids: tuple[str, ...]
+    genres: tuple[str, ...]
+    offsets: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+
+def _common(tracks: Sequence[CachedTrack], genres: Sequence[str], device: torch.device) -> _Common:
+    """Return what both data sets keep of their tracks, whose rows follow each other."""
+    lengths = torch.tensor([track.n_frames for track in tracks])
+    return {
+        "track_ids": tuple(track.track_id for track in tracks),
+        "genres": tuple(genres),
+        "offsets": (lengths.cumsum(0) - lengths).to(device),
+        "lengths": lengths.to(device),
+        "labels": torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
+    }
+
+
 @dataclass(frozen=True)
 class MelDataset:
     """Log-mel columns of some tracks, all resident on one device.
@@ -94,16 +114,8 @@ class MelDataset:
         unknown = sorted({track.genre for track in tracks} - set(genres))
         if unknown:
             raise DataError(f"{cache.path} has tracks of {', '.join(unknown)}, which is not among {', '.join(genres)}.")
-        lengths = torch.tensor([track.n_frames for track in tracks])
-        return cls(
-            track_ids=tuple(track.track_id for track in tracks),
-            genres=tuple(genres),
-            columns=torch.from_numpy(np.concatenate([cache.columns(track) for track in tracks])).to(device),
-            offsets=(lengths.cumsum(0) - lengths).to(device),
-            lengths=lengths.to(device),
-            labels=torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
-            spec=spec,
-        )
+        columns = torch.from_numpy(np.concatenate([cache.columns(track) for track in tracks])).to(device)
+        return cls(columns=columns, spec=spec, **_common(tracks, genres, device))
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -203,16 +215,8 @@ class TableDataset:
         cls, table: FeatureTable, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
     ) -> TableDataset:
         """Load some tracks of a feature table onto a device."""
-        lengths = torch.tensor([track.n_frames for track in tracks])
-        return cls(
-            track_ids=tuple(track.track_id for track in tracks),
-            genres=tuple(genres),
-            values=torch.from_numpy(np.concatenate([table.rows(track) for track in tracks])).to(device),
-            offsets=(lengths.cumsum(0) - lengths).to(device),
-            lengths=lengths.to(device),
-            labels=torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
-            spec=spec,
-        )
+        values = torch.from_numpy(np.concatenate([table.rows(track) for track in tracks])).to(device)
+        return cls(values=values, spec=spec, **_common(tracks, genres, device))
 
     def __len__(self) -> int:
         return len(self.track_ids)
