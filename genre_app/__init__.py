@@ -8,7 +8,7 @@
 Layers, each of which may import only what stands to its right; import-linter keeps them:
 
 ``app, cli, ui, train > training | condition_report > evaluation > data > augment | conditions > predict >
-checkpoint | metrics > vote | models > features > audio``
+checkpoint | metrics > vote | models > features > audio | synth > files``
 
 Nothing happens at import: the public names are looked up when they are first used, so that the command line's help and the
 page's first byte do not wait for torch.

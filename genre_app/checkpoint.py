@@ -23,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from genre_app.features import FeatureSpec
+from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.vote import References
 
@@ -183,13 +184,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         tensors["references.probabilities"] = torch.from_numpy(references.probabilities.astype(np.float32))
         tensors["references.labels"] = torch.from_numpy(references.labels.astype(np.int64))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, metadata={_KEY: text})
-        temporary.chmod(0o644)  # a checkpoint is for whoever may see its folder
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save(tensors, {_KEY: text}))
 
 
 def load_checkpoint(

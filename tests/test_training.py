@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from genre_app.data.progress import StoppedError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish
 from genre_app.models import CNN
 from genre_app.training import TrainConfig, fit
+from genre_app.training.processes import Processes
 from genre_app.training.recipes import read_recipe, recipe_names, recipes_folder
 from genre_app.training.state import TrainState
 
@@ -193,27 +195,62 @@ def test_a_state_that_was_put_down_goes_on_to_the_bit(cache, tmp_path, optimiser
         with suppress(StoppedError):
             for _ in fit(config, train, valid, device=CPU, state=state, should_stop=lambda of=counted, n=after: next(of) == n):
                 pass
-        state.save(tmp_path / "state")
+        state.save(tmp_path / "state", "music")
         taken_up = TrainState.begin(config, train, CPU)
-        taken_up.load(tmp_path / "state")
+        taken_up.load(tmp_path / "state", "music")
         rest = list(fit(config, train, valid, device=CPU, state=taken_up))
         assert torch.equal(weights(rest[-1]), weights(whole[-1]))
         assert rest[-1].train_loss == whole[-1].train_loss
         assert (rest[-1].valid_log_loss, rest[-1].confusion) == (whole[-1].valid_log_loss, whole[-1].confusion)
 
 
+@dataclass(frozen=True, eq=False)
+class SecondOfTwo(Processes):
+    """One of two processes, without the other."""
+
+    rank: int = 1
+    count: int = 2
+
+    def any(self, mine):
+        return mine
+
+    def average_gradients(self, model):
+        pass
+
+    def average_buffers(self, *models):
+        pass
+
+
+def test_several_processes_stop_though_their_epochs_are_short_and_go_on_alike(cache, tmp_path):
+    config = CONFIG.model_copy(update={"epochs": 6, "keep": "last"})
+    train, valid = datasets(cache)  # an epoch has 5 steps
+    whole = list(fit(config, train, valid, device=CPU, processes=SecondOfTwo()))
+    state = TrainState.begin(config, train, CPU)
+    with pytest.raises(StoppedError):
+        list(fit(config, train, valid, device=CPU, state=state, processes=SecondOfTwo(), should_stop=lambda: True))
+    assert (state.progress.epoch, state.progress.step) == (1, 5)
+    state.changes.manual_seed(99)  # what is saved are the generators of the first process
+    state.save(tmp_path / "state", "music")
+    taken_up = TrainState.begin(config, train, CPU)
+    taken_up.load(tmp_path / "state", "music")
+    rest = list(fit(config, train, valid, device=CPU, state=taken_up, processes=SecondOfTwo()))
+    assert torch.equal(weights(rest[-1]), weights(whole[-1]))
+    first = list(fit(config, train, valid, device=CPU))
+    assert not torch.equal(weights(first[-1]), weights(whole[-1]))
+
+
 def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):
     train, _ = datasets(cache)
     state = TrainState.begin(CONFIG, train, CPU)
-    state.save(tmp_path / "state")
+    state.save(tmp_path / "state", "music")
     data = (tmp_path / "state").read_bytes()
     other = TrainState.begin(CONFIG.model_copy(update={"model_settings": {"channels": [4], "pools": [[4, 2]]}}), train, CPU)
     for content in (data[: len(data) // 2], b"", b"rubbish" * 10, data):
         (tmp_path / "state").write_bytes(content)
         with pytest.raises(DataError, match=r"state is damaged or belongs to other settings|cannot be read"):
-            other.load(tmp_path / "state")
+            other.load(tmp_path / "state", "music")
     with pytest.raises(DataError, match="state cannot be read: No such file"):
-        other.load(tmp_path / "nothing" / "state")
+        other.load(tmp_path / "nothing" / "state", "music")
 
 
 def test_out_of_memory_halves_the_parts_and_goes_on(cache, monkeypatch):

@@ -6,14 +6,11 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 # torch and what needs it are imported by the command: --help and --list must not wait for them.
-if TYPE_CHECKING:
-    from genre_app.training.runs import Request, Run
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -79,11 +76,11 @@ def main(
                 _wrong(f"{run.name} has finished; start a new run to go further")
         else:
             request = runs.Request(
-                recipe=str(recipe),
-                data=str(data),
+                recipe=_absolute(str(recipe), ".toml"),
+                data=_absolute(str(data)),
                 settings=tuple(settings or []),
                 seed=seed,
-                init_from=init_from,
+                init_from=_absolute(init_from, ".safetensors") if init_from else None,
                 columns=columns.value,
                 threads=threads,
             )
@@ -94,11 +91,12 @@ def main(
             if out is None and not processes.alone:
                 _wrong("several processes need the run's folder by name: --out RUN_FOLDER")
             if processes.rank == 0:
-                run = _new_run(out, request)
+                run = runs.Run.create(out.absolute(), request) if out else runs.new_run(request)
             processes.wait()  # the first one makes the folder
             if processes.rank > 0:
                 run = runs.Run.open(Path(str(out)).absolute())
-        (run.path / "stop").unlink(missing_ok=True)
+        if not run.status().is_active:  # else it was started just now, and stopped since
+            (run.path / "stop").unlink(missing_ok=True)
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), lambda *_: run.request_stop())
         if hasattr(signal, "SIGHUP"):
@@ -110,16 +108,10 @@ def main(
         raise typer.Exit(1) from error
 
 
-def _new_run(out: Path | None, request: Request) -> Run:
-    from genre_app.training.runs import Run, Status, free_name, runs_folder
-
-    path = out.absolute() if out else runs_folder() / free_name(request.recipe)
-    if (path / "run.json").is_file():
-        run = Run.open(path)
-        # The page makes the folder before it starts this command, so that the run is on it at once.
-        if run.status() is Status.starting and run.description().request == request:
-            return run
-    return Run.create(path, request)
+def _absolute(name: str, suffix: str = "") -> str:
+    """Return the absolute path of what is a file or a folder here: a run is resumed from any other folder."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name.endswith(suffix) and path.exists() else name
 
 
 def _wrong(message: str) -> NoReturn:

@@ -73,10 +73,16 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
 def finished_run(path: Path, request: Request) -> Run:
     """Return the run in a folder when it has finished, having begun it or gone on with it where that was needed."""
     from genre_app.training import job
-    from genre_app.training.runs import Run, Status
+    from genre_app.training.runs import Run, RunError, Status
 
     path = path.absolute()
-    run = Run(path) if (path / "run.json").is_file() else Run.create(path, request)
+    if (path / "run.json").is_file():
+        run = Run.open(path)
+        described = run.description()
+        if (described.request, described.config) != (request, request.config()):
+            raise RunError(f"{path} is a run that was asked for otherwise; remove it, or name another --out.")
+    else:
+        run = Run.create(path, request)
     if run.status() is not Status.finished:
         print(request.command(str(path)))
         job.work(run, say=lambda text: print(f"  {text}", flush=True))

@@ -11,64 +11,65 @@ from torch import Generator, Tensor
 
 from genre_app.augment import spectrogram as ops
 from genre_app.augment import spectrogram_recording as recording
+from genre_app.augment.ranges import Decibel, FullScales, Hertz, Probability, RangesModel, Seconds
 from genre_app.augment.spectrogram import uniform
 from genre_app.augment.waveform import WaveformConfig
 from genre_app.features import FeatureSpec
 
 
-class ChainConfig(BaseModel):
+class ChainConfig(RangesModel):
     """Ranges of one chain. Each part is applied to an item with its own ``*_probability``; a range is drawn from uniformly."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pitch_probability: float = Field(0.0, ge=0, le=1)
+    pitch_probability: Probability = 0.0
     pitch_semitones: float = Field(2.0, ge=0, le=12, description="largest shift, up or down")
-    equaliser_probability: float = Field(0.0, ge=0, le=1)
+    equaliser_probability: Probability = 0.0
     equaliser_db: float = Field(6.0, ge=0, le=40, description="largest boost or cut")
     equaliser_knots: int = Field(6, ge=2, le=32, description="points through which its curve goes")
-    colour_probability: float = Field(0.0, ge=0, le=1)
+    colour_probability: Probability = 0.0
     colour_db: float = Field(3.0, ge=0, le=20, description="largest standard deviation of the bands")
-    reverb_probability: float = Field(0.0, ge=0, le=1)
-    reverb_direct_db: tuple[float, float] = Field((-10.0, 10.0), description="direct-to-reverberant ratio")
-    reverb_t60_seconds: tuple[float, float] = Field((0.2, 1.2), description="reverberation time")
-    band_probability: float = Field(0.0, ge=0, le=1)
-    band_low_hz: tuple[float, float] = Field((40.0, 350.0), description="where the band begins")
-    band_high_hz: tuple[float, float] = Field((4000.0, 11000.0), description="where it ends")
-    band_slope_db: tuple[float, float] = Field((6.0, 36.0), description="per octave")
-    noise_probability: float = Field(0.0, ge=0, le=1)
-    noise_snr_db: tuple[float, float] = Field((5.0, 40.0), description="the music's power over the noise's")
-    noise_slope_db: tuple[float, float] = Field((-6.0, 0.0), description="per octave: 0 white, -3 pink, -6 brown")
-    gaussian_probability: float = Field(0.0, ge=0, le=1)
-    gaussian_sigma: tuple[float, float] = Field((0.001, 0.015), description="of white noise on the waveform, in full scales")
-    gain_probability: float = Field(0.0, ge=0, le=1)
-    gain_db: tuple[float, float] = Field((-30.0, 6.0), description="change of level")
-    room_probability: float = Field(0.0, ge=0, le=1)
-    room_direct_db: tuple[float, float] = Field((-12.0, 6.0), description="direct-to-reverberant ratio")
-    room_t60_seconds: tuple[float, float] = Field((0.25, 1.1), description="at 1 kHz; shorter above")
-    bustle_probability: float = Field(0.0, ge=0, le=1)
-    bustle_snr_db: tuple[float, float] = Field((3.0, 30.0), description="of noise that changes over time and frequency")
-    suppress_probability: float = Field(0.0, ge=0, le=1)
-    suppress_depth_db: tuple[float, float] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
-    suppress_excess_db: tuple[float, float] = Field(
+    reverb_probability: Probability = 0.0
+    reverb_direct_db: tuple[Decibel, Decibel] = Field((-10.0, 10.0), description="direct-to-reverberant ratio")
+    reverb_t60_seconds: tuple[Seconds, Seconds] = Field((0.2, 1.2), description="reverberation time")
+    band_probability: Probability = 0.0
+    band_low_hz: tuple[Hertz, Hertz] = Field((40.0, 350.0), description="where the band begins")
+    band_high_hz: tuple[Hertz, Hertz] = Field((4000.0, 11000.0), description="where it ends")
+    band_slope_db: tuple[Decibel, Decibel] = Field((6.0, 36.0), description="per octave")
+    noise_probability: Probability = 0.0
+    noise_snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="the music's power over the noise's")
+    noise_slope_db: tuple[Decibel, Decibel] = Field((-6.0, 0.0), description="per octave: 0 white, -3 pink, -6 brown")
+    gaussian_probability: Probability = 0.0
+    gaussian_sigma: tuple[FullScales, FullScales] = Field(
+        (0.001, 0.015), description="of white noise on the waveform, in full scales"
+    )
+    gain_probability: Probability = 0.0
+    gain_db: tuple[Decibel, Decibel] = Field((-30.0, 6.0), description="change of level")
+    room_probability: Probability = 0.0
+    room_direct_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="direct-to-reverberant ratio")
+    room_t60_seconds: tuple[Seconds, Seconds] = Field((0.25, 1.1), description="at 1 kHz; shorter above")
+    bustle_probability: Probability = 0.0
+    bustle_snr_db: tuple[Decibel, Decibel] = Field((3.0, 30.0), description="of noise that changes over time and frequency")
+    suppress_probability: Probability = 0.0
+    suppress_depth_db: tuple[Decibel, Decibel] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
+    suppress_excess_db: tuple[Decibel, Decibel] = Field(
         (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
     )
-    suppress_wander_db: tuple[float, float] = Field((4.0, 14.0), description="standard deviation of that over time")
-    suppress_scatter_db: tuple[float, float] = Field((4.0, 16.0), description="standard deviation of that between bands")
-    control_probability: float = Field(0.0, ge=0, le=1)
-    control_target_dbfs: tuple[float, float] = Field((-26.0, -12.0), description="level that gain control aims at")
-    control_seconds: tuple[float, float] = Field((0.5, 4.0), description="time constant of the gain")
-    control_most_db: tuple[float, float] = Field((5.0, 30.0), description="most that it turns up or down")
-    limit_probability: float = Field(0.0, ge=0, le=1)
-    limit_threshold_db: tuple[float, float] = Field((-8.0, 3.0), description="over the mean level, what is turned down")
-    limit_release_db: tuple[float, float] = Field((3.0, 60.0), description="a second, by which it is turned up again")
-    clip_probability: float = Field(0.0, ge=0, le=1)
-    clip_headroom_db: tuple[float, float] = Field((0.0, 12.0), description="over the RMS, where peaks are cut off")
-    code_probability: float = Field(0.0, ge=0, le=1)
-    code_range_db: tuple[float, float] = Field((25.0, 60.0), description="under a column's maximum, where a codec gives up")
-    code_cutoff_hz: tuple[float, float] = Field((4500.0, 16000.0), description="where a codec's band ends")
-    code_scatter_db: tuple[float, float] = Field((0.3, 3.0), description="by how much quantised bands stray")
-    floor_probability: float = Field(0.0, ge=0, le=1)
-    floor_db: tuple[float, float] = Field((50.0, 80.0), description="dynamic range that is left under the segment's maximum")
+    suppress_wander_db: tuple[Decibel, Decibel] = Field((4.0, 14.0), description="standard deviation of that over time")
+    suppress_scatter_db: tuple[Decibel, Decibel] = Field((4.0, 16.0), description="standard deviation of that between bands")
+    control_probability: Probability = 0.0
+    control_target_dbfs: tuple[Decibel, Decibel] = Field((-26.0, -12.0), description="level that gain control aims at")
+    control_seconds: tuple[Seconds, Seconds] = Field((0.5, 4.0), description="time constant of the gain")
+    control_most_db: tuple[Decibel, Decibel] = Field((5.0, 30.0), description="most that it turns up or down")
+    limit_probability: Probability = 0.0
+    limit_threshold_db: tuple[Decibel, Decibel] = Field((-8.0, 3.0), description="over the mean level, what is turned down")
+    limit_release_db: tuple[Decibel, Decibel] = Field((3.0, 60.0), description="a second, by which it is turned up again")
+    clip_probability: Probability = 0.0
+    clip_headroom_db: tuple[Decibel, Decibel] = Field((0.0, 12.0), description="over the RMS, where peaks are cut off")
+    code_probability: Probability = 0.0
+    code_range_db: tuple[Decibel, Decibel] = Field((25.0, 60.0), description="under a column's maximum, where a codec gives up")
+    code_cutoff_hz: tuple[Hertz, Hertz] = Field((4500.0, 16000.0), description="where a codec's band ends")
+    code_scatter_db: tuple[Decibel, Decibel] = Field((0.3, 3.0), description="by how much quantised bands stray")
+    floor_probability: Probability = 0.0
+    floor_db: tuple[Decibel, Decibel] = Field((50.0, 80.0), description="dynamic range that is left under the maximum")
 
 
 class AugmentConfig(BaseModel):

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from genre_app.audio import sound_files
 from genre_app.augment import recorder, rooms
 from genre_app.augment.codec import Codec, round_trip
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Decibel = Annotated[float, Field(ge=-80, le=80)]
-Hertz = Annotated[float, Field(ge=20, le=24000)]
-Seconds = Annotated[float, Field(ge=0.05, le=10)]
-Share = Annotated[float, Field(gt=0, le=0.5)]
-Kilobits = Annotated[float, Field(ge=8, le=320)]
+from genre_app.augment.ranges import Decibel, Hertz, Kilobits, Probability, RangesModel, Seconds, Share
 
 Samples = NDArray[np.float32]
 Step = Callable[[Samples, int], Samples]
@@ -29,10 +22,8 @@ Step = Callable[[Samples, int], Samples]
 _CURVE_KNOTS = 10
 
 
-class RecordingConfig(BaseModel):
+class RecordingConfig(RangesModel):
     """What makes a recording of a file. Each part has its own ``*_probability``; a range is drawn from uniformly."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     codec_probability: Probability = Field(
         0.0, description="share of the tracks that go through MP3 or Opus: the file that is played, or what is sent"
@@ -68,13 +59,6 @@ class RecordingConfig(BaseModel):
     limit_probability: Probability = Field(0.0, description="share of the tracks whose loud passages are turned down")
     limit_threshold_db: tuple[Decibel, Decibel] = Field((-8.0, 3.0), description="over the mean level, what is turned down")
     limit_release_db: tuple[Decibel, Decibel] = Field((3.0, 60.0), description="a second, by which it is turned up again")
-
-    @model_validator(mode="after")
-    def _rising(self) -> RecordingConfig:
-        for name, value in self:
-            if isinstance(value, tuple) and value[0] > value[1]:
-                raise ValueError(f"{name} must go from the lower to the higher, got {value[0]} and {value[1]}")
-        return self
 
 
 @lru_cache(maxsize=8)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from genre_app.audio import sound_files
-from genre_app.augment.recording import Decibel, Probability, Recording, RecordingConfig
+from genre_app.augment.ranges import Decibel, Probability
+from genre_app.augment.recording import Recording, RecordingConfig
 
 Amplitude = Annotated[float, Field(gt=0, le=1)]
 

@@ -14,7 +14,7 @@ from genre_app.data.hub import fetch, repository_of
 from genre_app.data.mel_cache import CachedTrack, DataError, MelCache
 from genre_app.data.prepare import Entry, prepare, write_view
 from genre_app.data.progress import Progress, StoppedError
-from genre_app.data.splits import SplitConfig, check_enough, copies, divide
+from genre_app.data.splits import SplitConfig, check_enough, copies, divide, units_of
 from genre_app.data.table import FeatureTable
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
@@ -42,6 +42,8 @@ class Data:
         Sentences for the user: how the tracks were divided, what was skipped, copies, a leak.
     audio : dict
         Audio file of each track, by its id; empty where there is none.
+    music : dict
+        A number for each track, by its id, which those share that hold the same music; pieces have their own.
     """
 
     store: MelCache | FeatureTable
@@ -49,6 +51,7 @@ class Data:
     genres: tuple[str, ...]
     notes: tuple[str, ...]
     audio: dict[str, Path] = field(default_factory=dict)
+    music: dict[str, int] = field(default_factory=dict)
 
     def of(self, split: str) -> list[CachedTrack]:
         """Return the tracks of a split, in the order of their ids."""
@@ -137,12 +140,14 @@ def open_data(
     if opened.entries:
         store = type(store).open(write_view(store.path, tracks))
     used = {track.track_id for track in tracks}
+    units = [[track] for track in tracks] if split.method == "pieces" else units_of(tracks, content)
     return Data(
         store=store,
         tracks=tracks,
         genres=tuple(sorted({track.genre for track in tracks})),
         notes=(*notes, *opened.notes, *_notes_of_copies(opened.store.tracks, content)),
         audio={track_id: file for track_id, file in opened.audio.items() if track_id in used},
+        music={track.track_id: number for number, unit in enumerate(units) for track in unit},
     )
 
 

@@ -97,7 +97,7 @@ def divide(
         splits = _stratified([[track] for track in tracks], config, seed)
         leak = "a leak, since pieces of one track are on both sides, so the numbers flatter and say little about new music"
         return splits, [f"Pieces divided at random ({_counts(splits)}): {leak}."]
-    units = _units(tracks, content)
+    units = units_of(tracks, content)
     if config.method == "auto":
         own = {track.track_id: split for track in tracks if (split := split_of_name(track.split))}
         if len(set(own.values())) > 1:
@@ -142,8 +142,8 @@ def copies(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[li
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _units(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
-    """Group tracks that hold the same music, by content or by GTZAN's name for it."""
+def units_of(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
+    """Return the groups of tracks that hold the same music, by content or by GTZAN's name for it."""
     parents = list(range(len(tracks)))
 
     def root(index: int) -> int:
@@ -210,7 +210,7 @@ def _own(
     taken = SplitConfig(method="stratified", train=1.0 - share, valid=share)
     splits, notes = _stated(
         tracks,
-        own | _stratified(_units(learned, content), taken, seed),
+        own | _stratified(units_of(learned, content), taken, seed),
         content,
         "the data's own split, which has no validation",
     )
@@ -220,7 +220,7 @@ def _own(
 def _stated(
     tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str
 ) -> tuple[dict[str, str], list[str]]:
-    for unit in _units([track for track in tracks if track.track_id in splits], content):
+    for unit in units_of([track for track in tracks if track.track_id in splits], content):
         sides = {splits[track.track_id]: track.track_id for track in unit}
         if len(sides) > 1:
             (one, first), (other, second) = sorted(sides.items())[:2]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.files import write_whole
 from genre_app.training.recipes import recipes_folder
-from genre_app.training.state import write_whole
 
 _TEMPLATE = """# {name}
 
@@ -85,9 +85,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         rows.append(f"| {genre} | {row['precision']:.2f} | {row['recall']:.2f} | {row['f1']:.2f} | {row['n']} | {instead} |")
     weakest = sorted(report["per_genre"].items(), key=lambda entry: entry[1]["f1"])[:3]
     config, data = provenance["config"], provenance["data"]
-    filtered = (
-        data.get("gtzan") and config["split"]["method"] == "auto" and not any("CSV" in note for note in provenance["notes"])
-    )
+    filtered = data["fault_filtered"]
     split = "in the artist- and fault-filtered split of Kereliuk et\nal. (2015), whose test tracks were not used"
     text = _TEMPLATE.format(
         name=provenance["recipe"],

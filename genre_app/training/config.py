@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genre_app.augment.chain import AugmentConfig
 from genre_app.data.splits import SplitConfig
@@ -51,3 +51,10 @@ class TrainConfig(BaseModel):
         "train", description="apart: training and validation are standardised each by itself, a fault that some papers have"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random")
+
+    @model_validator(mode="after")
+    def _fits_the_features(self) -> TrainConfig:
+        changed = self.augment.mild_share or self.augment.recorded_share or self.augment.mask_probability
+        if self.spec.kind == "summary" and (changed or self.augment.waveform.changes):
+            raise ValueError("features of kind summary have no spectrogram to change; of augment they can have mixup only")
+        return self

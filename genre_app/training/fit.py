@@ -172,7 +172,7 @@ def fit(
         raise DataError(
             f"{len(shared)} tracks are in both training and validation, {min(shared)} among them; split whole tracks."
         )
-    state = state or TrainState.begin(config, train, device, rank=processes.rank)
+    state = state or TrainState.begin(config, train, device)
     now = state.progress
     grid = train.grid()
     loop = _Loop(
@@ -197,7 +197,7 @@ def fit(
             if processes.alone:
                 if should_stop():
                     raise StoppedError("stopped on request")
-            elif now.step % _STOP_EVERY == 0 and processes.any(should_stop()):
+            elif (now.epoch * loop.steps + now.step) % _STOP_EVERY == 0 and processes.any(should_stop()):
                 raise StoppedError("stopped on request")
         processes.average_buffers(state.model, state.average)
         scores: dict[str, float] = {}
@@ -277,6 +277,8 @@ class _Loop:
         state, config = self.state, self.config
         now = state.progress
         done = now.epoch * self.steps + now.step
+        if self.processes.rank:  # of all processes only the first saves what it draws from, so the others begin anew each step
+            state.reseed(config.seed, self.processes.rank, done)
         chosen = state.order[now.step * config.batch_size : (now.step + 1) * config.batch_size]
         rate = config.learning_rate * _schedule(config, done, config.epochs * self.steps)
         for group in state.optimiser.param_groups:

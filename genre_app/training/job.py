@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,20 +21,21 @@ from genre_app.checkpoint import Checkpoint, CheckpointError, load_checkpoint, s
 from genre_app.data import source
 from genre_app.data.dataset import Dataset
 from genre_app.data.mel_cache import DataError
-from genre_app.data.pool import WavePool
 from genre_app.data.progress import StoppedError
 from genre_app.data.source import Data
+from genre_app.files import write_whole
 from genre_app.models import GenreModel
 from genre_app.training.card import write_card
 from genre_app.training.fit import EpochResult, Step, fit, steps_per_epoch
 from genre_app.training.launch import device_of, only_process_of
 from genre_app.training.processes import Processes, join
-from genre_app.training.results import adapted, columns_of, dataset, fingerprint, read_folds, references, report_on
+from genre_app.training.results import adapted, columns_of, dataset, provenance, read_folds, references, report_on, wave_pool
 from genre_app.training.runs import Run, RunError, work_folder
-from genre_app.training.state import TrainState, write_whole
+from genre_app.training.state import TrainState
 from genre_app.vote import References
 
 _TELL_SECONDS = 1.0  # between two lines of the journal about steps or preparing
+_TELL_SHARE = 3600  # of what the run has lasted, where that is more: or a day would leave a hundred thousand lines
 _SAVE_SECONDS = 60.0  # between two savings within an epoch
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's mallopt
 EXPECTED = (DataError, RunError, CheckpointError, ValueError, OSError)
@@ -128,17 +128,18 @@ class _Job:
 
     def run(self, held: ExitStack) -> None:
         prepare_process(self.request.threads)
-        if self.leads:
-            held.enter_context(device_of(self.path, self.device, self.should_stop))
-        data = self.data()
+        data = self.data(held)
         self.config = config = adapted(self.config, data, self.request.columns)
         for note in data.notes:
             self.say(note)
         train, valid = (dataset(data, split, config, self.device) for split in ("train", "valid"))
-        init = load_checkpoint(self.request.init_from) if self.request.init_from else None
-        state = TrainState.begin(config, train, self.device, init=init, rank=self.processes.rank)
-        if self.path.state.exists():
-            state.load(self.path.state)
+        self.asked = provenance(self.request, config, data)
+        self.learned = self.asked["data"]["sha256"]
+        goes_on = self.path.state.exists()
+        init = load_checkpoint(self.request.init_from) if self.request.init_from and not goes_on else None
+        state = TrainState.begin(config, train, self.device, init=init)
+        if goes_on:
+            state.load(self.path.state, self.learned)
         n_segments = len(train.grid()[0])
         self.begun_at = state.progress.epoch * (steps := steps_per_epoch(config, len(train), n_segments)) + state.progress.step
         self.record(
@@ -159,7 +160,9 @@ class _Job:
         if self.leads:
             self.finish(data, train, state)
 
-    def data(self) -> Data:
+    def data(self, held: ExitStack) -> Data:
+        """Wait for the device, then open the data: the first process alone, then the others, who find everything prepared."""
+
         def progress(now: source.Progress) -> None:
             if time.monotonic() - self.told > _TELL_SECONDS:
                 self.told = time.monotonic()
@@ -178,26 +181,29 @@ class _Job:
                 should_stop=self.should_stop if self.leads else None,
             )
 
+        data, stopped = None, None
         if self.leads:
-            self.record("preparing", stage="opening the data", done=0, total=0, eta_seconds=None)
-            data = open_data()
-            self.processes.wait()
-            return data
-        self.processes.wait()  # the first one prepares, the others find it prepared
-        return open_data()
+            try:
+                held.enter_context(device_of(self.path, self.device, self.should_stop))
+                self.record("preparing", stage="opening the data", done=0, total=0, eta_seconds=None)
+                data = open_data()
+            except StoppedError as error:
+                stopped = error
+        if self.processes.any(stopped is not None):
+            raise stopped or StoppedError("stopped on request")
+        return data or open_data()
 
     def train(self, data: Data, train: Dataset, valid: Dataset, state: TrainState, steps: int, held: ExitStack) -> None:
         config = self.config
-        pool = None
-        if config.augment.waveform.changes and state.progress.epoch < config.epochs:
-            pool = self.pool(data, train)
+        pool = wave_pool(data, train, config, self.request.data) if state.progress.epoch < config.epochs else None
+        if pool is not None:
             held.callback(pool.close)
             pool.begin(state.progress.epoch + 1)
 
         def on_step(now: Step) -> None:
             if self.leads and time.monotonic() - self.saved > _SAVE_SECONDS:
                 self.save(state)
-            if self.leads and time.monotonic() - self.told > _TELL_SECONDS:
+            if self.leads and time.monotonic() - self.told > max(_TELL_SECONDS, state.progress.seconds / _TELL_SHARE):
                 self.told = time.monotonic()
                 self.tell(now, steps)
 
@@ -225,18 +231,8 @@ class _Job:
                 self.save(state)
             raise
 
-    def pool(self, data: Data, train: Dataset) -> WavePool:
-        missing = [name for name in train.track_ids if name not in data.audio]
-        if missing:
-            raise DataError(
-                f"{self.request.data} has no audio for {missing[0]}, which changing waveforms needs; "
-                "train on a folder of audio, or without augment.waveform."
-            )
-        paths = [data.audio[name] for name in train.track_ids]
-        return WavePool(paths, self.config.spec, self.config.augment.waveform, seed=self.config.seed)
-
     def save(self, state: TrainState) -> None:
-        state.save(self.path.state)
+        state.save(self.path.state, self.learned)
         self.saved = time.monotonic()
 
     def tell(self, now: Step, steps: int) -> None:
@@ -255,10 +251,9 @@ class _Job:
         )
 
     def end_epoch(self, result: EpochResult, data: Data, state: TrainState) -> None:
-        # The checkpoint first: if the process dies before the state is saved, the epoch is done again and gives it again.
+        # The state last: if the process dies before, the epoch is done again, and gives the checkpoint and the line again.
         if result.model is not None:
             save_checkpoint(self.checkpoint(result.model.cpu(), data, state), self.path.best)
-        self.save(state)
         self.record(
             "epoch",
             epoch=result.epoch,
@@ -271,29 +266,21 @@ class _Job:
             confusion=result.confusion,
             best=result.model is not None,
         )
+        self.save(state)
         line = f"epoch {result.epoch:4d}  loss {result.train_loss:.4f}  lr {result.learning_rate:.2e}  {result.seconds:.1f} s"
         if result.valid_log_loss is not None:
             line += f"  valid log-loss {result.valid_log_loss:.4f}  accuracy {result.valid_accuracy:.1%}"
         self.say(line + ("  *" if result.model is not None else ""))
 
     def checkpoint(self, model: GenreModel, data: Data, state: TrainState, references: References | None = None) -> Checkpoint:
-        config = self.config
         return Checkpoint(
             model=model,
-            spec=config.spec,
+            spec=self.config.spec,
             genres=data.genres,
             provenance={
-                "recipe": Path(self.request.recipe).stem,
-                "command": self.request.command(data="DATA"),
-                "config": config.model_dump(mode="json", exclude={"split": {"file"}}),
-                "data": fingerprint(data),
-                "n_train": len(data.of("train")),
-                "n_valid": len(data.of("valid")),
-                "notes": list(data.notes),
+                **self.asked,
                 "best_epoch": state.progress.best_epoch,
-                "torch": torch.__version__,
                 "device": self.device.type,
-                "threads": self.request.threads,
             },
             references=references,
             name=self.path.name,
@@ -320,7 +307,7 @@ class _Job:
             **checkpoint.metrics,
         }
         write_whole(self.path.path / "report.json", json.dumps(summary, indent=1).encode())
-        write_card(checkpoint, self.path.path / "card.md", read_folds(self.path.path, self.config))
+        write_card(checkpoint, self.path.path / "card.md", read_folds(self.path.path, self.asked))
         best = reports["valid"]
         self.record("finished", accuracy=best.by_vote[self.config.vote], log_loss=best.log_loss, seconds=state.progress.seconds)
         (self.path.path / "reserve").unlink(missing_ok=True)

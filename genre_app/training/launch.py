@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,13 @@ def start(run: Run) -> None:
         raise RunError(f"{run.name} has finished; start a new run to go further.")
     (run.path / "stop").unlink(missing_ok=True)
     run.record("created")
-    request = run.description().request
-    arguments = ["--resume", str(run.path)] if run.state.exists() else request.arguments(str(run.path))
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     with (run.path / "log.txt").open("ab") as log:
         # A process group of its own, so that Ctrl-C in the server's terminal is not for it; but the server's session, since
         # between sessions Linux shares the processor evenly, and training would slow the page down however nice it is.
-        process = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are those of a checked request
-            [sys.executable, "-m", "train", *arguments],
+        process = subprocess.Popen(  # noqa: S603 - no shell
+            [sys.executable, "-m", "train", "--resume", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -75,7 +73,7 @@ def device_of(run: Run, device: torch.device, should_stop: Callable[[], bool]) -
     told = False
     while True:
         try:
-            if next(_queued_before(run), None) is None:
+            if next(_queued_before(run, name), None) is None:
                 lock.acquire(timeout=0)
                 break
         except Timeout:
@@ -115,9 +113,14 @@ def _locks_folder() -> Path:
     return path
 
 
-def _queued_before(run: Run) -> Iterator[Run]:
-    """Yield the runs of the same folder that wait for a device and were made earlier."""
+def _queued_before(run: Run, device: str) -> Iterator[Run]:
+    """Yield the runs of the same folder that wait for this device and were made earlier."""
     created = run.description().created
     for other in list_runs(run.path.parent):
-        if other.path != run.path and other.description().created < created and other.status() is Status.queued:
-            yield other
+        with suppress(RunError):  # it is deleted or renamed at this moment
+            if other.path == run.path or other.description().created >= created:
+                continue
+            journal = other.journal()
+            waits_for = next((event.get("device") for event in reversed(journal) if event["event"] == "queued"), None)
+            if other.status(journal) is Status.queued and waits_for == device:
+                yield other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -69,7 +70,10 @@ def join() -> tuple[Processes, torch.device]:
     has_gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
 
-        accelerator = Accelerator(cpu=not has_gpu)
+        # The others wait for as long as the first one queues, decodes or validates.
+        patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
+        accelerator = Accelerator(cpu=not has_gpu, kwargs_handlers=[patience])
         return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device
     return ONE_PROCESS, torch.device("cuda" if has_gpu else "cpu")

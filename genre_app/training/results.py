@@ -13,8 +13,9 @@ import torch
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset, MelDataset, TableDataset
-from genre_app.data.gtzan import gtzan_name
-from genre_app.data.mel_cache import MelCache
+from genre_app.data.gtzan import fault_filtered, gtzan_name
+from genre_app.data.mel_cache import DataError, MelCache
+from genre_app.data.pool import WavePool
 from genre_app.data.source import Data
 from genre_app.evaluation import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
@@ -75,21 +76,64 @@ def references(model: GenreModel, tracks: Dataset, should_stop: Callable[[], boo
 
 
 def fingerprint(data: Data) -> dict[str, Any]:
-    """Return what tells whether two runs had the same tracks, genres and split."""
+    """Return what tells whether two runs had the same tracks, genres and split, and whether those are GTZAN's."""
     rows = sorted((track.track_id, track.genre, track.split, track.n_frames) for track in data.tracks)
-    gtzan = all(gtzan_name(track.track_id) for track in data.tracks)
-    return {"n_tracks": len(rows), "gtzan": gtzan, "sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest()}
+    names = [gtzan_name(track.track_id) for track in data.tracks]
+    lists = fault_filtered()
+    return {
+        "n_tracks": len(rows),
+        "gtzan": all(names),
+        "fault_filtered": all(name and lists.get(name) == track.split for name, track in zip(names, data.tracks, strict=True)),
+        "sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+    }
 
 
-def digest(config: TrainConfig) -> str:
-    """Return what tells whether two runs had the same settings."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+def digest(provenance: dict[str, Any]) -> str:
+    """Return what tells whether two runs had the same settings, data and weights to begin with."""
+    told = [provenance["config"], provenance["data"]["sha256"], provenance["init_from"]]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def read_folds(folder: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """Read the summary of a cross-validation beside a run, if it was made with the same settings."""
+def wave_pool(data: Data, train: Dataset, config: TrainConfig, where: str) -> WavePool | None:
+    """Return the pool that changes the waveforms of the tracks to train on, None if the settings ask for none.
+
+    Raises
+    ------
+    DataError
+        If there is no audio; ``where`` is what the message calls the data.
+    """
+    if not config.augment.waveform.changes:
+        return None
+    missing = [name for name in train.track_ids if name not in data.audio]
+    if missing:
+        raise DataError(
+            f"{where} has no audio for {missing[0]}, which changing waveforms needs; "
+            "train on a folder of audio, or without augment.waveform."
+        )
+    paths = [data.audio[name] for name in train.track_ids]
+    return WavePool(paths, config.spec, config.augment.waveform, seed=config.seed)
+
+
+def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, Any]:
+    """Return what a checkpoint says of how it was made, as far as that is known before training."""
+    return {
+        "recipe": Path(request.recipe).stem,
+        "command": request.command(data="DATA"),
+        "config": config.model_dump(mode="json", exclude={"split": {"file"}}),
+        "init_from": Path(request.init_from).name if request.init_from else None,
+        "data": fingerprint(data),
+        "n_train": len(data.of("train")),
+        "n_valid": len(data.of("valid")),
+        "notes": list(data.notes),
+        "torch": torch.__version__,
+        "threads": request.threads,
+    }
+
+
+def read_folds(folder: Path, provenance: dict[str, Any]) -> dict[str, Any] | None:
+    """Read the summary of a cross-validation beside a run, if both were asked for alike."""
     path = folder / "folds.json"
     if not path.is_file():
         return None
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return summary if summary["config_sha256"] == digest(config) else None
+    return summary if summary["asked_sha256"] == digest(provenance) else None

@@ -23,7 +23,9 @@ import os
 import re
 import shlex
 import shutil
+import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,18 +34,24 @@ from typing import Any, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from genre_app.files import write_whole
 from genre_app.training.config import TrainConfig
 from genre_app.training.recipes import read_recipe
-from genre_app.training.state import write_whole
 
 FORMAT_VERSION: Literal[1] = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _START_SECONDS = 120.0  # within which a process that was started must have said something
 _RESERVE_BYTES = 65536  # of the disk, given back to tell that it is full
+_HEAD_BYTES = 256  # within which a journal's first line ends, which tells it from another one of the same name
+_JOURNALS = 16  # that are kept in memory
 
 
 class RunError(ValueError):
     """A run cannot be made, read or changed; the message is one sentence that says why."""
+
+
+class RunTakenError(RunError):
+    """There is something where a run was to be made."""
 
 
 class Status(StrEnum):
@@ -145,8 +153,10 @@ class Run:
 
         Raises
         ------
-        RunError
+        RunTakenError
             If there is something already.
+        RunError
+            If it cannot be made.
         ValueError
             If the recipe or a setting is wrong.
         """
@@ -154,13 +164,16 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
-                raise RunError(f"{path} is not empty; name another --out, or go on with it by --resume.")
-            run = cls(path)
+                raise FileExistsError
+            with (path / "reserve").open("xb") as file:  # of two that come at once, one is refused
+                file.write(bytes(_RESERVE_BYTES))
             described = Description(request=request, config=config, created=time.time())
             write_whole(path / "run.json", described.model_dump_json(indent=1).encode())
-            (path / "reserve").write_bytes(bytes(_RESERVE_BYTES))
+        except FileExistsError as error:
+            raise RunTakenError(f"{path} is not empty; name another --out, or go on with it by --resume.") from error
         except OSError as error:
             raise RunError(f"{path} cannot be made: {error.strerror or error}; name another --out.") from error
+        run = cls(path)
         run.record("created")
         return run
 
@@ -208,19 +221,7 @@ class Run:
 
     def journal(self) -> list[dict[str, Any]]:
         """Read the journal; a last line that was cut off by a crash is passed over."""
-        events = []
-        try:
-            with (self.path / "journal.jsonl").open(encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    try:
-                        event = json.loads(line)
-                    except ValueError:
-                        continue
-                    if isinstance(event, dict) and "event" in event:
-                        events.append(event)
-        except OSError:
-            return []
-        return events
+        return _read_journal(self.path / "journal.jsonl")
 
     def epochs(self, journal: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
         """Return the journal's epochs in order; those that a resumed run did again stand there once."""
@@ -341,6 +342,24 @@ def checked_name(name: str) -> str:
     return name
 
 
+def new_run(request: Request, name: str | None = None) -> Run:
+    """Make a run where runs go, by default called by `free_name`.
+
+    Raises
+    ------
+    RunError, ValueError
+        As `Run.create` does.
+    """
+    for _ in range(20):
+        try:
+            return Run.create(runs_folder() / (name or free_name(request.recipe)), request)
+        except RunTakenError:
+            if name is not None:
+                raise
+            # Another process was quicker; the next name is free.
+    raise RunError(f"{runs_folder()} has no room for another run of {Path(request.recipe).stem}; name one with --out.")
+
+
 def free_name(recipe: str, folder: Path | None = None) -> str:
     """Return a name for a new run: the recipe's with the next number."""
     folder = folder or runs_folder()
@@ -355,12 +374,55 @@ def list_runs(folder: Path | None = None) -> list[Run]:
     """Return all runs, the newest first."""
     runs = []
     for path in (folder or runs_folder()).glob("*/run.json"):
+        if path.parent.name.startswith("."):  # on its way out, see `Run.delete`
+            continue
         run = Run(path.parent)
         try:
             runs.append((run.description().created, run))
         except RunError:
             continue
     return [run for _, run in sorted(runs, key=lambda pair: (-pair[0], pair[1].name))]
+
+
+@dataclass
+class _Journal:
+    """What has been read of a journal, of which a long run's has a hundred thousand lines and grows every second."""
+
+    head: bytes
+    offset: int
+    events: list[dict[str, Any]]
+
+
+_journals: OrderedDict[Path, _Journal] = OrderedDict()  # the least recently read one first
+_reading = threading.Lock()
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return the events of a journal; only what came since the last time is read."""
+    with _reading:
+        known = _journals.pop(path, None)
+        try:
+            with path.open("rb") as file:
+                head = file.read(len(known.head) if known else _HEAD_BYTES)
+                if known is None or head != known.head or file.seek(0, os.SEEK_END) < known.offset:
+                    known = _Journal(head[: head.find(b"\n") + 1] or head, 0, [])
+                file.seek(known.offset)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except OSError:
+            return []
+        if newline:
+            known.offset += len(whole) + 1
+            for line in whole.split(b"\n"):
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict) and "event" in event:
+                    known.events.append(event)
+            _journals[path] = known
+            if len(_journals) > _JOURNALS:
+                _journals.popitem(last=False)
+        return list(known.events)
 
 
 def _is_alive(pid: int, created: float) -> bool:

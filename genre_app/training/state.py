@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,10 +18,15 @@ from torch import Tensor
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.data.mel_cache import DataError
+from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
 
-_KEY = "genre_app_state"
+_KEY, _DATA = "genre_app_state", "genre_app_data"
+
+
+class _ChangedError(Exception):
+    pass
 
 
 @dataclass
@@ -86,9 +91,7 @@ class TrainState:
     progress: Progress
 
     @classmethod
-    def begin(
-        cls, config: TrainConfig, train: Dataset, device: torch.device, *, init: Checkpoint | None = None, rank: int = 0
-    ) -> TrainState:
+    def begin(cls, config: TrainConfig, train: Dataset, device: torch.device, *, init: Checkpoint | None = None) -> TrainState:
         """Return the state before the first step.
 
         Parameters
@@ -99,8 +102,6 @@ class TrainState:
         device : torch.device
         init : Checkpoint, optional
             Its weights are taken over, those of the last layer only if it knows the same genres.
-        rank : int
-            Number of this process among several.
 
         Raises
         ------
@@ -115,9 +116,7 @@ class TrainState:
             model = create_model(config.model, n_genres=len(train.genres), **sizes)
             dropout = torch.get_rng_state()
         if device.type == "cuda":
-            dropout = torch.Generator(device).manual_seed(config.seed + rank).get_state()
-        elif rank:
-            dropout = torch.Generator().manual_seed(config.seed + rank).get_state()
+            dropout = torch.Generator(device).manual_seed(config.seed).get_state()
         if init is None:
             model.fit_standardisation(train.segments()[0].cpu())
         else:
@@ -132,15 +131,21 @@ class TrainState:
             average=copy.deepcopy(model).requires_grad_(False),
             optimiser=make_optimiser(model, config),
             draws=torch.Generator(device).manual_seed(config.seed),
-            changes=torch.Generator(device).manual_seed(config.seed + 1 + rank),
+            changes=torch.Generator(device).manual_seed(config.seed + 1),
             dropout=dropout,
             order=torch.empty(0, dtype=torch.int64, device=device),
             total=torch.zeros((), device=device),
             progress=Progress(),
         )
 
-    def save(self, path: Path) -> None:
-        """Write everything to a safetensors file; it is there whole or not at all."""
+    def reseed(self, seed: int, rank: int, step: int) -> None:
+        """Let what is drawn for each segment depend on these three numbers alone."""
+        changes, dropout = np.random.SeedSequence((seed, rank, step)).generate_state(2, np.uint64) >> np.uint64(1)
+        self.changes.manual_seed(int(changes))
+        self.dropout = torch.Generator(self.changes.device).manual_seed(int(dropout)).get_state()
+
+    def save(self, path: Path, data: str) -> None:
+        """Write everything to a safetensors file, which is there whole or not at all, with what tells the data."""
         tensors = {
             **{f"model.{key}": value for key, value in self.model.state_dict().items()},
             **{f"average.{key}": value for key, value in self.average.state_dict().items()},
@@ -154,21 +159,24 @@ class TrainState:
             tensors |= {f"optimiser.{number}.{key}": torch.as_tensor(value) for key, value in of_parameter.items()}
         # JSON has no infinity.
         numbers = {key: None if value == math.inf else value for key, value in vars(self.progress).items()}
-        data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {_KEY: json.dumps(numbers)})
-        write_whole(path, data)
+        header = {_KEY: json.dumps(numbers), _DATA: data}
+        write_whole(path, save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, header))
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path, data: str) -> None:
         """Take up what `save` wrote, in a state that was begun with the same settings and data.
 
         Raises
         ------
         DataError
-            If the file is missing, damaged or of another run.
+            If the file is missing, damaged or of another run, or the data have changed since.
         """
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
-                header = json.loads((file.metadata() or {})[_KEY])
+                metadata = file.metadata() or {}
+                header, learned = json.loads(metadata[_KEY]), metadata[_DATA]
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            if learned != data:
+                raise _ChangedError
             numbers: dict[str, Any] = {key: math.inf if value is None else value for key, value in header.items()}
             progress = Progress(**{field.name: numbers[field.name] for field in fields(Progress)})
             for name, network in (("model.", self.model), ("average.", self.average)):
@@ -179,6 +187,11 @@ class TrainState:
             self.dropout = tensors["dropout"]
             self.order = tensors["order"].to(self.order.device)
             self.total = tensors["total"].to(self.total.device)
+        except _ChangedError:
+            raise DataError(
+                "The data have changed since this run began: other tracks, genres or parts, so that it might be judged on what "
+                "it has learned; put them back as they were, or start a new run."
+            ) from None
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}; start the run again.") from error
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -252,16 +265,3 @@ def _take_over(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], con
             "choose one that was trained with the same model_settings and segment length."
         )
     model.load_state_dict(taken, strict=False)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that after any interruption the old one or the new one is there, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -24,6 +24,11 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
+def shown_data() -> str | None:
+    """Return what stands for the place of the data where visitors see it; None at home, where it is no secret."""
+    return "DATA" if on_space() else None
+
+
 def owner() -> str:
     """Name of the Space's owner; empty at home."""
     return os.environ.get("SPACE_AUTHOR_NAME") or os.environ.get("SPACE_ID", "").partition("/")[0]

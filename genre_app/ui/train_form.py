@@ -15,7 +15,7 @@ from genre_app.training import TrainConfig
 from genre_app.training.recipes import describe_recipe, read_recipe, recipe_names
 from genre_app.training.runs import Request, checked_name, free_name, runs_folder
 from genre_app.ui import train_data
-from genre_app.ui.permission import on_space
+from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train_fields import (
     OF_RECIPE,
@@ -117,10 +117,14 @@ class Form:
             data = "DATA"
         named = (values[self.name] or "").strip()
         out = os.path.relpath(runs_folder() / self.run_name(values)) if named else None
-        return self._request(values, data).command(out, data="DATA" if on_space() else None)
+        return self._request(values, data).command(out, data=shown_data())
 
     def run_name(self, values: Mapping[Any, Any]) -> str:
-        """Return the name of the run to be.
+        """Return the name of the run to be; errors as those of `given_name`."""
+        return self.given_name(values) or free_name(_recipe(values[self.recipe]))
+
+    def given_name(self, values: Mapping[Any, Any]) -> str | None:
+        """Return the name on the page, None if there is none.
 
         Raises
         ------
@@ -128,7 +132,7 @@ class Form:
             If the name on the page cannot be used.
         """
         name = (values[self.name] or "").strip()
-        return checked_name(name) if name else free_name(_recipe(values[self.recipe]))
+        return checked_name(name) if name else None
 
     def of_recipe(self, recipe: str) -> dict[Any, Any]:
         """Return updates that put the values of a recipe into the form."""

@@ -19,6 +19,7 @@ from genre_app.ui import train_view
 from genre_app.ui.confusion import draw_confusion
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
+from genre_app.ui.permission import shown_data
 from genre_app.ui.train_journal import Snapshot, briefs, curves, find, overlaid, snapshot
 from genre_app.ui.zerogpu import is_going, is_zero
 
@@ -180,7 +181,7 @@ def refresh(
     put("confusion", (moment if seen.epochs else None, page), lambda: {panel.confusion: _confusion(seen, page)})
     put("log", log := run.log_tail(), lambda: {panel.log: log or "This run was started in a terminal, which has its log."})
     put("downloads", _files(seen, may_be_old=True), lambda: _downloads(panel, seen))
-    put("command", name, lambda: {panel.command: seen.description.request.command()})
+    put("command", name, lambda: {panel.command: seen.description.request.command(data=shown_data())})
     put("compared", (other, moment), lambda: _comparison(panel, seen, other))
     return updates | {panel.shown: now}
 

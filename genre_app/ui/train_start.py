@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from genre_app.data.progress import Progress
-from genre_app.training.runs import Run, runs_folder
+from genre_app.training.runs import new_run
 from genre_app.ui import permission, train_data, train_view, zerogpu
 from genre_app.ui.train_data import PROBLEMS, sentence
 from genre_app.ui.train_form import Form
@@ -130,7 +130,7 @@ class Start:
             request = self.form.request(values)
             if looked is None or looked.of(request) is None:
                 return {self.plan: train_view.CHANGED, self.start: off}
-            run = Run.create(runs_folder() / self.form.run_name(values), request)
+            run = new_run(request, self.form.given_name(values))
             zerogpu.begin(run)
         except PROBLEMS as error:
             return {self.plan: train_view.problem(sentence(error))}

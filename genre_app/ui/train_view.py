@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_app.training.runs import Status
+from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train_journal import Brief, Snapshot
 
@@ -304,7 +306,12 @@ def _results(seen: Snapshot) -> list[tuple[str, str]]:
 
 def _settings(seen: Snapshot) -> dict[str, str]:
     request = seen.description.request
-    asked = {"recipe": request.recipe, "data": request.data, "init-from": request.init_from or "", "columns": request.columns}
+    asked = {
+        "recipe": request.recipe,
+        "data": shown_data() or request.data,
+        "init-from": Path(request.init_from or "").name,
+        "columns": request.columns,
+    }
     return asked | dict(_flat(seen.description.config.model_dump(mode="json")))
 
 
