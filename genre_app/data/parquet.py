@@ -29,6 +29,7 @@ _MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"
 def write_rows(
     parquet: Path,
     folder: Path,
+    mark: str,
     shown: str,
     on_progress: Callable[[Progress], None] | None,
     should_stop: Callable[[], bool] | None,
@@ -38,6 +39,9 @@ def write_rows(
     Parameters
     ----------
     parquet, folder : pathlib.Path
+    mark : str
+        What each name gets before its ending, where other parquet files with names of their own go into the same folder; or
+        nothing.
     shown : str
         What messages call the data set.
     on_progress, should_stop : callable or None
@@ -64,7 +68,9 @@ def write_rows(
                     named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
                     data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
                     target = folder / (_plain(str(named)) or "unnamed") / name
-                    if str(target).casefold() in taken:
+                    if mark:  # after a dot, so that GTZAN's names are still recognised
+                        target = target.with_name(f"{target.stem}.{mark}{target.suffix}")
+                    while str(target).casefold() in taken:
                         target = target.with_name(f"{target.stem}-{n_done:06d}{target.suffix}")
                     taken.add(str(target).casefold())
                     n_done += 1
