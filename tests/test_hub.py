@@ -186,6 +186,27 @@ def test_other_ways_to_write_the_same(served, tmp_path, case):
     np.testing.assert_allclose(samples, synthesise(0.6, 1, 8000), atol=1e-4)
 
 
+METADATA = {
+    "no JSON": "{",
+    "no text": b"\xff",
+    "nested deeply": "[" * 100_000,
+    "a list": "[]",
+    "info of null": '{"info": null}',
+    "features of null": '{"info": {"features": null}}',
+    "features in a list": '{"info": {"features": ["audio"]}}',
+    "features that are words": '{"info": {"features": {"audio": "Audio", "label": null}}}',
+    "genres that are no list": '{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}',
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_odd_metadata_are_passed_over(served, tmp_path, case):
+    content = table(rows(["a.wav", "b.wav"]), genre=False).replace_schema_metadata({"huggingface": METADATA[case]})
+    served.put("data/train-0.parquet", content)
+    folder = fetch("someone/music", tmp_path / "work")
+    assert [track.track_id for track in AudioFolder.find(folder).tracks] == ["0/a.wav", "1/b.wav"]
+
+
 def test_names_cannot_leave_the_folder(served, tmp_path):
     names = ["../../evil.wav", "/etc/evil.wav", "C:\\evil.wav", "..", ".hidden.wav", "a.wav", "a.wav"]
     content = [({"bytes": wav(i), "path": name}, 0) for i, name in enumerate(names)]

@@ -87,9 +87,8 @@ def write_rows(
 
 def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
     """Return the columns of the audio and of the genre, and the genres' names where they are numbered."""
-    stated = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = stated.get("info", {}).get("features", {})
-    kinds = {name: feature.get("_type") for name, feature in features.items() if isinstance(feature, dict)}
+    features = _stated_features(schema)
+    kinds = {name: feature.get("_type") for name, feature in features.items()}
     by_kind = [name for name in schema.names if kinds.get(name) == "Audio"]
     audio = next(iter([*by_kind, *(name for name in ("audio", "file", "wav") if name in schema.names)]), None)
     classes = [name for name in schema.names if kinds.get(name) == "ClassLabel"]
@@ -97,7 +96,19 @@ def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
     if audio is None or genre is None:
         lacks = "audio" if audio is None else "genre"
         raise DataError(f"{shown} has no column for the {lacks} (it has {', '.join(schema.names)}); choose another data set.")
-    return audio, genre, list(features.get(genre, {}).get("names") or []) if kinds.get(genre) == "ClassLabel" else []
+    names = features[genre].get("names") if kinds.get(genre) == "ClassLabel" else None
+    return audio, genre, names if isinstance(names, list) else []
+
+
+def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return what the metadata say of each column; nothing where they are not what the datasets library writes."""
+    try:
+        stated: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    for key in ("info", "features"):
+        stated = stated.get(key) if isinstance(stated, dict) else None
+    return {name: feature for name, feature in stated.items() if isinstance(feature, dict)} if isinstance(stated, dict) else {}
 
 
 def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
