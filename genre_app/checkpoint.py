@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,7 @@ SUFFIX = ".safetensors"
 _KEY = "genre_app"
 _MAX_FILE_BYTES = 1_000_000_000
 _MAX_HEADER_BYTES = 4_000_000
+_MAX_GENRES = 1000
 _MAX_GENRE_LENGTH = 40
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
@@ -108,6 +110,31 @@ class Checkpoint:
         return probabilities
 
 
+def check_genres(genres: Sequence[str]) -> None:
+    """Refuse genres that a checkpoint cannot name.
+
+    Raises
+    ------
+    ValueError
+        Says which genre, and why, in half a sentence.
+    """
+    if len(genres) > _MAX_GENRES:
+        raise ValueError(f"{len(genres)} genres are more than {_MAX_GENRES}")
+    known: dict[str, str] = {}
+    for genre in genres:
+        # They go into tables, CSV and JSON, one line each.
+        if not genre.strip() or genre != genre.strip() or not genre.isprintable() or len(genre) > _MAX_GENRE_LENGTH:
+            shown = f"{genre[:_MAX_GENRE_LENGTH]!r}{'...' if len(genre) > _MAX_GENRE_LENGTH else ''}"
+            raise ValueError(
+                f"the genre {shown} is not a printable name of 1 to {_MAX_GENRE_LENGTH} letters without spaces around it"
+            )
+        other = known.setdefault(genre.casefold(), genre)
+        if other != genre:
+            raise ValueError(f"the genres {other!r} and {genre!r} are one name, letter case aside")
+    if len(known) < len(genres):
+        raise ValueError("a genre is named twice")
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -124,7 +151,7 @@ class _Header(BaseModel):
     format_version: Literal[1]
     spec: FeatureSpec
     model: _Model
-    genres: list[str] = Field(min_length=2, max_length=1000)
+    genres: list[str] = Field(min_length=2)
     metrics: dict[str, JsonValue]
     provenance: dict[str, JsonValue]
     knn: _Knn | None
@@ -132,14 +159,7 @@ class _Header(BaseModel):
     @field_validator("genres")
     @classmethod
     def _are_names(cls, genres: list[str]) -> list[str]:
-        for genre in genres:
-            # They go into tables, CSV and JSON, one line each.
-            if not genre.strip() or genre != genre.strip() or not genre.isprintable() or len(genre) > _MAX_GENRE_LENGTH:
-                raise ValueError(
-                    f"genre {genre[:_MAX_GENRE_LENGTH]!r} is not a printable name of 1 to {_MAX_GENRE_LENGTH} letters"
-                )
-        if len({genre.casefold() for genre in genres}) < len(genres):
-            raise ValueError("a genre is named twice")
+        check_genres(genres)
         return genres
 
 

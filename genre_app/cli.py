@@ -77,6 +77,7 @@ def classify(
     """
     model = _open_checkpoint(checkpoint, threads)
     from genre_app.audio import AudioError, open_audio
+    from genre_app.checkpoint import CheckpointError
     from genre_app.predict import classify as classify_clip
     from genre_app.vote import available_votes
 
@@ -93,6 +94,8 @@ def classify(
                 result = classify_clip(stream, model, vote=vote.value, overlap=overlap)
         except AudioError as error:
             result, failed = str(error), True
+        except CheckpointError as error:  # its network's answers are not finite
+            _stop(str(error))
         write(_shown(file), result, model)
         sys.stdout.flush()
     if failed:
@@ -132,6 +135,7 @@ def evaluate(
     import torch
     from tqdm import tqdm  # type: ignore[import-untyped]
 
+    from genre_app.checkpoint import CheckpointError
     from genre_app.condition_report import ConditionsReport, evaluate_conditions
     from genre_app.data.mel_cache import DataError
     from genre_app.evaluation import Report
@@ -153,7 +157,7 @@ def evaluate(
                 report = evaluate_tracks(data, model, **common)
             else:
                 report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common)
-        except DataError as error:
+        except (DataError, CheckpointError) as error:  # as above
             bar.close()
             _stop(str(error))
     print(json.dumps(report.to_dict(), allow_nan=False) if format_ is ReportFormat.json else _printable(report.to_table()))

@@ -91,6 +91,11 @@ _Results = Iterable[TrackResult | tuple[str, str]]
 def _of_cache(
     cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec
 ) -> tuple[_Results, int, list[tuple[str, str]]]:
+    if spec.kind == "summary":
+        raise DataError(
+            f"{cache.path} is a mel cache, from which features of kind summary cannot be computed, and the checkpoint "
+            f"{checkpoint.name} needs them; evaluate on audio."
+        )
     differences = [
         f"{name} {getattr(cache.spec, name)} instead of {getattr(spec, name)}"
         for name in COLUMN_FIELDS

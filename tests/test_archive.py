@@ -247,6 +247,36 @@ def test_an_encrypted_zip_is_told(tmp_path, work):
     refused(path, work, "is encrypted")
 
 
+def test_a_patch_is_told(tmp_path, work):
+    path = pack(tmp_path / "a.zip", {"blues/a.wav": b"x"})
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\1\2") + 8] |= 0x20
+    path.write_bytes(raw)
+    refused(path, work, r"blues/a\.wav in it is a patch for another file")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, OverflowError, ValueError])
+def test_what_the_reader_cannot_do_is_told(tmp_path, work, monkeypatch, error):
+    def fail(*_, **__):
+        raise error("no way")
+
+    path = pack(tmp_path / "a.zip", GOOD)
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
+    refused(path, work, r"blues/a\.wav in it is damaged \(no way\); pack or upload it again")
+
+
+def test_a_file_that_begins_nowhere_is_told(tmp_path, work):
+    """Beyond what a file's position can be, as the long form of a zip's list can say."""
+    path = pack(tmp_path / "a.zip", {"blues/a.wav": b"x"})
+    raw = bytearray(path.read_bytes())
+    entry, end = raw.index(b"PK\1\2"), raw.index(b"PK\5\6")
+    raw[entry + 42 : entry + 46] = b"\xff" * 4  # the offset is in the extra field
+    raw[entry + 30 : entry + 32] = struct.pack("<H", 12)
+    raw[end + 12 : end + 16] = struct.pack("<I", end - entry + 12)
+    path.write_bytes(raw[:end] + struct.pack("<HHQ", 1, 8, 2**64 - 9) + raw[end:])
+    refused(path, work, r"blues/a\.wav in it is damaged")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_methods_without_bounds_are_refused(tmp_path, work, method):
     refused(pack(tmp_path / "a.zip", GOOD, method), work, "uncommon method")

@@ -280,6 +280,7 @@ GENRE_NAMES = [
     ["rock", " pop"],
     ["rock", "p\nop"],
     ["rock", "x" * 41],
+    [str(number) for number in range(1001)],
 ]
 
 

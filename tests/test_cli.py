@@ -19,10 +19,13 @@ from typer.testing import CliRunner
 
 from genre_app import checkpoint as checkpoint_module
 from genre_app.audio import load_clip
-from genre_app.checkpoint import save_checkpoint
+from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.cli import VoteName, app
+from genre_app.features import FeatureSpec
+from genre_app.models import create_model
 from genre_app.predict import classify
 from genre_app.vote import VOTES
+from tests.bands import write_bands
 
 RATE = 22050
 
@@ -238,6 +241,28 @@ def test_data_that_cannot_be_used_is_wrong_usage(run, folder, tmp_path):
         assert message in err
         assert err.startswith("error: ")
         assert err.count("\n") == 1
+
+
+def test_a_checkpoint_that_does_not_fit_the_data_is_wrong_usage(run, tmp_path):
+    spec = FeatureSpec(kind="summary", hop_length=1024)
+    model = create_model("mlp", n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=2, settings={"hidden": [4]})
+    save_checkpoint(Checkpoint(model, spec, ("high", "low")), tmp_path / "summary.safetensors")
+    cache = write_bands(tmp_path / "cache")
+    code, out, err = run("evaluate", cache, "--checkpoint", tmp_path / "summary.safetensors")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {cache} is a mel cache, from which features of kind summary")
+    assert err.count("\n") == 1
+
+
+def test_a_network_whose_answers_are_not_finite_is_wrong_usage(run, folder, songs, make_checkpoint, tmp_path):
+    broken = make_checkpoint()
+    with torch.no_grad():
+        broken.model.members[0].head.weight.fill_(3e38)
+    save_checkpoint(broken, tmp_path / "broken.safetensors")
+    for arguments in (("evaluate", folder / "test"), ("classify", songs[0])):
+        code, out, err = run(*arguments, "--checkpoint", tmp_path / "broken.safetensors")
+        assert (code, out) == (2, "")
+        assert err == "error: checkpoint broken: its network gives numbers that are not finite; use another checkpoint\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

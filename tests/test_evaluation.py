@@ -296,6 +296,13 @@ def test_a_cache_of_another_spec_is_refused(make_clip, checkpoint, tmp_path):
         evaluate(tmp_path, checkpoint)
 
 
+def test_a_cache_for_a_checkpoint_on_summaries_is_refused(make_clip, checkpoint, tmp_path):
+    cache = write_cache(tmp_path, make_clip, checkpoint.spec)
+    of_summaries = replace(checkpoint, spec=checkpoint.spec.model_copy(update={"kind": "summary"}))
+    with pytest.raises(DataError, match=r"is a mel cache, from which features of kind summary.+; evaluate on audio\.$"):
+        evaluate(cache, of_summaries)
+
+
 def test_the_length_of_segments_is_no_difference(make_clip, make_checkpoint, tmp_path):
     longer = make_checkpoint(FeatureSpec(segment_seconds=4.0, segment_hop_seconds=1.0, db_reference="max"))
     assert len(evaluate(write_cache(tmp_path, make_clip, FeatureSpec()), longer).tracks) == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ import soundfile
 
 from genre_app.data import hub
 from genre_app.data.folder import AudioFolder
+from genre_app.data.gtzan import gtzan_name
 from genre_app.data.hub import fetch, repository_of
 from genre_app.data.mel_cache import DataError
 from genre_app.data.progress import StoppedError
@@ -41,6 +43,11 @@ def table(rows, *, genre=True, names=NAMES, audio=AUDIO) -> pa.Table:
     columns["label"] = pa.array([row[1] for row in rows], pa.int64())
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def without_mark(track_id):
+    """Return a track's id without what tells the parquet files of a split apart."""
+    return re.sub(r"\.[0-9a-f]{8}(?=\.wav$)", "", track_id)
 
 
 def rows(names, start=0):
@@ -96,7 +103,7 @@ def test_rows_become_audio_files_by_split_and_genre(gtzan, tmp_path):
     moments = []
     folder = fetch("confit/gtzan", tmp_path / "work", on_progress=moments.append)
     found = AudioFolder.find(folder)
-    assert {(track.track_id, track.genre, track.split) for track in found.tracks} == {
+    assert {(without_mark(track.track_id), track.genre, track.split) for track in found.tracks} == {
         ("train/blues/blues.00029.wav", "blues", "train"),
         ("train/blues/blues.00030.wav", "blues", "train"),
         ("train/blues/blues.00031.wav", "blues", "train"),
@@ -105,10 +112,29 @@ def test_rows_become_audio_files_by_split_and_genre(gtzan, tmp_path):
         ("valid/classical/classical.00000.wav", "classical", "valid"),
         ("test/blues/blues.00012.wav", "blues", "test"),
     }
-    assert (folder / "train/blues/blues.00030.wav").read_bytes() == wav(2)
+    assert next(folder.glob("train/blues/blues.00030.*")).read_bytes() == wav(2)
+    assert (folder / "test/blues/blues.00012.wav").read_bytes() == wav(30)  # alone in its split, so it keeps its name
+    assert gtzan_name(next(track.track_id for track in found.tracks if track.split == "train")) == "blues.00029"
     assert {moment.stage for moment in moments} == {"downloading MB", "writing tracks"}
     assert not list((tmp_path / "work").rglob("*.parquet"))
     assert not list((tmp_path / "work").rglob("*.part"))
+
+
+def test_equal_names_in_several_parquet_files_are_kept_apart(served, tmp_path):
+    """As numbered from 0 in each: of the same size, of another, and one that looks like what tells equal names apart."""
+    expected = []
+    for shard, file in enumerate(("a/train-0", "b/train-0", "a/train-1", "test-0")):
+        seeds = range(10 * shard, 10 * shard + 4)
+        sounds = [wav(seed, 0.6 + shard // 2 / 10) for seed in seeds]
+        names = ["0.wav", "0-000002.wav", "0.wav", "1.wav"]
+        content = [({"bytes": sound, "path": name}, 0) for sound, name in zip(sounds, names, strict=True)]
+        served.put(f"{file}.parquet", table(content))
+        expected += sounds
+    stopped = []
+    with pytest.raises(StoppedError):
+        fetch("someone/music", tmp_path / "work", should_stop=lambda: stopped.append(1) or len(stopped) == 12)
+    folder = fetch("someone/music", tmp_path / "work")
+    assert sorted(path.read_bytes() for path in folder.rglob("*.wav")) == sorted(expected)
 
 
 def test_what_is_complete_is_used_without_the_hub(gtzan, tmp_path, monkeypatch):
@@ -158,6 +184,27 @@ def test_other_ways_to_write_the_same(served, tmp_path, case):
     samples, rate = soundfile.read(tracks[1].path, dtype="float32")
     assert rate == 8000
     np.testing.assert_allclose(samples, synthesise(0.6, 1, 8000), atol=1e-4)
+
+
+METADATA = {
+    "no JSON": "{",
+    "no text": b"\xff",
+    "nested deeply": "[" * 100_000,
+    "a list": "[]",
+    "info of null": '{"info": null}',
+    "features of null": '{"info": {"features": null}}',
+    "features in a list": '{"info": {"features": ["audio"]}}',
+    "features that are words": '{"info": {"features": {"audio": "Audio", "label": null}}}',
+    "genres that are no list": '{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}',
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_odd_metadata_are_passed_over(served, tmp_path, case):
+    content = table(rows(["a.wav", "b.wav"]), genre=False).replace_schema_metadata({"huggingface": METADATA[case]})
+    served.put("data/train-0.parquet", content)
+    folder = fetch("someone/music", tmp_path / "work")
+    assert [track.track_id for track in AudioFolder.find(folder).tracks] == ["0/a.wav", "1/b.wav"]
 
 
 def test_names_cannot_leave_the_folder(served, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -70,6 +71,49 @@ DAMAGES = {
     "no genre": (lambda f: damage(f, "index.csv", lambda t: t.replace("t0,a", "t0,")), "t0"),
     "no track": (lambda f: damage(f, "index.csv", lambda t: t.splitlines()[0] + "\n"), "lists no track"),
 }  # fmt: skip
+
+
+def array_of(text: str) -> bytes:
+    """An array's file with a header of these letters."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(512)
+
+
+def shape_of(text: str) -> bytes:
+    return array_of(f"{{'descr': '<f2', 'fortran_order': False, 'shape': {text}, }}\n")
+
+
+def npz() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, log_mel=np.zeros((240, 16), np.float16))
+    return buffer.getvalue()
+
+
+ARRAYS = {
+    "beyond all bounds": shape_of(f"({2**70}, 16)"),
+    "as long as nothing after all bounds": shape_of(f"({2**59}, 16)"),
+    "fewer than none": shape_of("(-5, 16)"),
+    "no number": shape_of("(True, 16)"),
+    "half a number": shape_of("(1.5, 16)"),
+    "nested deeply": shape_of("(1, " * 2000),
+    "signs": shape_of("-" * 5000 + "1"),
+    "longer than the file": shape_of("(240, 16)"),
+    "torn": array_of("{'descr': '<f2', 'fortran_or"),
+    "indented": array_of("\n  x\n y"),
+    "of no syntax": array_of("{'descr': ',f2', 'fortran_order': False, 'shape': (1, 16), }\n"),
+    "of a type of nothing": array_of("{'descr': ('|V5',), 'fortran_order': False, 'shape': (1, 16), }\n"),
+    "no header": b"\x93NUMPY\x01\x00",
+    "a zip's first letters": b"PK\x03\x04" + bytes(100),
+    "several arrays": npz(),
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_an_array_that_is_none_is_one_sentence(folder, case):
+    (folder / "log_mel.npy").write_bytes(ARRAYS[case])
+    with pytest.raises(DataError, match=r"log_mel\.npy cannot be read: .+; make the cache again\.$") as caught:
+        MelCache.open(folder)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("case", DAMAGES)

@@ -19,12 +19,12 @@ import pytest
 import soundfile
 import torch
 
-from genre_app.audio import load_clip
+from genre_app.audio import AudioError, load_clip
 from genre_app.data import prepare as prepare_module
 from genre_app.data import rows, workers
 from genre_app.data.folder import AudioFolder
 from genre_app.data.mel_cache import DataError, MelCache
-from genre_app.data.prepare import prepare
+from genre_app.data.prepare import Prepared, prepare
 from genre_app.data.progress import StoppedError
 from genre_app.data.row_file import RowFile
 from genre_app.data.rows import read_rows
@@ -310,7 +310,7 @@ KILLED = """
     from pathlib import Path
     from genre_app.data import workers
     from genre_app.data.folder import AudioFolder
-    from genre_app.data.prepare import prepare
+    from genre_app.data.prepare import Prepared, prepare
     from genre_app.features import FeatureSpec
     read = workers.read_rows
     def slowly(*args):
@@ -380,6 +380,65 @@ def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
         prepare(AudioFolder.find(music), SPEC, tmp_path / "file" / "work", processes=1)
 
 
+# Failures that pass
+
+
+def fail_on(monkeypatch, name: str, error: Exception) -> None:
+    """Let a file fail in this process; another one reads it."""
+
+    def failing(path, track, spec, should_stop):
+        if track == name:
+            raise error
+        return read_rows(path, track, spec, should_stop)
+
+    monkeypatch.setattr(workers, "read_rows", failing)
+
+
+def an_hour_later(made: Prepared) -> None:
+    os.utime(made.path / "journal.jsonl", (time.time() - 3601,) * 2)
+
+
+def of_the_disk() -> AudioError:
+    error = AudioError("blues/1.wav: the file cannot be read; check the disk or the connection")
+    error.__cause__ = OSError(5, "Input/output error")
+    return error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [MemoryError(), of_the_disk()])
+def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, monkeypatch, error):
+    (music / "jazz/bad.flac").write_bytes(b"fLaC, it says")
+    fail_on(monkeypatch, "blues/1.wav", error)
+    first = make(music, tmp_path)
+    assert first.entries["blues/1.wav"].error.startswith("blues/1.wav: ")
+    assert make(music, tmp_path) == first
+    before = stored(first.path)
+    an_hour_later(first)
+    second = make(music, tmp_path)
+    assert [name for name, entry in second.entries.items() if entry.error] == ["jazz/bad.flac"]
+    after = stored(second.path)
+    assert after.keys() == {*before, "blues/1.wav"}
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+    an_hour_later(second)
+    monkeypatch.setattr(prepare_module, "read_all", None)  # a damaged file stays damaged
+    assert make(music, tmp_path) == second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["stopped", "another file"])
+def test_a_failure_that_may_pass_is_tried_again_where_a_cache_is_made(music, tmp_path, monkeypatch, case):
+    fail_on(monkeypatch, "blues/0.wav", MemoryError())
+    moments = []
+    if case == "stopped":
+        with pytest.raises(StoppedError):
+            make(music, tmp_path, on_progress=moments.append, should_stop=lambda: len(moments) == 2)
+    else:
+        make(music, tmp_path)
+        write(music / "jazz/new.wav", 2.0, seed=78)
+    entries = make(music, tmp_path).entries
+    assert not [entry.error for entry in entries.values() if entry.error]
+
+
 # Worker processes
 
 
@@ -407,6 +466,10 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
     monkeypatch.setattr(workers, "_work", crashing.work)
     together = prepare(AudioFolder.find(music), SPEC, tmp_path / "other", processes=2)
     assert "crashed or ran out of memory" in together.entries["jazz/1.flac"].error
+    assert together.entries["jazz/1.flac"].passing
+    an_hour_later(together)
+    assert prepare(AudioFolder.find(music), SPEC, tmp_path / "other", processes=1) == together  # and this process lives
+    assert time.time() - (together.path / "journal.jsonl").stat().st_mtime < 60
     first, second = stored(alone.path), stored(together.path)
     assert first.keys() - second.keys() == {"jazz/1.flac"}
     for name in second:

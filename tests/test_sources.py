@@ -194,6 +194,37 @@ WRONG = {
 }  # fmt: skip
 
 
+NAMES = {
+    "long": (["a" * 41, "jazz"], f"the genre '{'a' * 40}'... is not a printable name of 1 to 40 letters"),
+    "letter case": (["Jazz", "blues", "jazz"], "the genres 'Jazz' and 'jazz' are one name, letter case aside"),
+    "unprintable": (["blues", "ja\nzz"], r"the genre 'ja\\nzz' is not a printable name"),
+    "spaces around": (["blues", "jazz "], "the genre 'jazz ' is not a printable name"),
+    "too many": ([f"genre {i}" for i in range(1001)], "1001 genres are more than 1000"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_genres_that_no_checkpoint_takes_are_refused_before_anything_is_decoded(tmp_path, case):
+    genres, message = NAMES[case]
+    for genre in genres:
+        (tmp_path / "music" / genre).mkdir(parents=True)
+        for name in ("1.wav", "2.wav"):
+            (tmp_path / "music" / genre / name).touch()
+    with pytest.raises(DataError, match=f"music has genres .*{message}.*; rename or merge the folders") as caught:
+        opened(tmp_path / "music", tmp_path)
+    assert str(caught.value).isprintable()
+    assert not list((tmp_path / "work").glob("mel-*"))
+
+
+def test_genres_of_a_cache_that_no_checkpoint_takes_are_refused(music, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(opened(music, tmp_path).store.path, cache)
+    index = (cache / "index.csv").read_text()
+    (cache / "index.csv").write_text(index.replace(",blues,", ",BLUES,", 1))
+    with pytest.raises(DataError, match=r"the genres 'BLUES' and 'blues' are one name.+; rename or merge them"):
+        opened(cache, tmp_path)
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_sources_are_one_sentence(tmp_path, case):
     make, message = WRONG[case]

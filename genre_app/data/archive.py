@@ -26,6 +26,8 @@ from genre_app.data.progress import Meter, Progress
 
 _COPY_BYTES = 1 << 20
 _FREE_BYTES = 1 << 26  # so much may come out of the smallest zip: synthesised sounds are packed well
+# What zipfile raises of a file that is not as it should be; NotImplementedError is a RuntimeError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
@@ -148,7 +150,9 @@ def _unpack(
                             raise DataError(_too_much(written, size, limits))
                         file.write(block)
                         meter.advance((written >> 20) - shown, len(block))
-            except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, UnicodeDecodeError) as error:
+            except DataError:
+                raise
+            except _DAMAGE as error:
                 raise DataError(f"{_shown(member.filename)} in it is damaged ({error}); pack or upload it again") from error
 
 
@@ -161,7 +165,7 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
                 members = archive.infolist()
     except DataError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError) as error:
+    except _DAMAGE as error:
         raise DataError(f"this is no zip that can be read, or it was cut short ({error}); pack or upload it again") from error
     if len(members) > limits.files:
         raise DataError(f"it holds {len(members)} files, more than {limits.files}; pack it into several zips")
@@ -207,6 +211,8 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
         return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack what it stands for"
     if member.flag_bits & 0x2041:  # encrypted, strongly so, or with its names hidden
         return "is encrypted; pack it without a password"
+    if member.flag_bits & 0x20:
+        return "is a patch for another file, not a file; pack it again"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
         return "is packed by an uncommon method; pack it as an ordinary zip"
     return None

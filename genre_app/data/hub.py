@@ -1,7 +1,8 @@
 """Data sets of the Hugging Face hub that hold audio in parquet files, such as ``hub:confit/gtzan``.
 
-Each parquet file is downloaded, its rows are written as audio files under ``<split>/<genre>/``, and it is deleted. Downloads
-and rows go on where they stopped; what is complete is used again without asking the hub.
+Each parquet file is downloaded, its rows are written as audio files under ``<split>/<genre>/``, and it is deleted. Where a
+split has several, the names of the audio files say which one they are from. Downloads and rows go on where they stopped; what
+is complete is used again without asking the hub.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,13 +129,17 @@ def _fetch(
         before, come = come, come + n_bytes
         meter.advance((come >> 20) - (before >> 20), n_bytes, free=free)
 
+    n_files = Counter(_split_of_file(file.name) for file in listing.files)
     for file in listing.files:
         if file not in left:
             count(file.size, True)
             continue
         with _spoken(repository):
             parquet = download(listing, file, folder / "download", count)
-        write_rows(parquet, folder / "audio" / _split_of_file(file.name), f"{PREFIX}{repository}", on_progress, should_stop)
+        split = _split_of_file(file.name)
+        # Names are unique within a file at best; the file's own name is the same whenever this is taken up again.
+        mark = hashlib.blake2b(file.name.encode(), digest_size=4).hexdigest() if n_files[split] > 1 else ""
+        write_rows(parquet, folder / "audio" / split, mark, f"{PREFIX}{repository}", on_progress, should_stop)
         state["written"].append(file.name)
         _write_state(folder, state)
         parquet.unlink()

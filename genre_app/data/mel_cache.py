@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tokenize
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 FILES = ("spec.json", "index.csv", "log_mel.npy")
+# numpy evaluates a header of up to 10,000 letters as Python's literals, and hands on what comes of that.
+_MALFORMED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)
 
 
 class DataError(ValueError):
@@ -114,8 +127,9 @@ def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> N
         If it cannot be read, or has another shape or type.
     """
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with np.errstate(over="ignore"):  # of a shape beyond all bounds, which then is longer than the file
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except _MALFORMED as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}; make the cache again.") from error
     if array.ndim != 2 or array.shape[1] != width or array.dtype not in dtypes:
         raise DataError(

@@ -29,6 +29,7 @@ _MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"
 def write_rows(
     parquet: Path,
     folder: Path,
+    mark: str,
     shown: str,
     on_progress: Callable[[Progress], None] | None,
     should_stop: Callable[[], bool] | None,
@@ -38,6 +39,9 @@ def write_rows(
     Parameters
     ----------
     parquet, folder : pathlib.Path
+    mark : str
+        What each name gets before its ending, where other parquet files with names of their own go into the same folder; or
+        nothing.
     shown : str
         What messages call the data set.
     on_progress, should_stop : callable or None
@@ -64,7 +68,9 @@ def write_rows(
                     named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
                     data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
                     target = folder / (_plain(str(named)) or "unnamed") / name
-                    if str(target).casefold() in taken:
+                    if mark:  # after a dot, so that GTZAN's names are still recognised
+                        target = target.with_name(f"{target.stem}.{mark}{target.suffix}")
+                    while str(target).casefold() in taken:
                         target = target.with_name(f"{target.stem}-{n_done:06d}{target.suffix}")
                     taken.add(str(target).casefold())
                     n_done += 1
@@ -81,9 +87,8 @@ def write_rows(
 
 def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
     """Return the columns of the audio and of the genre, and the genres' names where they are numbered."""
-    stated = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = stated.get("info", {}).get("features", {})
-    kinds = {name: feature.get("_type") for name, feature in features.items() if isinstance(feature, dict)}
+    features = _stated_features(schema)
+    kinds = {name: feature.get("_type") for name, feature in features.items()}
     by_kind = [name for name in schema.names if kinds.get(name) == "Audio"]
     audio = next(iter([*by_kind, *(name for name in ("audio", "file", "wav") if name in schema.names)]), None)
     classes = [name for name in schema.names if kinds.get(name) == "ClassLabel"]
@@ -91,7 +96,19 @@ def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
     if audio is None or genre is None:
         lacks = "audio" if audio is None else "genre"
         raise DataError(f"{shown} has no column for the {lacks} (it has {', '.join(schema.names)}); choose another data set.")
-    return audio, genre, list(features.get(genre, {}).get("names") or []) if kinds.get(genre) == "ClassLabel" else []
+    names = features[genre].get("names") if kinds.get(genre) == "ClassLabel" else None
+    return audio, genre, names if isinstance(names, list) else []
+
+
+def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return what the metadata say of each column; nothing where they are not what the datasets library writes."""
+    try:
+        stated: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    for key in ("info", "features"):
+        stated = stated.get(key) if isinstance(stated, dict) else None
+    return {name: feature for name, feature in stated.items() if isinstance(feature, dict)} if isinstance(stated, dict) else {}
 
 
 def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:

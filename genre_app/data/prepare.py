@@ -3,7 +3,8 @@
 A cache is a folder ``<kind>-<source and spec>-<files>`` in the work folder; its name holds digests of where the audio is, how
 rows are computed, and path, size and time of each file, so that a cache is reused exactly as long as nothing changed. While it
 is made its name ends in ``.part``, and a journal tells what is done: a killed process loses the files that it was at, no more.
-What an older cache of the same source has of files that did not change is copied from there.
+What an older cache of the same source has of files that did not change is copied from there. A file that failed for a reason
+that may pass, such as too little memory, is tried again whenever a cache is made, and after an hour where it is complete.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from genre_app.features import FeatureSpec
 
 MAX_FILES = 200_000
 _JOURNAL = "journal.jsonl"
+_RETRY_SECONDS = 3600.0
 _DAMAGED = "decoded only in part"
 
 
@@ -49,6 +52,7 @@ class Entry(BaseModel):
     content: str = ""
     damage: str = ""
     error: str = ""
+    passing: bool = False  # the error may be gone at another try
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,9 @@ def prepare(
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", meter):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
-            if not _is_complete(done):
-                shutil.rmtree(done, ignore_errors=True)
+            if not _is_complete(done) or _has_recovered(done, tracks, stamps, spec, meter):
                 _make(tracks, stamps, spec, work / f"{name}.part", sorted(work.glob(f"{name}-*")), processes, meter)
+                shutil.rmtree(done, ignore_errors=True)
                 (work / f"{name}.part").replace(done)
                 for old in work.glob(f"{name}-*"):
                     if old != done:
@@ -175,7 +179,8 @@ def _make(
     meter: Meter,
 ) -> None:
     part.mkdir(exist_ok=True)
-    entries = _journal(part, stamps)
+    suspects = {name for folder in (part, *older) for name, entry in _journal(folder, stamps).items() if entry.passing}
+    entries = {name: entry for name, entry in _journal(part, stamps).items() if not entry.passing}
     width, dtype = (spec.n_bins, "<f4") if spec.kind == "summary" else (spec.n_mels, "<f2")
     with (
         RowFile(part / _rows_file(spec), width, dtype) as rows,
@@ -197,12 +202,14 @@ def _make(
             _copy(cache, stamps, entries, rows, spec, note)
         left = [track for track in tracks if track.track_id not in entries]
         n_processes = min(processes, len(left)) if processes is not None else usable_processes(len(left), spec)
+        if any(track.track_id in suspects for track in left):
+            n_processes = max(2, n_processes)  # what may crash its process must not crash this one
 
         def stopping() -> bool:
             return meter.stopping
 
         for track, result in read_all(left, spec, n_processes, stopping):
-            found: dict[str, Any] = {"error": result}
+            found: dict[str, Any]
             if isinstance(result, Rows):
                 damage = next((warning for warning in result.warnings if warning.startswith(_DAMAGED)), "")
                 found = {
@@ -211,6 +218,8 @@ def _make(
                     "content": result.content,
                     "damage": damage,
                 }
+            else:
+                found = {"error": result.reason, "passing": result.passing}
             note(Entry(track_id=track.track_id, stamp=stamps[track.track_id], **found))
     of_track = {track.track_id: track for track in tracks}
     index = [
@@ -240,7 +249,8 @@ def _copy(
     note: Callable[..., None],
 ) -> None:
     """Take over what a finished cache has of files that did not change."""
-    known = {track_id: entry for track_id, entry in _journal(cache, stamps).items() if track_id not in entries}
+    journal = _journal(cache, stamps).items()
+    known = {track_id: entry for track_id, entry in journal if track_id not in entries and not entry.passing}
     if not known or not _is_complete(cache):
         return
     try:
@@ -251,6 +261,29 @@ def _copy(
     for entry in known.values():
         offset = rows.append(stored[entry.offset : entry.offset + entry.n_rows]) if entry.n_rows else 0
         note(entry.model_copy(update={"offset": offset}), free=True)
+
+
+def _has_recovered(
+    cache: Path,
+    tracks: Sequence[AudioTrack],
+    stamps: Mapping[str, tuple[int, int, bool]],
+    spec: FeatureSpec,
+    meter: Meter,
+) -> bool:
+    """Whether a file that a finished cache lacks for a passing reason can be decoded now; tried once an hour."""
+    failed = {track_id for track_id, entry in _journal(cache, stamps).items() if entry.passing}
+    # Not sooner: the processes of one run open the data one after the other, and must find the same.
+    if not failed or time.time() - (cache / _JOURNAL).stat().st_mtime < _RETRY_SECONDS:
+        return False
+
+    def stopping() -> bool:
+        return meter.stopping
+
+    again = [track for track in tracks if track.track_id in failed]
+    if any(isinstance(result, Rows) for _, result in read_all(again, spec, 2, stopping)):  # 2: a crash must not reach this one
+        return True
+    (cache / _JOURNAL).touch()
+    return False
 
 
 def _journal(folder: Path, stamps: Mapping[str, tuple[int, int, bool]]) -> dict[str, Entry]:

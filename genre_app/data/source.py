@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genre_app.checkpoint import check_genres
 from genre_app.data.archive import unpack
 from genre_app.data.folder import AudioFolder
 from genre_app.data.gtzan import KNOWN_DAMAGED, gtzan_name
@@ -118,6 +119,7 @@ def open_data(
         folder = found
         states_split = split.file is not None or any(track.split for track in folder.tracks)
         check_enough((track.genre for track in folder.tracks), folder.path, least=1 if states_split else 2)
+        _check_names((track.genre for track in folder.tracks), folder.path, "rename or merge the folders")
         made = prepare(folder, spec, work, processes=processes, on_progress=on_progress, should_stop=should_stop)
         store = FeatureTable.open(made.path) if spec.kind == "summary" else MelCache.open(made.path)
         audio = {track.track_id: track.path for track in folder.tracks}
@@ -130,6 +132,7 @@ def open_data(
             raise DataError("Only feature tables can be split into pieces; choose another split, or features of kind summary.")
         store = store.pieces()
     check_enough((track.genre for track in store.tracks), source, least=1)
+    _check_names((track.genre for track in store.tracks), source, "rename or merge them there")
     content = _content(store, opened.entries)
     skipped = [track_id for track_id, entry in opened.entries.items() if entry.error]
     splits, notes = divide(store.tracks, split, seed=seed, content=content, skipped=skipped)
@@ -228,6 +231,14 @@ def _check_columns(cache: MelCache, spec: FeatureSpec) -> None:
             f"{cache.path} was not made as the recipe has it: {differing}; take the data's columns with --columns data, or "
             "give the audio itself."
         )
+
+
+def _check_names(genres: Iterable[str], where: object, remedy: str) -> None:
+    """Refuse now what the checkpoint, after all the training, could not name."""
+    try:
+        check_genres(sorted(set(genres)))
+    except ValueError as error:
+        raise DataError(f"{where} has genres that no checkpoint can name: {error}; {remedy}.") from error
 
 
 def _differences(theirs: FeatureSpec, ours: FeatureSpec, names: Sequence[str]) -> str:

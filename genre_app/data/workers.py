@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,22 @@ _POLL_SECONDS = 0.2
 _stop: Event | None = None  # of a worker process
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why there are no rows of a file.
+
+    Attributes
+    ----------
+    reason : str
+        A sentence.
+    passing : bool
+        The file need not be to blame, so that it is worth another try.
+    """
+
+    reason: str
+    passing: bool = False
+
+
 def usable_processes(n_files: int, spec: FeatureSpec) -> int:
     """How many processes to start for so many files: at most one for each core that this process may use."""
     worth = _SUMMARIES_WORTH_A_PROCESS if spec.kind == "summary" else _FILES_WORTH_A_PROCESS
@@ -41,7 +58,7 @@ def usable_processes(n_files: int, spec: FeatureSpec) -> int:
 
 def read_all(
     tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, should_stop: Callable[[], bool]
-) -> Iterator[tuple[AudioTrack, Rows | str]]:
+) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     """Decode files and compute their rows, in any order.
 
     Parameters
@@ -55,8 +72,7 @@ def read_all(
 
     Yields
     ------
-    AudioTrack, Rows or str
-        The rows, or a sentence that says why there are none.
+    AudioTrack, Rows or Failure
 
     Raises
     ------
@@ -70,30 +86,34 @@ def read_all(
 
 def _here(
     tracks: Iterable[AudioTrack], spec: FeatureSpec, should_stop: Callable[[], bool]
-) -> Iterator[tuple[AudioTrack, Rows | str]]:
+) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     for track in tracks:
         yield track, _rows_or_reason(track, spec, should_stop)
 
 
-def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, should_stop: Callable[[], bool]) -> Rows | str:
+def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, should_stop: Callable[[], bool]) -> Rows | Failure:
     try:
         return read_rows(track.path, track.track_id, spec, should_stop)
     except AudioError as error:
         reason, name = str(error), f"{track.path.name}: "
-        return f"{track.track_id}: {reason.removeprefix(name)}" if reason.startswith(name) else reason
+        reason = f"{track.track_id}: {reason.removeprefix(name)}" if reason.startswith(name) else reason
+        # Of the disk or the connection; that a file is there and may be read again is noticed by itself.
+        lasting = (FileNotFoundError, PermissionError)
+        passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, lasting)
+        return Failure(reason, passing)
     except MemoryError:
-        return f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces"
+        return Failure(f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces", passing=True)
 
 
 def _pooled(
     waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, should_stop: Callable[[], bool]
-) -> Iterator[tuple[AudioTrack, Rows | str]]:
+) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     suspects: deque[AudioTrack] = deque()  # were in work when a process died: each is tried again by itself
     context = get_context("spawn")
     while waiting or suspects:
         alone = bool(suspects)
         queue, n_flying = (suspects, 1) if alone else (waiting, 2 * processes)
-        flying: dict[Future[Rows | str], AudioTrack] = {}
+        flying: dict[Future[Rows | Failure], AudioTrack] = {}
         stop = context.Event()
         n_workers = 1 if alone else processes
         with ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
@@ -119,10 +139,8 @@ def _pooled(
                     return
                 for track in flying.values():  # the one that it was at
                     suspects.remove(track)
-                    yield (
-                        track,
-                        f"{track.track_id}: the process that decoded it crashed or ran out of memory; convert it to WAV",
-                    )
+                    reason = f"{track.track_id}: the process that decoded it crashed or ran out of memory; convert it to WAV"
+                    yield track, Failure(reason, passing=True)
             except BaseException:  # also where the caller wants no more: the workers must not finish what they are at
                 stop.set()
                 for future in flying:
@@ -153,5 +171,5 @@ def worker_stops() -> bool:
     return _stop is not None and _stop.is_set()
 
 
-def _work(track: AudioTrack, spec: FeatureSpec) -> Rows | str:
+def _work(track: AudioTrack, spec: FeatureSpec) -> Rows | Failure:
     return _rows_or_reason(track, spec, worker_stops)
