@@ -193,7 +193,7 @@ def test_votes_stand_side_by_side_with_who_disagrees(checkpoint):
     a[0], a[1], b[1] = 0.5, 0.42, 0.91  # two frames for the first genre, but the third is surer
     prediction = certain(checkpoint, [a, a, b])
     labels = {vote: label for label, vote in cards.vote_choices(prediction, VOTES)}
-    assert labels["majority"] == "Majority: blues ≠"
+    assert labels["majority"] == "Majority: blues\N{NO-BREAK SPACE}≠"
     assert labels["mean"] == "Mean: classical"
     assert set(labels) == set(VOTES)
     assert "Majority" in cards.vote_info(prediction, "mean")

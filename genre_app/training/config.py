@@ -46,7 +46,9 @@ class TrainConfig(BaseModel):
     keep: Literal["best", "last"] = Field("best", description="best: the epoch with the least validation log-loss")
     patience: int = Field(0, ge=0, le=10000, description="validations without a better one after which training ends; 0: never")
     vote: Literal["mean", "majority", "geometric", "knn"] = Field("mean", description="how a track's segments decide")
-    freeze: Literal["none", "convolutions"] = Field("none", description="what --init-from leaves as it was")
+    freeze: Literal["none", "convolutions"] = Field(
+        "none", description="what of the checkpoint begun with (--init-from) stays as it was"
+    )
     scaler: Literal["train", "apart"] = Field(
         "train", description="apart: training and validation are standardised each by itself, a fault that some papers have"
     )

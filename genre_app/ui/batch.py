@@ -16,7 +16,7 @@ from genre_app.predict import Prediction
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import Frame
-from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_choices
+from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_choices, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
@@ -79,7 +79,7 @@ def build(frame: Frame) -> None:
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     outputs = [status, table, again, stop, csv_button]
     arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, lambda: gr.Dropdown(choices=checkpoint_choices()), None, checkpoint, **private)
+    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **private)
     event = gr.on(
         [files.upload, again.click],
         run,
@@ -125,7 +125,7 @@ def to_html(rows: list[Row]) -> str:
             genre = (
                 f"<b>{escape(p.genre)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
             )
-            agree = f"{p.n_agree} of {p.n_sounding} frames"
+            agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
             lines.append(
                 f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{escape(cards.percent(p.top(1)[0][1]))}</td><td>{agree}</td>"
                 f"<td>{escape('; '.join(p.warnings))}</td></tr>"

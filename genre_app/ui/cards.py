@@ -56,7 +56,7 @@ def final_vote(prediction: Prediction) -> str:
     first, p_first = prediction.top(1)[0]
     agree, heard = prediction.n_agree, prediction.n_sounding
     frames = f"{agree} of {heard} frames agree" if heard > 1 else "a single frame"
-    doubt = "" if prediction.is_sure else f" · ahead by only {100 * prediction.margin:.0f} points"
+    doubt = "" if prediction.is_sure else f" · ahead by only {_points(100 * prediction.margin)}"
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
@@ -71,6 +71,11 @@ def final_vote(prediction: Prediction) -> str:
   <p class="small">{source}</p>
 </section>
 """
+
+
+def _points(margin: float) -> str:
+    whole = round(margin)
+    return "less than a point" if not whole else "1 point" if whole == 1 else f"{whole} points"
 
 
 def headline(prediction: Prediction) -> str:
@@ -98,7 +103,7 @@ def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> l
         return [(VOTE_NAMES[name], name) for name in available]
     labels = []
     for name, genre in prediction.votes.items():
-        dissent = " ≠" if genre != prediction.genre else ""
+        dissent = "\N{NO-BREAK SPACE}≠" if genre != prediction.genre else ""
         labels.append((f"{VOTE_NAMES[name]}: {genre}{dissent}", name))
     return labels
 

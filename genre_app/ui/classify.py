@@ -34,6 +34,7 @@ from genre_app.ui.service import (
     checkpoint_choices,
     checkpoint_named,
     own_choice,
+    still_offered,
 )
 from genre_app.vote import DEFAULT_VOTE
 
@@ -153,8 +154,8 @@ def build(frame: Frame) -> None:
         runs.append(filled.then(run, [audio, *options], parts.all(), **heavy))
     gr.on(
         [frame.app.load, frame.tab["Classify"].select],
-        lambda own: gr.Dropdown(choices=checkpoint_choices(own)),
-        own,
+        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)),
+        [checkpoint, own],
         checkpoint,
         **private,
     )
@@ -226,7 +227,9 @@ def _nothing(parts: Parts) -> dict[Any, Any]:
     """Return the page to what a first visit shows."""
     return {
         parts.card: cards.WELCOME,
-        parts.vote: gr.Radio(cards.vote_choices(None, tuple(VOTE_NAMES)), info=cards.vote_info(None, DEFAULT_VOTE)),
+        parts.vote: gr.Radio(
+            cards.vote_choices(None, tuple(VOTE_NAMES)), value=DEFAULT_VOTE, info=cards.vote_info(None, DEFAULT_VOTE)
+        ),
         parts.figure: cards.NO_FIGURE,
         parts.page: gr.Dropdown(visible=False),
         parts.table: gr.Dataframe(visible=False),

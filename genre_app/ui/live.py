@@ -13,7 +13,7 @@ import soundfile
 from genre_app.ui import cards, live_view, microphone
 from genre_app.ui.frame import Frame
 from genre_app.ui.listener import Listener
-from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_choices, checkpoint_named
+from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_choices, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE, available_votes
 
 EVERY_SECONDS = 1.0
@@ -130,7 +130,9 @@ def build(frame: Frame) -> None:
     # again: at once, and once it is surely there.
     tell = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
     frame.tab["Live"].select(None, None, audio, js=tell, **private)
-    refreshed = frame.tab["Live"].select(lambda own: gr.Dropdown(choices=checkpoint_choices(own)), own, checkpoint, **private)
+    refreshed = frame.tab["Live"].select(
+        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)), [checkpoint, own], checkpoint, **private
+    )
     # Not from the server, which would make the recorder anew with a setting that only the stream event knows.
     refreshed.then(None, None, audio, js=tell, **private)
 

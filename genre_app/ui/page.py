@@ -56,14 +56,14 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": gr.themes.Default(
             primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=_FONT, font_mono=["monospace"]
-        ),
+        ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500"),
         "css_paths": _ASSETS / "page.css",
         "css": microphone.styles(),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "mcp_server": True,
         "ssr_mode": False,
-        "footer_links": ["api", "settings"],
+        "footer_links": ["api"],
         "run_history": False,
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from genre_app.audio import AudioError, open_audio
 from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, CheckpointError, bundled_checkpoints, load_checkpoint
@@ -65,6 +66,12 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
     """
     runs = [run_choice(brief.name) for brief in briefs() if not brief.status.is_active and brief.has_checkpoint]
     return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *runs, *([own_choice(own)] if own else [])]
+
+
+def still_offered(chosen: str | None, own: str | None = None) -> dict[str, Any]:
+    """Return the choices of a field of checkpoints, and what is chosen: the default, if that is gone."""
+    choices = checkpoint_choices(own)
+    return {"choices": choices, "value": chosen if chosen in choices else choices[0]}
 
 
 def run_choice(name: str) -> str:

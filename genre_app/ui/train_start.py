@@ -69,7 +69,9 @@ class Start:
 
         changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
         by_themselves = {form.recipe, form.preset, form.widgets["model"]}
-        gr.on([widget.input for widget in form.inputs - by_themselves], change, inputs, self._told, **changing)
+        typed = [widget.input for widget in form.inputs - by_themselves]
+        # What is pasted, a browser tells gradio of only when the field is left.
+        gr.on([*typed, form.source.blur, form.name.blur], change, inputs, self._told, **changing)
         app.load(change, inputs, self._told, **_PRIVATE)
         for trigger, fill, sources in (
             (form.recipe.input, form.of_recipe, [form.recipe]),

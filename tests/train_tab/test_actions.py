@@ -116,6 +116,16 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     run.rename("renamed")
     with pytest.raises(service.RequestError, match="no checkpoint 'run: mine'"):
         service.answer(song, checkpoint="run: mine")
+    # Whoever comes back to a tab that has it chosen gets the default instead.
+    refreshed = [function for function in app.fns.values() if ("Classify", "select") in targets(app, function)]
+    (kept,) = [function.fn("run: renamed", None) for function in refreshed if len(function.inputs) == 2]
+    (gone,) = [function.fn("run: mine", None) for function in refreshed if len(function.inputs) == 2]
+    assert (kept.value, gone.value) == ("run: renamed", "default")
+    assert [value for value, _ in gone.choices] == ["default", "run: renamed"]
+
+
+def targets(app, function) -> list[tuple[str, str]]:
+    return [(getattr(app.blocks.get(block), "label", ""), event) for block, event in function.targets]
 
 
 @pytest.mark.parametrize("name", ["run: going", "run: ../runs/over", "run: ", "run: /etc/passwd", "yours: x", "/etc/passwd"])
