@@ -165,6 +165,19 @@ def certain(checkpoint, rows) -> predict.Prediction:
     )
 
 
+def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 10 * 22050)
+    soundfile.write(tmp_path / "noise.wav", noise, 22050)
+    prediction = service.answer(str(tmp_path / "noise.wav"), checkpoint="default").prediction
+    assert prediction.is_noise
+    headline = cards.headline(prediction)
+    assert "No music heard" in headline
+    assert prediction.genre not in headline
+    row = to_html([Row("noise.wav", prediction)])
+    assert "no music heard" in row
+    assert f"<b>{prediction.genre}</b>" not in row
+
+
 def test_a_small_margin_is_called_unsure(checkpoint):
     close, clear = np.full(10, 0.01), np.full(10, 0.01)
     close[[2, 5]] = 0.48, 0.44

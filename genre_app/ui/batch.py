@@ -125,6 +125,8 @@ def to_html(rows: list[Row]) -> str:
             genre = (
                 f"<b>{escape(p.genre)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
             )
+            if p.is_noise:
+                genre = "no music heard"
             agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
             lines.append(
                 f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{escape(cards.percent(p.top(1)[0][1]))}</td><td>{agree}</td>"

@@ -57,6 +57,7 @@ def final_vote(prediction: Prediction) -> str:
     agree, heard = prediction.n_agree, prediction.n_sounding
     frames = f"{agree} of {heard} frames agree" if heard > 1 else "a single frame"
     doubt = "" if prediction.is_sure else f" · ahead by only {_points(100 * prediction.margin)}"
+    told = "what the network says of noise:" if prediction.is_noise else f"{percent(p_first)} {first} · {frames}{doubt}"
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
@@ -65,7 +66,7 @@ def final_vote(prediction: Prediction) -> str:
 <section class="card" aria-label="Final vote" aria-live="polite">
   <p class="eyebrow">Final vote</p>
   {headline(prediction)}
-  <p class="sub">{escape(f"{percent(p_first)} {first} · {frames}{doubt}")}</p>
+  <p class="sub">{escape(told)}</p>
   {bars(prediction)}
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
   <p class="small">{source}</p>
@@ -79,8 +80,10 @@ def _points(margin: float) -> str:
 
 
 def headline(prediction: Prediction) -> str:
-    """Name the genre, or two of them when it is close."""
+    """Name the genre, or two of them when it is close; none for noise."""
     (first, _), (second, _) = prediction.top(2)
+    if prediction.is_noise:
+        return '<p class="genre unsure">No music heard</p>'
     if prediction.is_sure:
         return f'<p class="genre">{escape(first)}</p>'
     return f'<p class="genre unsure"><span>Not sure:</span> {escape(first)} <span>or</span> {escape(second)}</p>'
