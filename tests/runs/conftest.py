@@ -1,0 +1,78 @@
+"""Two genres told apart by their beat, a recipe for them, and runs of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from genre_app.features import COLUMN_FIELDS, FeatureSpec
+from genre_app.training import job
+from genre_app.training.runs import Request, Run
+
+RECIPE = """
+# Tells two beats apart
+epochs = 12
+segments_per_track = 3
+batch_size = 16
+learning_rate = 0.01
+average_decay = 0.9
+validate_every = 2
+model_settings = { channels = [8, 16], pools = [[4, 2], [4, 4]], dropout = 0.1 }
+spec = { n_mels = 32, segment_seconds = 2.0, segment_hop_seconds = 1.0 }
+augment = { mild_share = 0.5, mild = { noise_probability = 0.5, pitch_probability = 0.5 }, mixup_probability = 0.5 }
+"""
+
+
+SPEC = FeatureSpec(n_mels=32)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Two genres told apart by their beat: every 4 frames against every 6."""
+    folder = tmp_path_factory.mktemp("data") / "beats"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    (folder / "spec.json").write_text(json.dumps({"kind": "log_mel"} | {name: getattr(SPEC, name) for name in COLUMN_FIELDS}))
+    rows, columns = ["track_id,genre,split,offset,n_frames"], []
+    for i in range(40):
+        rows.append(f"t{i:02},{['four', 'six'][i % 2]},{'valid' if i >= 28 else 'train'},{i * 120},120")
+        beat = -3.0 * ((np.arange(120) + rng.integers(12)) % (4, 6)[i % 2])
+        columns.append(rng.normal(-40, 8, 32)[None, :] + beat[:, None] + rng.normal(0, 1.5, (120, 32)))
+    (folder / "index.csv").write_text("\n".join(rows))
+    np.save(folder / "log_mel.npy", np.concatenate(columns).astype(np.float16))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "beat.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    """As many as the runs ask for, so that those trained here and those in a process of their own are the same to the bit."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(job, "prepare_process", lambda threads: None)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture
+def make_run(cache, recipe, tmp_path):
+    def make(name="beat-1", *settings, **fields):
+        request = Request(recipe=str(recipe), data=str(cache), settings=settings, threads=1, **fields)
+        return Run.create(tmp_path / "runs" / name, request)
+
+    return make

@@ -1,0 +1,123 @@
+"""However a run ends, and whatever is asked or found wrong, a sentence is left."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+import torch
+
+from genre_app.data.mel_cache import DataError
+from genre_app.training import job
+from genre_app.training.runs import Run, RunError, Status, checked_name
+from tests.runs.beats import quiet, same, weights
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a recipe and --data"),
+        (["default"], "name a recipe and --data"),
+        (["default", "--resume", "x"], "--resume takes the recipe, the data and the folder from the run"),
+        (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
+        (["nothing", "--data", "x"], "there is no recipe 'nothing'; choose one of: default,"),
+        (["default", "--data", "/nowhere", "--out", "OUT"], "/nowhere"),
+    ],
+)
+def test_wrong_commands_get_a_sentence(arguments, message, tmp_path):
+    arguments = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
+    done = subprocess.run([sys.executable, "-m", "train", *arguments], capture_output=True, text=True)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full; make room, then resume the run"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "too little memory"),
+        (RuntimeError("CUDA error: device-side assert triggered\nmore"), "The GPU was lost or failed"),
+        (DataError("x.wav is no audio."), "x.wav is no audio."),
+        (KeyboardInterrupt(), "Interrupted"),
+        (ZeroDivisionError("division by zero"), "failed unexpectedly (ZeroDivisionError: division by zero)"),
+    ],
+)
+def test_whatever_ends_a_run_is_said_in_a_sentence_and_can_be_resumed(make_run, monkeypatch, error, words):
+    run, whole = make_run("broken", "epochs=4"), make_run("whole", "epochs=4")
+    tell = job._Job.end_epoch
+
+    def fail(self, result, *rest):
+        if result.epoch == 3:
+            raise error
+        tell(self, result, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job._Job, "end_epoch", fail)
+        with pytest.raises(type(error)):
+            job.work(run, say=quiet)
+    assert run.status() is Status.failed
+    last = run.journal()[-1]
+    assert words in last["message"]
+    assert "\n" not in last["message"]
+    job.work(run, say=quiet)
+    job.work(whole, say=quiet)
+    assert same(weights(run), weights(whole))
+
+
+def test_a_disk_that_fills_up_leaves_the_last_state_and_a_word(make_run, monkeypatch):
+    run = make_run("full", "epochs=4")
+    written = os.fsync
+    calls = []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            job.work(run, say=quiet)
+    assert run.status() is Status.failed
+    assert not list(run.path.glob(".*.tmp"))
+    assert not (run.path / "reserve").exists()
+    assert job.work(run, say=quiet)
+
+
+def test_a_journal_is_read_whatever_the_crash_left(make_run):
+    run = make_run()
+    with (run.path / "journal.jsonl").open("a") as file:
+        file.write('{"time": 1, "event": "process", "pid": 1, "pid_created": 0}\n{"time": 2, "event": "started", "epoch": 0}\n')
+        for epoch in (1, 2, 3):
+            file.write(json.dumps({"time": 3, "event": "epoch", "epoch": epoch, "train_loss": epoch}) + "\n")
+        file.write('{"time": 2, "event": "started", "epoch": 1}\n{"time": 4, "event": "epoch", "epoch": 2, "train_loss": 20}\n')
+        file.write('{"time": 5, "event": "epo')
+    assert [(e["epoch"], e["train_loss"]) for e in run.epochs()] == [(1, 1), (2, 20)]
+    assert run.status() is Status.died
+    me = psutil.Process()
+    run.record("process", pid=me.pid, pid_created=me.create_time())
+    assert run.status() is Status.starting
+    run.record("process", pid=me.pid, pid_created=me.create_time() - 100)  # the number was used again
+    assert run.status() is Status.died
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", "x" * 65, "a..b", "nul\0", "ü"])
+def test_names_that_are_no_folder_of_ours_are_refused(name):
+    with pytest.raises(RunError, match="cannot name a run"):
+        checked_name(name)
+
+
+def test_a_run_folder_that_is_damaged_says_so(tmp_path):
+    with pytest.raises(RunError, match="not the folder of a run"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text('{"format_version": 2}')
+    with pytest.raises(RunError, match="damaged or of another version"):
+        Run.open(tmp_path)
