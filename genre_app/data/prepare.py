@@ -35,6 +35,9 @@ from genre_app.data.workers import read_all, usable_processes
 from genre_app.features import FeatureSpec
 
 MAX_FILES = 200_000
+SOURCE = "source.txt"
+"""The file of a cache that says which folder the audio was in."""
+
 _JOURNAL = "journal.jsonl"
 _RETRY_SECONDS = 3600.0
 _DAMAGED = "decoded only in part"
@@ -117,9 +120,12 @@ def prepare(
         with locked(work / f"{name}.lock", meter):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
             if not _is_complete(done) or _has_recovered(done, tracks, stamps, spec, meter):
-                _make(tracks, stamps, spec, work / f"{name}.part", sorted(work.glob(f"{name}-*")), processes, meter)
+                part = work / f"{name}.part"
+                part.mkdir(exist_ok=True)
+                (part / SOURCE).write_bytes(os.fsencode(folder.path.resolve()))
+                _make(tracks, stamps, spec, part, sorted(work.glob(f"{name}-*")), processes, meter)
                 shutil.rmtree(done, ignore_errors=True)
-                (work / f"{name}.part").replace(done)
+                part.replace(done)
                 for old in work.glob(f"{name}-*"):
                     if old != done:
                         shutil.rmtree(old, ignore_errors=True)
@@ -178,7 +184,6 @@ def _make(
     processes: int | None,
     meter: Meter,
 ) -> None:
-    part.mkdir(exist_ok=True)
     suspects = {name for folder in (part, *older) for name, entry in _journal(folder, stamps).items() if entry.passing}
     entries = {name: entry for name, entry in _journal(part, stamps).items() if not entry.passing}
     width, dtype = (spec.n_bins, "<f4") if spec.kind == "summary" else (spec.n_mels, "<f2")
