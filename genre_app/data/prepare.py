@@ -80,6 +80,7 @@ def prepare(
     work: Path,
     *,
     processes: int | None = None,
+    retry: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Prepared:
@@ -94,6 +95,8 @@ def prepare(
         Folder of the caches; made if missing.
     processes : int, optional
         By default as many as there are cores, and none where the files are few.
+    retry : bool
+        Try files again that a complete cache lacks for a reason that may have passed.
     on_progress, should_stop : callable, optional
 
     Returns
@@ -119,7 +122,7 @@ def prepare(
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", meter):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
-            if not _is_complete(done) or _has_recovered(done, tracks, stamps, spec, meter):
+            if not _is_complete(done) or (retry and _has_recovered(done, tracks, stamps, spec, meter)):
                 part = work / f"{name}.part"
                 part.mkdir(exist_ok=True)
                 (part / SOURCE).write_bytes(os.fsencode(folder.path.resolve()))
@@ -277,7 +280,6 @@ def _has_recovered(
 ) -> bool:
     """Whether a file that a finished cache lacks for a passing reason can be decoded now; tried once an hour."""
     failed = {track_id for track_id, entry in _journal(cache, stamps).items() if entry.passing}
-    # Not sooner: the processes of one run open the data one after the other, and must find the same.
     if not failed or time.time() - (cache / _JOURNAL).stat().st_mtime < _RETRY_SECONDS:
         return False
 
