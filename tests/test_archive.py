@@ -68,7 +68,9 @@ def test_the_same_zip_is_not_unpacked_again(tmp_path, work, monkeypatch):
     folder = unpack(pack(tmp_path / "a.zip", GOOD), work)
     monkeypatch.setattr(archive, "_unpack", None)
     (tmp_path / "a.zip").rename(tmp_path / "other name.zip")
+    os.utime(folder, (1, 1))
     assert unpack(tmp_path / "other name.zip", work) == folder
+    assert folder.stat().st_mtime > 1  # that it is in use can be seen
 
 
 def test_what_a_killed_process_left_is_made_again(tmp_path, work):

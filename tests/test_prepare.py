@@ -414,6 +414,7 @@ def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, m
     assert make(music, tmp_path) == first
     before = stored(first.path)
     an_hour_later(first)
+    assert make(music, tmp_path, retry=False) == first
     second = make(music, tmp_path)
     assert [name for name, entry in second.entries.items() if entry.error] == ["jazz/bad.flac"]
     after = stored(second.path)

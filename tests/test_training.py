@@ -21,8 +21,10 @@ from genre_app.data.progress import StoppedError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish
 from genre_app.models import CNN
 from genre_app.training import TrainConfig, fit
+from genre_app.training.job import work
 from genre_app.training.processes import Processes
 from genre_app.training.recipes import read_recipe, recipe_names, recipes_folder
+from genre_app.training.runs import Request, Run
 from genre_app.training.state import TrainState
 
 fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
@@ -237,6 +239,22 @@ def test_several_processes_stop_though_their_epochs_are_short_and_go_on_alike(ca
     assert torch.equal(weights(rest[-1]), weights(whole[-1]))
     first = list(fit(config, train, valid, device=CPU))
     assert not torch.equal(weights(first[-1]), weights(whole[-1]))
+
+
+def test_a_run_that_goes_on_tries_no_failed_file_again(tmp_path, monkeypatch):
+    """Its tracks would be others, and it would be refused."""
+    asked = []
+
+    def open_data(*_, retry, **__):
+        asked.append(retry)
+        raise StoppedError("stopped")
+
+    monkeypatch.setattr("genre_app.data.source.open_data", open_data)
+    run = Run.create(tmp_path / "run", Request(recipe="default", data="music"))
+    assert not work(run)
+    run.state.touch()
+    assert not work(run)
+    assert asked == [True, False]
 
 
 def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):

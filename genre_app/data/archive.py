@@ -111,6 +111,7 @@ def unpack(
                     part.replace(folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
+            folder.touch()  # it is in use, for whoever removes what is not
         return folder
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error

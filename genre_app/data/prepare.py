@@ -35,6 +35,9 @@ from genre_app.data.workers import read_all, usable_processes
 from genre_app.features import FeatureSpec
 
 MAX_FILES = 200_000
+SOURCE = "source.txt"
+"""The file of a cache that says which folder the audio was in."""
+
 _JOURNAL = "journal.jsonl"
 _RETRY_SECONDS = 3600.0
 _DAMAGED = "decoded only in part"
@@ -77,6 +80,7 @@ def prepare(
     work: Path,
     *,
     processes: int | None = None,
+    retry: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Prepared:
@@ -91,6 +95,8 @@ def prepare(
         Folder of the caches; made if missing.
     processes : int, optional
         By default as many as there are cores, and none where the files are few.
+    retry : bool
+        Try files again that a complete cache lacks for a reason that may have passed.
     on_progress, should_stop : callable, optional
 
     Returns
@@ -116,10 +122,13 @@ def prepare(
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", meter):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
-            if not _is_complete(done) or _has_recovered(done, tracks, stamps, spec, meter):
-                _make(tracks, stamps, spec, work / f"{name}.part", sorted(work.glob(f"{name}-*")), processes, meter)
+            if not _is_complete(done) or (retry and _has_recovered(done, tracks, stamps, spec, meter)):
+                part = work / f"{name}.part"
+                part.mkdir(exist_ok=True)
+                (part / SOURCE).write_bytes(os.fsencode(folder.path.resolve()))
+                _make(tracks, stamps, spec, part, sorted(work.glob(f"{name}-*")), processes, meter)
                 shutil.rmtree(done, ignore_errors=True)
-                (work / f"{name}.part").replace(done)
+                part.replace(done)
                 for old in work.glob(f"{name}-*"):
                     if old != done:
                         shutil.rmtree(old, ignore_errors=True)
@@ -178,7 +187,6 @@ def _make(
     processes: int | None,
     meter: Meter,
 ) -> None:
-    part.mkdir(exist_ok=True)
     suspects = {name for folder in (part, *older) for name, entry in _journal(folder, stamps).items() if entry.passing}
     entries = {name: entry for name, entry in _journal(part, stamps).items() if not entry.passing}
     width, dtype = (spec.n_bins, "<f4") if spec.kind == "summary" else (spec.n_mels, "<f2")
@@ -272,7 +280,6 @@ def _has_recovered(
 ) -> bool:
     """Whether a file that a finished cache lacks for a passing reason can be decoded now; tried once an hour."""
     failed = {track_id for track_id, entry in _journal(cache, stamps).items() if entry.passing}
-    # Not sooner: the processes of one run open the data one after the other, and must find the same.
     if not failed or time.time() - (cache / _JOURNAL).stat().st_mtime < _RETRY_SECONDS:
         return False
 

@@ -77,6 +77,7 @@ def open_data(
     seed: int,
     work: Path,
     processes: int | None = None,
+    retry: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Data:
@@ -96,6 +97,8 @@ def open_data(
         Folder where what is made is kept and found again.
     processes : int, optional
         That decode; by default as many as there are cores.
+    retry : bool
+        Try files again that failed for a reason that may have passed. Not where the tracks must stay as they were.
     on_progress : callable, optional
         Called with a `Progress`.
     should_stop : callable, optional
@@ -120,7 +123,7 @@ def open_data(
         states_split = split.file is not None or any(track.split for track in folder.tracks)
         check_enough((track.genre for track in folder.tracks), folder.path, least=1 if states_split else 2)
         _check_names((track.genre for track in folder.tracks), folder.path, "rename or merge the folders")
-        made = prepare(folder, spec, work, processes=processes, on_progress=on_progress, should_stop=should_stop)
+        made = prepare(folder, spec, work, processes=processes, retry=retry, on_progress=on_progress, should_stop=should_stop)
         store = FeatureTable.open(made.path) if spec.kind == "summary" else MelCache.open(made.path)
         audio = {track.track_id: track.path for track in folder.tracks}
         opened = _Opened(store, _notes_of_files(folder, made.entries), audio, made.entries)

@@ -177,6 +177,7 @@ class _Job:
                 seed=self.config.seed,
                 work=work_folder(),
                 processes=self.request.threads,
+                retry=self.leads and not self.path.state.exists(),  # the others, and a run that goes on, need the same tracks
                 on_progress=progress if self.leads else None,
                 should_stop=self.should_stop if self.leads else None,
             )

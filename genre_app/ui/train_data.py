@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 from genre_app.data.hub import PREFIX
 from genre_app.data.progress import Progress, StoppedError
 from genre_app.training.runs import Request, work_folder
+from genre_app.ui import train_uploads
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError
 from genre_app.ui.train_fields import explain
@@ -43,19 +42,7 @@ def keep_upload(path: str) -> str:
     file = Path(path)
     if file.suffix.lower() not in _SUFFIXES:
         raise RequestError(f"{file.name} is neither a zip of genre folders nor a CSV of features; pack the folders into a zip")
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()[:10]
-    kept = _uploads() / f"{digest}-{file.name}"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    if not kept.exists():
-        part = kept.with_name(f".{kept.name}.part")
-        part.unlink(missing_ok=True)
-        try:
-            part.hardlink_to(file)  # the page deletes its own name for it within hours
-        except OSError:
-            shutil.copyfile(file, part)
-        part.replace(kept)
-    return UPLOAD + kept.name
+    return UPLOAD + train_uploads.keep(file).name
 
 
 def resolve(source: str | None) -> str:
@@ -70,8 +57,7 @@ def resolve(source: str | None) -> str:
     if not source:
         raise RequestError("Say where the music is: a folder of genre folders, a zip, or hub:OWNER/NAME")
     if source.startswith(UPLOAD):
-        name = source.removeprefix(UPLOAD).strip()
-        found = next((path for path in _uploads().glob("*") if path.name == name and not name.startswith(".")), None)
+        found = train_uploads.find(source.removeprefix(UPLOAD).strip())
         if found is None:
             raise RequestError("The uploaded file is no longer here; upload it again")
         return str(found)
@@ -138,7 +124,3 @@ def sentence(error: Exception) -> str:
     if "--columns data" in text:
         text += " On this page that is under All other settings, Columns."
     return text.replace(f"{work_folder()}/", "") if on_space() else text
-
-
-def _uploads() -> Path:
-    return work_folder() / "uploads"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -12,9 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from genre_app.data.source import open_data
+from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
-from genre_app.training.runs import Request, list_runs
+from genre_app.training import runs
+from genre_app.training.runs import Request, Status, list_runs
 from genre_app.ui import train_data
 from tests.pages import handler, named
 from tests.train_tab.page import TINY, begin, looked
@@ -128,6 +134,82 @@ def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_pa
     bad = tmp_path / "music.rar"
     bad.write_bytes(b"Rar!")
     assert "neither a zip" in named(upload(str(bad), None))["train-upload-problem"]
+
+
+def zipped(path: Path, seed: int, source: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.rglob("*.wav")):
+            archive.write(file, file.relative_to(source))
+        archive.writestr("seed.txt", str(seed))
+    return path
+
+
+@pytest.fixture
+def uploaded(app, tmp_path):
+    """Upload a zip of its own for each number, and prepare it; returns what stands for it and all that was made of it."""
+    folder, work = genres(tmp_path / "music", jazz=2, reggae=2), runs.work_folder()
+
+    def upload(number: int) -> tuple[str, set[Path]]:
+        before = set(work.glob("*"))
+        path = zipped(tmp_path / f"{number}.zip", number, folder)
+        token = named(handler(app, "train-upload", "upload").fn(str(path), None))["train-source"]
+        kept = Path(train_data.resolve(token))
+        open_data(kept, FeatureSpec(segment_seconds=1, segment_hop_seconds=1), SplitConfig(), seed=0, work=work, processes=1)
+        made = {entry for entry in set(work.glob("*")) - before if entry.is_dir() and entry.name != "uploads"}
+        assert {entry.name[:4] for entry in made} == {"zip-", "mel-"}
+        return token, {kept, *made}
+
+    return upload
+
+
+def age(*paths: Path, hours: float) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+
+
+def test_uploads_that_nobody_needs_are_removed_with_what_was_made_of_them(uploaded, make_run):
+    (_, old), (_, recent), (used, looked_at) = (uploaded(number) for number in range(3))
+    (_, of_run), (_, of_other) = uploaded(3), uploaded(4)
+    make_run("mine", Status.stopped, data=str(next(path for path in of_run if path.is_file())))
+    make_run("other", Status.failed, data=str(next(path for path in of_other if path.name.startswith("mel-"))))
+    age(*old, *of_run, *of_other, *looked_at, hours=25)
+    age(*recent, hours=23)
+    train_data.resolve(used)
+    work = runs.work_folder()
+    (work / "hub-ada--music").mkdir()
+    (work / "uploads" / "**********-x").touch()
+    age(work / "hub-ada--music", work / "uploads" / "**********-x", hours=99)
+    others = {*work.iterdir(), *(work / "uploads").iterdir()} - old
+    uploaded(5)
+    assert not [path for path in old if path.exists()]
+    assert all(path.exists() for path in others)
+    assert not list(work.glob(".*deleted"))
+
+
+def test_uploads_stay_while_a_run_is_at_work(uploaded, make_run):
+    _, old = uploaded(0)
+    age(*old, hours=25)
+    make_run("busy", Status.paused)
+    uploaded(1)
+    assert all(path.exists() for path in old)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("linked", ["the work folder", "its uploads", "what was made", "the file"])
+def test_what_lies_behind_links_stays(uploaded, tmp_path, linked):
+    _, old = uploaded(0)
+    age(*old, hours=25)
+    (file,), folders = [path for path in old if path.is_file()], [path for path in old if path.is_dir()]
+    work = runs.work_folder()
+    (tmp_path / "elsewhere").mkdir()
+    moved = {"the work folder": [work], "its uploads": [work / "uploads"], "what was made": folders, "the file": [file]}[linked]
+    for path in moved:
+        shutil.move(path, tmp_path / "elsewhere" / path.name)
+        path.symlink_to(tmp_path / "elsewhere" / path.name)
+    files = set((tmp_path / "elsewhere").rglob("*"))
+    uploaded(1)
+    assert all(path.is_symlink() for path in moved)
+    assert files <= set((tmp_path / "elsewhere").rglob("*"))
 
 
 def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
