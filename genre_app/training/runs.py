@@ -23,9 +23,7 @@ import os
 import re
 import shlex
 import shutil
-import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -36,14 +34,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.files import write_whole
 from genre_app.training.config import TrainConfig
+from genre_app.training.journal import read_journal
 from genre_app.training.recipes import read_recipe
 
 FORMAT_VERSION: Literal[1] = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _START_SECONDS = 120.0  # within which a process that was started must have said something
 _RESERVE_BYTES = 65536  # of the disk, given back to tell that it is full
-_HEAD_BYTES = 256  # within which a journal's first line ends, which tells it from another one of the same name
-_JOURNALS = 16  # that are kept in memory
 
 
 class RunError(ValueError):
@@ -221,7 +218,7 @@ class Run:
 
     def journal(self) -> list[dict[str, Any]]:
         """Read the journal; a last line that was cut off by a crash is passed over."""
-        return _read_journal(self.path / "journal.jsonl")
+        return read_journal(self.path / "journal.jsonl")
 
     def epochs(self, journal: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
         """Return the journal's epochs in order; those that a resumed run did again stand there once."""
@@ -382,47 +379,6 @@ def list_runs(folder: Path | None = None) -> list[Run]:
         except RunError:
             continue
     return [run for _, run in sorted(runs, key=lambda pair: (-pair[0], pair[1].name))]
-
-
-@dataclass
-class _Journal:
-    """What has been read of a journal, of which a long run's has a hundred thousand lines and grows every second."""
-
-    head: bytes
-    offset: int
-    events: list[dict[str, Any]]
-
-
-_journals: OrderedDict[Path, _Journal] = OrderedDict()  # the least recently read one first
-_reading = threading.Lock()
-
-
-def _read_journal(path: Path) -> list[dict[str, Any]]:
-    """Return the events of a journal; only what came since the last time is read."""
-    with _reading:
-        known = _journals.pop(path, None)
-        try:
-            with path.open("rb") as file:
-                head = file.read(len(known.head) if known else _HEAD_BYTES)
-                if known is None or head != known.head or file.seek(0, os.SEEK_END) < known.offset:
-                    known = _Journal(head[: head.find(b"\n") + 1] or head, 0, [])
-                file.seek(known.offset)
-                whole, newline, _ = file.read().rpartition(b"\n")
-        except OSError:
-            return []
-        if newline:
-            known.offset += len(whole) + 1
-            for line in whole.split(b"\n"):
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and "event" in event:
-                    known.events.append(event)
-            _journals[path] = known
-            if len(_journals) > _JOURNALS:
-                _journals.popitem(last=False)
-        return list(known.events)
 
 
 def _is_alive(pid: int, created: float) -> bool:

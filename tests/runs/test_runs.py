@@ -103,7 +103,9 @@ def test_a_journal_is_read_on_from_where_it_was(make_run, monkeypatch):
     for epoch in range(50):
         run.record("epoch", epoch=epoch)
         assert run.journal()[-1]["epoch"] == epoch
-    assert len(run.journal()) == len(parsed) == 51
+    for _ in range(3):  # nothing new
+        assert len(run.journal()) == 51
+    assert len([line for line in parsed if line]) == 51
     run.record("stopped")
     run.delete()
     again = make_run("long")
