@@ -94,13 +94,12 @@ def test_segments_are_columns_of_the_whole_clip(spec):
     cuts=st.lists(st.integers(0, 40_000), max_size=12),
     segment_seconds=st.floats(0.2, 1.0),
     segment_hop_seconds=st.floats(0.02, 1.5),
-    least_segments=st.integers(1, 12),
     batch_size=st.integers(1, 7),
 )
-def test_split_does_not_depend_on_the_blocks(n_samples, cuts, segment_seconds, segment_hop_seconds, least_segments, batch_size):
+def test_split_does_not_depend_on_the_blocks(n_samples, cuts, segment_seconds, segment_hop_seconds, batch_size):
     spec = FeatureSpec(
         sample_rate=8000, n_fft=512, hop_length=200, fmax=4000, n_mels=8,
-        segment_seconds=segment_seconds, segment_hop_seconds=segment_hop_seconds, least_segments=least_segments,
+        segment_seconds=segment_seconds, segment_hop_seconds=segment_hop_seconds,
     )  # fmt: skip
     samples = np.arange(1, n_samples + 1, dtype=np.float32)  # each sample says where it comes from
     blocks = np.split(samples, sorted(min(cut, n_samples) for cut in cuts))
@@ -132,21 +131,6 @@ def test_segments_cover_the_clip(n_frames, segment_seconds, segment_hop_seconds)
         assert set(np.diff(starts[:-1])) <= {spec.segment_hop_frames}
     else:
         assert starts == [0]
-
-
-@given(n_frames=st.integers(1, 800), segment_seconds=st.floats(0.5, 10.0), least=st.integers(1, 20))
-def test_a_short_clip_has_its_segments_closer_together(n_frames, segment_seconds, least):
-    spec = FeatureSpec(segment_seconds=segment_seconds, segment_hop_seconds=segment_seconds / 2, least_segments=least)
-    starts = segment_start_frames(n_frames, spec)
-    plain = segment_start_frames(n_frames, spec.model_copy(update={"least_segments": 1}))
-    if len(plain) >= least:
-        assert starts == plain
-        return
-    closest = max(1, spec.segment_frames // 4)
-    assert len(plain) <= len(starts)
-    assert len(starts) >= min(least, 1 + max(0, n_frames - spec.segment_frames) // closest)
-    assert min(np.diff(starts[:-1]), default=closest) >= closest
-    assert starts[-1] == max(0, n_frames - spec.segment_frames)
 
 
 def test_segments_cover_a_clip_of_30_seconds():

@@ -23,7 +23,7 @@ def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
     last = n_frames - spec.segment_frames
     if last <= 0:
         return [0]
-    starts = list(range(0, last + 1, spec.hop_frames(n_frames)))
+    starts = list(range(0, last + 1, spec.segment_hop_frames))
     if starts[-1] != last:
         starts.append(last)
     return starts
@@ -46,7 +46,7 @@ class Segments:
 
 
 def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_size: int = 32) -> Iterator[Segments]:
-    """Cut a stream of samples into batches of segments, holding no more than one batch of them and what `least_segments` cover.
+    """Cut a stream of samples into batches of segments, holding no more than one batch of them.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     """
     half = spec.n_fft // 2
     width = half + spec.segment_samples + half
-    hop_frames = spec.segment_hop_frames
+    hop = spec.segment_hop_frames * spec.hop_length
     held = np.zeros(half, np.float32)  # padded samples from position `origin` on
     origin = 0
     n_samples = 0
@@ -77,18 +77,16 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     for block in blocks:
         n_samples += len(block)
         held = np.concatenate([held, block])
-        if 1 + n_samples // spec.hop_length < spec.roomy_frames:
-            continue  # if it ends here, its segments lie closer together
         # A segment is complete once its last column is; that column exists when its centre lies within the clip, but the
         # samples after the centre may still come, so wait for the whole width.
         while next_start * spec.hop_length + width <= origin + len(held):
             at = next_start * spec.hop_length - origin
             waiting.append((next_start, held[at : at + width]))
-            next_start += hop_frames
+            next_start += spec.segment_hop_frames
             if len(waiting) == batch_size:
                 yield from batches(batch_size)
         # Keep what the next segment needs, and what a right-aligned last one may need.
-        keep = max(0, min(next_start * spec.hop_length, origin + len(held) - width - hop_frames * spec.hop_length) - origin)
+        keep = max(0, min(next_start * spec.hop_length, origin + len(held) - width - hop) - origin)
         held = held[keep:]
         origin += keep
 
@@ -96,7 +94,7 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     if n_samples and n_frames < spec.segment_frames:
         held = np.concatenate([held[:half], np.resize(held[half:], half + spec.segment_samples)])
     held = np.concatenate([held, np.zeros(width, np.float32)])
-    done = next_start - hop_frames
+    done = next_start - spec.segment_hop_frames
     for start in segment_start_frames(n_frames, spec):
         if start > done:
             at = start * spec.hop_length - origin

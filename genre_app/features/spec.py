@@ -15,7 +15,6 @@ SUMMARY_MFCC = 20
 _SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)
 
 _MAX_VALUES = 1 << 24  # in one segment: ten times what any published system has, and what a hostile checkpoint may ask for
-_MAX_HELD_SECONDS = 600.0  # of a clip whose length is not known yet
 
 # What a stored log-mel column depends on; the other fields say how columns are grouped and finished.
 COLUMN_FIELDS = (
@@ -52,8 +51,6 @@ class FeatureSpec(BaseModel):
         The floor lies this many dB under the segment's maximum.
     segment_seconds, segment_hop_seconds : float
         Length of a segment and distance between starts; both are rounded to whole columns.
-    least_segments : int
-        A clip that would have fewer gets its segments closer together, but no closer than a quarter of their length.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,9 +71,6 @@ class FeatureSpec(BaseModel):
     top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's loudest value down to its floor")
     segment_seconds: float = Field(5.0, ge=0.1, le=120.0, description="length of a segment")
     segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="from the start of one segment to that of the next")
-    least_segments: int = Field(
-        1, ge=1, le=1000, description="a clip that would have fewer has them closer together, down to a quarter of a segment"
-    )
 
     @model_validator(mode="after")
     def _consistent(self) -> FeatureSpec:
@@ -90,11 +84,6 @@ class FeatureSpec(BaseModel):
             raise ValueError(
                 f"a summary needs 2 * hop_length <= n_fft <= samples of a segment and of a second, got {self.hop_length}, "
                 f"{self.n_fft}, {self.segment_samples} and {self.sample_rate}"
-            )
-        if self.least_segments * self.segment_hop_seconds > _MAX_HELD_SECONDS:
-            raise ValueError(
-                f"least_segments * segment_hop_seconds may be {_MAX_HELD_SECONDS:g} s, got {self.least_segments} * "
-                f"{self.segment_hop_seconds:g} s"
             )
         spectrum = self.segment_frames * (1 + self.n_fft // 2)
         features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)
@@ -129,18 +118,6 @@ class FeatureSpec(BaseModel):
         """Columns between the starts of neighbouring segments, at least one."""
         return max(1, round(self.segment_hop_seconds * self.sample_rate / self.hop_length))
 
-    def hop_frames(self, n_frames: int) -> int:
-        """Columns between the starts of the segments of a clip of so many columns, see `least_segments`."""
-        if n_frames >= self.roomy_frames:
-            return self.segment_hop_frames
-        between = max(0, n_frames - self.segment_frames) // max(1, self.least_segments - 1)
-        return min(self.segment_hop_frames, max(between, self.segment_frames // 4, 1))
-
-    @property
-    def roomy_frames(self) -> int:
-        """Columns from which on a clip has `least_segments` without putting them closer together."""
-        return self.segment_frames + (self.least_segments - 2) * self.segment_hop_frames + 1 if self.least_segments > 1 else 0
-
     @property
     def segment_samples(self) -> int:
         """Samples from the centre of a segment's first column to the centre of its last."""
@@ -154,4 +131,4 @@ class FeatureSpec(BaseModel):
         """Return the spec with segments that share the fraction ``overlap`` (0 <= overlap < 1) of their length."""
         if not 0.0 <= overlap < 1.0:
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}")
-        return self.model_copy(update={"segment_hop_seconds": self.segment_seconds * (1.0 - overlap), "least_segments": 1})
+        return self.model_copy(update={"segment_hop_seconds": self.segment_seconds * (1.0 - overlap)})

@@ -83,9 +83,7 @@ class Listener:
     def __init__(self, checkpoint: Checkpoint, *, suppressed: bool = False) -> None:
         spec = checkpoint.spec
         self._checkpoint, self._suppressed = checkpoint, suppressed
-        self._spec = spec.model_copy(
-            update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds), "least_segments": 1}
-        )
+        self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
         rate = spec.sample_rate
         n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # as for the picture of a file
         self._picture = FeatureSpec(
