@@ -50,12 +50,12 @@ def log_mel(samples):
 def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not(depth_db, rng):
     steady = tone(1000)
     struck = (steady * np.exp(-12 * (np.arange(len(steady)) / RATE % 0.5))).astype(np.float32)
-    changed = recorder.suppress(steady, RATE, depth_db, 3.0, 0.0, 0.0, rng)
+    changed = recorder.suppress(steady, RATE, depth_db, 12.0, 0.0, 0.0, rng)
     assert level_db(changed[: RATE // 20]) - level_db(steady[: RATE // 20]) > -2.0
     for start in (2.0, 4.0):
         part = slice(int(start * RATE), int((start + 1) * RATE))
         assert level_db(changed[part]) - level_db(steady[part]) == pytest.approx(-depth_db, abs=0.5)
-    kept = recorder.suppress(struck, RATE, depth_db, 3.0, 0.0, 0.0, rng)
+    kept = recorder.suppress(struck, RATE, depth_db, 12.0, 0.0, 0.0, rng)
     assert level_db(kept[RATE:]) - level_db(struck[RATE:]) == pytest.approx(0.0, abs=1.0)
     assert len(kept) == len(struck)
 
@@ -70,7 +70,7 @@ def test_the_log_mel_suppressor_does_about_what_that_of_waveforms_does(pieces, r
     db = log_mel(pieces)
     sounding = db > db.amax(dim=(1, 2), keepdim=True) - 60
     sounding[:, :, :26] = False  # both have adapted by then
-    settings = (12.0, 6.0, 6.0, 8.0)
+    settings = (14.0, 4.0, 2.0, 3.0)
     found, expected = [], []
     for seed in range(6):
         rngs = [np.random.default_rng((seed, i)) for i in range(len(pieces))]
@@ -80,7 +80,9 @@ def test_the_log_mel_suppressor_does_about_what_that_of_waveforms_does(pieces, r
         found.append(log_mel_recording.suppress(db, *of_items, SPEC, torch.Generator().manual_seed(seed)) - db)
     means = [float(torch.stack(both)[:, sounding].mean()) for both in (found, expected)]
     assert means[1] < -2.0
-    assert means[0] == pytest.approx(means[1], abs=3.0)
+    assert means[0] == pytest.approx(means[1], abs=1.5)
+    averages = [torch.stack(both).mean(dim=0)[sounding] for both in (found, expected)]  # over what chance has it do
+    assert torch.corrcoef(torch.stack(averages))[0, 1] > 0.6
 
 
 @pytest.mark.parametrize("seconds", [0.8, 1.2])

@@ -49,12 +49,12 @@ class ChainConfig(RangesModel):
     bustle_probability: Probability = 0.0
     bustle_snr_db: tuple[Decibel, Decibel] = Field((3.0, 30.0), description="of noise that changes over time and frequency")
     suppress_probability: Probability = 0.0
-    suppress_depth_db: tuple[Decibel, Decibel] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
+    suppress_depth_db: tuple[Decibel, Decibel] = Field((12.0, 21.0), description="by how much steady bands are pushed down")
     suppress_excess_db: tuple[Decibel, Decibel] = Field(
-        (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
+        (-2.0, 11.0), description="over the lower quartile of a band's last levels, what counts as steady"
     )
-    suppress_wander_db: tuple[Decibel, Decibel] = Field((4.0, 14.0), description="standard deviation of that over time")
-    suppress_scatter_db: tuple[Decibel, Decibel] = Field((4.0, 16.0), description="standard deviation of that between bands")
+    suppress_wander_db: tuple[Decibel, Decibel] = Field((1.0, 4.0), description="standard deviation of that over time")
+    suppress_scatter_db: tuple[Decibel, Decibel] = Field((1.0, 5.0), description="standard deviation of that between bands")
     control_probability: Probability = 0.0
     control_target_dbfs: tuple[Decibel, Decibel] = Field((-26.0, -12.0), description="level that gain control aims at")
     control_seconds: tuple[Seconds, Seconds] = Field((0.5, 4.0), description="time constant of the gain")

@@ -5,6 +5,7 @@ The counterparts of `genre_app.augment.spectrogram_recording`, which say more of
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import scipy  # whose parts load when they are first used: scipy.signal takes a second
 from numpy.random import Generator
@@ -15,11 +16,14 @@ Samples = NDArray[np.float32]
 _BLOCK_SECONDS = 0.01  # in which levels are measured
 _LOUDNESS_SECONDS = 0.1  # over which gain control takes the mean
 _WINDOW_SECONDS = 0.046  # of the suppressor
-_MINIMUM_SECONDS = 0.1  # over which the level is averaged before its lowest is looked for
-_RISE_DB = 3.0  # a second: how fast what is taken for noise follows a level that has risen
+_SUPPRESS_BANDS = 64  # of the mel axis; it decides by the mean of three
+_LEVEL_SECONDS = 0.05  # time constant with which their levels are followed
+_HISTORY_SECONDS = 2.0  # for what is taken for noise
+_LOWER_QUARTILE = 0.674  # standard deviations under a normal distribution's mean
+_SUPPRESS_SLOPE_DB = 2.5
 _ADAPTED_SECONDS = 0.5  # time constant of a suppressor that was just switched on
-_WANDER_SECONDS, _SCATTER_SECONDS = 0.8, 2.0  # time constants of a suppressor's mind, of all frequencies and of parts of them
-_SCATTER_KNOTS = 12
+_WANDER_SECONDS, _SCATTER_SECONDS = 0.8, 0.3  # time constants of a suppressor's mind, of all frequencies and of parts of them
+_SCATTER_KNOTS = 32
 _SILENCE = 1e-12  # power
 
 
@@ -89,7 +93,7 @@ def suppress(
     scatter_db: float,
     rng: Generator,
 ) -> Samples:
-    """Push down by ``depth_db`` what is steady: no more than ``excess_db`` over its lowest level of the last seconds.
+    """Push down by ``depth_db`` what is steady: less than ``excess_db`` over the lower quartile of the last seconds' levels.
 
     That threshold wanders, with a standard deviation of ``wander_db`` for all frequencies at once and besides with one of
     ``scatter_db`` for each part of the spectrum. The suppressor is switched on with the first sample.
@@ -100,19 +104,23 @@ def suppress(
     hop = window // 4
     _, _, spectrum = scipy.signal.stft(samples, sample_rate, nperseg=window, noverlap=window - hop)  # [bins, frames]
     step_seconds = hop / sample_rate
-    # A window's neighbouring bins fluctuate apart: a band of some, over some time, is what has a level.
-    power = scipy.ndimage.uniform_filter1d(np.square(np.abs(spectrum)), 3, axis=0)
-    level = _db(_followed(power, _MINIMUM_SECONDS / step_seconds))
-    rise = _RISE_DB * step_seconds * np.arange(level.shape[1])
-    lowest = np.minimum.accumulate(level - rise, axis=1) + rise
+    filters = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=_SUPPRESS_BANDS)
+    power = filters @ np.square(np.abs(spectrum))
+    level = _db(_followed(power, _LEVEL_SECONDS / step_seconds))  # a window's levels fluctuate, those of some windows less
+    steps = min(round(_HISTORY_SECONDS / step_seconds), level.shape[1] - 1)
+    history = np.concatenate([level[:, steps:0:-1], level], axis=1)  # what was before the start, played backwards
+    windows = np.lib.stride_tricks.sliding_window_view(history, steps + 1, axis=1)
+    lower_quartile = windows.mean(axis=2) - _LOWER_QUARTILE * windows.std(axis=2)
     mind = wander_db * _wander(1, level.shape[1], _WANDER_SECONDS / step_seconds, rng)
     parts = scatter_db * _wander(_SCATTER_KNOTS, level.shape[1], _SCATTER_SECONDS / step_seconds, rng)
-    knots = np.geomspace(700.0, 700.0 + sample_rate / 2, _SCATTER_KNOTS) - 700.0  # even on O'Shaughnessy's mel scale
-    apart = scipy.interpolate.interp1d(knots, parts, axis=0)(np.linspace(0.0, knots[-1], len(level)))
-    excess = np.maximum(level - lowest - excess_db - mind - apart, 0.0)
-    wiener = 1.0 - 10.0 ** (-excess / 10.0)
+    places = np.linspace(0.0, _SCATTER_KNOTS - 1.0, _SUPPRESS_BANDS)
+    apart = scipy.interpolate.interp1d(np.arange(_SCATTER_KNOTS), parts, axis=0)(places)
+    excess = scipy.ndimage.uniform_filter1d(level - lower_quartile, 3, axis=0) - excess_db - mind - apart
     adapted = 1.0 - np.exp(-step_seconds * np.arange(level.shape[1]) / _ADAPTED_SECONDS)
-    spectrum *= np.maximum(wiener, 10.0 ** (-depth_db * adapted / 20.0))
+    gain_db = -depth_db * adapted * scipy.special.expit(-excess / _SUPPRESS_SLOPE_DB)
+    centres = librosa.mel_frequencies(n_mels=_SUPPRESS_BANDS + 2, fmax=sample_rate / 2)[1:-1]
+    hz = np.linspace(0.0, sample_rate / 2, len(spectrum)).clip(centres[0], centres[-1])
+    spectrum *= 10.0 ** (scipy.interpolate.interp1d(centres, gain_db, axis=0)(hz) / 20.0)
     _, changed = scipy.signal.istft(spectrum, sample_rate, nperseg=window, noverlap=window - hop)
     return np.asarray(changed[: len(samples)], dtype=np.float32)
 

@@ -46,12 +46,12 @@ class RecordingConfig(RangesModel):
     colour_snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="mean power of the track over the noise's")
     colour_slope_db: tuple[Decibel, Decibel] = Field((-6.0, 0.0), description="per octave: 0 white, -3 pink, -6 brown")
     suppress_probability: Probability = Field(0.0, description="share of the tracks that noise suppression is applied to")
-    suppress_depth_db: tuple[Decibel, Decibel] = Field((8.0, 22.0), description="by how much steady bands are pushed down")
+    suppress_depth_db: tuple[Decibel, Decibel] = Field((12.0, 21.0), description="by how much steady bands are pushed down")
     suppress_excess_db: tuple[Decibel, Decibel] = Field(
-        (-5.0, 20.0), description="over a band's lowest level, what counts as steady"
+        (-2.0, 11.0), description="over the lower quartile of a band's last levels, what counts as steady"
     )
-    suppress_wander_db: tuple[Decibel, Decibel] = Field((4.0, 14.0), description="standard deviation of that over time")
-    suppress_scatter_db: tuple[Decibel, Decibel] = Field((4.0, 16.0), description="standard deviation of that between bands")
+    suppress_wander_db: tuple[Decibel, Decibel] = Field((1.0, 4.0), description="standard deviation of that over time")
+    suppress_scatter_db: tuple[Decibel, Decibel] = Field((1.0, 5.0), description="standard deviation of that between bands")
     control_probability: Probability = Field(0.0, description="share of the tracks whose level a gain control follows")
     control_target_dbfs: tuple[Decibel, Decibel] = Field((-26.0, -12.0), description="level that it aims at")
     control_seconds: tuple[Seconds, Seconds] = Field((0.5, 4.0), description="time constant of the gain")

@@ -30,7 +30,9 @@ from genre_app.features import FeatureSpec
 _ROOM_SECONDS = 1.2  # of a room's tail that are followed
 _BEATING = 4.0  # inverse variance of the power that is reverberant only
 _HISTORY_SECONDS = 2.0  # before a segment, for what adapts slowly
-_RISE_DB = 3.0  # a second: how fast what is taken for noise follows a level that has risen
+_LOWER_QUARTILE = 0.674  # standard deviations under a normal distribution's mean
+_NEIGHBOURS = 1 / 64  # of the mel axis on either side, over which a suppressor averages what it decides by
+_SUPPRESS_SLOPE_DB = 2.5
 _ADAPTED_SECONDS = 0.5  # time constant of a suppressor that was just switched on
 _LINEAR_BINS = 513  # of the spectra that a distortion is computed on
 
@@ -173,9 +175,9 @@ def suppress(
 ) -> Tensor:
     """Push down what is steady, as the noise suppression of a browser does to music.
 
-    What lies ``excess_db`` over the lowest level of the last seconds, or less, is taken for noise, in each band for itself. The
-    threshold wanders up and down as the suppressor changes its mind about what is speech, for all bands at once and, more
-    slowly, for each part of the spectrum.
+    What lies less than ``excess_db`` over the lower quartile of the last seconds' levels, in its band and the ones beside it, is
+    taken for noise, the more the less it does. The threshold wanders up and down as the suppressor changes its mind about what is
+    speech, for all bands at once and, faster, for each part of the spectrum.
 
     Parameters
     ----------
@@ -183,32 +185,41 @@ def suppress(
     depth_db : Tensor [b]
         By how much noise is pushed down; all of it within 2 s of the start for a suppressor that was just switched on.
     excess_db, wander_db : Tensor [b]
-        Mean threshold and the standard deviation over time of what it does in all bands at once.
+        Mean threshold, at which half of that is left, and the standard deviation over time of what it does in all bands at once.
     scatter_db : Tensor [b]
-        Standard deviation of what it does besides, independently in parts of the spectrum a twelfth of the mel axis apart.
+        Standard deviation of what it does besides, independently in 32 parts of the mel axis.
     spec : FeatureSpec
     generator : torch.Generator
 
     References
     ----------
-    Loizou 2013, Speech Enhancement: Theory and Practice: noise estimation by minima, Wiener filtering.
+    Loizou 2013, Speech Enhancement: Theory and Practice: noise estimation by quantiles, as in the suppressor of WebRTC. The
+    numbers were fitted to takes of 44 tracks through Chromium's microphone.
     """
     size, n_bins, n_frames = db.shape
     seconds = torch.arange(n_frames, device=db.device) * (spec.hop_length / spec.sample_rate)
+    level = db * (2.0 / spec.power)
+    level = level - level.mean(dim=(1, 2), keepdim=True)
     history = min(_frames(_HISTORY_SECONDS, spec), n_frames - 1)
-    extended = _with_history(db, history)
-    rise = _RISE_DB * spec.hop_length / spec.sample_rate * torch.arange(extended.shape[2], device=db.device)
-    lowest = ((extended - rise).cummin(dim=2).values + rise)[:, :, history:]
+    extended = _with_history(level, history)
+    mean = torch.nn.functional.avg_pool1d(extended, history + 1, stride=1)
+    variance = torch.nn.functional.avg_pool1d(extended.square(), history + 1, stride=1) - mean.square()
+    lower_quartile = mean - _LOWER_QUARTILE * variance.clamp(min=0.0).sqrt()
     mind = _wander((size, 1, n_frames), torch.full((size,), 0.8, device=db.device), spec, generator)
-    apart = _wander((size, 12, n_frames), torch.full((size,), 2.0, device=db.device), spec, generator)
+    apart = _wander((size, 32, n_frames), torch.full((size,), 0.3, device=db.device), spec, generator)
     apart = _over_bands(apart, n_bins) * scatter_db[:, None, None]
     threshold = excess_db[:, None, None] + wander_db[:, None, None] * mind + apart
-    excess = db - lowest - threshold
-    wiener = 1.0 - to_power(-excess.clamp(min=0.0))
+    excess = _over_neighbours(level - lower_quartile, round(_NEIGHBOURS * n_bins)) - threshold
     running = uniform(0.0, 6.0, (size, 1), generator) - 2.0  # some were switched on with the segment's start
     adapted = 1.0 - torch.exp(-(seconds + running.clamp(min=0.0)) / _ADAPTED_SECONDS)
-    gain_db = torch.maximum(2.0 * from_power(wiener), -(depth_db[:, None] * adapted)[:, None, :])
+    gain_db = -(depth_db[:, None] * adapted)[:, None, :] * torch.sigmoid(-excess / _SUPPRESS_SLOPE_DB)
     return db + gain_db * (spec.power / 2.0)
+
+
+def _over_neighbours(values: Tensor, reach: int) -> Tensor:
+    """Average over so many bins [b, bins, frames] on either side, fewer at the ends."""
+    width = 2 * reach + 1
+    return torch.nn.functional.avg_pool2d(values[:, None], (width, 1), 1, (reach, 0), count_include_pad=False)[:, 0]
 
 
 def control_gain(db: Tensor, target_dbfs: Tensor, seconds: Tensor, most_db: Tensor, spec: FeatureSpec) -> Tensor:
