@@ -121,26 +121,26 @@ class _Watch:
             [panel.compared, panel.compared_loss, panel.compared_accuracy],
             **_PRIVATE,
         )
-        for trigger, change, extra in (
-            (panel.stop.click, self.stop, []),
-            (panel.resume.click, self.resume, []),
-            (panel.rename.click, self.rename, [panel.new_name]),
-            (panel.new_name.submit, self.rename, [panel.new_name]),
-            (panel.really.click, self.delete, [panel.doomed]),
+        for trigger, change, extra, place in (
+            (panel.stop.click, self.stop, [], panel.said),
+            (panel.resume.click, self.resume, [], panel.said),
+            (panel.rename.click, self.rename, [panel.new_name], panel.unmanaged),
+            (panel.new_name.submit, self.rename, [panel.new_name], panel.unmanaged),
+            (panel.really.click, self.delete, [panel.doomed], panel.unmanaged),
         ):
             trigger(
-                self._changing(change),
+                self._changing(change, place),
                 [*panel.inputs, *extra],
                 panel.outputs,
                 concurrency_limit=_VIEWERS,
                 js=_WITH_VIEW,
                 **_PRIVATE,
             )
-        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question], **_PRIVATE)
+        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question, panel.unmanaged], **_PRIVATE)
         panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **_PRIVATE)
 
-    def _changing(self, change: Callable[..., str]) -> Callable[..., dict[Any, Any]]:
-        """Return a handler that changes a run, if the visitor may, and shows what came of it."""
+    def _changing(self, change: Callable[..., str], place: gr.HTML) -> Callable[..., dict[Any, Any]]:
+        """Return a handler that changes a run, if the visitor may, and shows what came of it; why it did not, in ``place``."""
 
         def handle(
             name: str,
@@ -159,7 +159,12 @@ class _Watch:
                 name = change(run) if extra is None else change(run, extra)
             except (NotAllowedError, RunError, OSError) as error:
                 said = train_view.problem(str(error), "Not done")
-            return {**self.look(name, other, view, shown, profile), self.panel.said: said}
+            panel = self.panel
+            found = self.look(name, other, view, shown, profile)
+            run = find(found[panel.chosen])
+            # A run that is at work by now, or none at all, hides the buttons further down and what is told there.
+            seen = place if run is not None and not run.status().is_active else panel.said
+            return {**found, panel.said: "", panel.unmanaged: "", seen: said}
 
         return handle
 
@@ -193,9 +198,9 @@ class _Watch:
         return ""
 
     @staticmethod
-    def ask(name: str) -> tuple[Any, str, str]:
+    def ask(name: str) -> tuple[Any, str, str, str]:
         """Ask whether a run is to be deleted."""
-        return gr.Column(visible=True), name, train_view.question(name)
+        return gr.Column(visible=True), name, train_view.question(name), ""
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:

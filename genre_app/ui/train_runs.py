@@ -37,7 +37,8 @@ class Panel:
     """The components of the panel, laid out when it is made, within a `gradio.Column`.
 
     ``chosen`` holds the name of the run that is shown, ``shown`` what the browser has of it, so that only what has changed is
-    sent again; ``doomed`` holds the name of the run whose deletion is asked about.
+    sent again; ``doomed`` holds the name of the run whose deletion is asked about. What could not be done is told under the
+    button that was pressed: in ``said``, or in ``unmanaged`` if it is one of those further down.
     """
 
     def __init__(self) -> None:
@@ -59,11 +60,11 @@ class Panel:
             **hidden,
         )
         self.head = gr.HTML(elem_id="run-head")
-        self.said = gr.HTML(elem_id="run-said")
         with gr.Row(elem_classes="actions"):
             self.stop = gr.Button("Stop", variant="stop", elem_id="run-stop", **hidden)
             self.resume = gr.Button("Resume", variant="primary", elem_id="run-resume", **hidden)
             self.use = gr.Button("Use in Classify", variant="primary", elem_id="run-use", **hidden)
+        self.said = gr.HTML(elem_id="run-said")
         with gr.Row():
             self.loss = _plot("Loss", "nats", elem_id="plot-loss")
             self.accuracy = _plot("Validation accuracy", "", percent=True, elem_id="plot-accuracy")
@@ -109,6 +110,7 @@ class Panel:
             with gr.Row(elem_classes="actions"):
                 self.really = gr.Button("Delete for good", elem_id="run-really", variant="stop", size="md")
                 self.keep = gr.Button("Keep it", size="md")
+        self.unmanaged = gr.HTML(elem_id="run-unmanaged")
 
     @property
     def inputs(self) -> list[Any]:
@@ -260,14 +262,15 @@ def _no_run(panel: Panel) -> dict[Any, Any]:
     return {
         **{button: type(button)(visible=False) for button in gone},
         **{plot: gr.LinePlot(visible=False) for plot in plots},
-        **dict.fromkeys((panel.head, panel.said, panel.report, panel.confusion, panel.compared), ""),
+        **dict.fromkeys((panel.head, panel.said, panel.unmanaged, panel.report, panel.confusion, panel.compared), ""),
         panel.sure: gr.Column(visible=False),
     }
 
 
 def _other_run(panel: Panel, name: str | None) -> dict[Any, Any]:
     """Clear what was said of the run that was shown before."""
-    return {panel.said: "", panel.new_name: name, panel.sure: gr.Column(visible=False), panel.doomed: ""}
+    cleared = dict.fromkeys((panel.said, panel.unmanaged, panel.doomed), "")
+    return {**cleared, panel.new_name: name, panel.sure: gr.Column(visible=False)}
 
 
 def _others(names: list[str], name: str | None, other: str | None) -> gr.Dropdown:
