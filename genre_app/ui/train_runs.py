@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 from genre_app.training.runs import RunError, Status
 from genre_app.ui import train_view
@@ -30,6 +31,7 @@ _COLOURS = {"training": _THEIRS, "validation": _MINE, "whole tracks": _MINE, "se
 _FIGURE_WIDTH, _BESIDE_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels
 _NOTHING = "none"
 _COPY_SECONDS = 1800.0
+_LEAST_EPOCHS = 10  # on the axis of a chart: with fewer, its ticks would fall between epochs
 _REDRAWN_SHARE, _REDRAWN_SECONDS = 30.0, 8.0  # the figures: after a thirtieth of the run, or so many seconds at most
 
 
@@ -210,12 +212,8 @@ def _comparison(panel: Panel, seen: Snapshot, other: str | None) -> dict[Any, An
         return {panel.compared: "", panel.compared_loss: hidden, panel.compared_accuracy: hidden}
     theirs = snapshot(run)
     loss, accuracy = overlaid(seen, theirs)
-    colours = {seen.run.name: _MINE, run.name: _THEIRS}
-    return {
-        panel.compared: train_view.comparison(seen, theirs),
-        panel.compared_loss: gr.LinePlot(loss, visible=not loss.empty, color_map=colours),
-        panel.compared_accuracy: gr.LinePlot(accuracy, visible=not accuracy.empty, color_map=colours),
-    }
+    colours, plots = {seen.run.name: _MINE, run.name: _THEIRS}, (panel.compared_loss, panel.compared_accuracy)
+    return {panel.compared: train_view.comparison(seen, theirs), **_drawn(plots, (loss, accuracy), color_map=colours)}
 
 
 def _half(page: View) -> View:
@@ -315,8 +313,17 @@ def _downloads(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
 
 
 def _curves(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
-    plots = (panel.loss, panel.accuracy, panel.rate)
-    return {plot: gr.LinePlot(frame, visible=not frame.empty) for plot, frame in zip(plots, curves(seen), strict=True)}
+    return _drawn((panel.loss, panel.accuracy, panel.rate), curves(seen))
+
+
+def _drawn(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options: Any) -> dict[Any, Any]:
+    """Return charts that stand beneath each other, so that an epoch is at the same place in each."""
+    last = max((frame.epoch.max() for frame in frames if not frame.empty), default=0.0)
+    epochs: list[float | None] = [0.0, float(max(_LEAST_EPOCHS, math.ceil(last)))]
+    return {
+        plot: gr.LinePlot(frame, visible=not frame.empty, x_lim=epochs, **options)
+        for plot, frame in zip(plots, frames, strict=True)
+    }
 
 
 def _confusion(seen: Snapshot, view: View) -> str:

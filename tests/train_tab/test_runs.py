@@ -60,6 +60,18 @@ def test_numbers_of_a_run_at_work(app, make_run):
     assert "3 of 4 validation tracks on the diagonal" in shown["confusion"]
 
 
+def test_charts_have_the_same_whole_epochs_beneath(app, make_run):
+    run = make_run("it", Status.running)
+    charts = ("plot-loss", "plot-accuracy", "plot-rate")
+    assert {tuple(arrive(app)[chart].x_lim) for chart in charts} == {(0, 10)}  # with 4 there would be ticks at 0.5
+    step = next(event for event in events(Status.running) if event["event"] == "step")
+    record(run, {**step, "epoch": 13})
+    assert {tuple(arrive(app)[chart].x_lim) for chart in charts} == {(0, 13)}
+    make_run("short", Status.stopped)
+    compared = named(handler(app, "run-other", "input").fn("short", "it"))
+    assert [compared[chart].x_lim for chart in ("compared-loss", "compared-accuracy")] == [[0, 10], [0, 10]]
+
+
 def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run):
     from genre_app.ui.train_journal import curves
 
