@@ -14,12 +14,13 @@ from genre_app.checkpoint import bundled_checkpoints
 from genre_app.training import TrainConfig
 from genre_app.training.recipes import describe_recipe, read_recipe, recipe_names
 from genre_app.training.runs import Request, checked_name, free_name, runs_folder
-from genre_app.ui import train_data
+from genre_app.ui import train_data, train_view
 from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train_fields import (
     OF_RECIPE,
     FormField,
+    blamed,
     check_network,
     form_fields,
     network_info,
@@ -42,6 +43,7 @@ _GROUPS = {
     "augment.recorded": "Augmentation: as if recorded in a room",
     "augment.waveform": "Augmentation of waveforms",
 }
+_RECIPE = "recipe"
 _MOST_WIDGETS = 16  # of a group; a larger one becomes a table
 _FRESH = "random weights"
 _COLUMNS = [("the recipe's, from audio", "recipe"), ("those of the mel cache", "data")]
@@ -59,6 +61,9 @@ class Form:
         What is not a field of `TrainConfig`.
     widgets : dict
         A widget for each field, by its path.
+    wrong : dict
+        Where a wrong value is told, under the fields among which it was typed, by their group; ``recipe`` is under those that
+        are always seen.
     tables : dict
         For each large group of fields, a table with a row for each, since dozens of widgets would slow the page down.
     """
@@ -73,6 +78,7 @@ class Form:
     columns: gr.Radio
     threads: gr.Number
     widgets: dict[str, Any]
+    wrong: dict[str, gr.HTML]
     tables: dict[tuple[FormField, ...], gr.Dataframe]
 
     @property
@@ -97,6 +103,17 @@ class Form:
         config = self._request(values, data="DATA").config()
         check_network(config)
         return config
+
+    def told(self, error: Exception | None) -> dict[Any, Any]:
+        """Return updates that tell what is wrong where it was typed, and nothing elsewhere."""
+        path = None if error is None else blamed(error)
+        group = (
+            None if path is None else _RECIPE if path in _VISIBLE else path if path in self.wrong else path.rpartition(".")[0]
+        )
+        return {
+            place: train_view.wrong(train_data.sentence(error)) if error is not None and name == group else ""
+            for name, place in self.wrong.items()
+        }
 
     def request(self, values: Mapping[Any, Any]) -> Request:
         """Return what the values on the page ask for.
@@ -197,6 +214,7 @@ def build() -> Form:
     values = shown(config)
     fields = {field.path: field for field in form_fields() if field.kind != "path" or home}
     widgets: dict[str, Any] = {}
+    wrong: dict[str, gr.HTML] = {}
     tables: dict[tuple[FormField, ...], gr.Dataframe] = {}
     with gr.Column(elem_classes="step"):
         gr.HTML("<h2><b>2</b> Recipe</h2>")
@@ -209,6 +227,7 @@ def build() -> Form:
         with gr.Row():
             for path in _VISIBLE[2:]:
                 widgets[path] = _widget(fields[path], values[path], min_width=120)
+        wrong[_RECIPE] = _place(_RECIPE)
         preset = gr.Dropdown(
             [OF_RECIPE, *PRESETS], value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
         )
@@ -222,6 +241,7 @@ def build() -> Form:
                 elem_id="set-model_settings",
                 elem_classes="code",
             )
+            wrong["model_settings"] = _place("model_settings")
             for group, label in _grouped(fields):
                 of_group = tuple(field for field in fields.values() if field.group == group)
                 with gr.Accordion(label, open=False):
@@ -229,14 +249,16 @@ def build() -> Form:
                         tables[of_group] = _table(of_group, values)
                     else:
                         _rows(of_group, values, widgets)
+                    wrong[group] = _place(group)
             with gr.Accordion("Begin, columns, threads", open=False):
                 init_from = gr.Dropdown(init_choices(), value=_FRESH, label="Begin with", info="A checkpoint to learn on from.")
                 columns = gr.Radio(
                     _COLUMNS, value="recipe", label="Columns", info="Sample rate, hop and mel bands of the spectrograms."
                 )
                 threads = gr.Number(2, label="CPU threads", info="Part of what makes weights repeat; 1 to 256")
+                wrong["threads"] = _place("threads")
     name = gr.Textbox(label="Name of the run", placeholder="the recipe's, with a number", render=False)
-    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, tables)
+    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, wrong, tables)
 
 
 def init_choices() -> list[str]:
@@ -292,6 +314,10 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
         # No bounds here: gradio would tell of them in a passing message, the page does in place.
         return gr.Number(value, **common)
     return gr.Textbox(value, **common)
+
+
+def _place(group: str) -> gr.HTML:
+    return gr.HTML(elem_id=f"wrong-{(group or 'training').replace('.', '-')}")
 
 
 def _recipe(name: str | None) -> str:

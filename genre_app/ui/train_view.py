@@ -90,6 +90,11 @@ def problem(message: str, eyebrow: str = "This cannot be trained") -> str:
     return f'<section class="card problem" role="alert"><p class="eyebrow">{eyebrow}</p><p>{escape(message)}</p></section>'
 
 
+def wrong(message: str) -> str:
+    """Say under the fields what is wrong with a value; who listens to the page hears it from `problem`."""
+    return f'<p class="wrong">{escape(message)}</p>'
+
+
 def note(refused: str | None) -> str:
     """Say who may train, where that is not everybody."""
     return f'<p class="intro">{escape(refused)}</p>' if refused else ""
