@@ -162,9 +162,19 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     expect(page.locator("#run-report")).to_contain_text("right")
     expect(page.locator("#run-report")).to_contain_text("classical")
 
-    # What has been learned is used at once.
+    # What has been learned is used at once, of the clip that is there.
+    page.get_by_role("tab", name="Classify").click()
+    page.get_by_role("button", name="classical", exact=True).click()
+    expect(page.locator("#final-vote .card")).to_contain_text("classical.flac · 20.0 s · default checkpoint")
+    page.get_by_role("tab", name="Train").click()
     page.locator("#run-use").click()
+    expect(page.locator("#final-vote .card")).to_contain_text(f"classical.flac · 20.0 s · run: {run.name} checkpoint")
+    picture = page.locator("img.figure")
+    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(picture.bounding_box()["width"], abs=2)
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    assert "#" not in page.url
     expect(page.locator("input[aria-label=Checkpoint]").first).to_have_value(f"run: {run.name}")
+    page.get_by_test_id("waveform-Music").get_by_role("button", name="Clear", exact=True).click()
     song = tmp_path / "song.wav"
     soundfile.write(song, music("metal", 5.0, RATE, seed=77), RATE)
     drop(page, str(song))

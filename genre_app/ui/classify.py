@@ -141,6 +141,14 @@ def build(frame: Frame) -> None:
     ) -> Iterator[dict[Any, Any]]:
         yield from _classify(parts, path, _TAKE, checkpoint, vote, overlap, view, own)
 
+    def run_if(
+        path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None, wanted: bool = False
+    ) -> Iterator[dict[Any, Any]]:
+        if path is not None and wanted:
+            yield from run(path, checkpoint, vote, overlap, view, own)
+        else:
+            yield {}
+
     options = [checkpoint, vote, overlap, view, own]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     heavy: dict[str, Any] = {**private, "concurrency_id": "classify", "concurrency_limit": CONCURRENT, "js": _WITH_VIEW}
@@ -162,6 +170,13 @@ def build(frame: Frame) -> None:
     upload.upload(_take_own, upload, [own, checkpoint, remark], **private)
     # What is cleared while it is classified must not be answered afterwards.
     audio.clear(lambda: _nothing(parts), None, parts.all(), cancels=runs, **private)
+
+    def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
+        classified = event.then(run_if, [audio, *options, wanted], parts.all(), **heavy)
+        audio.clear(None, cancels=classified, **private)
+        return classified
+
+    frame.classify_after = classify_after
     vote.input(
         lambda state, vote: _revote(parts, state, vote), [state, vote], [card, vote, json_button, csv_button, state], **private
     )

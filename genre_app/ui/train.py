@@ -205,17 +205,23 @@ class _Watch:
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:
     checkpoint, own, options = (frame.parts[part] for part in ("checkpoint", "own", "options"))
+    used = gr.Checkbox(visible=False)
 
     def use(name: str, own: str | None) -> dict[Any, Any]:
         choices = checkpoint_choices(own)
         if run_choice(name) not in choices:
-            return {panel.said: train_view.problem(f"The run {name!r} has no checkpoint to use.", "Not done")}
+            words = train_view.problem(f"The run {name!r} has no checkpoint to use.", "Not done")
+            return {panel.said: words, used: False}
         return {
             checkpoint: gr.Dropdown(choices=choices, value=run_choice(name)),
             options: gr.Accordion(open=True),
             frame.tabs: gr.Tabs(selected="Classify"),
+            panel.said: "",
+            used: True,
         }
 
-    panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said], **_PRIVATE).then(
-        None, None, None, js="() => genreApp.keepTab('classify')"
-    )
+    chosen = panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said, used], **_PRIVATE)
+    # Once the tab is open, for the figure is drawn as wide as there is room for it.
+    opened = chosen.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
+    if frame.classify_after is not None:
+        frame.classify_after(opened, used)

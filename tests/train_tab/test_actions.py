@@ -128,6 +128,14 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     assert ("run: mine", "run: mine") in checkpoint.choices
     assert options.open is True
     assert tabs.selected == "Classify"
+    # Of a clip that is there already, the new one is asked at once.
+    (function,) = [function for function in app.fns.values() if function.name == "run_if"]
+    view = {"width": 700, "pixel_ratio": 1, "dark": False}
+    _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, True))
+    assert vote["State"].prediction.checkpoint == "run: mine"
+    for path, wanted in ((None, True), (song, False)):
+        assert list(function.fn(path, "run: mine", "mean", "trained", view, None, wanted)) == [{}]
+    assert named(handler(app, "run-use", "click").fn("gone", None))["Checkbox"] is False
     first = service.answer(song, checkpoint="run: mine").prediction
     assert first.checkpoint == "run: mine"
     save_checkpoint(make_checkpoint(seed=3), run.best)
