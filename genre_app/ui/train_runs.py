@@ -53,7 +53,7 @@ class Panel:
         self.table = gr.Dataframe(
             headers=_HEADERS,
             datatype=["str", "str", "str", "str"],
-            column_widths=["36%", "24%", "22%", "18%"],
+            column_widths=["35%", "23%", "22%", "20%"],
             label="Runs: choose one to watch it",
             interactive=False,
             max_height=210,
@@ -104,7 +104,7 @@ class Panel:
             self.checkpoint = gr.DownloadButton("Download checkpoint", size="md", visible=False)
             self.card = gr.DownloadButton("Download model card", size="md", visible=False)
         with gr.Column(elem_id="run-changing") as self.changing, gr.Row(elem_classes="actions"):
-            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=160)
+            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=140)
             self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
             self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
         with gr.Column(visible=False, elem_classes="card problem", elem_id="run-sure") as self.sure:

@@ -26,6 +26,7 @@ def test_two_runs_beside_each_other(app, make_run):
     assert "batch_size 16 64" in text
     assert "augment.mild.gaussian_probability 0.0 1.0" in text
     assert "learning_rate" not in text
+    assert "augment.<wbr>mild.<wbr>gaussian_<wbr>probability" in compared["run-compared"]  # breaks there and not in a word
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
 
