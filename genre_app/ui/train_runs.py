@@ -17,6 +17,7 @@ import pandas as pd
 
 from genre_app.training.runs import RunError, Status
 from genre_app.ui import train_view
+from genre_app.ui.cards import row_mark
 from genre_app.ui.confusion import draw_confusion
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
@@ -61,6 +62,7 @@ class Panel:
             buttons=[],
             **hidden,
         )
+        self.mark = gr.HTML(elem_id="run-mark")
         self.head = gr.HTML(elem_id="run-head")
         with gr.Row(elem_classes="actions"):
             self.stop = gr.Button("Stop", variant="stop", elem_id="run-stop", **hidden)
@@ -166,6 +168,8 @@ def refresh(
 
     rows = [train_view.list_row(brief) for brief in runs]
     put("table", str(rows), lambda: _table(panel, rows))
+    mark = row_mark("runs", names.index(name)) if name is not None else ""
+    put("mark", mark, lambda: {panel.mark: mark})
     run = find(name)
     if run is None:
         put("run", None, lambda: _no_run(panel))

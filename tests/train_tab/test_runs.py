@@ -148,6 +148,8 @@ def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):
     event = SimpleNamespace(row_value=["new", "finished", "", ""])
     chosen = named(handler(app, "runs", "select").fn("old", "", None, None, event, None))
     assert "new" in chosen["run-head"]
+    assert 'data-row="0"' in chosen["run-mark"]
+    assert 'data-row="1"' in arrive(app)["run-mark"]
 
 
 def test_without_runs_the_tab_says_what_to_do(app):
