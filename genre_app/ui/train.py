@@ -110,6 +110,8 @@ class _Watch:
             found = self.look(name, other, view, shown, profile)
             if found[panel.timer].active:
                 del found[panel.timer]  # it may have been switched off meanwhile
+            if found[panel.chosen] == name:
+                del found[panel.chosen]  # another run may have been chosen meanwhile
             return found
 
         panel.timer.tick(tick, panel.inputs, panel.outputs, **watching)

@@ -69,7 +69,7 @@ class Panel:
             self.resume = gr.Button("Resume", variant="primary", elem_id="run-resume", **hidden)
             self.use = gr.Button("Use in Classify", variant="primary", elem_id="run-use", **hidden)
         self.said = gr.HTML(elem_id="run-said")
-        with gr.Row():
+        with gr.Row(elem_classes="evidence"):
             self.loss = _plot("Loss", "nats", elem_id="plot-loss")
             self.accuracy = _plot("Validation accuracy", "", percent=True, elem_id="plot-accuracy")
         with gr.Row(elem_classes="evidence"):
@@ -323,11 +323,23 @@ def _curves(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
 def _drawn(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options: Any) -> dict[Any, Any]:
     """Return charts that stand beneath each other, so that an epoch is at the same place in each."""
     last = max((frame.epoch.max() for frame in frames if not frame.empty), default=0.0)
-    epochs: list[float | None] = [0.0, float(max(_LEAST_EPOCHS, math.ceil(last)))]
+    epochs = (0.0, float(max(_LEAST_EPOCHS, math.ceil(last))))
     return {
-        plot: gr.LinePlot(frame, visible=not frame.empty, x_lim=epochs, **options)
+        plot: gr.LinePlot(_reaching(frame, epochs), visible=not frame.empty, **options)
         for plot, frame in zip(plots, frames, strict=True)
     }
+
+
+def _reaching(frame: pd.DataFrame, epochs: tuple[float, float]) -> pd.DataFrame:
+    """Add points without a value, so that the axis goes from epoch to epoch.
+
+    Limits of the axis will not do: when they change, gradio makes the chart anew, and data that arrive meanwhile are lost.
+    """
+    if frame.empty:
+        return frame
+    missing = [epoch for epoch in epochs if not frame.epoch.min() <= epoch <= frame.epoch.max()]
+    ends = pd.DataFrame({"epoch": missing, "value": [math.nan] * len(missing), "series": frame.series.iloc[0]})
+    return pd.concat([frame, ends], ignore_index=True) if missing else frame
 
 
 def _confusion(seen: Snapshot, view: View) -> str:
