@@ -165,7 +165,7 @@ def frame_mark(row: int, start: float, end: float) -> str:
 
 def row_mark(table: str, row: int) -> str:
     """Mark a row of a table by its id: gradio has no option for it, and makes the rows anew whenever it likes."""
-    return f'<style>#{table} [role="gridcell"][data-row="{row}"]{{background:var(--chosen)}}</style>'
+    return f'<style>#{table} [role="gridcell"][data-row="{row}"]{{background:var(--chosen)!important}}</style>'
 
 
 def progress(done: int, total: int, failed: int, doing: str = "") -> str:
