@@ -43,7 +43,6 @@ _GROUPS = {
     "augment.recorded": "Augmentation: as if recorded in a room",
     "augment.waveform": "Augmentation of waveforms",
 }
-_RECIPE = "recipe"
 _MOST_WIDGETS = 16  # of a group; a larger one becomes a table
 _FRESH = "random weights"
 _COLUMNS = [("the recipe's, from audio", "recipe"), ("those of the mel cache", "data")]
@@ -62,8 +61,8 @@ class Form:
     widgets : dict
         A widget for each field, by its path.
     wrong : dict
-        Where a wrong value is told, under the fields among which it was typed, by their group; ``recipe`` is under those that
-        are always seen.
+        Where a wrong value is told, under the row of fields in which it was typed, by the path of each; by that of a group
+        what is wrong with several of its fields, or with one in a table.
     tables : dict
         For each large group of fields, a table with a row for each, since dozens of widgets would slow the page down.
     """
@@ -106,13 +105,13 @@ class Form:
 
     def told(self, error: Exception | None) -> dict[Any, Any]:
         """Return updates that tell what is wrong where it was typed, and nothing elsewhere."""
-        path = None if error is None else blamed(error)
-        group = (
-            None if path is None else _RECIPE if path in _VISIBLE else path if path in self.wrong else path.rpartition(".")[0]
-        )
+        path = (blamed(error) if error is not None else None) or ""
+        told = self.wrong.get(path, self.wrong.get(path.rpartition(".")[0]))
         return {
-            place: train_view.wrong(train_data.sentence(error)) if error is not None and name == group else ""
-            for name, place in self.wrong.items()
+            place: gr.HTML(train_view.wrong(train_data.sentence(error)), visible=True)
+            if error is not None and place is told
+            else gr.HTML("", visible=False)
+            for place in self.wrong.values()
         }
 
     def request(self, values: Mapping[Any, Any]) -> Request:
@@ -227,7 +226,7 @@ def build() -> Form:
         with gr.Row():
             for path in _VISIBLE[2:]:
                 widgets[path] = _widget(fields[path], values[path], min_width=120)
-        wrong[_RECIPE] = _place(_RECIPE)
+        wrong |= dict.fromkeys(_VISIBLE, _place("recipe"))
         preset = gr.Dropdown(
             [OF_RECIPE, *PRESETS], value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
         )
@@ -248,8 +247,9 @@ def build() -> Form:
                     if group and len(of_group) > _MOST_WIDGETS:
                         tables[of_group] = _table(of_group, values)
                     else:
-                        _rows(of_group, values, widgets)
-                    wrong[group] = _place(group)
+                        _rows(of_group, values, widgets, wrong)
+                    if group:
+                        wrong[group] = _place(group)
             with gr.Accordion("Begin, columns, threads", open=False):
                 init_from = gr.Dropdown(init_choices(), value=_FRESH, label="Begin with", info="A checkpoint to learn on from.")
                 columns = gr.Radio(
@@ -290,12 +290,14 @@ def _table(fields: tuple[FormField, ...], values: Mapping[str, Any]) -> gr.Dataf
     )
 
 
-def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any]) -> None:
+def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any], wrong: dict[str, gr.HTML]) -> None:
     left = [field for field in fields if field.path not in (*_VISIBLE, "model_settings")]
     for index in range(0, len(left), 2):
+        row = left[index : index + 2]
         with gr.Row():
-            for field in left[index : index + 2]:
+            for field in row:
                 widgets[field.path] = _widget(field, values[field.path])
+        wrong |= dict.fromkeys((field.path for field in row), _place(row[0].path))
 
 
 def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
@@ -316,8 +318,8 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
     return gr.Textbox(value, **common)
 
 
-def _place(group: str) -> gr.HTML:
-    return gr.HTML(elem_id=f"wrong-{(group or 'training').replace('.', '-')}")
+def _place(path: str) -> gr.HTML:
+    return gr.HTML(elem_id=f"wrong-{path.replace('.', '-')}", visible=False)
 
 
 def _recipe(name: str | None) -> str:

@@ -49,7 +49,15 @@ class Start:
 
     @property
     def _told(self) -> list[Any]:
-        return [self.plan, self.looked, self.start, self.check, self.halt, self.command, *self.form.wrong.values()]
+        return [
+            self.plan,
+            self.looked,
+            self.start,
+            self.check,
+            self.halt,
+            self.command,
+            *dict.fromkeys(self.form.wrong.values()),
+        ]
 
     def connect(self, chosen: gr.Textbox, app: gr.Blocks) -> Any:
         """Connect the events of the whole form; return the one after which ``chosen`` names a run that has begun."""
