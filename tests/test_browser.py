@@ -210,6 +210,8 @@ def test_a_dropped_video_format_is_taken_as_music(page, song):
 def test_clearing_returns_to_the_first_visit(page, song):
     drop(page, song)
     answered(page)
+    page.get_by_test_id("cell-4-1").click()
+    expect(page.locator("#frame-mark style")).not_to_have_count(0)
     player(page, "Clear").click()
     expect(card(page)).to_contain_text("Drop a song")
     expect(page.locator("img.figure")).to_have_count(0)

@@ -131,9 +131,10 @@ window.genreMicrophone = (() => {
     const bands = edges.slice(1).map((to, i) => ({ from: edges[i], to, energy: sum(mean, edges[i], to) }));
     const loudest = Math.max(...bands.map(({ from, to, energy }) => energy / (to - from)));
     const heard = bands.filter(({ from, to, energy }) => to > from && energy / (to - from) > 1e-6 * loudest);
+    const squares = mean.map((power) => power ** 2);
     for (const band of heard) {
       const { from, to, energy } = band;
-      const equal = ((1 + 1 / spectra.length) * energy ** 2) / sum(mean.map((power) => power ** 2), from, to);
+      const equal = ((1 + 1 / spectra.length) * energy ** 2) / sum(squares, from, to);
       const k = Math.max(1, (Math.max(equal, (to - from) / 2) + 0.9) / 2); // bins of the analyser's window hang together
       band.weight = 1 / (1 / k + 1 / (2 * k ** 2) + 1 / (6 * k ** 3));
     }
@@ -149,7 +150,12 @@ window.genreMicrophone = (() => {
     };
     if (heard.reduce((all, { weight }, i) => all + (weight * spread(i) ** 2) / heard.length, 0) > most) return false;
     const tones = mean.subarray(bin(NOISE.lowestTone), bin(highest));
-    const stands = (power, i) => power > NOISE.peak * quantile(tones.slice(Math.max(0, i - NOISE.around), i + NOISE.around + 1), 0.5);
+    const stands = (power, i) => {
+      const around = tones.subarray(Math.max(0, i - NOISE.around), i + NOISE.around + 1);
+      let lower = 0; // than a tone by so much, as its neighbourhood's median has to be
+      for (const other of around) if (other * NOISE.peak < power) lower++;
+      return lower > around.length / 2;
+    };
     return tones.filter(stands).reduce((all, power) => all + power, 0) < NOISE.tonal * sum(tones, 0, tones.length);
   };
 
