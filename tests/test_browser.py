@@ -144,6 +144,14 @@ def test_a_row_plays_the_clip_from_there(page, song):
     page.get_by_test_id("cell-4-1").click()
     expect(player(page, "Pause")).to_be_visible()
     start = float(page.get_by_test_id("cell-4-1").inner_text().removesuffix(" s"))
+    # The frame is marked, also in the figure, until there is another clip.
+    page.mouse.move(0, 0)
+    colours = [
+        page.get_by_test_id(f"cell-{row}-1").evaluate("cell => getComputedStyle(cell).backgroundColor") for row in (3, 4, 5)
+    ]
+    assert colours[1] not in (colours[0], colours[2])
+    mark, picture = page.locator("#figure i").bounding_box(), page.locator("img.figure").bounding_box()
+    assert picture["x"] + picture["width"] * start / 12 < mark["x"] < picture["x"] + picture["width"] * (start + 1.5) / 12
     time = page.get_by_test_id("waveform-Music").locator("time").first
     expect(time).to_have_text(re.compile(rf"0:0({int(start)}|{int(start) + 1}|{int(start) + 2})"))
 
@@ -202,9 +210,12 @@ def test_a_dropped_video_format_is_taken_as_music(page, song):
 def test_clearing_returns_to_the_first_visit(page, song):
     drop(page, song)
     answered(page)
+    page.get_by_test_id("cell-4-1").click()
+    expect(page.locator("#frame-mark style")).not_to_have_count(0)
     player(page, "Clear").click()
     expect(card(page)).to_contain_text("Drop a song")
     expect(page.locator("img.figure")).to_have_count(0)
+    expect(page.locator("#frame-mark style")).to_have_count(0)
 
 
 def test_an_example_is_heard_and_answered(page):

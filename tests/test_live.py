@@ -227,7 +227,7 @@ def test_live_in_the_browser(playwright, address, tmp_path, song, tmp_path_facto
         expect(vote).to_contain_text(re.compile("the last [5-9] s"), timeout=15_000)
         expect(vote.locator(".bars li")).to_have_count(5)
         expect(page.locator("#live-figure img")).to_have_count(2)
-        expect(panel(page, "live")).to_contain_text("5 s: enough")
+        expect(panel(page, "live")).to_contain_text("5 s heard: enough")
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         button.click()
         expect(vote).to_contain_text("Stopped")

@@ -161,11 +161,38 @@ def test_silence_clipping_and_time_are_told_while_it_records(playwright, address
         expect(panel(page)).not_to_contain_text("It clipped")
 
 
+@pytest.mark.parametrize("mode", ["Music", "Speech"])
+def test_noise_is_never_called_enough(browser, address, mode):
+    with opened(browser, address) as page:
+        panel(page).get_by_label(mode).check()
+        player(page, "Record").click()
+        page.evaluate("""() => {
+            window.said = new Set();
+            const place = document.querySelector("#music-microphone .mic-say");
+            new MutationObserver(() => said.add(place.textContent)).observe(place, { childList: true, subtree: true });
+        }""")
+        expect(panel(page)).to_contain_text("Noise: no music is heard", timeout=6000)
+        expect(panel(page).locator(".mic-time")).to_have_text("0:08", timeout=9000)
+        expect(panel(page)).to_contain_text("Noise: no music is heard")
+        assert not any("enough to classify" in words for words in page.evaluate("[...said]"))
+        player(page, "Stop").click()
+
+
+def test_silence_does_not_count_as_heard(playwright, address, tmp_path, make_clip):
+    song = make_clip(12.0, 3, RATE).samples
+    samples = np.concatenate([np.zeros(6 * RATE), song])
+    with heard_by(playwright, samples, tmp_path) as browser, opened(browser, address) as page:
+        player(page, "Record").click()
+        expect(panel(page)).to_contain_text("Silence", timeout=6000)
+        expect(panel(page)).to_contain_text("Listening", timeout=9000)  # 6 s are over, but there was nothing in them
+        expect(panel(page)).to_contain_text("5 s heard: enough to classify", timeout=9000)
+
+
 def test_a_take_is_heard_again_and_sought_in(playwright, address, tmp_path, make_clip):
     song = make_clip(12.0, 3, RATE).samples
     with heard_by(playwright, song, tmp_path) as browser, opened(browser, address) as page:
         player(page, "Record").click()
-        expect(panel(page)).to_contain_text("5 s: enough to classify; 15 s is better", timeout=8000)
+        expect(panel(page)).to_contain_text("5 s heard: enough to classify; 15 s is better", timeout=8000)
         player(page, "Stop").click()
         answered(page)
         expect(panel(page)).to_be_hidden()

@@ -118,9 +118,11 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     choose(page, "#train-preset", "none")
     page.get_by_label("CPU threads").fill("1")
     fill(page, "batch_size", "0")
-    expect(page.locator("#plan").get_by_role("alert")).to_contain_text("Batch size: must be greater")
+    expect(page.locator("#plan").get_by_role("alert")).to_contain_text("Batch size: must be 2 to 65536")
+    expect(page.locator("#wrong-recipe")).to_contain_text("Batch size: must be 2 to 65536")
     fill(page, "batch_size", SETTINGS["batch_size"])
     expect(page.locator("#train-command textarea")).to_have_value(re.compile("--set batch_size=8"))
+    expect(page.locator("#wrong-recipe")).to_be_hidden()
     page.locator("#train-check").click()
     expect(page.locator("#plan")).to_contain_text(f"for {EPOCHS} epochs")
     expect(page.locator("#plan tr").filter(has_text="metal")).to_have_text(re.compile("metal\\s*4\\s*1\\s*1"))
@@ -160,9 +162,19 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     expect(page.locator("#run-report")).to_contain_text("right")
     expect(page.locator("#run-report")).to_contain_text("classical")
 
-    # What has been learned is used at once.
+    # What has been learned is used at once, of the clip that is there.
+    page.get_by_role("tab", name="Classify").click()
+    page.get_by_role("button", name="classical", exact=True).click()
+    expect(page.locator("#final-vote .card")).to_contain_text("classical.flac · 20.0 s · default checkpoint")
+    page.get_by_role("tab", name="Train").click()
     page.locator("#run-use").click()
+    expect(page.locator("#final-vote .card")).to_contain_text(f"classical.flac · 20.0 s · run: {run.name} checkpoint")
+    picture = page.locator("img.figure")
+    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(picture.bounding_box()["width"], abs=2)
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    assert "#" not in page.url
     expect(page.locator("input[aria-label=Checkpoint]").first).to_have_value(f"run: {run.name}")
+    page.get_by_test_id("waveform-Music").get_by_role("button", name="Clear", exact=True).click()
     song = tmp_path / "song.wav"
     soundfile.write(song, music("metal", 5.0, RATE, seed=77), RATE)
     drop(page, str(song))

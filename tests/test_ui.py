@@ -71,6 +71,7 @@ def test_an_upload_is_answered_in_the_order_in_which_it_is_looked_at(app, song, 
     np.testing.assert_array_equal(vote["State"].prediction.segment_probabilities, expected.segment_probabilities)
     encoded = re.search(r'src="data:image/webp;base64,([^"]+)"', rest["figure"])[1]
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).width == 700
+    assert rest["frame-mark"] == ""  # that of another clip
     table = rest["frames"].value["data"]
     assert [row[2] for row in table] == expected.segment_genres
 
@@ -228,13 +229,19 @@ def test_clearing_returns_the_page_to_the_first_visit(app):
     shown = named(handler(app, "Music", "clear").fn())
     assert shown["final-vote"] == cards.WELCOME
     assert shown["State"] is None
+    assert shown["frame-mark"] == ""
 
 
 def test_a_row_seeks_to_its_frame_whatever_the_order_and_page(app, song):
     state = final(app, song)["State"]
     starts = state.prediction.segment_starts
-    player, seconds = _seek(state, SimpleNamespace(index=[0, 1], row_value=[4, "…"]))
+    player, seconds, mark = _seek(state, SimpleNamespace(index=[5, 1], row_value=[4, "…"]))
     assert player.playback_position == seconds == starts[3]
+    # It is marked in the row that was chosen, and in the figure from its start to its end.
+    assert '#frames [role="gridcell"][data-row="5"]' in mark
+    left, width = (float(share) for share in re.findall(r"(?:left|width):([\d.]+)%", mark))
+    assert left == pytest.approx(100 * starts[3] / 12, abs=0.01)
+    assert left + width == pytest.approx(100 * state.prediction.segment_ends[3] / 12, abs=0.02)
     assert "playback_position" not in _seek(None, SimpleNamespace(index=[0, 1], row_value=[4, "…"]))
 
 

@@ -127,14 +127,45 @@ def vote_info(prediction: Prediction | None, vote: str) -> str:
     return f"{does} {', '.join(others)} {'disagrees' if len(others) == 1 else 'disagree'} (≠)."
 
 
-def figure(webp_base64: str, prediction: Prediction) -> str:
-    """Put the drawn figure on the page, with words for those who cannot see it."""
+def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> str:
+    """Put the drawn figure on the page, with words for those who cannot see it.
+
+    Parameters
+    ----------
+    webp_base64 : str
+    prediction : Prediction
+    axes : tuple of float
+        Where time is drawn: left, top, width and height as shares of the figure; there a frame is marked.
+    """
     frames = len(prediction.segment_starts)
     words = (
         f"Mel-spectrogram of {prediction.name}, and below it the probabilities of {len(prediction.genres)} genres in each of "
         f"{frames} frames. {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.genre}."
     )
-    return f'<img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{webp_base64}">'
+    left, top, width, height = axes
+    return (
+        f'<div class="marked"><img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{webp_base64}">'
+        f'<span style="left:{left:.2%};top:{top:.2%};width:{width:.2%};height:{height:.2%}"><i></i></span></div>'
+    )
+
+
+def frame_mark(row: int, start: float, end: float) -> str:
+    """Mark a frame in the table and in the figure.
+
+    Parameters
+    ----------
+    row : int
+        Of the table, as it was before it was sorted.
+    start, end : float
+        Shares of the clip.
+    """
+    place = f"display:block;left:{start:.2%};width:{end - start:.2%}"
+    return f"{row_mark('frames', row)}<style>#figure .marked i{{{place}}}</style>"
+
+
+def row_mark(table: str, row: int) -> str:
+    """Mark a row of a table by its id: gradio has no option for it, and makes the rows anew whenever it likes."""
+    return f'<style>#{table} [role="gridcell"][data-row="{row}"]{{background:var(--chosen)!important}}</style>'
 
 
 def progress(done: int, total: int, failed: int, doing: str = "") -> str:

@@ -20,7 +20,7 @@ from genre_app.synth import STYLES
 from genre_app.ui import cards, microphone
 from genre_app.ui.downloads import download
 from genre_app.ui.examples import example_path
-from genre_app.ui.figures import View, clock, draw, to_webp
+from genre_app.ui.figures import View, clock, draw, time_axes, to_webp
 from genre_app.ui.frame import Frame
 from genre_app.ui.overview import OverviewTap
 from genre_app.ui.service import (
@@ -54,6 +54,7 @@ class Parts:
     card: gr.HTML
     vote: gr.Radio
     figure: gr.HTML
+    mark: gr.HTML
     table: gr.Dataframe
     page: gr.Dropdown
     json: gr.DownloadButton
@@ -108,6 +109,7 @@ def build(frame: Frame) -> None:
             again = gr.Button("Classify again", interactive=False)
         with gr.Column(scale=7, min_width=320):
             figure = gr.HTML(cards.NO_FIGURE, elem_id="figure")
+            mark = gr.HTML(elem_id="frame-mark")
             page = gr.Dropdown([], label="Part of the clip", visible=False, interactive=True)
             table = gr.Dataframe(
                 headers=_HEADERS,
@@ -127,7 +129,7 @@ def build(frame: Frame) -> None:
     state = gr.State(None, time_to_live=_STATE_SECONDS)
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"checkpoint": checkpoint, "own": own, "options": more}
-    parts = Parts(card, vote, figure, table, page, json_button, csv_button, state, again)
+    parts = Parts(card, vote, figure, mark, table, page, json_button, csv_button, state, again)
 
     def run(
         path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
@@ -140,6 +142,14 @@ def build(frame: Frame) -> None:
         path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None
     ) -> Iterator[dict[Any, Any]]:
         yield from _classify(parts, path, _TAKE, checkpoint, vote, overlap, view, own)
+
+    def run_if(
+        path: str | None, checkpoint: str, vote: str, overlap: str, view: Any, own: str | None = None, wanted: bool = False
+    ) -> Iterator[dict[Any, Any]]:
+        if path is not None and wanted:
+            yield from run(path, checkpoint, vote, overlap, view, own)
+        else:
+            yield {}
 
     options = [checkpoint, vote, overlap, view, own]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -162,12 +172,21 @@ def build(frame: Frame) -> None:
     upload.upload(_take_own, upload, [own, checkpoint, remark], **private)
     # What is cleared while it is classified must not be answered afterwards.
     audio.clear(lambda: _nothing(parts), None, parts.all(), cancels=runs, **private)
+
+    def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
+        classified = event.then(run_if, [audio, *options, wanted], parts.all(), **heavy)
+        audio.clear(None, cancels=classified, **private)
+        return classified
+
+    frame.classify_after = classify_after
     vote.input(
         lambda state, vote: _revote(parts, state, vote), [state, vote], [card, vote, json_button, csv_button, state], **private
     )
-    page.input(lambda state, page: _rows(state.prediction, page) if state else None, [state, page], table, **private)
+    page.input(
+        lambda state, page: (_rows(state.prediction, page) if state else None, ""), [state, page], [table, mark], **private
+    )
     # gradio moves the player but does not start it; the script does.
-    table.select(_seek, state, [audio, position], **private).then(
+    table.select(_seek, state, [audio, position, mark], **private).then(
         None, position, None, js="(seconds) => genreApp.play(seconds)"
     )
 
@@ -199,10 +218,12 @@ def _classify(
         parts.again: gr.Button(interactive=True),
         parts.state: found,
     }
-    image = base64.b64encode(to_webp(draw(prediction, found.overview, View.from_page(view)))).decode("ascii")
+    drawn = draw(prediction, found.overview, View.from_page(view))
+    image = base64.b64encode(to_webp(drawn)).decode("ascii")
     pages = _pages(prediction)
     yield {
-        parts.figure: cards.figure(image, prediction),
+        parts.figure: cards.figure(image, prediction, time_axes(drawn)),
+        parts.mark: "",
         parts.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
         parts.table: gr.Dataframe(_rows(prediction, "0"), visible=True),
         **_downloads(parts, prediction),
@@ -231,6 +252,7 @@ def _nothing(parts: Parts) -> dict[Any, Any]:
             cards.vote_choices(None, tuple(VOTE_NAMES)), value=DEFAULT_VOTE, info=cards.vote_info(None, DEFAULT_VOTE)
         ),
         parts.figure: cards.NO_FIGURE,
+        parts.mark: "",
         parts.page: gr.Dropdown(visible=False),
         parts.table: gr.Dataframe(visible=False),
         parts.json: gr.DownloadButton(visible=False),
@@ -285,13 +307,16 @@ def _rows(prediction: Prediction, page: str) -> list[list[Any]]:
 
 
 def _seek(state: Answer | None, event: gr.SelectData) -> Any:
-    """Move the player to the start of the frame in the row, and say where that is."""
+    """Move the player to the start of the frame in the row, say where that is, and mark the frame."""
     # The frame's number is read from the row, because sorting or another page changes the row's place.
     frame = int(event.row_value[0]) - 1
     if state is None or not 0 <= frame < len(state.prediction.segment_starts):
         return gr.skip()
-    seconds = float(state.prediction.segment_starts[frame])
-    return gr.Audio(playback_position=seconds), seconds
+    prediction = state.prediction
+    seconds, length = float(prediction.segment_starts[frame]), prediction.duration_seconds
+    # A clip that is shorter than a frame has one that ends after it.
+    mark = cards.frame_mark(event.index[0], seconds / length, min(1.0, float(prediction.segment_ends[frame]) / length))
+    return gr.Audio(playback_position=seconds), seconds, mark
 
 
 def _downloads(parts: Parts, prediction: Prediction) -> dict[Any, Any]:

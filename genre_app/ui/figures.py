@@ -173,6 +173,12 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     return figure
 
 
+def time_axes(figure: Figure) -> tuple[float, float, float, float]:
+    """Return where time is drawn in a figure made by `draw`: left, top, width and height as shares of it."""
+    spectrogram, heat = (ax.get_position() for ax in figure.axes[:2])
+    return float(heat.x0), float(1 - spectrogram.y1), float(heat.width), float(spectrogram.y1 - heat.y0)
+
+
 def shortened(name: str, most: int) -> str:
     """Cut a name that has more letters than there is room for."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
@@ -21,9 +23,12 @@ class Frame:
         The tabs so far, by name.
     parts : dict
         Components that other tabs fill, by a name that their own tab has given them.
+    classify_after : callable
+        Has the loaded clip, if there is one, classified after an event, if a checkbox is ticked by then.
     """
 
     app: gr.Blocks
     tabs: gr.Tabs
     tab: dict[str, gr.Tab] = field(default_factory=dict)
     parts: dict[str, gr.components.Component | gr.blocks.BlockContext] = field(default_factory=dict)
+    classify_after: Callable[[Any, gr.Checkbox], Any] | None = None

@@ -110,6 +110,8 @@ class _Watch:
             found = self.look(name, other, view, shown, profile)
             if found[panel.timer].active:
                 del found[panel.timer]  # it may have been switched off meanwhile
+            if found[panel.chosen] == name:
+                del found[panel.chosen]  # another run may have been chosen meanwhile
             return found
 
         panel.timer.tick(tick, panel.inputs, panel.outputs, **watching)
@@ -121,26 +123,26 @@ class _Watch:
             [panel.compared, panel.compared_loss, panel.compared_accuracy],
             **_PRIVATE,
         )
-        for trigger, change, extra in (
-            (panel.stop.click, self.stop, []),
-            (panel.resume.click, self.resume, []),
-            (panel.rename.click, self.rename, [panel.new_name]),
-            (panel.new_name.submit, self.rename, [panel.new_name]),
-            (panel.really.click, self.delete, [panel.doomed]),
+        for trigger, change, extra, place in (
+            (panel.stop.click, self.stop, [], panel.said),
+            (panel.resume.click, self.resume, [], panel.said),
+            (panel.rename.click, self.rename, [panel.new_name], panel.unmanaged),
+            (panel.new_name.submit, self.rename, [panel.new_name], panel.unmanaged),
+            (panel.really.click, self.delete, [panel.doomed], panel.unmanaged),
         ):
             trigger(
-                self._changing(change),
+                self._changing(change, place),
                 [*panel.inputs, *extra],
                 panel.outputs,
                 concurrency_limit=_VIEWERS,
                 js=_WITH_VIEW,
                 **_PRIVATE,
             )
-        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question], **_PRIVATE)
+        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question, panel.unmanaged], **_PRIVATE)
         panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **_PRIVATE)
 
-    def _changing(self, change: Callable[..., str]) -> Callable[..., dict[Any, Any]]:
-        """Return a handler that changes a run, if the visitor may, and shows what came of it."""
+    def _changing(self, change: Callable[..., str], place: gr.HTML) -> Callable[..., dict[Any, Any]]:
+        """Return a handler that changes a run, if the visitor may, and shows what came of it; why it did not, in ``place``."""
 
         def handle(
             name: str,
@@ -159,7 +161,12 @@ class _Watch:
                 name = change(run) if extra is None else change(run, extra)
             except (NotAllowedError, RunError, OSError) as error:
                 said = train_view.problem(str(error), "Not done")
-            return {**self.look(name, other, view, shown, profile), self.panel.said: said}
+            panel = self.panel
+            found = self.look(name, other, view, shown, profile)
+            run = find(found[panel.chosen])
+            # A run that is at work by now, or none at all, hides the buttons further down and what is told there.
+            seen = place if run is not None and not run.status().is_active else panel.said
+            return {**found, panel.said: "", panel.unmanaged: "", seen: said}
 
         return handle
 
@@ -193,24 +200,30 @@ class _Watch:
         return ""
 
     @staticmethod
-    def ask(name: str) -> tuple[Any, str, str]:
+    def ask(name: str) -> tuple[Any, str, str, str]:
         """Ask whether a run is to be deleted."""
-        return gr.Column(visible=True), name, train_view.question(name)
+        return gr.Column(visible=True), name, train_view.question(name), ""
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:
     checkpoint, own, options = (frame.parts[part] for part in ("checkpoint", "own", "options"))
+    used = gr.Checkbox(visible=False)
 
     def use(name: str, own: str | None) -> dict[Any, Any]:
         choices = checkpoint_choices(own)
         if run_choice(name) not in choices:
-            return {panel.said: train_view.problem(f"The run {name!r} has no checkpoint to use.", "Not done")}
+            words = train_view.problem(f"The run {name!r} has no checkpoint to use.", "Not done")
+            return {panel.said: words, used: False}
         return {
             checkpoint: gr.Dropdown(choices=choices, value=run_choice(name)),
             options: gr.Accordion(open=True),
             frame.tabs: gr.Tabs(selected="Classify"),
+            panel.said: "",
+            used: True,
         }
 
-    panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said], **_PRIVATE).then(
-        None, None, None, js="() => genreApp.keepTab('classify')"
-    )
+    chosen = panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.said, used], **_PRIVATE)
+    # Once the tab is open, for the figure is drawn as wide as there is room for it.
+    opened = chosen.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
+    if frame.classify_after is not None:
+        frame.classify_after(opened, used)

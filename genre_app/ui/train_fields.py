@@ -21,6 +21,7 @@ from genre_app.augment.presets import PRESETS
 from genre_app.models import model_names
 from genre_app.models.base import settings_class
 from genre_app.training import TrainConfig
+from genre_app.training.runs import Request
 
 OF_RECIPE = "as in the recipe"
 """Value of the choice of a preset that leaves the recipe's augmentation as it is."""
@@ -38,7 +39,18 @@ _WORDS = {
 
 
 class FormError(ValueError):
-    """A value on the page cannot be used; the message is one sentence."""
+    """A value on the page cannot be used; the message is one sentence.
+
+    Parameters
+    ----------
+    message : str
+    path : str
+        Of the field.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class FormField:
         As ``--set`` writes it: ``augment.mild.pitch_semitones``.
     kind : {"choice", "flag", "number", "text", "pair", "path", "lines"}
     label, info : str
+    bounds : str
+        In words, empty if it has none; they are in ``info`` too.
     choices : tuple of str
     """
 
@@ -58,6 +72,7 @@ class FormField:
     kind: Literal["choice", "flag", "number", "text", "pair", "path", "lines"]
     label: str
     info: str
+    bounds: str
     choices: tuple[str, ...] = ()
 
     @property
@@ -77,7 +92,7 @@ def form_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterat
         kind, choices = _kind(path, annotation)
         if kind == "choice" and len(choices) == 1:
             continue  # nothing to choose: TOML has no null either
-        yield FormField(path, kind, _label(name), _info(name, info, annotation), choices)
+        yield FormField(path, kind, _label(name), _info(name, info, annotation), _bounds_of(info), choices)
 
 
 def shown(config: TrainConfig) -> dict[str, Any]:
@@ -167,17 +182,53 @@ def check_network(config: TrainConfig) -> None:
 
 def explain(error: Exception) -> str:
     """Put what is wrong with a value into one sentence that names the field as the page does."""
-    # A plain ValueError is what a recipe's reader makes of it; errors of other kinds are sentences already.
-    cause = error.__cause__ if type(error) is ValueError else error
-    if not isinstance(cause, ValidationError):
+    cause = _validation(error)
+    if cause is None:
         return _full_stop(str(error).splitlines()[0] if str(error) else type(error).__name__)
     first = cause.errors(include_url=False, include_input=False)[0]
-    places = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    places = _places(cause)
     words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be").replace("Field", "the field")
     if not places:
         return _full_stop(words[:1].upper() + words[1:])
     where = _label(places[-1]) if len(places) == 1 else f"{_label(places[-1])} ({'.'.join(places)})"
+    bounds = _bounds_at(cause.title, places)
+    if bounds and first["type"].startswith(("greater_than", "less_than", "int_", "float_", "finite_")):
+        words = f"must be {'a whole number, ' * first['type'].startswith('int_')}{bounds}"
     return _full_stop(f"{where}: {words}")
+
+
+def blamed(error: Exception) -> str | None:
+    """Return the path of the field, or of the group of fields, in which a value is wrong; None if it is none of these."""
+    if isinstance(error, FormError):
+        return error.path
+    cause = _validation(error)
+    if cause is None:
+        return None
+    if cause.title in (TrainConfig.__name__, Request.__name__):
+        return ".".join(_places(cause)) or None
+    return "model_settings"
+
+
+def _validation(error: Exception) -> ValidationError | None:
+    # A plain ValueError is what a recipe's reader makes of it; errors of other kinds are sentences already.
+    cause = error.__cause__ if type(error) is ValueError else error
+    return cause if isinstance(cause, ValidationError) else None
+
+
+def _places(error: ValidationError) -> list[str]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return [str(part) for part in first["loc"] if not isinstance(part, int)]
+
+
+def _bounds_at(model_name: str, places: Sequence[str]) -> str:
+    """Return the bounds of a field of one of the models whose values are typed; empty if it has none."""
+    known: list[type[BaseModel]] = [TrainConfig, Request, *map(settings_class, model_names())]
+    model: Any = next((one for one in known if one.__name__ == model_name), None)
+    for name in places[:-1]:
+        info = getattr(model, "model_fields", {}).get(name)
+        model = _without_none(info.annotation) if info is not None else None
+    info = getattr(model, "model_fields", {}).get(places[-1])
+    return _bounds_of(info) if info is not None else ""
 
 
 def _kind(path: str, annotation: Any) -> tuple[Any, tuple[str, ...]]:
@@ -213,13 +264,17 @@ def _label(name: str) -> str:
 
 def _info(name: str, info: FieldInfo, annotation: Any) -> str:
     does = "share of the segments" if name.endswith("_probability") else ""
-    parts = [info.description or does, _bounds(info.metadata)]
-    if get_origin(annotation) is tuple:
-        inner = get_args(annotation)[0]
-        bounds = [part for extra in getattr(inner, "__metadata__", ()) for part in getattr(extra, "metadata", ())]
-        parts += [_bounds(bounds), "from, to"]
+    parts = [info.description or does, _bounds_of(info), "from, to" if get_origin(annotation) is tuple else ""]
     words = "; ".join(part for part in parts if part)
     return words[:1].upper() + words[1:]
+
+
+def _bounds_of(info: FieldInfo) -> str:
+    """Return the bounds of a number, or of the two numbers of a pair."""
+    annotation = _without_none(info.annotation)
+    inner = get_args(annotation)[0] if get_origin(annotation) is tuple else None
+    within = [part for extra in getattr(inner, "__metadata__", ()) for part in getattr(extra, "metadata", ())]
+    return _bounds([*info.metadata, *within])
 
 
 def _bounds(metadata: list[Any]) -> str:
@@ -246,7 +301,7 @@ def _read(field: FormField, value: Any) -> Any:
     """Turn what a widget holds into plain data, None if it is empty and means nothing."""
     if field.kind == "number":
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise FormError(f"{field.label} ({field.path}): write a number.")
+            raise FormError(f"{field.label} ({field.path}): write a number{field.bounds and f', {field.bounds}'}.", field.path)
         return value
     if field.kind == "pair":
         try:
@@ -254,13 +309,14 @@ def _read(field: FormField, value: Any) -> Any:
             if len(pair) != 2:
                 raise ValueError("not two")
         except ValueError:
-            raise FormError(f"{field.label} ({field.path}): write two numbers, such as 5, 40.") from None
+            raise FormError(f"{field.label} ({field.path}): write two numbers, such as 5, 40.", field.path) from None
         return pair
     if field.kind == "lines":
         try:
             return tomllib.loads(str(value or ""))
         except tomllib.TOMLDecodeError as error:
-            raise FormError(f"{field.label} ({field.path}): {error}; write lines such as dropout = 0.2.") from error
+            words = f"{field.label} ({field.path}): {error}; write lines such as dropout = 0.2."
+            raise FormError(words, field.path) from error
     if field.kind in ("path", "text", "choice"):
         return str(value).strip() or None if value is not None else None
     return value

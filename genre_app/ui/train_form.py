@@ -14,12 +14,13 @@ from genre_app.checkpoint import bundled_checkpoints
 from genre_app.training import TrainConfig
 from genre_app.training.recipes import describe_recipe, read_recipe, recipe_names
 from genre_app.training.runs import Request, checked_name, free_name, runs_folder
-from genre_app.ui import train_data
+from genre_app.ui import train_data, train_view
 from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train_fields import (
     OF_RECIPE,
     FormField,
+    blamed,
     check_network,
     form_fields,
     network_info,
@@ -59,6 +60,9 @@ class Form:
         What is not a field of `TrainConfig`.
     widgets : dict
         A widget for each field, by its path.
+    wrong : dict
+        Where a wrong value is told, under the row of fields in which it was typed, by the path of each; by that of a group
+        what is wrong with several of its fields, or with one in a table.
     tables : dict
         For each large group of fields, a table with a row for each, since dozens of widgets would slow the page down.
     """
@@ -73,6 +77,7 @@ class Form:
     columns: gr.Radio
     threads: gr.Number
     widgets: dict[str, Any]
+    wrong: dict[str, gr.HTML]
     tables: dict[tuple[FormField, ...], gr.Dataframe]
 
     @property
@@ -97,6 +102,17 @@ class Form:
         config = self._request(values, data="DATA").config()
         check_network(config)
         return config
+
+    def told(self, error: Exception | None) -> dict[Any, Any]:
+        """Return updates that tell what is wrong where it was typed, and nothing elsewhere."""
+        path = (blamed(error) if error is not None else None) or ""
+        told = self.wrong.get(path, self.wrong.get(path.rpartition(".")[0]))
+        return {
+            place: gr.HTML(train_view.wrong(train_data.sentence(error)), visible=True)
+            if error is not None and place is told
+            else gr.HTML("", visible=False)
+            for place in self.wrong.values()
+        }
 
     def request(self, values: Mapping[Any, Any]) -> Request:
         """Return what the values on the page ask for.
@@ -197,6 +213,7 @@ def build() -> Form:
     values = shown(config)
     fields = {field.path: field for field in form_fields() if field.kind != "path" or home}
     widgets: dict[str, Any] = {}
+    wrong: dict[str, gr.HTML] = {}
     tables: dict[tuple[FormField, ...], gr.Dataframe] = {}
     with gr.Column(elem_classes="step"):
         gr.HTML("<h2><b>2</b> Recipe</h2>")
@@ -209,6 +226,7 @@ def build() -> Form:
         with gr.Row():
             for path in _VISIBLE[2:]:
                 widgets[path] = _widget(fields[path], values[path], min_width=120)
+        wrong |= dict.fromkeys(_VISIBLE, _place("recipe"))
         preset = gr.Dropdown(
             [OF_RECIPE, *PRESETS], value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
         )
@@ -222,21 +240,25 @@ def build() -> Form:
                 elem_id="set-model_settings",
                 elem_classes="code",
             )
+            wrong["model_settings"] = _place("model_settings")
             for group, label in _grouped(fields):
                 of_group = tuple(field for field in fields.values() if field.group == group)
                 with gr.Accordion(label, open=False):
                     if group and len(of_group) > _MOST_WIDGETS:
                         tables[of_group] = _table(of_group, values)
                     else:
-                        _rows(of_group, values, widgets)
+                        _rows(of_group, values, widgets, wrong)
+                    if group:
+                        wrong[group] = _place(group)
             with gr.Accordion("Begin, columns, threads", open=False):
                 init_from = gr.Dropdown(init_choices(), value=_FRESH, label="Begin with", info="A checkpoint to learn on from.")
                 columns = gr.Radio(
                     _COLUMNS, value="recipe", label="Columns", info="Sample rate, hop and mel bands of the spectrograms."
                 )
                 threads = gr.Number(2, label="CPU threads", info="Part of what makes weights repeat; 1 to 256")
+                wrong["threads"] = _place("threads")
     name = gr.Textbox(label="Name of the run", placeholder="the recipe's, with a number", render=False)
-    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, tables)
+    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, wrong, tables)
 
 
 def init_choices() -> list[str]:
@@ -268,12 +290,14 @@ def _table(fields: tuple[FormField, ...], values: Mapping[str, Any]) -> gr.Dataf
     )
 
 
-def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any]) -> None:
+def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any], wrong: dict[str, gr.HTML]) -> None:
     left = [field for field in fields if field.path not in (*_VISIBLE, "model_settings")]
     for index in range(0, len(left), 2):
+        row = left[index : index + 2]
         with gr.Row():
-            for field in left[index : index + 2]:
+            for field in row:
                 widgets[field.path] = _widget(field, values[field.path])
+        wrong |= dict.fromkeys((field.path for field in row), _place(row[0].path))
 
 
 def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
@@ -292,6 +316,10 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
         # No bounds here: gradio would tell of them in a passing message, the page does in place.
         return gr.Number(value, **common)
     return gr.Textbox(value, **common)
+
+
+def _place(path: str) -> gr.HTML:
+    return gr.HTML(elem_id=f"wrong-{path.replace('.', '-')}", visible=False)
 
 
 def _recipe(name: str | None) -> str:

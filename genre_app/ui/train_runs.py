@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 from genre_app.training.runs import RunError, Status
 from genre_app.ui import train_view
+from genre_app.ui.cards import row_mark
 from genre_app.ui.confusion import draw_confusion
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
@@ -30,6 +32,7 @@ _COLOURS = {"training": _THEIRS, "validation": _MINE, "whole tracks": _MINE, "se
 _FIGURE_WIDTH, _BESIDE_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels
 _NOTHING = "none"
 _COPY_SECONDS = 1800.0
+_LEAST_EPOCHS = 10  # on the axis of a chart: with fewer, its ticks would fall between epochs
 _REDRAWN_SHARE, _REDRAWN_SECONDS = 30.0, 8.0  # the figures: after a thirtieth of the run, or so many seconds at most
 
 
@@ -37,7 +40,8 @@ class Panel:
     """The components of the panel, laid out when it is made, within a `gradio.Column`.
 
     ``chosen`` holds the name of the run that is shown, ``shown`` what the browser has of it, so that only what has changed is
-    sent again; ``doomed`` holds the name of the run whose deletion is asked about.
+    sent again; ``doomed`` holds the name of the run whose deletion is asked about. What could not be done is told under the
+    button that was pressed: in ``said``, or in ``unmanaged`` if it is one of those further down.
     """
 
     def __init__(self) -> None:
@@ -50,7 +54,7 @@ class Panel:
         self.table = gr.Dataframe(
             headers=_HEADERS,
             datatype=["str", "str", "str", "str"],
-            column_widths=["36%", "24%", "22%", "18%"],
+            column_widths=["35%", "23%", "22%", "20%"],
             label="Runs: choose one to watch it",
             interactive=False,
             max_height=210,
@@ -58,13 +62,14 @@ class Panel:
             buttons=[],
             **hidden,
         )
+        self.mark = gr.HTML(elem_id="run-mark")
         self.head = gr.HTML(elem_id="run-head")
-        self.said = gr.HTML(elem_id="run-said")
         with gr.Row(elem_classes="actions"):
             self.stop = gr.Button("Stop", variant="stop", elem_id="run-stop", **hidden)
             self.resume = gr.Button("Resume", variant="primary", elem_id="run-resume", **hidden)
             self.use = gr.Button("Use in Classify", variant="primary", elem_id="run-use", **hidden)
-        with gr.Row():
+        self.said = gr.HTML(elem_id="run-said")
+        with gr.Row(elem_classes="evidence"):
             self.loss = _plot("Loss", "nats", elem_id="plot-loss")
             self.accuracy = _plot("Validation accuracy", "", percent=True, elem_id="plot-accuracy")
         with gr.Row(elem_classes="evidence"):
@@ -101,7 +106,7 @@ class Panel:
             self.checkpoint = gr.DownloadButton("Download checkpoint", size="md", visible=False)
             self.card = gr.DownloadButton("Download model card", size="md", visible=False)
         with gr.Column(elem_id="run-changing") as self.changing, gr.Row(elem_classes="actions"):
-            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=160)
+            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=140)
             self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
             self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
         with gr.Column(visible=False, elem_classes="card problem", elem_id="run-sure") as self.sure:
@@ -109,6 +114,7 @@ class Panel:
             with gr.Row(elem_classes="actions"):
                 self.really = gr.Button("Delete for good", elem_id="run-really", variant="stop", size="md")
                 self.keep = gr.Button("Keep it", size="md")
+        self.unmanaged = gr.HTML(elem_id="run-unmanaged")
 
     @property
     def inputs(self) -> list[Any]:
@@ -162,6 +168,8 @@ def refresh(
 
     rows = [train_view.list_row(brief) for brief in runs]
     put("table", str(rows), lambda: _table(panel, rows))
+    mark = row_mark("runs", names.index(name)) if name is not None else ""
+    put("mark", mark, lambda: {panel.mark: mark})
     run = find(name)
     if run is None:
         put("run", None, lambda: _no_run(panel))
@@ -208,12 +216,8 @@ def _comparison(panel: Panel, seen: Snapshot, other: str | None) -> dict[Any, An
         return {panel.compared: "", panel.compared_loss: hidden, panel.compared_accuracy: hidden}
     theirs = snapshot(run)
     loss, accuracy = overlaid(seen, theirs)
-    colours = {seen.run.name: _MINE, run.name: _THEIRS}
-    return {
-        panel.compared: train_view.comparison(seen, theirs),
-        panel.compared_loss: gr.LinePlot(loss, visible=not loss.empty, color_map=colours),
-        panel.compared_accuracy: gr.LinePlot(accuracy, visible=not accuracy.empty, color_map=colours),
-    }
+    colours, plots = {seen.run.name: _MINE, run.name: _THEIRS}, (panel.compared_loss, panel.compared_accuracy)
+    return {panel.compared: train_view.comparison(seen, theirs), **_drawn(plots, (loss, accuracy), color_map=colours)}
 
 
 def _half(page: View) -> View:
@@ -260,14 +264,15 @@ def _no_run(panel: Panel) -> dict[Any, Any]:
     return {
         **{button: type(button)(visible=False) for button in gone},
         **{plot: gr.LinePlot(visible=False) for plot in plots},
-        **dict.fromkeys((panel.head, panel.said, panel.report, panel.confusion, panel.compared), ""),
+        **dict.fromkeys((panel.head, panel.said, panel.unmanaged, panel.report, panel.confusion, panel.compared), ""),
         panel.sure: gr.Column(visible=False),
     }
 
 
 def _other_run(panel: Panel, name: str | None) -> dict[Any, Any]:
     """Clear what was said of the run that was shown before."""
-    return {panel.said: "", panel.new_name: name, panel.sure: gr.Column(visible=False), panel.doomed: ""}
+    cleared = dict.fromkeys((panel.said, panel.unmanaged, panel.doomed), "")
+    return {**cleared, panel.new_name: name, panel.sure: gr.Column(visible=False)}
 
 
 def _others(names: list[str], name: str | None, other: str | None) -> gr.Dropdown:
@@ -312,8 +317,29 @@ def _downloads(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
 
 
 def _curves(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
-    plots = (panel.loss, panel.accuracy, panel.rate)
-    return {plot: gr.LinePlot(frame, visible=not frame.empty) for plot, frame in zip(plots, curves(seen), strict=True)}
+    return _drawn((panel.loss, panel.accuracy, panel.rate), curves(seen))
+
+
+def _drawn(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options: Any) -> dict[Any, Any]:
+    """Return charts that stand beneath each other, so that an epoch is at the same place in each."""
+    last = max((frame.epoch.max() for frame in frames if not frame.empty), default=0.0)
+    epochs = (0.0, float(max(_LEAST_EPOCHS, math.ceil(last))))
+    return {
+        plot: gr.LinePlot(_reaching(frame, epochs), visible=not frame.empty, **options)
+        for plot, frame in zip(plots, frames, strict=True)
+    }
+
+
+def _reaching(frame: pd.DataFrame, epochs: tuple[float, float]) -> pd.DataFrame:
+    """Add points without a value, so that the axis goes from epoch to epoch.
+
+    Limits of the axis will not do: when they change, gradio makes the chart anew, and data that arrive meanwhile are lost.
+    """
+    if frame.empty:
+        return frame
+    missing = [epoch for epoch in epochs if not frame.epoch.min() <= epoch <= frame.epoch.max()]
+    ends = pd.DataFrame({"epoch": missing, "value": [math.nan] * len(missing), "series": frame.series.iloc[0]})
+    return pd.concat([frame, ends], ignore_index=True) if missing else frame
 
 
 def _confusion(seen: Snapshot, view: View) -> str:

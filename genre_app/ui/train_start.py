@@ -49,7 +49,15 @@ class Start:
 
     @property
     def _told(self) -> list[Any]:
-        return [self.plan, self.looked, self.start, self.check, self.halt, self.command]
+        return [
+            self.plan,
+            self.looked,
+            self.start,
+            self.check,
+            self.halt,
+            self.command,
+            *dict.fromkeys(self.form.wrong.values()),
+        ]
 
     def connect(self, chosen: gr.Textbox, app: gr.Blocks) -> Any:
         """Connect the events of the whole form; return the one after which ``chosen`` names a run that has begun."""
@@ -98,8 +106,8 @@ class Start:
             command = self.form.command(values)
             self.form.config(values)
         except ValueError as error:
-            return {self.plan: train_view.problem(sentence(error)), self.start: off, self.check: off}
-        shown: dict[Any, Any] = {self.command: command}
+            return {self.plan: train_view.problem(sentence(error)), self.start: off, self.check: off, **self.form.told(error)}
+        shown: dict[Any, Any] = {self.command: command, **self.form.told(None)}
         try:
             plan = looked.of(self.form.request(values)) if looked is not None else None
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from html import escape
@@ -88,6 +89,11 @@ def plan_card(plan: Plan, *, waits: bool = False) -> str:
 def problem(message: str, eyebrow: str = "This cannot be trained") -> str:
     """Say in place what is wrong."""
     return f'<section class="card problem" role="alert"><p class="eyebrow">{eyebrow}</p><p>{escape(message)}</p></section>'
+
+
+def wrong(message: str) -> str:
+    """Say under the fields what is wrong with a value; who listens to the page hears it from `problem`."""
+    return f'<p class="wrong">{escape(message)}</p>'
 
 
 def note(refused: str | None) -> str:
@@ -212,11 +218,11 @@ def comparison(one: Snapshot, other: Snapshot) -> str:
     ]
     if not differing:
         differing = [("settings", "the same", "the same")]
-    heads = "".join(f'<th scope="col">{escape(seen.run.name)}</th>' for seen in (one, other))
+    heads = "".join(f'<th scope="col">{_breakable(seen.run.name)}</th>' for seen in (one, other))
     rows = "".join(
         f'<tr class="part"><th colspan="3" scope="rowgroup">{part}</th></tr>'
         + "".join(
-            f'<tr><th scope="row">{escape(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
+            f'<tr><th scope="row">{_breakable(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
             for name, first, second in lines
         )
         for part, lines in (("Reached", results), ("Settings that differ", differing))
@@ -321,6 +327,11 @@ def _flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:
             yield from _flat(value, f"{group}{name}.")
         else:
             yield f"{group}{name}", str(value)
+
+
+def _breakable(name: str) -> str:
+    """Let the name of a setting or of a run break between its words, for a browser breaks it anywhere if it has to."""
+    return re.sub(r"([._-]+)", r"\1<wbr>", escape(name))
 
 
 def _facts(facts: dict[str, str], style: str = "facts") -> str:

@@ -140,4 +140,4 @@ def act(app, button: str, run: Run, *extra: str, profile=None) -> dict:
 
 
 def words(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html)).strip()
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html.replace("<wbr>", ""))).strip()

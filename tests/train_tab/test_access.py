@@ -65,8 +65,8 @@ def test_no_handler_changes_anything_for_a_stranger(app, told, make_run, tmp_pat
         begin(app, values, plan, profile)["plan"],
         act(app, "run-stop", running, profile=profile)["run-said"],
         act(app, "run-resume", stopped, profile=profile)["run-said"],
-        act(app, "run-rename", stopped, "other", profile=profile)["run-said"],
-        act(app, "run-really", stopped, "over", profile=profile)["run-said"],
+        act(app, "run-rename", stopped, "other", profile=profile)["run-unmanaged"],
+        act(app, "run-really", stopped, "over", profile=profile)["run-unmanaged"],
     ):
         assert 'role="alert"' in said
         assert "Ada" in said or "owner" in said

@@ -26,6 +26,7 @@ def test_two_runs_beside_each_other(app, make_run):
     assert "batch_size 16 64" in text
     assert "augment.mild.gaussian_probability 0.0 1.0" in text
     assert "learning_rate" not in text
+    assert "augment.<wbr>mild.<wbr>gaussian_<wbr>probability" in compared["run-compared"]  # breaks there and not in a word
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
 
@@ -60,29 +61,50 @@ def test_resume_begins_the_run_again(app, make_run, monkeypatch):
 def test_a_run_is_renamed_or_the_page_says_why_not(app, make_run):
     run = make_run("it", Status.stopped)
     make_run("taken", Status.stopped)
-    assert "already" in act(app, "run-rename", run, "taken")["run-said"]
-    assert "cannot name a run" in act(app, "run-rename", run, "../../up")["run-said"]
+    # Under the button that was pressed, and nowhere else.
+    said = act(app, "run-rename", run, "taken")
+    assert "already" in said["run-unmanaged"]
+    assert said["run-said"] == ""
+    assert "cannot name a run" in act(app, "run-rename", run, "../../up")["run-unmanaged"]
     shown = act(app, "run-rename", run, "better")
     assert "better" in shown["run-head"]
+    assert shown["run-unmanaged"] == ""
     assert {run.name for run in list_runs()} == {"better", "taken"}
     going = make_run("going", Status.running)
-    assert "stop it first" in act(app, "run-rename", going, "else")["run-said"]
+    said = act(app, "run-rename", going, "else")
+    assert "stop it first" in said["run-said"]  # the button is hidden by now
+    assert said["run-unmanaged"] == ""
+
+
+def test_why_a_run_was_not_changed_stands_under_the_buttons(app):
+    places = {block.elem_id: block for block in app.blocks.values()}
+    assert within(places["run-unmanaged"], "run-manage")
+    # In the order of the page: buttons, why not, charts; and rename, delete, why not.
+    order = list(places)
+    assert order.index("run-use") < order.index("run-said") < order.index("plot-loss")
+    assert order.index("run-really") < order.index("run-unmanaged")
+
+
+def within(block, elem_id: str) -> bool:
+    """Whether a block lies in another one."""
+    return block is not None and (block.elem_id == elem_id or within(block.parent, elem_id))
 
 
 def test_a_run_is_deleted_only_after_a_question_about_it(app, make_run):
     run, other = make_run("it", Status.stopped), make_run("other", Status.finished)
-    sure, doomed, question = handler(app, "run-delete", "click").fn("it")
+    sure, doomed, question, said = handler(app, "run-delete", "click").fn("it")
     assert sure.visible is True
+    assert said == ""
     assert "<b>it</b>" in question
-    assert "press Delete again" in act(app, "run-really", other, doomed)["run-said"]
-    assert "press Delete again" in act(app, "run-really", run, "")["run-said"]
+    assert "press Delete again" in act(app, "run-really", other, doomed)["run-unmanaged"]
+    assert "press Delete again" in act(app, "run-really", run, "")["run-unmanaged"]
     assert len(list_runs()) == 2
     shown = act(app, "run-really", run, doomed)
     assert list_runs() == [other]
     assert "other" in shown["run-head"]
     going = make_run("going", Status.running)
     assert "stop it first" in act(app, "run-really", going, "going")["run-said"]
-    assert "There is no run" in act(app, "run-really", run, "it")["run-said"]
+    assert "There is no run" in act(app, "run-really", run, "it")["run-said"]  # the run that is shown instead is at work
 
 
 def test_downloads_are_the_runs_own_files(app, make_run):
@@ -107,6 +129,14 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     assert ("run: mine", "run: mine") in checkpoint.choices
     assert options.open is True
     assert tabs.selected == "Classify"
+    # Of a clip that is there already, the new one is asked at once.
+    (function,) = [function for function in app.fns.values() if function.name == "run_if"]
+    view = {"width": 700, "pixel_ratio": 1, "dark": False}
+    _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, True))
+    assert vote["State"].prediction.checkpoint == "run: mine"
+    for path, wanted in ((None, True), (song, False)):
+        assert list(function.fn(path, "run: mine", "mean", "trained", view, None, wanted)) == [{}]
+    assert named(handler(app, "run-use", "click").fn("gone", None))["Checkbox"] is False
     first = service.answer(song, checkpoint="run: mine").prediction
     assert first.checkpoint == "run: mine"
     save_checkpoint(make_checkpoint(seed=3), run.best)

@@ -117,35 +117,56 @@ def test_the_command_is_the_same_as_the_form(app):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "place"),
     [
-        ({"set-epochs": 0}, "Epochs: must be greater than or equal to 1"),
-        ({"set-epochs": 2.5}, "Epochs: must be a valid integer"),
-        ({"set-batch_size": None}, "Batch size (batch_size): write a number"),
-        ({"set-learning_rate": 2}, "Learning rate: must be less than or equal to 1"),
-        ({"set-spec-fmax": 20000}, "fmin &lt; fmax &lt;= sample_rate / 2 must hold"),
-        ({"set-split-train": 0.99}, "train + valid must not exceed 1"),
-        ({"set-augment-mild": [["Noise SNR dB", "loud", ""]]}, "Noise SNR dB (augment.mild.noise_snr_db): write two numbers"),
+        ({"set-epochs": 0}, "Epochs: must be 1 to 10000.", "recipe"),
+        ({"set-epochs": 2.5}, "Epochs: must be a whole number, 1 to 10000.", "recipe"),
+        ({"set-batch_size": None}, "Batch size (batch_size): write a number, 2 to 65536.", "recipe"),
+        ({"set-learning_rate": 2}, "Learning rate: must be above 0, at most 1.", "recipe"),
+        ({"set-warmup": -1}, "Warmup: must be 0 to 0.9.", "warmup"),
+        ({"set-seed": -1}, "Seed: must be at least 0, below 2147483648.", "seed"),
+        ({"set-spec-n_mels": 0}, "(spec.n_mels): must be", "spec-hop_length"),  # which stands beside it
+        ({"set-spec-fmax": 20000}, "fmin &lt; fmax &lt;= sample_rate / 2 must hold", "spec"),
+        ({"set-split-train": 0.99}, "train + valid must not exceed 1", "split"),
+        (
+            {"set-augment-mild": [["Noise SNR dB", "loud", ""]]},
+            "Noise SNR dB (augment.mild.noise_snr_db): write two numbers",
+            "augment-mild",
+        ),
         (
             {"set-augment-recorded": [["Noise probability", "often", ""]]},
-            "(augment.recorded.noise_probability): write a number",
+            "(augment.recorded.noise_probability): write a number, 0 to 1.",
+            "augment-recorded",
         ),
-        ({"set-augment-waveform": [["Background probability", "0.5", ""]]}, "needs a background_folder"),
-        ({"set-model_settings": "dropout 3"}, "Model settings (model_settings)"),
-        ({"set-model_settings": "droppout = 0.3"}, "Droppout"),
-        ({"set-model": "mlp"}, "Channels"),
-        ({"CPU threads": 0}, "Threads: must be greater than or equal to 1"),
-        ({"Name of the run": "../up"}, "cannot name a run"),
-        ({"Begin with": "run: gone"}, "There is no checkpoint"),
+        ({"set-augment-waveform": [["Background probability", "0.5", ""]]}, "needs a background_folder", "augment-waveform"),
+        (
+            {"set-augment-waveform": [["SNR probability", "7", ""]]},
+            "(augment.waveform.snr_probability): must be 0 to 1.",
+            "augment-waveform",
+        ),
+        ({"set-model_settings": "dropout 3"}, "Model settings (model_settings)", "model_settings"),
+        ({"set-model_settings": "droppout = 0.3"}, "Droppout", "model_settings"),
+        ({"set-model_settings": "dropout = 3"}, "Dropout: must be at least 0, below 1.", "model_settings"),
+        ({"set-model": "mlp"}, "Channels", "model_settings"),
+        ({"CPU threads": 0}, "Threads: must be 1 to 256.", "threads"),
+        ({"Name of the run": "../up"}, "cannot name a run", None),
+        ({"Begin with": "run: gone"}, "There is no checkpoint", None),
     ],
 )
-def test_a_wrong_value_is_a_sentence_in_place(app, changes, words):
+def test_a_wrong_value_is_a_sentence_in_place(app, changes, words, place):
     said = changed(app, **changes)
+    # Under its own row of fields, and under no others.
+    told = {
+        name.removeprefix("wrong-"): html.value for name, html in said.items() if name.startswith("wrong-") and html.visible
+    }
+    assert list(told) == [name for name in [place] if name]
+    assert all(words in html for html in told.values())
     assert words in said["plan"]
     assert 'role="alert"' in said["plan"]
     assert "Traceback" not in said["plan"]
     assert "\n" not in re.sub("<[^>]+>", "", said["plan"]).strip()
     assert said["train-start"].interactive is said["train-check"].interactive is False
+    assert {html.visible for name, html in changed(app).items() if name.startswith("wrong-")} == {False}
 
 
 def test_an_error_with_a_sentence_of_its_own_keeps_it():

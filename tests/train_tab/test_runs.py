@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from types import SimpleNamespace
 
@@ -58,6 +59,37 @@ def test_numbers_of_a_run_at_work(app, make_run):
     loss = shown["plot-loss"].value
     assert loss is not None
     assert "3 of 4 validation tracks on the diagonal" in shown["confusion"]
+
+
+def test_charts_have_the_same_whole_epochs_beneath(app, make_run):
+    run = make_run("it", Status.running)
+    charts = ("plot-loss", "plot-accuracy", "plot-rate")
+    assert {epochs_of(arrive(app)[chart]) for chart in charts} == {(0, 10)}  # with 4 there would be ticks at 0.5
+    step = next(event for event in events(Status.running) if event["event"] == "step")
+    record(run, {**step, "epoch": 13})
+    shown = arrive(app)
+    assert {epochs_of(shown[chart]) for chart in charts} == {(0, 13)}
+    # What makes the axis so long is no point of a curve, and no limit, of which gradio makes a chart anew.
+    values = [row[1] for row in shown["plot-accuracy"].value["data"] if row[0] in (0, 13)]
+    assert values
+    assert all(value is None or math.isnan(value) for value in values)
+    assert shown["plot-accuracy"].x_lim is None
+    make_run("short", Status.stopped)
+    compared = named(handler(app, "run-other", "input").fn("short", "it"))
+    assert [epochs_of(compared[chart]) for chart in ("compared-loss", "compared-accuracy")] == [(0, 10), (0, 10)]
+
+
+def epochs_of(chart) -> tuple[float, float]:
+    """The first and the last epoch on the axis of a chart."""
+    epochs = [row[0] for row in chart.value["data"]]
+    return min(epochs), max(epochs)
+
+
+def test_a_look_that_takes_long_does_not_undo_a_choice(app, make_run):
+    make_run("it", Status.running)
+    tick = next(function for function in app.fns.values() if ("tick" in [event for _, event in function.targets]))
+    assert "run-chosen" not in named(tick.fn("it", "", None, None, None))
+    assert named(tick.fn("deleted", "", None, None, None))["run-chosen"] == "it"
 
 
 def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run):
@@ -136,6 +168,8 @@ def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):
     event = SimpleNamespace(row_value=["new", "finished", "", ""])
     chosen = named(handler(app, "runs", "select").fn("old", "", None, None, event, None))
     assert "new" in chosen["run-head"]
+    assert 'data-row="0"' in chosen["run-mark"]
+    assert 'data-row="1"' in arrive(app)["run-mark"]
 
 
 def test_without_runs_the_tab_says_what_to_do(app):

@@ -7,15 +7,16 @@ window.genreMicrophone = (() => {
     music: "The browser leaves the sound as it is.",
     speech: "The browser takes noise and echo out as for a telephone call, and much of the music with them.",
   };
+  // By the seconds in which something was heard that is no noise.
   const HINTS = {
     take: [
       [0, "Listening. 5 s are enough, 15 s are better."],
-      [5, "5 s: enough to classify; 15 s is better."],
-      [15, "15 s: that is plenty. Stop when you like."],
+      [5, "5 s heard: enough to classify; 15 s is better."],
+      [15, "15 s heard: that is plenty. Stop when you like."],
     ],
     live: [
       [0, "Listening. 5 s are enough, 15 s are better."],
-      [5, "5 s: enough to classify; 15 s is better."],
+      [5, "5 s heard: enough to classify; 15 s is better."],
       [15, "Listening to the last 30 s."],
     ],
   };
@@ -116,14 +117,72 @@ window.genreMicrophone = (() => {
     part(panel, "meter").setAttribute("aria-valuetext", spoken(db));
   };
 
+  // Whether the last seconds were noise and nothing else, told as the server tells it of the whole take, with its numbers
+  // (genre_app/features/noise.py): the energy of a band of noise varies by chance alone, and no tone stands out of it.
+  const NOISE = { seconds: 6, least: 2, frame: 0.186, bands: 16, lowest: 100, lowestTone: 200, peak: 10, around: 15, tonal: 0.3 };
+  const quantile = (values, share) => values.sort((a, b) => a - b)[Math.round(share * (values.length - 1))];
+  const isNoise = (spectra, rate, most) => {
+    const bin = (hertz) => Math.round((hertz * 2 * spectra[0].length) / rate);
+    const highest = 0.45 * rate;
+    const mean = new Float64Array(spectra[0].length);
+    for (const spectrum of spectra) spectrum.forEach((power, i) => (mean[i] += power / spectra.length));
+    const sum = (values, from, to) => values.subarray(from, to).reduce((all, value) => all + value, 0);
+    const edges = Array.from({ length: NOISE.bands + 1 }, (_, i) => bin(NOISE.lowest * (highest / NOISE.lowest) ** (i / NOISE.bands)));
+    const bands = edges.slice(1).map((to, i) => ({ from: edges[i], to, energy: sum(mean, edges[i], to) }));
+    const loudest = Math.max(...bands.map(({ from, to, energy }) => energy / (to - from)));
+    const heard = bands.filter(({ from, to, energy }) => to > from && energy / (to - from) > 1e-6 * loudest);
+    const squares = mean.map((power) => power ** 2);
+    for (const band of heard) {
+      const { from, to, energy } = band;
+      const equal = ((1 + 1 / spectra.length) * energy ** 2) / sum(squares, from, to);
+      const k = Math.max(1, (Math.max(equal, (to - from) / 2) + 0.9) / 2); // bins of the analyser's window hang together
+      band.weight = 1 / (1 / k + 1 / (2 * k ** 2) + 1 / (6 * k ** 3));
+    }
+    const weights = heard.reduce((all, { weight }) => all + weight, 0);
+    const logs = spectra.map((spectrum) => {
+      const row = heard.map(({ from, to }) => Math.log(Math.max(sum(spectrum, from, to), 1e-30)));
+      const level = row.reduce((all, log, i) => all + (log * heard[i].weight) / weights, 0);
+      return row.map((log) => log - level); // what all bands do together is left out
+    });
+    const spread = (i) => {
+      const column = logs.map((row) => row[i]);
+      return (quantile(column, 0.9) - quantile(column, 0.1)) / 2.5631;
+    };
+    if (heard.reduce((all, { weight }, i) => all + (weight * spread(i) ** 2) / heard.length, 0) > most) return false;
+    const tones = mean.subarray(bin(NOISE.lowestTone), bin(highest));
+    const stands = (power, i) => {
+      const around = tones.subarray(Math.max(0, i - NOISE.around), i + NOISE.around + 1);
+      let lower = 0; // than a tone by so much, as its neighbourhood's median has to be
+      for (const other of around) if (other * NOISE.peak < power) lower++;
+      return lower > around.length / 2;
+    };
+    return tones.filter(stands).reduce((all, power) => all + power, 0) < NOISE.tonal * sum(tones, 0, tones.length);
+  };
+
+  // Every other step a spectrum, and once in a while what they come to.
+  const judge = (now) => {
+    const { spectrum, spectra } = session;
+    if (++session.turn % 2 || now - session.openedAt < 2000 * NOISE.frame) return;
+    const decibels = new Float32Array(spectrum.frequencyBinCount);
+    spectrum.getFloatFrequencyData(decibels);
+    const power = decibels.map((db) => 10 ** (db / 10));
+    if (power.some((value) => value > 0)) spectra.push([now, power]);
+    while (spectra.length && now - spectra[0][0] > 1000 * NOISE.seconds) spectra.shift();
+    if (session.turn % 8) return;
+    const most = settings?.noiseSuppression ? 4 : 1.5;
+    const enough = spectra.length && now - spectra[0][0] > 1000 * NOISE.least;
+    session.noise = enough && isNoise(spectra.map(([, spectrum]) => spectrum), session.context.sampleRate, most);
+  };
+
   const advise = (now) => {
     const { panel, seconds } = session;
     const lately = Math.max(...session.peaks.map(([, peak]) => peak)); // in the last 3 s
-    const hint = HINTS[panel.dataset.kind].findLast(([from]) => seconds >= from)[1];
+    const hint = HINTS[panel.dataset.kind].findLast(([from]) => session.heard >= from)[1];
     const warn = (words) => say(panel, words, true);
     if (now - session.clippedAt < 3000) warn("Clipping: too loud for the microphone. Turn its input down, or go further away.");
     else if (seconds < 2) say(panel, hint);
     else if (decibel(lately) < SILENT_DB) warn("Silence: nothing is heard. Is the microphone muted, or another one chosen?");
+    else if (session.noise) warn("Noise: no music is heard. Go nearer to it, or turn it up.");
     else if (decibel(lately) < QUIET_DB) warn("Very quiet: go nearer to the music, or turn the microphone's input up.");
     else say(panel, hint);
   };
@@ -134,12 +193,15 @@ window.genreMicrophone = (() => {
     const now = performance.now();
     if (!session.paused) {
       session.seconds += (now - session.at) / 1000;
+      if (!session.noise && decibel(Math.max(...session.peaks.map(([, peak]) => peak))) >= SILENT_DB)
+        session.heard += (now - session.at) / 1000;
       session.analyser.getFloatTimeDomainData(session.samples);
       let peak = 0;
       for (const sample of session.samples) peak = Math.max(peak, Math.abs(sample));
       if (peak >= CLIPPED) [session.clippedAt, session.clipped] = [now, true];
       session.peaks = [...session.peaks.filter(([then]) => now - then < 3000), [now, peak]];
       draw(now, peak);
+      judge(now);
       advise(now);
     }
     session.at = now;
@@ -163,15 +225,18 @@ window.genreMicrophone = (() => {
     });
     const context = new AudioContext();
     const analyser = new AnalyserNode(context, { fftSize: 4096 });
-    context.createMediaStreamSource(stream).connect(analyser);
+    const fftSize = 2 ** Math.round(Math.log2(context.sampleRate * NOISE.frame));
+    const spectrum = new AnalyserNode(context, { fftSize, smoothingTimeConstant: 0 });
+    context.createMediaStreamSource(stream).connect(analyser).connect(spectrum);
     const now = performance.now();
     if (session && session.panel !== panel) finish();
     const goesOn = session?.track.readyState === "live"; // gradio opens the microphone twice, once for its own picture
     if (session) session.context.close();
     session = {
       ...{ seconds: 0, at: now, hold: -Infinity, heldAt: now, wroteAt: 0, clippedAt: -Infinity, clipped: false, peaks: [[now, 0]] },
+      ...{ heard: 0, noise: false, spectra: [], turn: 0 },
       ...(goesOn ? session : {}),
-      ...{ panel, track, context, analyser, samples: new Float32Array(analyser.fftSize), paused: false },
+      ...{ panel, track, context, analyser, spectrum, openedAt: now, samples: new Float32Array(analyser.fftSize), paused: false },
     };
     panel.classList.add("recording", "heard");
     if (!goesOn) step();

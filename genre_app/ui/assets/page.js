@@ -63,7 +63,12 @@ window.genreApp = (() => {
   });
 
   return {
-    keepTab,
+    // Wait until a tab that the server has chosen is shown.
+    opened: async (name) => {
+      const shown = () => tabs().some((tab) => slug(tab) === name && tab.getAttribute("aria-selected") === "true");
+      for (let frame = 0; frame < 60 && !shown(); frame++) await new Promise(requestAnimationFrame);
+      keepTab(name);
+    },
     openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
     // How the figure has to be drawn for this visitor.
     view: (place = "#figure") => ({
