@@ -53,6 +53,3 @@ def make(music, tmp_path, spec=SPEC, **options):
 def stored(path: Path) -> dict[str, np.ndarray]:
     cache = MelCache.open(path)
     return {track.track_id: cache.columns(track) for track in cache.tracks}
-
-
-# Columns
