@@ -7,7 +7,7 @@ import importlib
 import itertools
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import MelDataset
 from genre_app.data.mel_cache import DataError, MelCache
 from genre_app.data.progress import StoppedError
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish
+from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish, segment_start_frames
 from genre_app.models import CNN
 from genre_app.training import TrainConfig, fit
 from genre_app.training.job import work
@@ -114,6 +114,44 @@ def test_epochs_are_validated_when_asked(cache):
     assert [r.epoch for r in results] == [1, 2, 3, 4, 5]
     assert [r.valid_accuracy is not None for r in results] == [False, True, False, True, True]
     assert [r.model is not None for r in results] == [False, True, False, True, True]  # where the last one is kept, each
+
+
+HISS = {"recorded_share": 0.5, "recorded": {"noise_probability": 1.0, "noise_snr_db": (-60.0, -60.0)}}
+
+
+def test_where_training_has_recordings_so_has_validation(cache):
+    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS), "epochs": 24})
+    results = [r for r in fit(config, *datasets(cache), device=CPU) if r.valid_accuracy is not None]
+    assert max(r.valid_accuracy for r in results) > 0.95
+    assert all(r.recorded_accuracy < 0.8 for r in results)  # hiss and nothing else: two genres are told apart by chance
+    assert all(r.recorded_log_loss > 0.5 for r in results)
+    by_both = min(results, key=lambda r: r.valid_log_loss + r.recorded_log_loss)
+    assert [r for r in results if r.model is not None][-1] is by_both
+    assert {r.recorded_log_loss for r in run_all(cache, epochs=2)} == {None}
+
+
+def test_the_imitated_recordings_are_always_the_same_pieces_of_12_s(cache):
+    spec = FeatureSpec(**{**SPEC.model_dump(), "hop_length": 4 * SPEC.hop_length, "segment_seconds": 4.0})
+    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS), "spec": spec})
+    valid = replace(datasets(cache)[1], spec=spec)
+    features, owners = fit_module.recorded_features(config, valid)
+    again, _ = fit_module.recorded_features(config.model_copy(update={"seed": 7}), valid)
+    assert torch.equal(features, again)
+    n_frames = round(12.0 * spec.sample_rate / spec.hop_length)
+    assert n_frames < 120
+    counted = torch.bincount(owners).tolist()
+    assert counted == [len(segment_start_frames(n_frames, spec))] * 12
+
+
+def test_takes_are_cut_from_the_middle_and_recorded_each_by_itself(cache):
+    _, valid = datasets(cache)
+    heard = []
+    takes = valid.takes(100, lambda db: heard.append(db) or db + len(heard))
+    assert takes.track_ids == valid.track_ids
+    assert takes.lengths.tolist() == [100] * 12
+    for number, (start, at) in enumerate(zip(valid.offsets.tolist(), takes.offsets.tolist(), strict=True), 1):
+        torch.testing.assert_close(takes.columns[at : at + 100], valid.columns[start + 10 : start + 110] + number)
+    assert torch.equal(valid.takes(500, lambda db: db).columns, valid.columns)
 
 
 def test_the_learning_rate_rises_then_falls(cache):

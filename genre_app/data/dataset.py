@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypedDict
 
@@ -175,6 +175,21 @@ class MelDataset:
             lengths=torch.cat([self.lengths, lengths.to(device)]),
             labels=self.labels.repeat(2),
         )
+
+    def takes(self, n_frames: int, record: Callable[[Tensor], Tensor]) -> MelDataset:
+        """Return a data set of recordings: at most so many frames from the middle of each track.
+
+        Parameters
+        ----------
+        n_frames : int
+        record : callable
+            Makes a recording [1, n_mels, frames] in dB of such a piece of the same shape.
+        """
+        lengths = self.lengths.clamp(max=n_frames)
+        starts = self.offsets + (self.lengths - lengths) // 2
+        pieces = [self.columns[start : start + n] for start, n in zip(starts.tolist(), lengths.tolist(), strict=True)]
+        columns = torch.cat([record(piece.T[None])[0].T for piece in pieces])
+        return replace(self, columns=columns, offsets=lengths.cumsum(0) - lengths, lengths=lengths)
 
     def segments(self) -> tuple[Tensor, Tensor]:
         """All segments that cover the tracks, as prediction cuts them: features [s, bins, frames] and the track of each [s]."""

@@ -43,7 +43,11 @@ class TrainConfig(BaseModel):
     temperature: float = Field(1.0, gt=0, le=10, description="divides the logits of the finished network")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass; weights are float32")
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
-    keep: Literal["best", "last"] = Field("best", description="best: the epoch with the least validation log-loss")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="best: the epoch with the least validation log-loss, the mean over files and imitated recordings of them "
+        "where training has recordings",
+    )
     patience: int = Field(0, ge=0, le=10000, description="validations without a better one after which training ends; 0: never")
     vote: Literal["mean", "majority", "geometric", "knn"] = Field("mean", description="how a track's segments decide")
     freeze: Literal["none", "convolutions"] = Field(

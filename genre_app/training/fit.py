@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genre_app.augment.chain import augment, draw_rates
+from genre_app.augment.chain import apply_chain, augment, draw_rates
 from genre_app.augment.spectrogram import uniform
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.data.mel_cache import DataError
@@ -24,6 +24,8 @@ from genre_app.training.config import TrainConfig
 from genre_app.training.processes import ONE_PROCESS, Processes
 from genre_app.training.state import TrainState, frozen
 
+_TAKE_SECONDS = 12.0
+_TAKES_SEED = 4  # not the run's, so that runs with different seeds are validated with the same recordings
 _STOP_EVERY = 10  # steps between two looks at a stop that several processes must agree on
 
 
@@ -42,6 +44,8 @@ class EpochResult:
     seconds : float
     valid_log_loss, valid_accuracy, valid_segment_accuracy : float or None
         Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated.
+    recorded_log_loss, recorded_accuracy : float or None
+        Of the same tracks as imitated recordings; None too if training has no recordings.
     confusion : list of list of int, or None
         Validation tracks by true genre (rows) and answer (columns).
     model : GenreModel or None
@@ -55,6 +59,8 @@ class EpochResult:
     valid_log_loss: float | None = None
     valid_accuracy: float | None = None
     valid_segment_accuracy: float | None = None
+    recorded_log_loss: float | None = None
+    recorded_accuracy: float | None = None
     confusion: list[list[int]] | None = field(default=None, repr=False)
     model: GenreModel | None = field(default=None, repr=False)
 
@@ -111,6 +117,21 @@ def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) 
         scaled = (features - mean[:, None]) / std[:, None]
         features = scaled * model.bin_std.to(features)[:, None] + model.bin_mean.to(features)[:, None]
     return features, owners
+
+
+def recorded_features(config: TrainConfig, valid: Dataset) -> tuple[Tensor, Tensor] | None:
+    """Imitate a recording of each validation track, always the same ones, each of it as long as a visitor may record.
+
+    Returns
+    -------
+    (Tensor [s, bins, frames], Tensor [s]) or None
+        Features of their segments and the track of each; None if training has no recordings.
+    """
+    if not config.augment.recorded_share or not isinstance(valid, MelDataset):
+        return None
+    generator = torch.Generator(valid.columns.device).manual_seed(_TAKES_SEED)
+    n_frames = max(config.spec.segment_frames, round(_TAKE_SECONDS * config.spec.sample_rate / config.spec.hop_length))
+    return valid.takes(n_frames, lambda db: apply_chain(db, config.augment.recorded, config.spec, generator)).segments()
 
 
 def steps_per_epoch(config: TrainConfig, n_tracks: int, n_segments: int) -> int:
@@ -180,6 +201,7 @@ def fit(
     )
     may_stop = should_stop if processes.alone else bool
     valid_features, valid_owners = validation_features(config, state.model, valid)
+    takes = recorded_features(config, valid)
     while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
         epoch = now.epoch + 1
         began, spent = time.perf_counter(), now.seconds
@@ -205,11 +227,17 @@ def fit(
         if epoch % config.validate_every == 0 or epoch == config.epochs:
             probabilities = segment_probabilities(state.average, valid_features, should_stop=may_stop)
             scores, confusion = _scores(probabilities, valid_owners, valid)
-            better = scores["valid_log_loss"] < now.best_log_loss
+            log_loss = scores["valid_log_loss"]
+            if takes is not None:
+                heard, _ = _scores(segment_probabilities(state.average, takes[0], should_stop=may_stop), takes[1], valid)
+                scores |= {"recorded_log_loss": heard["valid_log_loss"], "recorded_accuracy": heard["valid_accuracy"]}
+                # Files are learned before recordings are: by them alone a network would be kept that hears recordings badly.
+                log_loss = (log_loss + heard["valid_log_loss"]) / 2
+            better = log_loss < now.best_log_loss
             now.since_best = 0 if better else now.since_best + 1
-            improved = better or (config.keep == "last" and not math.isnan(scores["valid_log_loss"]))
+            improved = better or (config.keep == "last" and not math.isnan(log_loss))
             if better:
-                now.best_log_loss = scores["valid_log_loss"]
+                now.best_log_loss = log_loss
             if improved:
                 now.best_epoch = epoch
         result = EpochResult(

@@ -264,6 +264,8 @@ class _Job:
             valid_log_loss=_finite(result.valid_log_loss),
             valid_accuracy=_finite(result.valid_accuracy),
             valid_segment_accuracy=_finite(result.valid_segment_accuracy),
+            recorded_log_loss=_finite(result.recorded_log_loss),
+            recorded_accuracy=_finite(result.recorded_accuracy),
             confusion=result.confusion,
             best=result.model is not None,
         )
@@ -271,6 +273,8 @@ class _Job:
         line = f"epoch {result.epoch:4d}  loss {result.train_loss:.4f}  lr {result.learning_rate:.2e}  {result.seconds:.1f} s"
         if result.valid_log_loss is not None:
             line += f"  valid log-loss {result.valid_log_loss:.4f}  accuracy {result.valid_accuracy:.1%}"
+        if result.recorded_log_loss is not None:
+            line += f"  recorded {result.recorded_log_loss:.4f}  {result.recorded_accuracy:.1%}"
         self.say(line + ("  *" if result.model is not None else ""))
 
     def checkpoint(self, model: GenreModel, data: Data, state: TrainState, references: References | None = None) -> Checkpoint:

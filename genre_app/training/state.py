@@ -40,7 +40,8 @@ class Progress:
     step : int
         Steps done of the epoch under way.
     best_log_loss : float
-        Least so far of the validations; infinity before the first.
+        Least so far of the validations, the mean over files and imitated recordings where there are any; infinity before the
+        first.
     best_epoch : int
         To which it belongs; 0 before the first.
     since_best : int

@@ -10,6 +10,9 @@ import pandas as pd
 
 from genre_app.training.runs import Description, Run, RunError, Status, list_runs
 
+RECORDINGS = "imitated recordings"
+"""The series of the charts that has the validation tracks as recordings."""
+
 _POINTS = 240  # of a curve; more cannot be told apart
 
 Event = dict[str, Any]
@@ -131,13 +134,13 @@ def snapshot(run: Run) -> Snapshot:
 
 def curves(seen: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return loss, accuracy and learning rate over epochs, each with the columns ``epoch``, ``value`` and ``series``."""
-    loss: list[tuple[float, float, str]] = []
-    rate: list[tuple[float, float, str]] = []
+    loss: list[tuple[float, float | None, str]] = []
+    rate: list[tuple[float, float | None, str]] = []
     for event in _thinned(_steps(seen)):
         at = event["epoch"] - 1 + event["step"] / max(1, event["steps"])
         loss.append((at, event["loss"], "training"))
         rate.append((at, event["learning_rate"], "learning rate"))
-    accuracy: list[tuple[float, float, str]] = []
+    accuracy: list[tuple[float, float | None, str]] = []
     for epoch in _thinned(seen.epochs):
         loss.append((epoch["epoch"], epoch["train_loss"], "training"))
         rate.append((epoch["epoch"], epoch["learning_rate"], "learning rate"))
@@ -145,6 +148,8 @@ def curves(seen: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         loss.append((epoch["epoch"], epoch["valid_log_loss"], "validation"))
         accuracy.append((epoch["epoch"], epoch["valid_accuracy"], "whole tracks"))
         accuracy.append((epoch["epoch"], epoch["valid_segment_accuracy"], "segments"))
+        loss.append((epoch["epoch"], epoch.get("recorded_log_loss"), RECORDINGS))
+        accuracy.append((epoch["epoch"], epoch.get("recorded_accuracy"), RECORDINGS))
     return _frame(loss), _frame(accuracy), _frame(rate)
 
 

@@ -22,13 +22,21 @@ from genre_app.ui.confusion import draw_confusion
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
 from genre_app.ui.permission import shown_data
-from genre_app.ui.train_journal import Snapshot, briefs, curves, find, overlaid, snapshot
+from genre_app.ui.train_journal import RECORDINGS, Snapshot, briefs, curves, find, overlaid, snapshot
 from genre_app.ui.zerogpu import is_going, is_zero
 
 TICK_SECONDS = 1.0
 _HEADERS = ["Run", "Status", "Accuracy", "Epochs"]
 _MINE, _THEIRS = "#6366f1", "#f59e0b"  # seen on bright and on dark
-_COLOURS = {"training": _THEIRS, "validation": _MINE, "whole tracks": _MINE, "segments": _THEIRS, "learning rate": _MINE}
+_RECORDED = "#10b981"
+_COLOURS = {
+    "training": _THEIRS,
+    "validation": _MINE,
+    "whole tracks": _MINE,
+    "segments": _THEIRS,
+    "learning rate": _MINE,
+    RECORDINGS: _RECORDED,
+}
 _FIGURE_WIDTH, _BESIDE_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels
 _NOTHING = "none"
 _COPY_SECONDS = 1800.0

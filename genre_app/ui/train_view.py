@@ -273,6 +273,8 @@ def _figures(seen: Snapshot) -> dict[str, str]:
     facts: dict[str, str] = {}
     if seen.status is not Status.finished and best.get("valid_accuracy") is not None:
         facts["Best so far"] = f"{share(best['valid_accuracy'])} of the tracks, epoch {best['epoch']}"
+    if best.get("recorded_accuracy") is not None:
+        facts["As imitated recordings"] = f"{share(best['recorded_accuracy'])} of the tracks"
     if seen.status is Status.running and now:
         facts["Speed"] = f"{now['samples_per_second']:,.0f} segments/s"
         facts["Memory"] = f"{now['memory_bytes'] / 1e9:.1f} GB"
@@ -302,6 +304,7 @@ def _results(seen: Snapshot) -> list[tuple[str, str]]:
     return [
         ("status", seen.status.value),
         ("accuracy", accuracy),
+        ("as imitated recordings", share(seen.best.get("recorded_accuracy"))),
         ("log-loss", loss),
         ("macro F1", f1),
         ("best epoch", str(best)),

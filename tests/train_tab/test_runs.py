@@ -11,6 +11,7 @@ import pytest
 
 from genre_app.training.runs import Status
 from genre_app.ui.train_journal import briefs, snapshot
+from genre_app.ui.train_view import head
 from tests.pages import handler, named
 from tests.train_tab.page import arrive, events, record, words
 
@@ -101,6 +102,7 @@ def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run
         {**next(e for e in events(Status.running) if e["event"] == "started"), "epoch": 3, "step": 2},
     ]
     epoch = {**[e for e in events(Status.running) if e["event"] == "epoch"][-1], "train_loss": 0.111}
+    epoch |= {"recorded_log_loss": 1.5, "recorded_accuracy": 0.5}
     for event in [*again, epoch]:
         record(run, event)
     loss, accuracy, rate = curves(snapshot(run))
@@ -109,7 +111,10 @@ def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run
     assert list(of_training[of_training.epoch == 4].value) == [0.111]
     assert list(of_training[of_training.epoch.between(3.01, 3.99)].value) == []  # those steps were taken again
     assert list(accuracy[accuracy.series == "whole tracks"].value) == [0.25, 0.5, 0.75, 1.0]
+    for frame, value in ((loss, 1.5), (accuracy, 0.5)):  # there is one where training has recordings
+        assert frame[frame.series == "imitated recordings"][["epoch", "value"]].values.tolist() == [[4.0, value]]
     assert set(rate.series) == {"learning rate"}
+    assert "As imitated recordings 50.0 % of the tracks" in words(head(snapshot(run)))
 
 
 def test_a_report_has_its_interval_its_votes_and_each_genre(app, make_run):
