@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -12,15 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from genre_app.models.base import GenreModel, ModelSettings, register
-from genre_app.models.ensemble import centred_and_contrast, joined_logits
-
-View = Literal["centred", "contrast", "both"]
+from genre_app.models.base import register
+from genre_app.models.ensemble import Ensemble, EnsembleSettings, View
 
 _ITEMS = 3
 
 
-class CNNSettings(ModelSettings):
+class CNNSettings(EnsembleSettings):
     """Settings of `CNN`.
 
     Attributes
@@ -31,35 +28,12 @@ class CNNSettings(ModelSettings):
         Max-pooling of each block over (bins, frames).
     dropout : float
         Share of the pooled features that training drops.
-    views : tuple of {"centred", "contrast", "both"}
-        One member network for each; what it sees of the spectrogram. The answer is the mean of the members' probabilities.
-    contrast_bins : int
-        Bands over which the contrast view takes its local mean; odd.
-    masking_db : float or None
-        Lay each bin over a floor so many dB under its mean power over the segment; for features in dB. None: as they are.
     """
 
     channels: tuple[int, ...] = Field((24, 32, 64, 96, 128), min_length=1, max_length=12)
     pools: tuple[tuple[int, int], ...] = Field(((4, 2), (2, 2), (2, 2), (2, 2), (2, 2)), min_length=1, max_length=12)
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
     views: tuple[View, ...] = Field(("both",), min_length=1, max_length=32)
-    contrast_bins: int = Field(21, ge=3, le=255)
-    masking_db: float | None = Field(None, ge=0.0, le=100.0)
-
-
-def masked(db: Tensor, depth_db: float) -> Tensor:
-    """Lay each bin of features [b, bins, frames] in dB over a floor ``depth_db`` under its mean power over the segment.
-
-    What is softer than that is what noise and rooms fill in, so a network that never sees it misses less in a recording.
-
-    References
-    ----------
-    Klatt 1976, A digital filter bank for spectral matching: noise masking.
-    """
-    nepers = math.log(10.0) / 10.0
-    log_power = db * nepers
-    mean = torch.logsumexp(log_power, dim=2, keepdim=True) - math.log(db.shape[2])
-    return torch.logaddexp(log_power, mean - depth_db * nepers) / nepers
 
 
 class ConvBlock(nn.Module):
@@ -89,28 +63,33 @@ class ConvBlock(nn.Module):
         return fuse_conv_bn_weights(self.conv.weight, None, mean, variance, n.eps, n.weight, n.bias)
 
 
+def through(blocks: nn.Sequential, x: Tensor) -> Tensor:
+    """Send x [b, n, bins, frames] through convolution blocks."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    if blocks.training:
+        passed: Tensor = blocks(x)
+    else:  # most of the work is moving what comes out of the first block: as few items at a time as stay in the cache
+        parts = x.tensor_split(max(1, len(x) // _ITEMS))
+        passed = blocks[1:](torch.cat([blocks[0](items) for items in parts]))
+    return passed
+
+
 class _Member(nn.Module):
-    def __init__(self, n_genres: int, view: View, settings: CNNSettings) -> None:
+    def __init__(self, n_views: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__()
-        self.seen = {"centred": slice(0, 1), "contrast": slice(1, 2), "both": slice(0, 2)}[view]
-        sizes = (self.seen.stop - self.seen.start, *settings.channels)
+        sizes = (n_views, *settings.channels)
         self.blocks = nn.Sequential(*(ConvBlock(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
-    def forward(self, views: Tensor) -> Tensor:  # [b, 2, bins, frames] -> [b, genres]
-        x = views[:, self.seen].contiguous(memory_format=torch.channels_last)
-        if self.training:
-            x = self.blocks(x)
-        else:  # most of the work is moving what comes out of the first block: as few items at a time as stay in the cache
-            parts = x.tensor_split(max(1, len(x) // _ITEMS))
-            x = self.blocks[1:](torch.cat([self.blocks[0](items) for items in parts]))
+    def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
+        x = through(self.blocks, views)
         logits: Tensor = self.head(self.dropout(x.mean(dim=(2, 3))))
         return logits
 
 
 @register("cnn")
-class CNN(GenreModel):
+class CNN(Ensemble):
     """Convolution blocks [Conv 3 x 3, batch norm, max-pool, ReLU], the mean over what is left, one dense layer.
 
     What goes in has no absolute level and no fixed frequency response, since those tell the recording more than the genre, and
@@ -122,38 +101,15 @@ class CNN(GenreModel):
     Settings = CNNSettings
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
-        super().__init__(n_bins, n_frames, n_genres, settings)
         if len(settings.channels) != len(settings.pools):
             counts = f"{len(settings.channels)} and {len(settings.pools)}"
             raise ValueError(f"channels and pools must be equally many, got {counts}")
-        if settings.contrast_bins % 2 == 0:
-            raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
-        self.contrast_bins, self.masking_db = settings.contrast_bins, settings.masking_db
-        self.members = nn.ModuleList(_Member(n_genres, view, settings) for view in settings.views)
+        super().__init__(n_bins, n_frames, n_genres, settings)
 
-    def prepare(self, features: Tensor) -> Tensor:
-        """Lay the bins over their floors and take out the level of each segment, its mean over all bins and frames."""
-        if self.masking_db is not None:
-            features = masked(features, self.masking_db)
-        return features - features.mean(dim=(1, 2), keepdim=True)
-
-    def views(self, features: Tensor) -> Tensor:
-        """Return the centred and the contrast view [b, 2, bins, frames] of features [b, bins, frames]."""
-        return centred_and_contrast(self.standardise(features), self.contrast_bins)
-
-    def training_logits(self, features: Tensor) -> Tensor:
-        """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
-        with torch.autocast(features.device.type, enabled=False):
-            views = self.views(features)
-        return torch.stack([member(views) for member in self._members()])
+    def member(self, n_views: int) -> nn.Module:
+        """Make one convolutional network."""
+        return _Member(n_views, self.n_genres, cast(CNNSettings, self.settings))
 
     def trunk(self) -> Iterable[nn.Module]:
         """Return the members' convolution blocks."""
-        return [member.blocks for member in self._members()]
-
-    def _members(self) -> list[_Member]:
-        return cast(list[_Member], list(self.members))
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Return logits [b, genres] whose softmax is the mean of the members' probabilities."""
-        return joined_logits(self.training_logits(features))
+        return [member.blocks for member in cast(list[_Member], list(self.members))]

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from genre_app.models.base import Size, register
-from genre_app.models.cnn import ConvBlock
+from genre_app.models.cnn import ConvBlock, through
 from genre_app.models.convolutions import check_blocks, fitted_pools
 from genre_app.models.ensemble import Ensemble, EnsembleSettings
 
@@ -75,9 +75,7 @@ class _Recurrent(nn.Module):
         self.head = nn.Linear(width, n_genres)
 
     def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
-        x = views
-        if len(self.blocks):
-            x = self.blocks(x.contiguous(memory_format=torch.channels_last))
+        x = through(self.blocks, views) if len(self.blocks) else views
         x = x.flatten(1, 2).transpose(1, 2)  # [b, frames, channels * bins]
         if self.projection is not None:
             x = self.projection(x)
