@@ -37,6 +37,7 @@ from genre_app.vote import References
 _TELL_SECONDS = 1.0  # between two lines of the journal about steps or preparing
 _TELL_SHARE = 3600  # of what the run has lasted, where that is more: or a day would leave a hundred thousand lines
 _SAVE_SECONDS = 60.0  # between two savings within an epoch
+_LONGEST = 1000  # letters of a sentence, of which the last ones say what to do
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's mallopt
 EXPECTED = (DataError, RunError, CheckpointError, ValueError, OSError)
 """Errors whose message is meant for the user."""
@@ -87,7 +88,7 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
 
 def sentence(error: BaseException) -> str:
     """Say in a sentence, for the user, why a run ended."""
-    text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    text = str(error).splitlines()[0][:_LONGEST] if str(error) else type(error).__name__
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "The disk is full; make room, then resume the run: it goes on from the last state that was saved."
     if isinstance(error, torch.OutOfMemoryError):
