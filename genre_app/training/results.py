@@ -120,7 +120,7 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
         "recipe": Path(request.recipe).stem,
         "command": request.command(data="DATA"),
         "config": config.model_dump(mode="json", exclude={"split": {"file"}}),
-        "init_from": Path(request.init_from).name if request.init_from else None,
+        "init_from": request.init_name or None,
         "data": fingerprint(data),
         "n_train": len(data.of("train")),
         "n_valid": len(data.of("valid")),

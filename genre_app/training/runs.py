@@ -93,13 +93,19 @@ class Request(BaseModel):
         """
         return read_recipe(self.recipe, self.settings, self.seed)
 
+    @property
+    def init_name(self) -> str:
+        """What the checkpoint to begin with is called where its place is not told: a run's by the run, for all have one."""
+        path = Path(self.init_from or "")
+        return f"{path.parent.name}/{path.name}" if path.name == "best.safetensors" and path.parent.name else path.name
+
     def arguments(self, out: str | None = None, *, data: str | None = None) -> list[str]:
         """Return the arguments of ``python -m train``."""
         options = [part for setting in self.settings for part in ("--set", setting)]
         if self.seed is not None:
             options += ["--seed", str(self.seed)]
         if self.init_from is not None:
-            options += ["--init-from", self.init_from if data is None else Path(self.init_from).name]
+            options += ["--init-from", self.init_from if data is None else self.init_name]
         if self.columns != "recipe":
             options += ["--columns", self.columns]
         if out is not None:

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterable
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_app.training.runs import Status
@@ -318,7 +317,7 @@ def _settings(seen: Snapshot) -> dict[str, str]:
     asked = {
         "recipe": request.recipe,
         "data": shown_data() or request.data,
-        "init-from": Path(request.init_from or "").name,
+        "init-from": request.init_name,
         "columns": request.columns,
     }
     return asked | dict(_flat(seen.description.config.model_dump(mode="json")))

@@ -52,8 +52,9 @@ def told(app, cache, tmp_path_factory):
 def make_run(tmp_path, checkpoint):
     """Make a run's folder by hand: name, status, settings; those that end have the tiny checkpoint."""
 
-    def make(name: str, status: Status, *settings: str, data: str = "/music") -> Run:
-        run = Run.create(tmp_path / "runs" / name, Request(recipe="default", data=data, settings=("epochs=8", *settings)))
+    def make(name: str, status: Status, *settings: str, data: str = "/music", init_from: str | None = None) -> Run:
+        request = Request(recipe="default", data=data, settings=("epochs=8", *settings), init_from=init_from)
+        run = Run.create(tmp_path / "runs" / name, request)
         began = time.time() - 5.0
         lines = [{"time": began + index / 100, **event} for index, event in enumerate(events(status))]
         (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -18,13 +18,14 @@ from tests.train_tab.page import act, arrive, words
 
 def test_two_runs_beside_each_other(app, make_run):
     make_run("one", Status.finished, "batch_size=16")
-    make_run("two", Status.stopped, "augment=noise")
+    make_run("two", Status.stopped, "augment=noise", init_from="/runs/first/best.safetensors")
     compared = named(handler(app, "run-other", "input").fn("one", "two"))
     text = words(compared["run-compared"])
     assert "one two" in text
     assert "accuracy 75.0 % (30.0 % to 95.0 %, n = 4) 100.0 %" in text
     assert "batch_size 16 64" in text
     assert "augment.mild.gaussian_probability 0.0 1.0" in text
+    assert "init-from first/best.safetensors" in text
     assert "learning_rate" not in text
     assert "augment.<wbr>mild.<wbr>gaussian_<wbr>probability" in compared["run-compared"]  # breaks there and not in a word
     assert compared["compared-loss"].visible is True
