@@ -11,6 +11,7 @@ from itertools import zip_longest
 
 import torch
 
+from genre_app.checkpoint import load_checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.data.mel_cache import CachedTrack, MelCache
 from genre_app.data.progress import StoppedError
@@ -97,7 +98,7 @@ def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Cal
     Raises
     ------
     DataError, ValueError
-        If the network cannot be built for these data.
+        If the network cannot be built for these data, or cannot begin with the checkpoint that is asked for.
     StoppedError
         If ``should_stop`` said so.
     """
@@ -112,7 +113,8 @@ def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Cal
     steps = steps_per_epoch(config, n_train, counted["train"])
     _, device = join()
     train = _sample(data, "train", config, device)
-    state = TrainState.begin(config, train, device)
+    init = load_checkpoint(request.init_from) if request.init_from else None
+    state = TrainState.begin(config, train, device, init=init)
     found = Plan(
         request=request,
         config=config,

@@ -89,9 +89,15 @@ class Request(BaseModel):
         Raises
         ------
         ValueError
-            If the recipe or a setting is wrong.
+            If the recipe or a setting is wrong, or there are no weights to freeze.
         """
-        return read_recipe(self.recipe, self.settings, self.seed)
+        config = read_recipe(self.recipe, self.settings, self.seed)
+        if config.freeze != "none" and self.init_from is None:
+            raise ValueError(
+                f"freeze={config.freeze} keeps what a checkpoint has learned, and none is named to begin with; name one "
+                "(--init-from, on the page Begin with), or choose freeze=none"
+            )
+        return config
 
     @property
     def init_name(self) -> str:

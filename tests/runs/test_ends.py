@@ -25,8 +25,11 @@ from tests.runs.beats import quiet, same, weights
         (["default"], "name a recipe and --data"),
         (["default", "--resume", "x"], "--resume takes the recipe, the data and the folder from the run"),
         (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
-        (["nothing", "--data", "x"], "there is no recipe 'nothing'; choose one of: default,"),
-        (["default", "--data", "/nowhere", "--out", "OUT"], "/nowhere"),
+        (["nothing", "--data", "x"], ", upc-crnn, or name a TOML file"),  # the last of all
+        (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
+        (["default", "--data", "~no-such-user/x", "--out", "OUT"], "There is no ~no-such-user/x; give a folder"),
+        (["default", "--data", ".", "--init-from", "nothing", "--out", "OUT"], "checkpoint 'nothing' is neither"),
+        (["default", "--data", ".", "--set", "freeze=convolutions", "--out", "OUT"], "none is named to begin with; name one"),
     ],
 )
 def test_wrong_commands_get_a_sentence(arguments, message, tmp_path):

@@ -54,6 +54,12 @@ def test_what_will_happen_is_said_before_start(app, cache):
     assert end["train-start"].interactive is True
 
 
+def test_a_checkpoint_that_does_not_fit_is_told_before_start(app, bundled, cache):
+    end = looked(app, **TINY, **{"train-source": str(cache), "Begin with": "default"})[0][-1]
+    assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
+    assert end["State"] is None  # and so nothing to start
+
+
 def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypatch):
     begun = []
     monkeypatch.setattr("genre_app.ui.zerogpu.launch.start", begun.append)
