@@ -119,7 +119,7 @@ def test_albums_within_genres_stay_in_them(tmp_path):
     fill(tmp_path / "music", ["blues/album one/1.wav", "blues/2.wav", "jazz/album/disc/3.wav", "jazz/4.wav", "loose.wav"])
     data = opened(tmp_path / "music", tmp_path)
     assert data.genres == ("blues", "jazz")
-    assert "1 audio files lie in no genre's folder and were left out." in data.notes
+    assert "Audio files that lie in no genre's folder and were left out: 1." in data.notes
 
 
 def test_folders_of_splits_are_the_datas_own_split(tmp_path):
@@ -170,7 +170,8 @@ def test_two_files_a_genre_with_a_bad_one_among_them(tmp_path):
     assert len(data.tracks) == 4
     assert any(note.startswith("Skipped: a/bad.mp3: ") for note in data.notes)
     (tmp_path / "music/b/2.wav").write_bytes(b"")
-    with pytest.raises(DataError, match="genre b has no two different tracks"):
+    why = r"genre b has no two different tracks.* These cannot be used: a/bad.mp3: .+; b/2.wav: the file is empty.+\."
+    with pytest.raises(DataError, match=why):
         opened(tmp_path / "music", tmp_path)
 
 

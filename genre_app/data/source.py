@@ -129,6 +129,17 @@ def open_data(
         opened = _Opened(store, _notes_of_files(folder, made.entries), audio, made.entries)
     else:
         opened = found
+    try:
+        return _divided(source, opened, split, seed)
+    except DataError as error:
+        wrong = [entry.error for entry in opened.entries.values() if entry.error]
+        if not wrong:
+            raise
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise DataError(f"{error} These cannot be used: {'; '.join(wrong[:3])}{more}.") from error
+
+
+def _divided(source: str | Path, opened: _Opened, split: SplitConfig, seed: int) -> Data:
     store = opened.store
     if split.method == "pieces" and split.file is None:
         if not isinstance(store, FeatureTable):
@@ -274,7 +285,7 @@ def _notes_of_files(folder: AudioFolder, entries: Mapping[str, Entry]) -> tuple[
     damaged = [f"Used as far as it goes: {name}, {entry.damage}." for name, entry in sorted(entries.items()) if entry.damage]
     notes += damaged[:_SHOWN] + ([f"So were {len(damaged) - _SHOWN} more files."] if len(damaged) > _SHOWN else [])
     if folder.n_outside:
-        notes.append(f"{folder.n_outside} audio files lie in no genre's folder and were left out.")
+        notes.append(f"Audio files that lie in no genre's folder and were left out: {folder.n_outside}.")
     return tuple(notes)
 
 
