@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -85,7 +86,7 @@ def main(
                 threads=threads,
             )
             if folds:
-                cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)))
+                cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)), say=_say)
                 return
             processes, _ = join()
             if out is None and not processes.alone:
@@ -102,10 +103,18 @@ def main(
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal it was started from
         job.be_nice()
-        job.work(run)
+        job.work(run, say=_say)
     except job.EXPECTED as error:
         print(f"error: {job.sentence(error)}", file=sys.stderr)
         raise typer.Exit(1) from error
+
+
+def _say(text: str) -> None:
+    """Print a line at once, since the page shows the log; without a terminal or a pipe to print to, a run goes on as well."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the rest would fail again when the process ends
 
 
 def _absolute(name: str, suffix: str = "") -> str:

@@ -76,6 +76,19 @@ def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
         start(run)
 
 
+def test_a_run_tells_of_itself_at_once_and_outlives_whoever_listens(recipe, cache, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "train", str(recipe), "--data", str(cache), "--out", str(out), "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert b"plit" in process.stdout.readline()
+        assert Run(out).status().is_active
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert Run(out).status() is Status.finished
+
+
 def test_a_stop_while_the_process_is_starting_is_not_forgotten(make_run):
     run = make_run("hasty", "epochs=150")
     start(run)
