@@ -34,6 +34,7 @@ def _list_recipes(wanted: bool) -> None:
 
 @app.command()
 def main(
+    context: typer.Context,
     recipe: Annotated[str | None, typer.Argument(help="Name of a recipe (see --list) or path of a TOML file.")] = None,
     data: Annotated[
         str | None,
@@ -63,8 +64,9 @@ def main(
     """
     if resume is None and (recipe is None or data is None):
         _wrong("name a recipe and --data, or a run to --resume; --list shows the recipes")
-    if resume is not None and (recipe is not None or data is not None or out is not None or folds):
-        _wrong("--resume takes the recipe, the data and the folder from the run; leave the others out")
+    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    if resume is not None and given != {"resume"}:
+        _wrong("--resume takes the recipe, the data and the folder from the run, and all settings; leave the others out")
 
     from genre_app.training import job, runs
     from genre_app.training.folds import cross_validate

@@ -24,6 +24,8 @@ from tests.runs.beats import quiet, same, weights
         ([], "name a recipe and --data"),
         (["default"], "name a recipe and --data"),
         (["default", "--resume", "x"], "--resume takes the recipe, the data and the folder from the run"),
+        (["--resume", "x", "--set", "epochs=9"], "and all settings; leave the others out"),
+        (["--resume", "x", "--threads", "2"], "and all settings; leave the others out"),
         (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
         (["nothing", "--data", "x"], ", upc-crnn, or name a TOML file"),  # the last of all
         (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
