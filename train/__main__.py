@@ -68,6 +68,8 @@ def main(
     if resume is not None and given != {"resume"}:
         _wrong("--resume takes the recipe, the data and the folder from the run, and all settings; leave the others out")
 
+    from genre_app.checkpoint import load_checkpoint
+    from genre_app.data.source import check_place
     from genre_app.training import job, runs
     from genre_app.training.folds import cross_validate
     from genre_app.training.processes import join
@@ -87,6 +89,10 @@ def main(
                 columns=columns.value,
                 threads=threads,
             )
+            request.config()  # all names before a folder is made, which the command with the right ones could not take
+            check_place(request.data)
+            if request.init_from is not None:
+                load_checkpoint(request.init_from)
             if folds:
                 cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)), say=_say)
                 return
@@ -121,7 +127,9 @@ def _say(text: str) -> None:
 
 def _absolute(name: str, suffix: str = "") -> str:
     """Return the absolute path of what is a file or a folder here: a run is resumed from any other folder."""
-    path = Path(name).expanduser()
+    from genre_app.files import expanded
+
+    path = expanded(name)
     return str(path.absolute()) if name.endswith(suffix) and path.exists() else name
 
 

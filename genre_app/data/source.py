@@ -18,8 +18,9 @@ from genre_app.data.progress import Progress, StoppedError
 from genre_app.data.splits import SplitConfig, check_enough, copies, divide, units_of
 from genre_app.data.table import FeatureTable
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
+from genre_app.files import expanded
 
-__all__ = ["Data", "Progress", "StoppedError", "open_data"]
+__all__ = ["Data", "Progress", "StoppedError", "check_place", "open_data"]
 
 _KNOWN = "give a folder of genre folders, a zip of one, a mel cache, features_3_sec.csv or hub:OWNER/NAME"
 _TABLES = ("features_3_sec.csv", "features_30_sec.csv")
@@ -168,6 +169,31 @@ def _divided(source: str | Path, opened: _Opened, split: SplitConfig, seed: int)
     )
 
 
+def check_place(source: str | Path) -> None:
+    """Refuse at once, before anything is made of it, a source that is not there.
+
+    Raises
+    ------
+    DataError
+        If there is nothing, or no kind of data.
+    """
+    if not isinstance(source, str) or repository_of(source) is None:
+        _there(source)
+
+
+def _there(source: str | Path) -> Path:
+    path = expanded(source)
+    try:
+        exists, is_file = path.exists(), path.is_file()
+    except (OSError, ValueError):  # a null byte, or too long
+        exists = is_file = False
+    if not exists:
+        raise DataError(f"There is no {path}; {_KNOWN}.")
+    if is_file and path.suffix.lower() not in (".zip", ".csv"):
+        raise DataError(f"{path} is not a kind of data that can be opened; {_KNOWN}.")
+    return path
+
+
 def _local(
     source: str | Path,
     work: Path,
@@ -178,17 +204,9 @@ def _local(
     repository = repository_of(source) if isinstance(source, str) else None
     if repository is not None:
         return fetch(repository, work, on_progress=on_progress, should_stop=should_stop)
-    path = Path(source).expanduser()
-    try:
-        exists, is_file = path.exists(), path.is_file()
-    except (OSError, ValueError):  # a null byte, or too long
-        exists = is_file = False
-    if not exists:
-        raise DataError(f"There is no {path}; {_KNOWN}.")
-    if path.suffix.lower() == ".zip" and is_file:
+    path = _there(source)
+    if path.suffix.lower() == ".zip" and path.is_file():
         return unpack(path, work, on_progress=on_progress, should_stop=should_stop)
-    if is_file and path.suffix.lower() != ".csv":
-        raise DataError(f"{path} is not a kind of data that can be opened; {_KNOWN}.")
     return path
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from genre_app.data.hub import PREFIX
 from genre_app.data.progress import Progress, StoppedError
+from genre_app.files import expanded
 from genre_app.training.runs import Request, work_folder
 from genre_app.ui import train_uploads
 from genre_app.ui.permission import on_space
@@ -63,7 +64,8 @@ def resolve(source: str | None) -> str:
         return str(found)
     if on_space() and not source.startswith(PREFIX):
         raise RequestError("On a Space, music comes as a zip that you upload, or from the hub as hub:OWNER/NAME")
-    return source
+    # In full, since the run may be resumed from another folder; what names a data set of the hub is no path.
+    return source if source.startswith(PREFIX) or "://" in source else str(expanded(source).absolute())
 
 
 def look(request: Request) -> Iterator[Progress | Plan]:

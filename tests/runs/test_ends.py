@@ -41,6 +41,7 @@ def test_wrong_commands_get_a_sentence(arguments, message, tmp_path):
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()  # the command with the right names can have it
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ def test_the_command_is_the_same_as_the_form(app):
     assert words[words.index("--set") + 1] == "epochs=5"
     assert words[words.index("--out") + 1].endswith("runs/mine")
     assert "--data DATA" in changed(app)["train-command"]
+    for source, full in (
+        ("music", str(Path("music").absolute())),
+        ("hub:confit/gtzan", "hub:confit/gtzan"),
+        ("~no-such-user", "~no-such-user"),
+    ):
+        data = shlex.split(changed(app, **{"train-source": source})["train-command"])[5]
+        assert data.endswith(full)
 
 
 @pytest.mark.parametrize(
