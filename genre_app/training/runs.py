@@ -32,7 +32,7 @@ from typing import Any, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genre_app.files import write_whole
+from genre_app.files import expanded, write_whole
 from genre_app.training.config import TrainConfig
 from genre_app.training.journal import read_journal
 from genre_app.training.recipes import read_recipe
@@ -91,7 +91,7 @@ class Request(BaseModel):
         ValueError
             If the recipe or a setting is wrong, or there are no weights to freeze.
         """
-        config = read_recipe(self.recipe, self.settings, self.seed)
+        config = _placed(read_recipe(self.recipe, self.settings, self.seed))
         if config.freeze != "none" and self.init_from is None:
             raise ValueError(
                 f"freeze={config.freeze} keeps what a checkpoint has learned, and none is named to begin with; name one "
@@ -313,6 +313,16 @@ class Run:
     def _refuse_while_active(self, what: str) -> None:
         if self.status().is_active:
             raise RunError(f"{self.name} is at work, so it cannot be {what}; stop it first.")
+
+
+def _placed(config: TrainConfig) -> TrainConfig:
+    """Name in full the files that settings name, since a run may be resumed from another folder."""
+    split, augment, waveform = config.split, config.augment, config.augment.waveform
+    if split.file is not None:
+        split = split.model_copy(update={"file": expanded(split.file).absolute()})
+    if waveform.background_folder is not None:
+        waveform = waveform.model_copy(update={"background_folder": expanded(waveform.background_folder).absolute()})
+    return config.model_copy(update={"split": split, "augment": augment.model_copy(update={"waveform": waveform})})
 
 
 _MEANING = {

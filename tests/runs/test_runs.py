@@ -77,6 +77,13 @@ def test_the_command_is_the_one_that_is_shown(make_run, cache, recipe, tmp_path)
     )
 
 
+def test_files_that_settings_name_are_found_from_another_folder(make_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ("split.file=splits.csv", "augment.waveform.background_folder=noises", "epochs=1")
+    config = make_run("it", *settings).description().config
+    assert (config.split.file, config.augment.waveform.background_folder) == (tmp_path / "splits.csv", tmp_path / "noises")
+
+
 def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path):
     one, two = make_run("one"), make_run("two")
     for run in (one, two):
