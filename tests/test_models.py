@@ -13,6 +13,12 @@ from genre_app.models.ensemble import masked
 SMALL = {
     "cnn": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0},
     "cnn1d": {"channels": [8, 16], "dense": 32, "dropout": 0.0, "dense_dropout": 0.0},
+    "committee": {
+        "networks": [
+            {"settings": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0, "views": ["plain", "plain"]}},
+            {"model": "lstm", "settings": {"units": [16, 8]}},
+        ]
+    },
     "crnn": {
         "channels": [8, 16],
         "pools": [[4, 2], [8, 4]],
@@ -190,6 +196,24 @@ def test_members_taken_together_answer_as_each_alone(features):
         [member(model.views(features)[:, seen]) for member, seen in zip(model.members, model.seen, strict=True)]
     )
     torch.testing.assert_close(model.training_logits(features), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_in_a_committee_each_member_has_the_same_say(features):
+    settings = SMALL["committee"]["networks"]
+    model = make("committee").eval()
+    model.fit_standardisation(features)
+    parts = [make(part.get("model", "cnn"), **part["settings"]).eval() for part in settings]
+    for part, own in zip(parts, model.networks, strict=True):
+        part.fit_standardisation(features)
+        part.load_state_dict(own.state_dict())
+    heads = torch.cat([torch.softmax(part.training_logits(features), dim=-1) for part in parts])
+    assert heads.shape == (3, 12, 4)
+    torch.testing.assert_close(torch.softmax(model(features), dim=1), heads.mean(dim=0), atol=1e-5, rtol=1e-4)
+    assert len(list(model.trunk())) == 2
+    with pytest.raises(ValueError, match="there is no model 'choir'; choose one of: cnn"):
+        make("committee", networks=[{"model": "choir"}])
+    with pytest.raises(ValueError, match="name all networks in one list"):
+        make("committee", networks=[{"model": "committee"}])
 
 
 def test_the_norm_folded_into_the_convolution_is_the_norm(features):

@@ -3,6 +3,7 @@
 from genre_app.models.base import GenreModel, create_model, model_names, register
 from genre_app.models.cnn import CNN
 from genre_app.models.cnn1d import CNN1D
+from genre_app.models.committee import Committee
 from genre_app.models.crnn import CRNN
 from genre_app.models.lstm import LSTM
 from genre_app.models.mlp import MLP
@@ -15,6 +16,7 @@ __all__ = [
     "CRNN",
     "LSTM",
     "MLP",
+    "Committee",
     "GenreModel",
     "ResNet18",
     "Stack",
