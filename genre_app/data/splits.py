@@ -92,7 +92,7 @@ def divide(
         If the split that the user or the data state cannot be used or shares a track, or a genre has too few tracks.
     """
     if config.file is not None:
-        return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file}")
+        return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file.name}")
     if config.method == "pieces":
         splits = _stratified([[track] for track in tracks], config, seed)
         leak = "a leak, since pieces of one track are on both sides, so the numbers flatter and say little about new music"

@@ -119,7 +119,7 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
     return {
         "recipe": Path(request.recipe).stem,
         "command": request.command(data="DATA"),
-        "config": config.model_dump(mode="json", exclude={"split": {"file"}}),
+        "config": config.model_dump(mode="json", exclude={"split": {"file"}, "augment": {"waveform": {"background_folder"}}}),
         "init_from": request.init_name or None,
         "data": fingerprint(data),
         "n_train": len(data.of("train")),

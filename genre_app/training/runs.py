@@ -107,7 +107,8 @@ class Request(BaseModel):
 
     def arguments(self, out: str | None = None, *, data: str | None = None) -> list[str]:
         """Return the arguments of ``python -m train``."""
-        options = [part for setting in self.settings for part in ("--set", setting)]
+        settings = self.settings if data is None else map(_placeless, self.settings)
+        options = [part for setting in settings for part in ("--set", setting)]
         if self.seed is not None:
             options += ["--seed", str(self.seed)]
         if self.init_from is not None:
@@ -313,6 +314,16 @@ class Run:
     def _refuse_while_active(self, what: str) -> None:
         if self.status().is_active:
             raise RunError(f"{self.name} is at work, so it cannot be {what}; stop it first.")
+
+
+_QUOTES = "'\""
+_PLACES = ("split.file", "augment.waveform.background_folder")
+
+
+def _placeless(setting: str) -> str:
+    """Leave of a path, which may be quoted as TOML is, the name."""
+    field, _, value = setting.partition("=")
+    return f"{field}={Path(value.strip().strip(_QUOTES)).name}" if field.strip() in _PLACES else setting
 
 
 def _placed(config: TrainConfig) -> TrainConfig:

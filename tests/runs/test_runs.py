@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from genre_app.checkpoint import load_checkpoint
 from genre_app.evaluation import evaluate
 from genre_app.training import job, runs
 from genre_app.training.folds import cross_validate
+from genre_app.training.results import provenance
 from genre_app.training.runs import Request, Run, RunError, Status, free_name, list_runs
 from tests.runs.beats import quiet, same, weights
 
@@ -41,6 +44,23 @@ def test_a_run_leaves_a_checkpoint_a_report_and_a_card_that_agree_with_evaluate(
     assert "GTZAN" not in card
     assert str(tmp_path) not in card
     assert str(tmp_path) not in json.dumps(checkpoint.provenance)
+
+
+def test_what_is_published_of_a_run_names_no_place_of_this_machine(make_run, cache, tmp_path):
+    split = tmp_path / "mine.csv"
+    rows = [row.split(",") for row in (cache / "index.csv").read_text().split()]
+    split.write_text("\n".join(f"{row[0]},{row[2]}" for row in rows))
+    run = make_run("it", "epochs=2", f"split.file='{split}'")
+    job.work(run, say=quiet)
+    told = (run.path / "card.md").read_text() + json.dumps(load_checkpoint(run.best).provenance)
+    assert "split.file=mine.csv" in told
+    assert "Split by the split file mine.csv (28 train, 12 valid, 0 test)." in told
+    assert str(tmp_path) not in told
+    noisy = make_run("noisy", f"augment.waveform.background_folder={tmp_path}/noises").description()
+    assert noisy.request.command(data="DATA").endswith("background_folder=noises --threads 1")
+    data = SimpleNamespace(of=lambda _: (), notes=())
+    with mock.patch("genre_app.training.results.fingerprint", return_value={}):
+        assert str(tmp_path) not in json.dumps(provenance(noisy.request, noisy.config, data))
 
 
 def test_cross_validation_judges_each_track_once_and_goes_into_the_card(make_run):
