@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+from gradio.state_holder import StateHolder
 from playwright.sync_api import expect
 
 from genre_app.audio import Clip, clip_from_array
 from genre_app.predict import classify
 from genre_app.ui import live, live_view
 from genre_app.ui.listener import HOP_SECONDS, WINDOW_SECONDS, Listener
+from genre_app.ui.page import build_app
 from tests.conftest import synthesise
+from tests.pages import handler
 from tests.test_microphone import heard_by, panel
 from tests.test_noise import noise
 
@@ -178,6 +183,19 @@ def test_a_new_recording_starts_from_nothing(bundled, song, tmp_path):
     assert "There is no checkpoint" in live.begin("none such", "mean", None)[1]
     # A piece that comes before its beginning is left out.
     assert all("__type__" in update for update in live.listen(piece(tmp_path, song[:RATE]), None))
+
+
+def test_listening_goes_on_for_hours(bundled, monkeypatch):
+    app = build_app()
+    state = handler(app, "live", "stream").inputs[1]
+    holder = StateHolder()
+    holder.set_blocks(app)
+    holder["a visitor"][state._id] = session = live.begin("default", "mean", None)[0]
+    began = datetime.now()
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: began + timedelta(hours=3)))
+    monkeypatch.setattr("gradio.state_holder.datetime", clock)
+    holder.delete_all_expired_state()  # what gradio does all the time
+    assert holder["a visitor"][state._id] is session
 
 
 def test_a_piece_that_is_damaged_is_told(bundled, tmp_path):

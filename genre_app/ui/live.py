@@ -18,7 +18,6 @@ from genre_app.vote import DEFAULT_VOTE, available_votes
 
 EVERY_SECONDS = 1.0
 LISTENING = 64  # visitors at once; each holds a place as long as it listens
-_STATE_SECONDS = 3600.0
 _KEPT = 5  # seconds of sound on the disk; an hour would be half a gigabyte
 
 
@@ -111,7 +110,8 @@ def build(frame: Frame) -> None:
             figure = gr.HTML(live_view.NO_FIGURE, elem_id="live-figure")
             said = gr.HTML("<p></p>", elem_id="live-said")
     speech = gr.Checkbox(visible=False)
-    session = gr.State(None, time_to_live=_STATE_SECONDS)
+    # Kept as long as the page is open: a time to live would count from Record on, and end a longer listening without a word.
+    session = gr.State(None)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
     with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.speech()]"
