@@ -33,6 +33,13 @@ KEEP = """
 REFUSE = """
     navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("none", "NotFoundError"); };
 """
+FORBID = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        if (!window.allowed) throw new DOMException("no", "NotAllowedError");
+        return ask(wanted);
+    };
+"""
 DISOBEY = """
     MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: true, noiseSuppression: false, autoGainControl: true });
 """
@@ -229,6 +236,19 @@ def test_what_keeps_the_microphone_away_is_told(browser, address, scripts, allow
         page.get_by_role("tab", name="Live").click()
         page.get_by_test_id("waveform-Live").get_by_role("button", name="Record", exact=True).click()
         expect(panel(page, "live").get_by_role("alert")).to_contain_text(words)
+
+
+def test_a_refused_microphone_can_be_asked_for_again(browser, address):
+    with opened(browser, address, FORBID) as page:
+        page.get_by_role("tab", name="Live").click()
+        record = page.get_by_test_id("waveform-Live").get_by_role("button", name="Record", exact=True)
+        record.click()
+        expect(panel(page, "live").get_by_role("alert")).to_contain_text("allow it")
+        expect(page.locator(".toast-body")).to_be_visible()  # gradio's, which comes with what lay over the button
+        page.evaluate("window.allowed = true")
+        record.click()
+        expect(panel(page, "live").get_by_role("meter")).to_be_visible()
+        expect(panel(page, "live").get_by_role("alert")).to_be_hidden()
 
 
 def test_a_page_that_is_not_secure_says_so(playwright, address):
