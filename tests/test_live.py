@@ -198,6 +198,13 @@ def test_listening_goes_on_for_hours(bundled, monkeypatch):
     assert holder["a visitor"][state._id] is session
 
 
+def test_what_is_stopped_at_once_does_not_go_on_listening(bundled, song, tmp_path):
+    session, _ = live.begin("default", "mean", None)
+    assert "Listening" in live.listen(piece(tmp_path, song[:RATE]), session)[0]
+    assert "Listening" not in (said := live.end(session))
+    assert "Too short for an answer" in said
+
+
 def test_a_piece_that_is_damaged_is_told(bundled, tmp_path):
     path = tmp_path / "audio.wav"
     path.write_bytes(b"RIFF")

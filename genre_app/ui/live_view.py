@@ -55,6 +55,8 @@ def card(heard: Heard, *, stopped: bool = False) -> str:
             if heard.is_silent
             else f"{cards.NO_MUSIC}."
             if heard.is_noise
+            else "Too short for an answer: let it listen for 5 s."
+            if stopped
             else "Listening …"
         )
         body = f'<p class="genre quiet">{"Nothing yet" if heard.is_silent or heard.is_noise else ""}</p><p>{escape(words)}</p>'
