@@ -149,8 +149,10 @@ def _of_file(
 def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:
     """Decode a track and keep ``seconds`` from its middle; a shorter one, or with None any, is kept whole."""
     clip = load_clip(track.path, sample_rate=sample_rate, name=track.track_id)
-    n_kept = len(clip.samples) if seconds is None else round(seconds * sample_rate)
-    start = max(0, len(clip.samples) - n_kept) // 2
+    n_kept = len(clip.samples)
+    if seconds is not None:
+        n_kept = round(min(seconds * sample_rate, n_kept))  # the seconds may be infinite
+    start = (len(clip.samples) - n_kept) // 2
     return replace(clip, samples=clip.samples[start : start + n_kept])
 
 
