@@ -86,7 +86,8 @@ class ConditionsReport:
             *(_row(name, width, report, self.retention(name)) for name, report in self.conditions.items()),
         ]
         if self.mean_retention is not None:
-            lines.append(f"mean retention over {len(self.conditions)} conditions: {self.mean_retention:.1%}")
+            over = "1 condition" if len(self.conditions) == 1 else f"{len(self.conditions)} conditions"
+            lines.append(f"mean retention over {over}: {self.mean_retention:.1%}")
         return "\n".join(lines)
 
 

@@ -94,6 +94,8 @@ def test_retention_is_a_share_of_the_files_accuracy():
     assert telephone.split() == ["telephone", "10", "60.0%", "31.3%", "to", "83.2%", "0.984", "75.0%"]
     assert white.split()[-1] == "25.0%"
     assert mean == "mean retention over 3 conditions: 70.8%"
+    alone = ConditionsReport(report(8, 10), {"telephone": report(6, 10)})
+    assert alone.to_table().endswith("mean retention over 1 condition: 75.0%")
 
 
 def test_nothing_can_be_retained_of_nothing():
