@@ -258,3 +258,27 @@ def test_live_in_the_browser(playwright, address, tmp_path, song, tmp_path_facto
         expect(vote).to_contain_text("Stopped")
         expect(panel(page, "live").get_by_role("meter")).to_be_hidden()
         assert errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("late", ["connect", "register"])  # steps in which gradio's recorder of streams becomes ready
+def test_record_that_is_pressed_early_is_not_lost(playwright, address, tmp_path, song, late):
+    delay = f"""
+        const [post, held] = [Worker.prototype.postMessage, []];
+        Worker.prototype.postMessage = function (...values) {{
+            if (values[0].method === "{late}") held.push(() => post.apply(this, values));
+            else post.apply(this, values);
+        }};
+        window.release = () => {{
+            Worker.prototype.postMessage = post;
+            held.forEach((send) => send());
+        }};
+    """
+    with heard_by(playwright, song, tmp_path, RATE) as browser:
+        page = browser.new_context(permissions=["microphone"]).new_page()
+        page.add_init_script(delay)
+        page.goto(f"{address}#live")
+        with page.expect_event("pageerror"):
+            page.get_by_test_id("waveform-Live").get_by_role("button", name="Record", exact=True).click()
+        page.evaluate("release()")
+        expect(page.locator("#live-vote")).to_contain_text(re.compile("the last [3-9] s"))

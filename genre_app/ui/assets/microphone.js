@@ -297,6 +297,18 @@ window.genreMicrophone = (() => {
     };
   }
 
+  // gradio does not wait until its recorder of streams is there: who presses Record before, as on a slow machine, would listen to
+  // nothing. So it is pressed again for them.
+  let tries = 0;
+  window.addEventListener("unhandledrejection", ({ reason }) => {
+    const panel = session?.panel;
+    if (panel?.dataset.kind !== "live" || !["NotSupportedError", "TypeError"].includes(reason?.name)) return;
+    const press = (name) => document.querySelector(`#${panel.dataset.recorder} .mic-wrap .${name}-button`)?.click();
+    press("stop");
+    if (++tries < 20) setTimeout(press, 500, "record");
+    else complain(panel, "The recorder could not be started: load this page again.");
+  });
+
   // A take that gradio records goes through Opus unless it is asked for as plain samples; where a browser cannot write those,
   // Opus gets as many bits as it can use.
   const PLAIN = "audio/webm;codecs=pcm";
