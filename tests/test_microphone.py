@@ -13,6 +13,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, expect
 
 from genre_app.ui.microphone import script
+from genre_app.ui.service import MAX_BYTES
 from tests import chromium
 from tests.test_browser import answered, card, microphone, player
 
@@ -208,6 +209,15 @@ def test_a_take_is_heard_again_and_sought_in(playwright, address, tmp_path, make
         start = int(float(page.get_by_test_id("cell-2-1").inner_text().removesuffix(" s")))
         time = page.get_by_test_id("waveform-Music").locator("time").first
         expect(time).to_have_text(re.compile(f"0:0[{start}-{start + 2}]"))
+
+
+def test_a_take_that_grows_too_long_for_the_server_is_told_in_time(browser, address):
+    with opened(browser, address) as page:
+        player(page, "Record").click()
+        expect(panel(page)).to_contain_text("Listening")
+        page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 480_000; }")
+        expect(panel(page)).to_contain_text("up to 9 minutes: stop now")
+        assert MAX_BYTES > 9 * 60 * 44100 * 2 * 2  # plain samples in stereo
 
 
 def test_a_take_that_is_stopped_at_once_is_explained(browser, address):

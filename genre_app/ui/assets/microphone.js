@@ -24,6 +24,7 @@ window.genreMicrophone = (() => {
   const SILENT_DB = -60;
   const QUIET_DB = -40; // of the loudest peak in a while
   const FLOOR_DB = -60; // left end of the meter
+  const LONG_SECONDS = 480; // of a take; the samples of ten minutes are more than the server takes
   const STEP_MS = 66; // less than the samples that the analyser holds, so that no peak is missed
 
   let mode = "music";
@@ -179,7 +180,8 @@ window.genreMicrophone = (() => {
     const lately = Math.max(...session.peaks.map(([, peak]) => peak)); // in the last 3 s
     const hint = HINTS[panel.dataset.kind].findLast(([from]) => session.heard >= from)[1];
     const warn = (words) => say(panel, words, true);
-    if (now - session.clippedAt < 3000) warn("Clipping: too loud for the microphone. Turn its input down, or go further away.");
+    if (panel.dataset.kind === "take" && seconds > LONG_SECONDS) warn("This page takes recordings of up to 9 minutes: stop now.");
+    else if (now - session.clippedAt < 3000) warn("Clipping: too loud for the microphone. Turn its input down, or go further away.");
     else if (seconds < 2) say(panel, hint);
     else if (decibel(lately) < SILENT_DB) warn("Silence: nothing is heard. Is the microphone muted, or another one chosen?");
     else if (session.noise) warn("Noise: no music is heard. Go nearer to it, or turn it up.");
