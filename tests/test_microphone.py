@@ -211,6 +211,19 @@ def test_a_take_is_heard_again_and_sought_in(playwright, address, tmp_path, make
         expect(time).to_have_text(re.compile(f"0:0[{start}-{start + 2}]"))
 
 
+def test_a_pause_is_shown_as_one(browser, address):
+    with opened(browser, address) as page:
+        player(page, "Record").click()
+        width = "document.querySelector('#music-microphone .mic-bar').getBoundingClientRect().width"
+        page.wait_for_function(f"{width} > 20")
+        player(page, "pause").click()
+        expect(panel(page)).to_contain_text("Paused")
+        page.wait_for_function(f"{width} === 0")
+        player(page, "Resume").click()
+        page.wait_for_function(f"{width} > 20")
+        expect(panel(page)).not_to_contain_text("Paused")
+
+
 def test_a_take_that_grows_too_long_for_the_server_is_told_in_time(browser, address):
     with opened(browser, address) as page:
         player(page, "Record").click()

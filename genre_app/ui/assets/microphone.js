@@ -210,6 +210,16 @@ window.genreMicrophone = (() => {
     setTimeout(step, STEP_MS);
   };
 
+  const pause = () => {
+    const { panel } = session;
+    session.paused = true;
+    part(panel, "bar").style.transform = "scaleX(0)";
+    part(panel, "hold").style.left = 0;
+    part(panel, "db").textContent = "";
+    part(panel, "meter").classList.remove("hot");
+    say(panel, "Paused: nothing is recorded until you resume.");
+  };
+
   const finish = () => {
     const { panel, context, seconds, clipped } = session;
     session = null;
@@ -321,7 +331,7 @@ window.genreMicrophone = (() => {
         const better = MediaRecorder.isTypeSupported(PLAIN) ? { mimeType: PLAIN } : { audioBitsPerSecond: 256_000 };
         super(stream, ofGradio ? { ...options, ...better } : options);
         let size = 0;
-        this.addEventListener("pause", () => session && (session.paused = true));
+        this.addEventListener("pause", () => session && pause());
         this.addEventListener("resume", () => session && (session.paused = false));
         this.addEventListener("start", () => (size = 0));
         this.addEventListener("dataavailable", (event) => (size += event.data.size));
