@@ -2,7 +2,8 @@
 
 Training must not be measured by what it was shown, so nothing here is shared with `genre_app.augment`: no code, no sound, no
 room, no seed. Where training draws from a range (levels, reverberation times, slopes) a value here may lie in it, but what has
-that value is made in another way:
+that value is made in another way; but for the level, and for steady noise and clipping where waveforms are changed, which can
+only be made in one way:
 
 ========== ================================================ =============================================================
 part       here                                             in training
