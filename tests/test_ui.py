@@ -6,10 +6,12 @@ import base64
 import csv
 import io
 import json
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -179,6 +181,12 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert f"<b>{prediction.genre}</b>" not in row
 
 
+def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
+    kept = [block for block in app.blocks.values() if isinstance(block, gr.State)]
+    assert len(kept) > 2
+    assert {block.time_to_live for block in kept} == {math.inf}
+
+
 def test_a_small_margin_is_called_unsure(checkpoint):
     close, clear = np.full(10, 0.01), np.full(10, 0.01)
     close[[2, 5]] = 0.48, 0.44
@@ -186,6 +194,9 @@ def test_a_small_margin_is_called_unsure(checkpoint):
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [close])))
     assert "Not sure: country or jazz" in card
     assert "ahead by only 4 points" in card
+    close = np.full(10, 0.02)
+    close[[2, 5]] = 0.493, 0.347  # 14.6 points apart, which is not 15
+    assert "ahead by only 14 points" in re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [close])))
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [clear])))
     assert "Not sure" not in card
     assert "91 % country" in card

@@ -75,7 +75,7 @@ def final_vote(prediction: Prediction) -> str:
 
 
 def _points(margin: float) -> str:
-    whole = round(margin)
+    whole = int(round(margin, 3))  # never more than it is: what is not sure leads by less than a stated number of points
     return "less than a point" if not whole else "1 point" if whole == 1 else f"{whole} points"
 
 

@@ -40,7 +40,6 @@ from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", "trained"), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
 _HEADERS = ["#", "Start", "Genre", "Probability"]
-_STATE_SECONDS = 3600.0  # how long an answer waits for its visitor's next click
 _ROWS = 200  # frames to a page of the table
 _TAKE = "your recording"
 _TAKE_FILE = "audio.wav"  # gradio's name for all of them
@@ -126,7 +125,9 @@ def build(frame: Frame) -> None:
                 json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
                 csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
     position = gr.Number(visible=False)
-    state = gr.State(None, time_to_live=_STATE_SECONDS)
+    state = gr.State(
+        None
+    )  # kept as long as the page is open: after a time to live, votes and rows would do nothing, without a word
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"checkpoint": checkpoint, "own": own, "options": more}
     parts = Parts(card, vote, figure, mark, table, page, json_button, csv_button, state, again)
