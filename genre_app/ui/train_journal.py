@@ -10,8 +10,8 @@ import pandas as pd
 
 from genre_app.training.runs import Description, Run, RunError, Status, list_runs
 
-RECORDINGS = "imitated recordings"
-"""The series of the charts that has the validation tracks as recordings."""
+RECORDINGS = "recordings"
+"""The series of the charts that has imitated recordings of the validation tracks; a longer word leaves others no room."""
 
 _POINTS = 240  # of a curve; more cannot be told apart
 

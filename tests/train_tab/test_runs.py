@@ -112,7 +112,7 @@ def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run
     assert list(of_training[of_training.epoch.between(3.01, 3.99)].value) == []  # those steps were taken again
     assert list(accuracy[accuracy.series == "whole tracks"].value) == [0.25, 0.5, 0.75, 1.0]
     for frame, value in ((loss, 1.5), (accuracy, 0.5)):  # there is one where training has recordings
-        assert frame[frame.series == "imitated recordings"][["epoch", "value"]].values.tolist() == [[4.0, value]]
+        assert frame[frame.series == "recordings"][["epoch", "value"]].values.tolist() == [[4.0, value]]
     assert set(rate.series) == {"learning rate"}
     assert "As imitated recordings 50.0 % of the tracks" in words(head(snapshot(run)))
 
