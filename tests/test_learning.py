@@ -28,7 +28,7 @@ def songs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
-        ("default", ['model_settings.views=["contrast"]', "epochs=14"]),
+        ("cnn", ['model_settings.views=["contrast"]', "epochs=14"]),
         ("lstm", ['model_settings.views=["contrast"]', "epochs=8"]),
         ("mlp", ["epochs=8"]),
     ],

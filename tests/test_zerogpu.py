@@ -48,7 +48,7 @@ def _zero(tmp_path, monkeypatch):
 @pytest.fixture
 def make_run(cache, tmp_path):
     def make(name: str, *settings: str) -> Run:
-        request = Request(recipe="default", data=str(cache), settings=(*SETTINGS, *settings), columns="data", threads=1)
+        request = Request(recipe="cnn", data=str(cache), settings=(*SETTINGS, *settings), columns="data", threads=1)
         return Run.create(tmp_path / "runs" / name, request)
 
     return make

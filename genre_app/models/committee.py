@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
-from genre_app.models.base import GenreModel, ModelSettings, create_model, register
+from genre_app.models.base import GenreModel, ModelSettings, create_model, register, settings_class
 from genre_app.models.ensemble import joined_logits
+
+_NAME = "committee"
 
 
 class Part(BaseModel):
@@ -29,6 +31,17 @@ class Part(BaseModel):
     model: str = "cnn"
     settings: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Part:
+        if self.model == _NAME:
+            raise ValueError("a committee of committees is no more than one; name all networks in one list")
+        try:
+            settings_class(self.model).model_validate(self.settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{self.model}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return self
+
 
 class CommitteeSettings(ModelSettings):
     """Settings of `Committee`.
@@ -39,10 +52,12 @@ class CommitteeSettings(ModelSettings):
         The networks; each of their members has the same say.
     """
 
-    networks: tuple[Part, ...] = Field((Part(model="cnn"), Part(model="lstm")), min_length=1, max_length=16)
+    networks: tuple[Part, ...] = Field(
+        default_factory=lambda: (Part(model="cnn"), Part(model="lstm")), min_length=1, max_length=16
+    )
 
 
-@register("committee")
+@register(_NAME)
 class Committee(GenreModel):
     """Networks that are trained side by side and answer with the mean of their probabilities.
 
@@ -55,8 +70,6 @@ class Committee(GenreModel):
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CommitteeSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
         sizes: dict[str, int] = {"n_bins": n_bins, "n_frames": n_frames, "n_genres": n_genres}
-        if any(part.model == Committee.name for part in settings.networks):
-            raise ValueError("a committee of committees is no more than one; name all networks in one list")
         self.networks = nn.ModuleList(create_model(part.model, settings=part.settings, **sizes) for part in settings.networks)
 
     def parts(self) -> list[GenreModel]:

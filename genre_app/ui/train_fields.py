@@ -165,7 +165,9 @@ def network_info(model: str) -> str:
     fields = settings_class(model).model_fields
     if not fields:
         return f"{model} has none."
-    defaults = ", ".join(f"{name} = {_quoted(_plain(info.default))}" for name, info in fields.items())
+    defaults = ", ".join(
+        f"{name} = {_quoted(_plain(info.get_default(call_default_factory=True)))}" for name, info in fields.items()
+    )
     return f"One a line, such as dropout = 0.2. Those of {model}, and what they are unless told: {defaults}."
 
 
@@ -286,6 +288,8 @@ def _bounds(metadata: list[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
@@ -293,8 +297,15 @@ def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return ", ".join(f"{part:g}" for part in value)
     if isinstance(value, dict):
-        return "\n".join(f"{name} = {_quoted(_plain(part))}" for name, part in value.items())
+        return "\n".join(f"{name} = {_line(_plain(part))}" for name, part in value.items())
     return "" if value is None else str(value) if isinstance(value, Path) else value
+
+
+def _line(value: Any) -> str:
+    """Write a setting; a list of networks gets a line for each of them."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join(["[\n", *(f"  {_toml(part)},\n" for part in value), "]"])
+    return _quoted(value)
 
 
 def _read(field: FormField, value: Any) -> Any:

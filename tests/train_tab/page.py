@@ -18,6 +18,7 @@ STRANGER = SimpleNamespace(username="mallory")
 
 
 TINY = {
+    "set-model": "cnn",
     "set-model_settings": "channels = [4, 8]\npools = [[4, 2], [4, 4]]",
     "set-spec-segment_seconds": 2,
     "set-spec-segment_hop_seconds": 1,

@@ -38,7 +38,7 @@ def test_a_recipe_left_as_it_is_needs_no_setting(name):
 
 
 def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
-    recipe = read_recipe("default")
+    recipe = read_recipe("cnn")
     values = shown(recipe) | {
         "epochs": 7,
         "learning_rate": 1e-5,
@@ -51,7 +51,7 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
     }
     settings = settings_of(values, recipe)
     assert len(settings) == 8
-    config = read_recipe("default", settings)
+    config = read_recipe("cnn", settings)
     assert (config.epochs, config.learning_rate, config.spec.kind, config.seed) == (7, 1e-5, "mfcc", 3)
     assert config.model_settings == recipe.model_settings | {"dropout": 0.1}
     assert config.split.file == Path("my split.csv")
@@ -153,8 +153,13 @@ def test_the_command_is_the_same_as_the_form(app):
         ),
         ({"set-model_settings": "dropout 3"}, "Model settings (model_settings)", "model_settings"),
         ({"set-model_settings": "droppout = 0.3"}, "Droppout", "model_settings"),
-        ({"set-model_settings": "dropout = 3"}, "Dropout: must be at least 0, below 1.", "model_settings"),
-        ({"set-model": "mlp"}, "Channels", "model_settings"),
+        ({"set-model": "cnn", "set-model_settings": "dropout = 3"}, "Dropout: must be at least 0, below 1.", "model_settings"),
+        ({"set-model": "mlp"}, "Networks", "model_settings"),
+        (
+            {"set-model_settings": "networks = [{settings = {dropout = 3}}]"},
+            "cnn: dropout: must be less than 1",
+            "model_settings",
+        ),
         ({"CPU threads": 0}, "Threads: must be 1 to 256.", "threads"),
         ({"Name of the run": "../up"}, "cannot name a run", None),
         ({"Begin with": "run: gone"}, "There is no checkpoint", None),
