@@ -54,7 +54,7 @@ def test_numbers_of_a_run_at_work(app, make_run):
         "321 segments/s",
         "1.5 GB",
         "100.0 % of the tracks, epoch 4",
-        "cnn, 1,234",
+        "committee, 1,234",
     ):
         assert piece in text
     loss = shown["plot-loss"].value
