@@ -234,7 +234,7 @@ def some_features(model, n: int = 4):
 
 
 def test_every_recipe_has_its_architecture_pinned_here():
-    ours = {"default", "lstm", "mlp"}
+    ours = {"default", "cnn", "lstm", "mlp"}
     assert set(recipe_names()) == set(BUILT) | ours
     assert {read_recipe(name).model for name in recipe_names()} == set(model_names())
 

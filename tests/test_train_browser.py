@@ -109,6 +109,8 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     # What will happen is said before it does.
     page.locator("#train-upload input[type=file]").set_input_files(str(zipped))
     expect(page.locator("#train-source textarea, #train-source input").first).to_have_value(re.compile("^upload: .*music.zip$"))
+    choose(page, "#train-recipe", "cnn")
+    expect(page.locator("#train-command textarea")).to_have_value(re.compile("python -m train cnn"))
     page.get_by_text("All other settings").click()
     for group in ("Training", "Features and segments", "Begin, columns, threads"):
         page.get_by_text(group, exact=True).click()
