@@ -47,6 +47,7 @@ def test_its_file_is_small_and_its_card_tells_its_numbers(bundled):
     assert row in card
     if bundled.name == "default":
         readme = (checkpoint_folder().parent / "README.md").read_text(encoding="utf-8")
+        assert "as files and as imitated\nrecordings" in card
         assert f"| `default` {row} {report['macro_f1']:.3f} |" in readme
     assert bundled.provenance["command"] in card
     assert "GTZAN has no licence" in card

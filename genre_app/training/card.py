@@ -87,6 +87,8 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
     config, data = provenance["config"], provenance["data"]
     filtered = data["fault_filtered"]
     split = "in the artist- and fault-filtered split of Kereliuk et\nal. (2015), whose test tracks were not used"
+    recorded = config["augment"]["recorded_share"] > 0
+    heard = ", as files and as imitated\nrecordings" if recorded else ""
     text = _TEMPLATE.format(
         name=provenance["recipe"],
         origin=_GTZAN.format(split=split if filtered else "split otherwise than by its fault-filtered lists")
@@ -94,13 +96,13 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         else ".",
         notes="".join(f"- {note}\n" for note in provenance["notes"]),
         evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if filtered else "",
-        chosen="The epoch was chosen by the log-loss on these tracks, so expect less on other music."
-        if config["keep"] == "best"
-        else "The last epoch was kept, without a choice.",
+        chosen="The last epoch was kept, without a choice."
+        if config["keep"] == "last"
+        else f"The epoch was chosen by the log-loss on these tracks{heard}, so expect less on other music.",
         test=_test(checkpoint),
         time=", a collection of about the year 2000" if data.get("gtzan") else "",
         recordings="training imitated rooms, loudspeakers and noise, but the\n  numbers above are of clean files."
-        if config["augment"]["recorded_share"] > 0
+        if recorded
         else "training did not imitate them.",
         about=_about(provenance),
         what=f"Says which of {len(checkpoint.genres)} genres a clip of music belongs to.",
