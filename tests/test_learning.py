@@ -28,13 +28,14 @@ def songs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
+        ("default", ["epochs=14"]),
         ("cnn", ['model_settings.views=["contrast"]', "epochs=14"]),
         ("lstm", ['model_settings.views=["contrast"]', "epochs=8"]),
         ("mlp", ["epochs=8"]),
     ],
 )
 def test_each_network_learns_two_genres_from_audio(songs, recipe, settings, tmp_path, monkeypatch):
-    monkeypatch.setenv("GENRE_APP_RUNS", str(songs.parent / "runs"))  # one mel cache for all three
+    monkeypatch.setenv("GENRE_APP_RUNS", str(songs.parent / "runs"))  # one mel cache for all
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
     monkeypatch.setattr(job, "prepare_process", lambda threads: None)
     small = ["spec.segment_seconds=3.0", "spec.segment_hop_seconds=1.5", "batch_size=28", "segments_per_track=4", "warmup=0.2"]

@@ -1,4 +1,4 @@
-"""The training loop and recipes, on a synthesised mel cache."""
+"""The training loop, on a synthesised mel cache."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from genre_app.data.mel_cache import DataError, MelCache
 from genre_app.data.progress import StoppedError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish, segment_start_frames
 from genre_app.models import CNN
-from genre_app.training import TrainConfig, fit
+from genre_app.training import TrainConfig, fit, validation
 from genre_app.training.job import work
 from genre_app.training.processes import Processes
-from genre_app.training.recipes import read_recipe, recipe_names, recipes_folder
 from genre_app.training.runs import Request, Run
 from genre_app.training.state import TrainState
 
@@ -134,13 +133,21 @@ def test_the_imitated_recordings_are_always_the_same_pieces_of_12_s(cache):
     spec = FeatureSpec(**{**SPEC.model_dump(), "hop_length": 4 * SPEC.hop_length, "segment_seconds": 4.0})
     config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS), "spec": spec})
     valid = replace(datasets(cache)[1], spec=spec)
-    features, owners = fit_module.recorded_features(config, valid)
-    again, _ = fit_module.recorded_features(config.model_copy(update={"seed": 7}), valid)
+    features, owners = validation.recorded_features(config, valid)
+    again, _ = validation.recorded_features(config.model_copy(update={"seed": 7}), valid)
     assert torch.equal(features, again)
     n_frames = round(12.0 * spec.sample_rate / spec.hop_length)
     assert n_frames < 120
     counted = torch.bincount(owners).tolist()
     assert counted == [len(segment_start_frames(n_frames, spec))] * 12
+
+
+def test_a_stop_is_heeded_while_recordings_are_imitated(cache):
+    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})
+    asked = itertools.count(1)
+    with pytest.raises(StoppedError):
+        validation.recorded_features(config, datasets(cache)[1], lambda: next(asked) == 3)
+    assert next(asked) == 4  # the third of twelve tracks, and no later one
 
 
 def test_takes_are_cut_from_the_middle_and_recorded_each_by_itself(cache):
@@ -192,38 +199,6 @@ def test_bfloat16_learns_too(cache):
     results = run_all(cache, epochs=25, precision="bfloat16")
     assert results[-1].valid_accuracy > 0.9
     assert results[-1].model.members[0].head.weight.dtype == torch.float32
-
-
-def test_recipes_are_read_and_changed(tmp_path):
-    path = tmp_path / "beat.toml"
-    path.write_text('epochs = 12\naugment = "noise"')
-    config = read_recipe(str(path), ["epochs=3", "augment.mild_share=0.25", "precision=bfloat16"], 9)
-    assert (config.epochs, config.augment.mild_share, config.precision, config.seed) == (3, 0.25, "bfloat16", 9)
-    assert config.augment.mild == read_recipe(str(path)).augment.mild  # the rest of the preset stays
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "message"),
-    [
-        ("nothing", [], "no recipe 'nothing'; choose one of: default"),
-        ("default", ["epoch=3"], "default.toml: there is no field 'epoch'; there is epochs$"),
-        ("default", ["augment.mild.noise=1"], "no field 'augment.mild.noise'; there is .*augment.mild.noise_snr_db"),
-        ("default", ["epochs=0"], "epochs: must be greater than or equal to 1, got '0'$"),
-        ("default", ["augment=loud"], "augment: there is no augmentation 'loud'"),
-        ("default", ["epochs"], "must read FIELD=VALUE"),
-        ("default", ["epochs.a=1"], "epochs has no fields"),
-        ("/etc/passwd", [], "no recipe '/etc/passwd'"),
-    ],
-)
-def test_wrong_recipes_and_settings_are_named(name, settings, message):
-    with pytest.raises(ValueError, match=message):
-        read_recipe(name, settings, None)
-
-
-def test_every_recipe_of_the_project_is_valid():
-    assert {path.stem for path in recipes_folder().glob("*.toml")} == set(recipe_names())
-    for name in recipe_names():
-        read_recipe(name)
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd", "rmsprop"])
@@ -428,9 +403,9 @@ def test_half_of_the_segments_come_from_the_pool(cache):
 def test_scaling_apart_gives_the_validation_tracks_their_own_mean(cache):
     train, valid = datasets(cache)
     model = TrainState.begin(CONFIG.model_copy(update={"model": "mlp", "model_settings": {}}), train, CPU).model
-    scaled, _ = fit_module.validation_features(CONFIG.model_copy(update={"scaler": "apart"}), model, valid)
+    scaled, _ = validation.validation_features(CONFIG.model_copy(update={"scaler": "apart"}), model, valid)
     standardised = (scaled - model.bin_mean[:, None]) / model.bin_std[:, None]
     torch.testing.assert_close(standardised.mean(dim=(0, 2)), torch.zeros(32), atol=1e-4, rtol=0)
     torch.testing.assert_close(standardised.std(dim=(0, 2)), torch.ones(32), atol=1e-3, rtol=0)
-    plain, _ = fit_module.validation_features(CONFIG, model, valid)
+    plain, _ = validation.validation_features(CONFIG, model, valid)
     assert torch.equal(plain, valid.segments()[0])

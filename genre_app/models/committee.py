@@ -61,8 +61,7 @@ class CommitteeSettings(ModelSettings):
 class Committee(GenreModel):
     """Networks that are trained side by side and answer with the mean of their probabilities.
 
-    Networks of one kind err alike; those of different kinds less so, and the mean over them is better than more of either.
-    Each standardises its input by itself.
+    Networks of one kind err alike, those of different kinds less so. Each standardises its input by itself.
     """
 
     Settings = CommitteeSettings

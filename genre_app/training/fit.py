@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genre_app.augment.chain import apply_chain, augment, draw_rates
+from genre_app.augment.chain import augment, draw_rates
 from genre_app.augment.spectrogram import uniform
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.data.mel_cache import DataError
@@ -23,9 +23,8 @@ from genre_app.models import GenreModel
 from genre_app.training.config import TrainConfig
 from genre_app.training.processes import ONE_PROCESS, Processes
 from genre_app.training.state import TrainState, frozen
+from genre_app.training.validation import judged, recorded_features, segment_probabilities, validation_features
 
-_TAKE_SECONDS = 12.0
-_TAKES_SEED = 4  # not the run's, so that runs with different seeds are validated with the same recordings
 _STOP_EVERY = 10  # steps between two looks at a stop that several processes must agree on
 
 
@@ -85,53 +84,6 @@ class Step:
     loss: Tensor
     learning_rate: float
     n_segments: int
-
-
-@torch.inference_mode()
-def segment_probabilities(
-    model: GenreModel, features: Tensor, batch_size: int = 256, should_stop: Callable[[], bool] = bool
-) -> Tensor:
-    """Probabilities [s, genres] of many segments [s, bins, frames]."""
-    model.eval()
-    # As many as fit a batch of ordinary segments: a whole song is a hundred times as long.
-    batch_size = max(1, min(batch_size, (1 << 21) // (features.shape[1] * features.shape[2])))
-    found = []
-    for batch in features.split(batch_size):
-        if should_stop():
-            raise StoppedError("stopped on request")
-        found.append(torch.softmax(model(batch).float(), dim=1))
-    return torch.cat(found)
-
-
-def track_means(probabilities: Tensor, owners: Tensor, n_tracks: int) -> Tensor:
-    """Mean of the probabilities [s, genres] of each track's segments [tracks, genres]."""
-    total = torch.zeros(n_tracks, probabilities.shape[1], device=probabilities.device).index_add_(0, owners, probabilities)
-    return total / torch.bincount(owners, minlength=n_tracks)[:, None]
-
-
-def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) -> tuple[Tensor, Tensor]:
-    """Features of the tracks to validate with [s, bins, frames] and the track of each [s], scaled as the recipe has it."""
-    features, owners = valid.segments()
-    if config.scaler == "apart":
-        mean, std = features.mean(dim=(0, 2)), features.std(dim=(0, 2)).clamp(min=1e-5)
-        scaled = (features - mean[:, None]) / std[:, None]
-        features = scaled * model.bin_std.to(features)[:, None] + model.bin_mean.to(features)[:, None]
-    return features, owners
-
-
-def recorded_features(config: TrainConfig, valid: Dataset) -> tuple[Tensor, Tensor] | None:
-    """Imitate a recording of each validation track, always the same ones, each of it as long as a visitor may record.
-
-    Returns
-    -------
-    (Tensor [s, bins, frames], Tensor [s]) or None
-        Features of their segments and the track of each; None if training has no recordings.
-    """
-    if not config.augment.recorded_share or not isinstance(valid, MelDataset):
-        return None
-    generator = torch.Generator(valid.columns.device).manual_seed(_TAKES_SEED)
-    n_frames = max(config.spec.segment_frames, round(_TAKE_SECONDS * config.spec.sample_rate / config.spec.hop_length))
-    return valid.takes(n_frames, lambda db: apply_chain(db, config.augment.recorded, config.spec, generator)).segments()
 
 
 def steps_per_epoch(config: TrainConfig, n_tracks: int, n_segments: int) -> int:
@@ -201,7 +153,7 @@ def fit(
     )
     may_stop = should_stop if processes.alone else bool
     valid_features, valid_owners = validation_features(config, state.model, valid)
-    takes = recorded_features(config, valid)
+    takes = recorded_features(config, valid, may_stop)
     while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
         epoch = now.epoch + 1
         began, spent = time.perf_counter(), now.seconds
@@ -226,10 +178,10 @@ def fit(
         confusion, improved = None, False
         if epoch % config.validate_every == 0 or epoch == config.epochs:
             probabilities = segment_probabilities(state.average, valid_features, should_stop=may_stop)
-            scores, confusion = _scores(probabilities, valid_owners, valid)
+            scores, confusion = judged(probabilities, valid_owners, valid)
             log_loss = scores["valid_log_loss"]
             if takes is not None:
-                heard, _ = _scores(segment_probabilities(state.average, takes[0], should_stop=may_stop), takes[1], valid)
+                heard, _ = judged(segment_probabilities(state.average, takes[0], should_stop=may_stop), takes[1], valid)
                 scores |= {"recorded_log_loss": heard["valid_log_loss"], "recorded_accuracy": heard["valid_accuracy"]}
                 # Files are learned before recordings are: by them alone a network would be kept that hears recordings badly.
                 log_loss = (log_loss + heard["valid_log_loss"]) / 2
@@ -251,18 +203,6 @@ def fit(
         )
         now.epoch, now.step, state.order = epoch, 0, state.order[:0]
         yield result
-
-
-def _scores(probabilities: Tensor, owners: Tensor, valid: Dataset) -> tuple[dict[str, float], list[list[int]]]:
-    of_tracks = track_means(probabilities, owners, len(valid))
-    answers = of_tracks.argmax(1)
-    n_genres = len(valid.genres)
-    confusion = torch.bincount(valid.labels * n_genres + answers, minlength=n_genres**2).reshape(n_genres, n_genres)
-    return {
-        "valid_log_loss": float(F.nll_loss(of_tracks.clamp(min=1e-12).log(), valid.labels)),
-        "valid_accuracy": float((answers == valid.labels).float().mean()),
-        "valid_segment_accuracy": float((probabilities.argmax(1) == valid.labels[owners]).float().mean()),
-    }, confusion.tolist()
 
 
 class _Loop:

@@ -125,9 +125,8 @@ def build(frame: Frame) -> None:
                 json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
                 csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
     position = gr.Number(visible=False)
-    state = gr.State(
-        None
-    )  # kept as long as the page is open: after a time to live, votes and rows would do nothing, without a word
+    # Kept as long as the page is open: after a time to live, votes and rows would do nothing, without a word.
+    state = gr.State(None)
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"checkpoint": checkpoint, "own": own, "options": more}
     parts = Parts(card, vote, figure, mark, table, page, json_button, csv_button, state, again)

@@ -97,6 +97,7 @@ window.genreMicrophone = (() => {
 
   // The recording that goes on: where it is shown, what is heard, how long.
   let session = null;
+  let tries = 0; // to start one that did not begin
 
   const decibel = (value) => 20 * Math.log10(Math.min(1, Math.max(value, 1e-5)));
   const spoken = (db) => (db < FLOOR_DB ? `under −${-FLOOR_DB} dBFS` : `${db < 0 ? "−" : ""}${Math.abs(db).toFixed(0)} dBFS`);
@@ -195,6 +196,7 @@ window.genreMicrophone = (() => {
     const now = performance.now();
     if (!session.paused) {
       session.seconds += (now - session.at) / 1000;
+      if (session.seconds > 2) tries = 0;
       if (!session.noise && decibel(Math.max(...session.peaks.map(([, peak]) => peak))) >= SILENT_DB)
         session.heard += (now - session.at) / 1000;
       session.analyser.getFloatTimeDomainData(session.samples);
@@ -311,10 +313,10 @@ window.genreMicrophone = (() => {
 
   // gradio does not wait until its recorder of streams is there: who presses Record before, as on a slow machine, would listen to
   // nothing. So it is pressed again for them.
-  let tries = 0;
   window.addEventListener("unhandledrejection", ({ reason }) => {
     const panel = session?.panel;
     if (panel?.dataset.kind !== "live" || !["NotSupportedError", "TypeError"].includes(reason?.name)) return;
+    if (session.seconds > 2) return; // it records, so what fails is something else
     const press = (name) => document.querySelector(`#${panel.dataset.recorder} .mic-wrap .${name}-button`)?.click();
     press("stop");
     if (++tries < 20) setTimeout(press, 500, "record");
