@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
+from genre_app.features.noise import MOST_VARIATION
 from genre_app.ui.microphone import script
 from genre_app.ui.service import MAX_BYTES
 from tests import chromium
@@ -249,6 +250,33 @@ def test_what_the_browser_does_not_do_is_told(browser, address):
         expect(panel(page).get_by_role("alert")).to_contain_text("keeps its echo cancellation")  # it is about the take
 
 
+def test_live_knows_of_a_browser_that_suppresses_noise_unasked(browser, address):
+    with opened(browser, address, DISOBEY.replace("noiseSuppression: false", "noiseSuppression: true")) as page:
+        assert page.evaluate("genreMicrophone.suppresses()") is False  # until it is found out
+        player(page, "Record").click()
+        expect(panel(page).get_by_role("alert")).to_contain_text("keeps its echo cancellation and noise suppression and auto")
+        assert page.evaluate("genreMicrophone.suppresses()") is True
+
+
+def test_live_and_a_take_are_shown_each_by_itself(browser, address):
+    with opened(browser, address) as page:
+        page.get_by_role("tab", name="Live").click()
+        live = page.get_by_test_id("waveform-Live")
+        live.get_by_role("button", name="Record", exact=True).click()
+        time = panel(page, "live").locator(".mic-time")
+        expect(time).to_have_text("0:02")
+        page.get_by_role("tab", name="Classify").click()
+        player(page, "Record").click()
+        expect(panel(page).locator(".mic-time")).to_have_text("0:02")
+        player(page, "Stop").click()
+        expect(panel(page).get_by_role("meter")).to_be_hidden()
+        page.get_by_role("tab", name="Live").click()
+        expect(panel(page, "live").get_by_role("meter")).to_be_visible()
+        assert int(time.inner_text().split(":")[1]) >= 4
+        live.get_by_role("button", name="Stop").click()
+        expect(panel(page, "live").get_by_role("meter")).to_be_hidden()
+
+
 @pytest.mark.parametrize(
     ("scripts", "allowed", "words"), [((REFUSE,), True, "No microphone was found"), ((), False, "allow it")]
 )
@@ -309,3 +337,11 @@ def test_the_chosen_device_is_asked_for(browser, address):
 
 def test_the_script_needs_nothing_from_elsewhere():
     assert "://" not in script()
+
+
+def test_the_script_tells_noise_by_the_numbers_of_the_server(browser, address):
+    with opened(browser, address) as page:
+        used = set(re.findall(r"NOISE\.(\w+)", script()))
+        told = page.evaluate("genreNoise")
+        assert set(told) == used
+        assert told["variation"] == MOST_VARIATION

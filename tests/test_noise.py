@@ -12,9 +12,9 @@ import scipy.signal
 from genre_app.audio import Clip
 from genre_app.conditions.catalogue import STANDARD
 from genre_app.features.noise import (
-    _MOST_SUPPRESSED_VARIATION,
-    _MOST_VARIATION,
     MIN_SECONDS,
+    MOST_SUPPRESSED_VARIATION,
+    MOST_VARIATION,
     NoiseDetector,
     _power,
     is_noise,
@@ -50,7 +50,7 @@ def varies(samples: np.ndarray, rate: int = RATE) -> float:
 def test_noise_of_any_colour_varies_as_chance_has_it(colour):
     found = [varies(noise(COLOURS[colour], seed=seed)) for seed in range(20)]
     assert np.mean(found) == pytest.approx(1.0, abs=0.1)
-    assert max(found) < 1.25 < _MOST_VARIATION
+    assert max(found) < 1.25 < MOST_VARIATION
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
@@ -99,7 +99,7 @@ def test_what_noise_suppression_leaves_of_noise_is_noise_to_who_knows_of_it():
         gain_db = np.interp(np.arange(len(band)) / RATE, np.arange(0, 5.1, 0.3), generator.normal(0, 0.7, 17))
         flicker += band * 10 ** (gain_db / 20)
     flicker = flicker.astype(np.float32)
-    assert _MOST_VARIATION < varies(flicker) < _MOST_SUPPRESSED_VARIATION
+    assert MOST_VARIATION < varies(flicker) < MOST_SUPPRESSED_VARIATION
     assert not is_noise(flicker, RATE)
     assert is_noise(flicker, RATE, suppressed=True)
     for style in STYLES:
@@ -112,8 +112,8 @@ def test_no_music_is_taken_for_noise(style):
     line = STANDARD["telephone"].apply(whole, RATE, style)
     for samples, times in ((whole, 4), (sixteen_bits(whole, -30), 4), (sixteen_bits(whole, -50), 4), (line, 1.5)):
         for start in range(0, 15, 5):
-            assert varies(samples[start * RATE : (start + 5) * RATE]) > times * _MOST_VARIATION
-    assert varies(STANDARD["phone-in-room"].apply(whole, RATE, style)) > 2 * _MOST_VARIATION
+            assert varies(samples[start * RATE : (start + 5) * RATE]) > times * MOST_VARIATION
+    assert varies(STANDARD["phone-in-room"].apply(whole, RATE, style)) > 2 * MOST_VARIATION
     assert not is_noise(STANDARD["pink-0"].apply(whole, RATE, style), RATE)
 
 

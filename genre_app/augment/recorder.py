@@ -11,6 +11,8 @@ import scipy  # whose parts load when they are first used: scipy.signal takes a 
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from genre_app.augment import suppressor
+
 Samples = NDArray[np.float32]
 
 _BLOCK_SECONDS = 0.01  # in which levels are measured
@@ -18,12 +20,6 @@ _LOUDNESS_SECONDS = 0.1  # over which gain control takes the mean
 _WINDOW_SECONDS = 0.046  # of the suppressor
 _SUPPRESS_BANDS = 64  # of the mel axis; it decides by the mean of three
 _LEVEL_SECONDS = 0.05  # time constant with which their levels are followed
-_HISTORY_SECONDS = 2.0  # for what is taken for noise
-_LOWER_QUARTILE = 0.674  # standard deviations under a normal distribution's mean
-_SUPPRESS_SLOPE_DB = 2.5
-_ADAPTED_SECONDS = 0.5  # time constant of a suppressor that was just switched on
-_WANDER_SECONDS, _SCATTER_SECONDS = 0.8, 0.3  # time constants of a suppressor's mind, of all frequencies and of parts of them
-_SCATTER_KNOTS = 32
 _SILENCE = 1e-12  # power
 
 
@@ -107,17 +103,17 @@ def suppress(
     filters = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=_SUPPRESS_BANDS)
     power = filters @ np.square(np.abs(spectrum))
     level = _db(_followed(power, _LEVEL_SECONDS / step_seconds))  # a window's levels fluctuate, those of some windows less
-    steps = min(round(_HISTORY_SECONDS / step_seconds), level.shape[1] - 1)
+    steps = min(round(suppressor.HISTORY_SECONDS / step_seconds), level.shape[1] - 1)
     history = np.concatenate([level[:, steps:0:-1], level], axis=1)  # what was before the start, played backwards
     windows = np.lib.stride_tricks.sliding_window_view(history, steps + 1, axis=1)
-    lower_quartile = windows.mean(axis=2) - _LOWER_QUARTILE * windows.std(axis=2)
-    mind = wander_db * _wander(1, level.shape[1], _WANDER_SECONDS / step_seconds, rng)
-    parts = scatter_db * _wander(_SCATTER_KNOTS, level.shape[1], _SCATTER_SECONDS / step_seconds, rng)
-    places = np.linspace(0.0, _SCATTER_KNOTS - 1.0, _SUPPRESS_BANDS)
-    apart = scipy.interpolate.interp1d(np.arange(_SCATTER_KNOTS), parts, axis=0)(places)
+    lower_quartile = windows.mean(axis=2) - suppressor.LOWER_QUARTILE * windows.std(axis=2)
+    mind = wander_db * _wander(1, level.shape[1], suppressor.WANDER_SECONDS / step_seconds, rng)
+    parts = scatter_db * _wander(suppressor.SCATTER_KNOTS, level.shape[1], suppressor.SCATTER_SECONDS / step_seconds, rng)
+    places = np.linspace(0.0, suppressor.SCATTER_KNOTS - 1.0, _SUPPRESS_BANDS)
+    apart = scipy.interpolate.interp1d(np.arange(suppressor.SCATTER_KNOTS), parts, axis=0)(places)
     excess = scipy.ndimage.uniform_filter1d(level - lower_quartile, 3, axis=0) - excess_db - mind - apart
-    adapted = 1.0 - np.exp(-step_seconds * np.arange(level.shape[1]) / _ADAPTED_SECONDS)
-    gain_db = -depth_db * adapted * scipy.special.expit(-excess / _SUPPRESS_SLOPE_DB)
+    adapted = 1.0 - np.exp(-step_seconds * np.arange(level.shape[1]) / suppressor.ADAPTED_SECONDS)
+    gain_db = -depth_db * adapted * scipy.special.expit(-excess / suppressor.SLOPE_DB)
     centres = librosa.mel_frequencies(n_mels=_SUPPRESS_BANDS + 2, fmax=sample_rate / 2)[1:-1]
     hz = np.linspace(0.0, sample_rate / 2, len(spectrum)).clip(centres[0], centres[-1])
     spectrum *= 10.0 ** (scipy.interpolate.interp1d(centres, gain_db, axis=0)(hz) / 20.0)

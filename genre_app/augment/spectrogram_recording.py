@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Generator, Tensor
 
+from genre_app.augment import suppressor
 from genre_app.augment.spectrogram import (
     band_centres,
     band_edges,
@@ -29,11 +30,7 @@ from genre_app.features import FeatureSpec
 
 _ROOM_SECONDS = 1.2  # of a room's tail that are followed
 _BEATING = 4.0  # inverse variance of the power that is reverberant only
-_HISTORY_SECONDS = 2.0  # before a segment, for what adapts slowly
-_LOWER_QUARTILE = 0.674  # standard deviations under a normal distribution's mean
 _NEIGHBOURS = 1 / 64  # of the mel axis on either side, over which a suppressor averages what it decides by
-_SUPPRESS_SLOPE_DB = 2.5
-_ADAPTED_SECONDS = 0.5  # time constant of a suppressor that was just switched on
 _LINEAR_BINS = 513  # of the spectra that a distortion is computed on
 
 
@@ -201,19 +198,24 @@ def suppress(
     seconds = torch.arange(n_frames, device=db.device) * (spec.hop_length / spec.sample_rate)
     level = db * (2.0 / spec.power)
     level = level - level.mean(dim=(1, 2), keepdim=True)
-    history = min(_frames(_HISTORY_SECONDS, spec), n_frames - 1)
+    history = min(_frames(suppressor.HISTORY_SECONDS, spec), n_frames - 1)
     extended = _with_history(level, history)
     mean = torch.nn.functional.avg_pool1d(extended, history + 1, stride=1)
     variance = torch.nn.functional.avg_pool1d(extended.square(), history + 1, stride=1) - mean.square()
-    lower_quartile = mean - _LOWER_QUARTILE * variance.clamp(min=0.0).sqrt()
-    mind = _wander((size, 1, n_frames), torch.full((size,), 0.8, device=db.device), spec, generator)
-    apart = _wander((size, 32, n_frames), torch.full((size,), 0.3, device=db.device), spec, generator)
+    lower_quartile = mean - suppressor.LOWER_QUARTILE * variance.clamp(min=0.0).sqrt()
+    mind = _wander((size, 1, n_frames), torch.full((size,), suppressor.WANDER_SECONDS, device=db.device), spec, generator)
+    apart = _wander(
+        (size, suppressor.SCATTER_KNOTS, n_frames),
+        torch.full((size,), suppressor.SCATTER_SECONDS, device=db.device),
+        spec,
+        generator,
+    )
     apart = _over_bands(apart, n_bins) * scatter_db[:, None, None]
     threshold = excess_db[:, None, None] + wander_db[:, None, None] * mind + apart
     excess = _over_neighbours(level - lower_quartile, round(_NEIGHBOURS * n_bins)) - threshold
     running = uniform(0.0, 6.0, (size, 1), generator) - 2.0  # some were switched on with the segment's start
-    adapted = 1.0 - torch.exp(-(seconds + running.clamp(min=0.0)) / _ADAPTED_SECONDS)
-    gain_db = -(depth_db[:, None] * adapted)[:, None, :] * torch.sigmoid(-excess / _SUPPRESS_SLOPE_DB)
+    adapted = 1.0 - torch.exp(-(seconds + running.clamp(min=0.0)) / suppressor.ADAPTED_SECONDS)
+    gain_db = -(depth_db[:, None] * adapted)[:, None, :] * torch.sigmoid(-excess / suppressor.SLOPE_DB)
     return db + gain_db * (spec.power / 2.0)
 
 

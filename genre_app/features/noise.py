@@ -27,19 +27,19 @@ MIN_SECONDS = 1.5
 # Measured in pieces of 5 s. Noise of any colour, in rooms and a telephone's band too: variation 0.8 to 1.2. Real music: 5.1 at
 # least, at -50 dB too; 3.8 in a telephone's band; 2.5 across a room with a phone and with noise 12 dB under it. With pink noise
 # as strong as the music it comes down to 1.1, and 5 % of the pieces pass for noise, but hardly ever all pieces of a take.
-_MOST_VARIATION = 1.5
+MOST_VARIATION = 1.5
 # What a browser's noise suppression leaves of noise flickers: 1.8 to 2.9, with music in it 11 at least.
-_MOST_SUPPRESSED_VARIATION = 4.0
-_MOST_TONAL = 0.3  # share of the energy; noise has under 0.02, in a room too
+MOST_SUPPRESSED_VARIATION = 4.0
+MOST_TONAL = 0.3  # share of the energy; noise has under 0.02, in a room too
 
-_FRAME_SECONDS = 0.186  # 4096 samples at 22 050 Hz
-_N_BANDS = 16
-_LOWEST_HZ = 100.0
-_LOWEST_TONE_HZ = 200.0  # mains hum and its first overtones make no music
-_PEAK = 10.0  # power over the median of the neighbourhood that makes a tone
-_NEIGHBOURS = 15  # bins to either side
+FRAME_SECONDS = 0.186  # 4096 samples at 22 050 Hz
+N_BANDS = 16
+LOWEST_HZ = 100.0
+LOWEST_TONE_HZ = 200.0  # mains hum and its first overtones make no music
+PEAK = 10.0  # power over the median of the neighbourhood that makes a tone
+NEIGHBOURS = 15  # bins to either side
 _SILENT_POWER = 1e-10  # mean square; -100 dBFS, where digital silence and rounding are
-_FAINT = 1e-6  # of the strongest band's power: what a codec or the decoder's filter has emptied
+FAINT = 1e-6  # of the strongest band's power: what a codec or the decoder's filter has emptied
 
 
 class NoiseDetector:
@@ -101,16 +101,16 @@ def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool
         None if there is too little sound to tell.
     """
     power = _power(samples, sample_rate)
-    least = 1 + int((MIN_SECONDS / _FRAME_SECONDS - 1) * 2)
+    least = 1 + int((MIN_SECONDS / FRAME_SECONDS - 1) * 2)
     if len(power) < least or not np.isfinite(power).all():
         return None
-    most = _MOST_SUPPRESSED_VARIATION if suppressed else _MOST_VARIATION
-    return variation(power, sample_rate) < most and tonal_share(power, sample_rate) < _MOST_TONAL
+    most = MOST_SUPPRESSED_VARIATION if suppressed else MOST_VARIATION
+    return variation(power, sample_rate) < most and tonal_share(power, sample_rate) < MOST_TONAL
 
 
 def _power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
     """Power spectra [frames, bins] of the frames that are not silent, each overlapping the next by half."""
-    n_fft = 1 << round(np.log2(sample_rate * _FRAME_SECONDS))
+    n_fft = 1 << round(np.log2(sample_rate * FRAME_SECONDS))
     if len(samples) < n_fft:
         return np.empty((0, 1 + n_fft // 2))
     frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[:: n_fft // 2].astype(np.float64)
@@ -131,7 +131,7 @@ def variation(power: NDArray[np.float64], sample_rate: int) -> float:
     n_bins = np.diff(first)
     total = np.add.reduceat(mean, first[:-1])
     density = total / n_bins
-    heard = density > _FAINT * density.max()
+    heard = density > FAINT * density.max()
     # A room or a filter leaves some bins of a band stronger than others, and those decide alone, as if there were fewer. In a
     # room without any direct sound it is half of them; a tone would leave one, but is no noise.
     equal_bins = (1 + 1 / len(power)) * total**2 / np.maximum(np.add.reduceat(mean**2, first[:-1]), 1e-60)
@@ -146,16 +146,16 @@ def variation(power: NDArray[np.float64], sample_rate: int) -> float:
 def tonal_share(power: NDArray[np.float64], sample_rate: int) -> float:
     """Share of the energy that lies in bins which stand out of their neighbourhood in the mean spectrum."""
     hz_per_bin = sample_rate / 2 / (power.shape[1] - 1)
-    mean = power.mean(axis=0)[round(_LOWEST_TONE_HZ / hz_per_bin) : round(0.45 * sample_rate / hz_per_bin)]
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(mean, _NEIGHBOURS, mode="reflect"), 2 * _NEIGHBOURS + 1)
-    peaks = mean > _PEAK * np.median(around, axis=1)
+    mean = power.mean(axis=0)[round(LOWEST_TONE_HZ / hz_per_bin) : round(0.45 * sample_rate / hz_per_bin)]
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(mean, NEIGHBOURS, mode="reflect"), 2 * NEIGHBOURS + 1)
+    peaks = mean > PEAK * np.median(around, axis=1)
     return float(mean[peaks].sum() / max(mean.sum(), 1e-30))
 
 
 @lru_cache(maxsize=8)
 def _bands(n_bins: int, sample_rate: int) -> NDArray[np.intp]:
     """First bin of each band, and the one after the last: equally wide on a logarithmic axis."""
-    edges = np.geomspace(_LOWEST_HZ, 0.45 * sample_rate, _N_BANDS + 1) * 2 * (n_bins - 1) / sample_rate
+    edges = np.geomspace(LOWEST_HZ, 0.45 * sample_rate, N_BANDS + 1) * 2 * (n_bins - 1) / sample_rate
     return np.unique(np.round(edges).astype(np.intp))
 
 

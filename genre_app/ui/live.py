@@ -32,7 +32,7 @@ class Session:
     own : str, optional
         Path of the visitor's own checkpoint.
     speech : bool
-        The browser's microphone is set up for speech.
+        The browser's microphone is set up for speech, or was the last time although music was asked for.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def build(frame: Frame) -> None:
     session = gr.State(None)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
-    with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.speech()]"
+    with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.suppresses()]"
     audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
     # The session is changed in place and not handed back: a beginning that comes in between must not be undone.
     audio.stream(

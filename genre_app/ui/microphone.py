@@ -5,6 +5,7 @@ The work is done in the browser, by ``assets/microphone.js``, for the two record
 
 from __future__ import annotations
 
+import json
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from genre_app.audio import load_clip
-from genre_app.features.noise import NoiseDetector
+from genre_app.features import noise
 from genre_app.predict import Prediction
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -66,14 +67,26 @@ def hears_noise(path: str, prediction: Prediction, view: Any) -> bool:
     if prediction.is_noise or not (isinstance(view, dict) and view.get("speech") is True):
         return prediction.is_noise
     clip = load_clip(path)
-    detector = NoiseDetector(clip.sample_rate, suppressed=True)
+    detector = noise.NoiseDetector(clip.sample_rate, suppressed=True)
     detector.add(clip.samples)
     return detector.is_noise()
 
 
 def script() -> str:
     """Return the script that the page's head has to hold, so that it runs before a recorder asks for the microphone."""
-    return (_ASSETS / "microphone.js").read_text(encoding="utf-8")
+    numbers = {
+        "frame": noise.FRAME_SECONDS,
+        "bands": noise.N_BANDS,
+        "lowest": noise.LOWEST_HZ,
+        "lowestTone": noise.LOWEST_TONE_HZ,
+        "peak": noise.PEAK,
+        "around": noise.NEIGHBOURS,
+        "faint": noise.FAINT,
+        "variation": noise.MOST_VARIATION,
+        "suppressedVariation": noise.MOST_SUPPRESSED_VARIATION,
+        "tonal": noise.MOST_TONAL,
+    }
+    return f"window.genreNoise = {json.dumps(numbers)};\n{(_ASSETS / 'microphone.js').read_text(encoding='utf-8')}"
 
 
 def styles() -> str:

@@ -81,7 +81,7 @@ window.genreMicrophone = (() => {
   // What was said of a take goes with it.
   const forget = () => {
     for (const panel of panels()) {
-      if (session?.panel === panel || !navigator.mediaDevices) continue;
+      if (sessions.has(panel) || !navigator.mediaDevices) continue;
       panel.classList.remove("heard");
       part(panel, "say").textContent = part(panel, "problem").textContent = "";
     }
@@ -95,15 +95,16 @@ window.genreMicrophone = (() => {
     true, // before gradio takes the button away
   );
 
-  // The recording that goes on: where it is shown, what is heard, how long.
-  let session = null;
+  // The recordings that go on, by the panel that shows them: what is heard, how long. Live goes on while a take is recorded.
+  const sessions = new Map();
+  const owners = new WeakMap(); // a stream's panel
   let tries = 0; // to start one that did not begin
 
   const decibel = (value) => 20 * Math.log10(Math.min(1, Math.max(value, 1e-5)));
   const spoken = (db) => (db < FLOOR_DB ? `under −${-FLOOR_DB} dBFS` : `${db < 0 ? "−" : ""}${Math.abs(db).toFixed(0)} dBFS`);
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-  const draw = (now, peak) => {
+  const draw = (session, now, peak) => {
     const { panel } = session;
     const db = decibel(peak);
     if (db >= session.hold || now - session.heldAt > 1500) [session.hold, session.heldAt] = [db, now];
@@ -121,7 +122,9 @@ window.genreMicrophone = (() => {
 
   // Whether the last seconds were noise and nothing else, told as the server tells it of the whole take, with its numbers
   // (genre_app/features/noise.py): the energy of a band of noise varies by chance alone, and no tone stands out of it.
-  const NOISE = { seconds: 6, least: 2, frame: 0.186, bands: 16, lowest: 100, lowestTone: 200, peak: 10, around: 15, tonal: 0.3 };
+  const NOISE = window.genreNoise;
+  const JUDGED_SECONDS = 6;
+  const LEAST_SECONDS = 2;
   const quantile = (values, share) => values.sort((a, b) => a - b)[Math.round(share * (values.length - 1))];
   const isNoise = (spectra, rate, most) => {
     const bin = (hertz) => Math.round((hertz * 2 * spectra[0].length) / rate);
@@ -132,7 +135,7 @@ window.genreMicrophone = (() => {
     const edges = Array.from({ length: NOISE.bands + 1 }, (_, i) => bin(NOISE.lowest * (highest / NOISE.lowest) ** (i / NOISE.bands)));
     const bands = edges.slice(1).map((to, i) => ({ from: edges[i], to, energy: sum(mean, edges[i], to) }));
     const loudest = Math.max(...bands.map(({ from, to, energy }) => energy / (to - from)));
-    const heard = bands.filter(({ from, to, energy }) => to > from && energy / (to - from) > 1e-6 * loudest);
+    const heard = bands.filter(({ from, to, energy }) => to > from && energy / (to - from) > NOISE.faint * loudest);
     const squares = mean.map((power) => power ** 2);
     for (const band of heard) {
       const { from, to, energy } = band;
@@ -162,21 +165,21 @@ window.genreMicrophone = (() => {
   };
 
   // Every other step a spectrum, and once in a while what they come to.
-  const judge = (now) => {
+  const judge = (session, now) => {
     const { spectrum, spectra } = session;
     if (++session.turn % 2 || now - session.openedAt < 2000 * NOISE.frame) return;
     const decibels = new Float32Array(spectrum.frequencyBinCount);
     spectrum.getFloatFrequencyData(decibels);
     const power = decibels.map((db) => 10 ** (db / 10));
     if (power.some((value) => value > 0)) spectra.push([now, power]);
-    while (spectra.length && now - spectra[0][0] > 1000 * NOISE.seconds) spectra.shift();
+    while (spectra.length && now - spectra[0][0] > 1000 * JUDGED_SECONDS) spectra.shift();
     if (session.turn % 8) return;
-    const most = settings?.noiseSuppression ? 4 : 1.5;
-    const enough = spectra.length && now - spectra[0][0] > 1000 * NOISE.least;
+    const most = session.track.getSettings().noiseSuppression ? NOISE.suppressedVariation : NOISE.variation;
+    const enough = spectra.length && now - spectra[0][0] > 1000 * LEAST_SECONDS;
     session.noise = enough && isNoise(spectra.map(([, spectrum]) => spectrum), session.context.sampleRate, most);
   };
 
-  const advise = (now) => {
+  const advise = (session, now) => {
     const { panel, seconds } = session;
     const lately = Math.max(...session.peaks.map(([, peak]) => peak)); // in the last 3 s
     const hint = HINTS[panel.dataset.kind].findLast(([from]) => session.heard >= from)[1];
@@ -190,13 +193,13 @@ window.genreMicrophone = (() => {
     else say(panel, hint);
   };
 
-  const step = () => {
-    if (!session) return;
-    if (session.track.readyState === "ended") return finish();
+  const step = (session) => {
+    if (sessions.get(session.panel) !== session) return; // gradio has opened the microphone once more
+    if (session.track.readyState === "ended") return finish(session);
     const now = performance.now();
     if (!session.paused) {
       session.seconds += (now - session.at) / 1000;
-      if (session.seconds > 2) tries = 0;
+      if (session.seconds > 2 && session.panel.dataset.kind === "live") tries = 0;
       if (!session.noise && decibel(Math.max(...session.peaks.map(([, peak]) => peak))) >= SILENT_DB)
         session.heard += (now - session.at) / 1000;
       session.analyser.getFloatTimeDomainData(session.samples);
@@ -204,15 +207,15 @@ window.genreMicrophone = (() => {
       for (const sample of session.samples) peak = Math.max(peak, Math.abs(sample));
       if (peak >= CLIPPED) [session.clippedAt, session.clipped] = [now, true];
       session.peaks = [...session.peaks.filter(([then]) => now - then < 3000), [now, peak]];
-      draw(now, peak);
-      judge(now);
-      advise(now);
+      draw(session, now, peak);
+      judge(session, now);
+      advise(session, now);
     }
     session.at = now;
-    setTimeout(step, STEP_MS);
+    setTimeout(step, STEP_MS, session);
   };
 
-  const pause = () => {
+  const pause = (session) => {
     const { panel } = session;
     session.paused = true;
     part(panel, "bar").style.transform = "scaleX(0)";
@@ -222,9 +225,8 @@ window.genreMicrophone = (() => {
     say(panel, "Paused: nothing is recorded until you resume.");
   };
 
-  const finish = () => {
-    const { panel, context, seconds, clipped } = session;
-    session = null;
+  const finish = ({ panel, context, seconds, clipped }) => {
+    sessions.delete(panel);
     context.close();
     panel.classList.remove("recording");
     panel.classList.toggle("heard", clipped || part(panel, "problem").textContent !== "");
@@ -243,22 +245,24 @@ window.genreMicrophone = (() => {
     const spectrum = new AnalyserNode(context, { fftSize, smoothingTimeConstant: 0 });
     context.createMediaStreamSource(stream).connect(analyser).connect(spectrum);
     const now = performance.now();
-    if (session && session.panel !== panel) finish();
-    const goesOn = session?.track.readyState === "live"; // gradio opens the microphone twice, once for its own picture
-    if (session) session.context.close();
-    session = {
+    const before = sessions.get(panel);
+    const goesOn = before?.track.readyState === "live"; // gradio opens the microphone twice, once for its own picture
+    before?.context.close();
+    const session = {
       ...{ seconds: 0, at: now, hold: -Infinity, heldAt: now, wroteAt: 0, clippedAt: -Infinity, clipped: false, peaks: [[now, 0]] },
       ...{ heard: 0, noise: false, spectra: [], turn: 0 },
-      ...(goesOn ? session : {}),
+      ...(goesOn ? before : {}),
       ...{ panel, track, context, analyser, spectrum, openedAt: now, samples: new Float32Array(analyser.fftSize), paused: false },
     };
+    sessions.set(panel, session);
     panel.classList.add("recording", "heard");
-    if (!goesOn) step();
+    step(session);
   };
 
   const check = (panel, settings) => {
     if (mode !== "music") return;
     const on = Object.keys(PROCESSING).filter((key) => settings[key] === true);
+    disobeys = settings.noiseSuppression === true;
     if (on.length) {
       const names = on.map((key) => PROCESSING[key]).join(" and ");
       complain(panel, `This browser keeps its ${names} on although music was asked for, so the answer may suffer; try another browser.`);
@@ -276,7 +280,8 @@ window.genreMicrophone = (() => {
   };
 
   const devices = navigator.mediaDevices;
-  let settings = null;
+  let settings = null; // of the latest recording
+  let disobeys = false; // it suppresses noise although music was asked for
   if (devices?.getUserMedia) {
     const ask = devices.getUserMedia.bind(devices);
     devices.getUserMedia = async (wanted) => {
@@ -286,7 +291,7 @@ window.genreMicrophone = (() => {
       for (const key of Object.keys(PROCESSING)) audio[key] = mode === "speech";
       // gradio shows the devices but does not ask for the one that is chosen.
       const chosen = document.querySelector(`#${panel.dataset.recorder} select.mic-select`)?.value;
-      if (!session) part(panel, "problem").textContent = "";
+      if (!sessions.has(panel)) part(panel, "problem").textContent = "";
       try {
         let stream;
         try {
@@ -296,6 +301,7 @@ window.genreMicrophone = (() => {
           stream = await ask({ ...wanted, audio });
           complain(panel, "The chosen microphone is not there any more, so the usual one records.");
         }
+        owners.set(stream, panel);
         settings = stream.getAudioTracks()[0].getSettings();
         check(panel, settings);
         try {
@@ -314,8 +320,9 @@ window.genreMicrophone = (() => {
   // gradio does not wait until its recorder of streams is there: who presses Record before, as on a slow machine, would listen to
   // nothing. So it is pressed again for them.
   window.addEventListener("unhandledrejection", ({ reason }) => {
-    const panel = session?.panel;
-    if (panel?.dataset.kind !== "live" || !["NotSupportedError", "TypeError"].includes(reason?.name)) return;
+    const session = [...sessions.values()].find(({ panel }) => panel.dataset.kind === "live");
+    if (!session || !["NotSupportedError", "TypeError"].includes(reason?.name)) return;
+    const { panel } = session;
     if (session.seconds > 2) return; // it records, so what fails is something else
     const press = (name) => document.querySelector(`#${panel.dataset.recorder} .mic-wrap .${name}-button`)?.click();
     press("stop");
@@ -333,17 +340,18 @@ window.genreMicrophone = (() => {
         const better = MediaRecorder.isTypeSupported(PLAIN) ? { mimeType: PLAIN } : { audioBitsPerSecond: 256_000 };
         super(stream, ofGradio ? { ...options, ...better } : options);
         let size = 0;
-        this.addEventListener("pause", () => session && pause());
-        this.addEventListener("resume", () => session && (session.paused = false));
+        const panel = owners.get(stream) ?? shown();
+        const session = () => sessions.get(panel);
+        this.addEventListener("pause", () => session() && pause(session()));
+        this.addEventListener("resume", () => session() && (session().paused = false));
         this.addEventListener("start", () => (size = 0));
         this.addEventListener("dataavailable", (event) => (size += event.data.size));
         this.addEventListener("stop", () => {
-          const panel = session?.panel ?? shown();
           if (ofGradio && !size && panel) complain(panel, "Nothing was recorded: let it run for 5 s before you stop.");
         });
       }
     };
   }
 
-  return { settings: () => settings, speech: () => mode === "speech" };
+  return { settings: () => settings, suppresses: () => mode === "speech" || disobeys };
 })();
