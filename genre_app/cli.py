@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from genre_app.files import printable
+
 # torch and what needs it are imported by the commands: --help must not wait for them.
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
@@ -160,7 +162,7 @@ def evaluate(
         except (DataError, CheckpointError) as error:  # as above
             bar.close()
             _stop(str(error))
-    print(json.dumps(report.to_dict(), allow_nan=False) if format_ is ReportFormat.json else _printable(report.to_table()))
+    print(json.dumps(report.to_dict(), allow_nan=False) if format_ is ReportFormat.json else printable(report.to_table()))
 
 
 @app.command()
@@ -213,18 +215,13 @@ def _n_cores() -> int:
 
 
 def _stop(message: str) -> NoReturn:
-    print(f"error: {_printable(message)}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise typer.Exit(2)
 
 
 def _shown(file: str) -> str:
     """Return a file's name as text: bytes that are no UTF-8 would make invalid JSON."""
     return os.fsencode(file).decode("utf-8", "replace")
-
-
-def _printable(text: str) -> str:
-    """Keep control characters, which file and genre names may hold, from the terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None:
@@ -235,7 +232,7 @@ def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None
         counts = f"{result.n_agree}/{result.n_sounding}"
         notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
         answer = f"{result.genre:<{_width(model)}}{sure} {result.top(1)[0][1]:4.0%} {counts:>9}  {file}{notes}"
-    print(_printable(answer.replace("\n", "?")))
+    print(printable(answer.replace("\n", "?")))
 
 
 def _width(model: Checkpoint) -> int:

@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from genre_app.files import printable
+
 # torch and what needs it are imported by the command: --help and --list must not wait for them.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -113,14 +115,14 @@ def main(
         job.be_nice()
         job.work(run, say=_say)
     except job.EXPECTED as error:
-        print(f"error: {job.sentence(error)}", file=sys.stderr)
+        print(f"error: {printable(job.sentence(error))}", file=sys.stderr)
         raise typer.Exit(1) from error
 
 
 def _say(text: str) -> None:
     """Print a line at once, since the page shows the log; without a terminal or a pipe to print to, a run goes on as well."""
     try:
-        print(text, flush=True)
+        print(printable(text), flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the rest would fail again when the process ends
 
@@ -134,7 +136,7 @@ def _absolute(name: str, suffix: str = "") -> str:
 
 
 def _wrong(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise typer.Exit(2)
 
 

@@ -29,6 +29,7 @@ from tests.runs.beats import quiet, same, weights
         (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
         (["nothing", "--data", "x"], ", upc-crnn, or name a TOML file"),  # the last of all
         (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
+        (["default", "--data", "/no\x1b[31mwhere", "--out", "OUT"], "There is no /no?[31mwhere; give a folder"),
         (["default", "--data", "~no-such-user/x", "--out", "OUT"], "There is no ~no-such-user/x; give a folder"),
         (["default", "--data", ".", "--init-from", "nothing", "--out", "OUT"], "checkpoint 'nothing' is neither"),
         (["default", "--data", ".", "--set", "freeze=convolutions", "--out", "OUT"], "none is named to begin with; name one"),
