@@ -8,7 +8,8 @@ import soundfile
 from genre_app import classify, load_checkpoint, load_clip
 from genre_app.synth import music
 from genre_app.training import job
-from genre_app.training.runs import Request, Run
+from genre_app.training.request import Request
+from genre_app.training.runs import Run
 
 STYLES = ("disco", "metal")
 N_TRACKS = 20  # a style; the last ones are for validation

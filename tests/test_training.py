@@ -23,7 +23,8 @@ from genre_app.models import CNN
 from genre_app.training import TrainConfig, fit, validation
 from genre_app.training.job import work
 from genre_app.training.processes import Processes
-from genre_app.training.runs import Request, Run
+from genre_app.training.request import Request
+from genre_app.training.runs import Run
 from genre_app.training.state import TrainState
 
 fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function

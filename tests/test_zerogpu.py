@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from genre_app.training import job
-from genre_app.training.runs import Request, Run, RunError, Status
+from genre_app.training.request import Request
+from genre_app.training.runs import Run, RunError, Status
 from genre_app.ui import zerogpu
 from tests.bands import write_bands
 

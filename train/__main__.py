@@ -75,6 +75,7 @@ def main(
     from genre_app.training import job, runs
     from genre_app.training.folds import cross_validate
     from genre_app.training.processes import join
+    from genre_app.training.request import Request
 
     try:
         if resume is not None:
@@ -82,7 +83,7 @@ def main(
             if run.status() is runs.Status.finished:
                 _wrong(f"{run.name} has finished; start a new run to go further")
         else:
-            request = runs.Request(
+            request = Request(
                 recipe=_absolute(str(recipe), ".toml"),
                 data=_absolute(str(data)),
                 settings=tuple(settings or []),

@@ -42,7 +42,7 @@ def main(
     from genre_app.checkpoint import load_checkpoint
     from genre_app.condition_report import evaluate_conditions
     from genre_app.evaluation import evaluate
-    from genre_app.training.runs import Request
+    from genre_app.training.request import Request
 
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
     head: list[str] = []

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from genre_app.training.runs import Request, Run
+    from genre_app.training.request import Request
+    from genre_app.training.runs import Run
 
 _STATED = Path(__file__).parent / "stated.toml"
 _README = Path(__file__).parents[1] / "README.md"
@@ -50,7 +51,7 @@ def main(
 
 
 def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
-    from genre_app.training.runs import Request
+    from genre_app.training.request import Request
 
     request = Request(
         recipe=name,

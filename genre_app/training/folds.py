@@ -23,8 +23,9 @@ from genre_app.training.config import TrainConfig
 from genre_app.training.fit import EpochResult, fit
 from genre_app.training.job import prepare_process
 from genre_app.training.processes import join
+from genre_app.training.request import Request
 from genre_app.training.results import adapted, columns_of, dataset, digest, provenance, read_folds, report_on, wave_pool
-from genre_app.training.runs import Request, work_folder
+from genre_app.training.runs import work_folder
 from genre_app.training.state import TrainState
 
 

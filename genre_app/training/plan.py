@@ -20,8 +20,8 @@ from genre_app.features import FeatureSpec, segment_start_frames
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import Step, fit, steps_per_epoch
 from genre_app.training.processes import join
+from genre_app.training.request import Request
 from genre_app.training.results import adapted, dataset
-from genre_app.training.runs import Request
 from genre_app.training.state import TrainState
 from genre_app.training.validation import segment_probabilities
 

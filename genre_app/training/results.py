@@ -21,7 +21,7 @@ from genre_app.evaluation import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.models import GenreModel
 from genre_app.training.config import TrainConfig
-from genre_app.training.runs import Request
+from genre_app.training.request import Request
 from genre_app.training.validation import segment_probabilities, track_means, validation_features
 from genre_app.vote import References
 

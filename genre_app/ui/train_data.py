@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from genre_app.data.hub import PREFIX
 from genre_app.data.progress import Progress, StoppedError
 from genre_app.files import expanded
-from genre_app.training.runs import Request, work_folder
+from genre_app.training.request import Request
+from genre_app.training.runs import work_folder
 from genre_app.ui import train_uploads
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError

@@ -21,7 +21,7 @@ from genre_app.augment.presets import PRESETS
 from genre_app.models import model_names
 from genre_app.models.base import settings_class
 from genre_app.training import TrainConfig
-from genre_app.training.runs import Request
+from genre_app.training.request import Request
 
 OF_RECIPE = "as in the recipe"
 """Value of the choice of a preset that leaves the recipe's augmentation as it is."""

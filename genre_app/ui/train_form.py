@@ -13,7 +13,8 @@ from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.checkpoint import bundled_checkpoints
 from genre_app.training import TrainConfig
 from genre_app.training.recipes import describe_recipe, read_recipe, recipe_names
-from genre_app.training.runs import Request, checked_name, free_name, runs_folder
+from genre_app.training.request import Request
+from genre_app.training.runs import checked_name, free_name, runs_folder
 from genre_app.ui import train_data, train_view
 from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice

@@ -10,7 +10,8 @@ import torch
 
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.training import job
-from genre_app.training.runs import Request, Run
+from genre_app.training.request import Request
+from genre_app.training.runs import Run
 
 RECIPE = """
 # Tells two beats apart

@@ -16,8 +16,9 @@ from genre_app.checkpoint import load_checkpoint
 from genre_app.evaluation import evaluate
 from genre_app.training import job, runs
 from genre_app.training.folds import cross_validate
+from genre_app.training.request import Request
 from genre_app.training.results import provenance
-from genre_app.training.runs import Request, Run, RunError, Status, free_name, list_runs
+from genre_app.training.runs import Run, RunError, Status, free_name, list_runs
 from tests.runs.beats import quiet, same, weights
 
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from genre_app.checkpoint import save_checkpoint
-from genre_app.training.runs import Request, Run, Status
+from genre_app.training.request import Request
+from genre_app.training.runs import Run, Status
 from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from tests.bands import write_bands

@@ -20,7 +20,8 @@ from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.training import runs
-from genre_app.training.runs import Request, Status, list_runs
+from genre_app.training.request import Request
+from genre_app.training.runs import Status, list_runs
 from genre_app.ui import train_data
 from tests.pages import handler, named
 from tests.train_tab.page import TINY, begin, looked
