@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import itertools
-import json
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -18,71 +16,26 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import MelDataset
 from genre_app.data.mel_cache import DataError, MelCache
 from genre_app.data.progress import StoppedError
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, finish, segment_start_frames
+from genre_app.features import finish
 from genre_app.models import CNN
-from genre_app.training import TrainConfig, fit, validation
+from genre_app.training import fit, validation
 from genre_app.training.job import work
 from genre_app.training.processes import Processes
 from genre_app.training.request import Request
 from genre_app.training.runs import Run
 from genre_app.training.state import TrainState
+from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
 
 fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
-
-SPEC = FeatureSpec(n_mels=32, segment_seconds=2.0, segment_hop_seconds=1.0)
-CPU = torch.device("cpu")
-CONFIG = TrainConfig(
-    model_settings={"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.1},
-    spec=SPEC,
-    epochs=6,
-    segments_per_track=3,
-    batch_size=16,
-    learning_rate=0.01,
-    average_decay=0.9,
-    validate_every=2,
-    augment={
-        "mild_share": 0.5,
-        "mild": {"noise_probability": 0.5, "pitch_probability": 0.5, "equaliser_probability": 0.5},
-        "mask_probability": 0.3,
-        "mask_bins": 4,
-        "mask_frames": 4,
-        "mixup_probability": 0.5,
-    },
-)
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """Two genres told apart by their beat alone, not by level or spectrum: every 4 frames against every 6."""
-    folder = tmp_path_factory.mktemp("cache")
-    rng = np.random.default_rng(0)
-    stated = {"kind": "log_mel"} | {name: getattr(SPEC, name) for name in COLUMN_FIELDS}
-    (folder / "spec.json").write_text(json.dumps(stated))
-    columns = []
-    with (folder / "index.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["track_id", "genre", "split", "offset", "n_frames"])
-        for i in range(40):
-            genre = i % 2
-            writer.writerow([f"t{i:02}", ["four", "six"][genre], "valid" if i >= 28 else "train", i * 120, 120])
-            beat = -3.0 * ((np.arange(120) + rng.integers(12)) % (4, 6)[genre])
-            spectrum = rng.normal(-40, 8, 32) + rng.uniform(-15, 15)
-            columns.append(spectrum[None, :] + beat[:, None] + rng.normal(0, 1.5, (120, 32)))
-    np.save(folder / "log_mel.npy", np.concatenate(columns).astype(np.float16))
-    return MelCache.open(folder)
-
-
-def datasets(cache, valid_from=28):
-    tracks = list(cache.tracks)
-    return [MelDataset.from_cache(cache, part, ["four", "six"], SPEC, CPU) for part in (tracks[:28], tracks[valid_from:])]
+    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
 
 
 def weights(result):
     return torch.cat([value.float().flatten() for value in result.model.state_dict().values()])
-
-
-def run_all(cache, **changes):
-    return list(fit(CONFIG.model_copy(update={"keep": "last", **changes}), *datasets(cache), device=CPU))
 
 
 def test_it_learns_two_genres(cache):
@@ -114,52 +67,6 @@ def test_epochs_are_validated_when_asked(cache):
     assert [r.epoch for r in results] == [1, 2, 3, 4, 5]
     assert [r.valid_accuracy is not None for r in results] == [False, True, False, True, True]
     assert [r.model is not None for r in results] == [False, True, False, True, True]  # where the last one is kept, each
-
-
-HISS = {"recorded_share": 0.5, "recorded": {"noise_probability": 1.0, "noise_snr_db": (-60.0, -60.0)}}
-
-
-def test_where_training_has_recordings_so_has_validation(cache):
-    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS), "epochs": 24})
-    results = [r for r in fit(config, *datasets(cache), device=CPU) if r.valid_accuracy is not None]
-    assert max(r.valid_accuracy for r in results) > 0.95
-    assert all(r.recorded_accuracy < 0.8 for r in results)  # hiss and nothing else: two genres are told apart by chance
-    assert all(r.recorded_log_loss > 0.5 for r in results)
-    by_both = min(results, key=lambda r: r.valid_log_loss + r.recorded_log_loss)
-    assert [r for r in results if r.model is not None][-1] is by_both
-    assert {r.recorded_log_loss for r in run_all(cache, epochs=2)} == {None}
-
-
-def test_the_imitated_recordings_are_always_the_same_pieces_of_12_s(cache):
-    spec = FeatureSpec(**{**SPEC.model_dump(), "hop_length": 4 * SPEC.hop_length, "segment_seconds": 4.0})
-    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS), "spec": spec})
-    valid = replace(datasets(cache)[1], spec=spec)
-    features, owners = validation.recorded_features(config, valid)
-    again, _ = validation.recorded_features(config.model_copy(update={"seed": 7}), valid)
-    assert torch.equal(features, again)
-    n_frames = round(12.0 * spec.sample_rate / spec.hop_length)
-    assert n_frames < 120
-    counted = torch.bincount(owners).tolist()
-    assert counted == [len(segment_start_frames(n_frames, spec))] * 12
-
-
-def test_a_stop_is_heeded_while_recordings_are_imitated(cache):
-    config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})
-    asked = itertools.count(1)
-    with pytest.raises(StoppedError):
-        validation.recorded_features(config, datasets(cache)[1], lambda: next(asked) == 3)
-    assert next(asked) == 4  # the third of twelve tracks, and no later one
-
-
-def test_takes_are_cut_from_the_middle_and_recorded_each_by_itself(cache):
-    _, valid = datasets(cache)
-    heard = []
-    takes = valid.takes(100, lambda db: heard.append(db) or db + len(heard))
-    assert takes.track_ids == valid.track_ids
-    assert takes.lengths.tolist() == [100] * 12
-    for number, (start, at) in enumerate(zip(valid.offsets.tolist(), takes.offsets.tolist(), strict=True), 1):
-        torch.testing.assert_close(takes.columns[at : at + 100], valid.columns[start + 10 : start + 110] + number)
-    assert torch.equal(valid.takes(500, lambda db: db).columns, valid.columns)
 
 
 def test_the_learning_rate_rises_then_falls(cache):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 import torch
 
-from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.training import job
 from genre_app.training.request import Request
 from genre_app.training.runs import Run
+from tests.two_beats import write_cache
 
 RECIPE = """
 # Tells two beats apart
@@ -27,24 +24,11 @@ augment = { mild_share = 0.5, mild = { noise_probability = 0.5, pitch_probabilit
 """
 
 
-SPEC = FeatureSpec(n_mels=32)
-
-
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """Two genres told apart by their beat: every 4 frames against every 6."""
     folder = tmp_path_factory.mktemp("data") / "beats"
     folder.mkdir()
-    rng = np.random.default_rng(0)
-    (folder / "spec.json").write_text(json.dumps({"kind": "log_mel"} | {name: getattr(SPEC, name) for name in COLUMN_FIELDS}))
-    rows, columns = ["track_id,genre,split,offset,n_frames"], []
-    for i in range(40):
-        rows.append(f"t{i:02},{['four', 'six'][i % 2]},{'valid' if i >= 28 else 'train'},{i * 120},120")
-        beat = -3.0 * ((np.arange(120) + rng.integers(12)) % (4, 6)[i % 2])
-        columns.append(rng.normal(-40, 8, 32)[None, :] + beat[:, None] + rng.normal(0, 1.5, (120, 32)))
-    (folder / "index.csv").write_text("\n".join(rows))
-    np.save(folder / "log_mel.npy", np.concatenate(columns).astype(np.float16))
-    return folder
+    return write_cache(folder)
 
 
 @pytest.fixture(scope="module")
