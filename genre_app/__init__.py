@@ -5,10 +5,10 @@
 >>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.spec.sample_rate), checkpoint)
 >>> prediction.genre, prediction.top(3), prediction.warnings
 
-Layers, each of which may import only what stands to its right; import-linter keeps them:
+Layers; each may import only what stands to its right, and import-linter enforces that:
 
-``app, cli, ui, train > training | condition_report > evaluation > data > augment | conditions > predict >
-checkpoint | metrics > vote | models > features > audio | synth > files``
+``app, train > cli | ui > runs > training > evaluation > data > augment > predict > checkpoint > vote | models >
+features > audio > errors | files | progress``
 
 Nothing happens at import: the public names are looked up when they are first used, so that the command line's help and the
 page's first byte do not wait for torch.
@@ -20,15 +20,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genre_app.audio import AudioError, Clip, load_clip
-    from genre_app.checkpoint import CheckpointError, load_checkpoint
+    from genre_app.audio import Clip, load_clip
+    from genre_app.checkpoint import load_checkpoint
+    from genre_app.errors import AudioError, CheckpointError
     from genre_app.predict import Prediction, classify
 
 __all__ = ["AudioError", "CheckpointError", "Clip", "Prediction", "classify", "load_checkpoint", "load_clip"]
 
 _HOMES = {
-    "AudioError": "genre_app.audio",
-    "CheckpointError": "genre_app.checkpoint",
+    "AudioError": "genre_app.errors",
+    "CheckpointError": "genre_app.errors",
     "Clip": "genre_app.audio",
     "Prediction": "genre_app.predict",
     "classify": "genre_app.predict",

@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
@@ -42,10 +43,6 @@ _MAX_HEADER_BYTES = 4_000_000
 _MAX_GENRES = 1000
 _MAX_GENRE_LENGTH = 40
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message is one sentence that names it and says why."""
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and names that may be shown."""
+"""Paths, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which names of files and genres may hold, lest a terminal or a log obeys them."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.audio import AudioError, AudioStream, Clip
+from genre_app.audio import AudioStream, Clip
 from genre_app.checkpoint import Checkpoint
+from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
 from genre_app.features.noise import NoiseDetector
 from genre_app.vote import DEFAULT_VOTE, VOTES, References, available_votes

@@ -30,7 +30,7 @@ import soundfile
 import soxr
 from playwright.sync_api import sync_playwright
 
-from genre_app.synth import STYLES, music
+from genre_app.audio.synth import STYLES, music
 from tests import chromium
 from tests.bench_page import drop_to_paint, served
 
@@ -122,7 +122,7 @@ class Bench:
 
     def help(self) -> list[float]:
         command = shutil.which("genre-app", path=str(Path(sys.executable).parent))
-        start = [command] if command else [sys.executable, "-m", "genre_app.cli"]
+        start = [command] if command else [sys.executable, "-m", "genre_app"]
         seconds = []
         for _ in range(1 + (3 if self.quick else 9)):
             begun = time.perf_counter()

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from genre_app.data.dataset import MelDataset
-from genre_app.data.source import open_data
+from genre_app.data.sources.open_data import open_data
+from genre_app.runs.executor import prepare_process
+from genre_app.runs.recipes import read_recipe
 from genre_app.training.fit import fit
-from genre_app.training.job import prepare_process
-from genre_app.training.recipes import read_recipe
 from genre_app.training.state import TrainState
 
 _CPU = torch.device("cpu")

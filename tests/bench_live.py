@@ -18,8 +18,8 @@ import psutil
 import soundfile
 import torch
 
-from genre_app.synth import STYLES, music
-from genre_app.ui import live
+from genre_app.audio.synth import STYLES, music
+from genre_app.ui.live import tab as live
 
 _RATE = 44100
 _SETTLED = 120  # seconds, after which nothing may grow

@@ -16,7 +16,7 @@ from pathlib import Path
 import soundfile
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from genre_app.synth import music
+from genre_app.audio.synth import music
 from tests.chromium import drop, launch
 
 _SECONDS = 30.0

@@ -19,14 +19,14 @@ import soundfile
 import torch
 
 from genre_app.audio import load_clip
+from genre_app.audio.synth import STYLES, music
 from genre_app.augment.waveform import WaveformConfig
+from genre_app.data.cache.rows import log_mel_columns
 from genre_app.data.dataset import MelDataset
 from genre_app.data.pool import WavePool
-from genre_app.data.rows import log_mel_columns
-from genre_app.synth import STYLES, music
+from genre_app.runs.recipes import read_recipe
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import Step, fit
-from genre_app.training.recipes import read_recipe
 
 _RATE = 22050
 _WAVEFORM = WaveformConfig(pitch_probability=0.5, stretch_probability=0.5, snr_probability=0.5, gain_probability=0.5)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from genre_app.data.folder import AudioFolder
-from genre_app.data.prepare import prepare
+from genre_app.data.cache.prepare import prepare
+from genre_app.data.sources.folder import AudioFolder
 from genre_app.features import FeatureSpec
 from tests.conftest import synthesise
 

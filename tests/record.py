@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from genre_app import Clip, classify, load_checkpoint
+from genre_app.audio.synth import STYLES, music
 from genre_app.checkpoint import Checkpoint, bundled_checkpoints
 from genre_app.predict import Prediction
-from genre_app.synth import STYLES, music
 
 RECORDED = Path(__file__).with_name("recorded.json")
 

@@ -25,10 +25,10 @@ import scipy
 import soundfile
 from playwright.sync_api import Error, sync_playwright
 
-from genre_app.audio import AudioError, load_clip
-from genre_app.conditions import STANDARD
-from genre_app.data.folder import AudioFolder, AudioTrack
-from genre_app.data.mel_cache import DataError
+from genre_app.audio import load_clip
+from genre_app.data.sources.folder import AudioFolder, AudioTrack
+from genre_app.errors import AudioError, DataError
+from genre_app.evaluation.conditions import STANDARD
 from tests import chromium
 
 RATE = 48000  # of the file that is played

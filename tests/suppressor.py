@@ -19,8 +19,8 @@ from torch import Tensor
 from genre_app.augment import recorder, spectrogram_recording
 from genre_app.augment.chain import ChainConfig
 from genre_app.augment.spectrogram import uniform
-from genre_app.data.folder import AudioFolder
-from genre_app.evaluation import load_middle
+from genre_app.data.sources.folder import AudioFolder
+from genre_app.evaluation.evaluate import load_middle
 from genre_app.features import FeatureSpec, extract
 
 SECONDS = 12.0

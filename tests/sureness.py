@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.evaluation import evaluate
+from genre_app.evaluation.evaluate import evaluate
 from genre_app.predict import SURE_MARGIN
 
 if __name__ == "__main__":

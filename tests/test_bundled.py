@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genre_app.checkpoint import bundled_checkpoints, checkpoint_folder, load_checkpoint
-from genre_app.training.recipes import recipes_folder
+from genre_app.runs.recipes import recipes_folder
 from genre_app.vote import VOTES
 from tests.record import RECORDED, answers
 

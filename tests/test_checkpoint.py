@@ -16,7 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from genre_app import checkpoint as checkpoint_module
-from genre_app.checkpoint import CheckpointError, bundled_checkpoints, load_checkpoint, save_checkpoint
+from genre_app.checkpoint import bundled_checkpoints, load_checkpoint, save_checkpoint
+from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
 
 

@@ -17,7 +17,8 @@ import torch
 
 import genre_app
 from genre_app import predict
-from genre_app.audio import AudioError, Clip, open_audio
+from genre_app.audio import Clip, open_audio
+from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, extract, split
 from genre_app.predict import SURE_MARGIN, NoSoundError, classify
 from genre_app.vote import VOTES, vote

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
-from genre_app.data.mel_cache import MelCache
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.training import TrainConfig, fit
 

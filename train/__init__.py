@@ -1,1 +1,1 @@
-"""Recipes and the training command: ``python -m train RECIPE --data DATA``."""
+"""Recipes, and the commands that train and compare them: ``python -m train RECIPE --data DATA``."""

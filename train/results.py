@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from genre_app.training.request import Request
-    from genre_app.training.runs import Run
+    from genre_app.runs.request import Request
+    from genre_app.runs.run import Run
 
 _STATED = Path(__file__).parent / "stated.toml"
 _README = Path(__file__).parents[1] / "README.md"
@@ -51,7 +51,7 @@ def main(
 
 
 def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
-    from genre_app.training.request import Request
+    from genre_app.runs.request import Request
 
     request = Request(
         recipe=name,
@@ -73,8 +73,9 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
 
 def finished_run(path: Path, request: Request) -> Run:
     """Return the run in a folder when it has finished, having begun it or gone on with it where that was needed."""
-    from genre_app.training import job
-    from genre_app.training.runs import Run, RunError, Status
+    from genre_app.errors import RunError
+    from genre_app.runs import executor as job
+    from genre_app.runs.run import Run, Status
 
     path = path.absolute()
     if (path / "run.json").is_file():
@@ -121,13 +122,13 @@ def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
 
 
 def _report(path: Path) -> dict[str, Any] | None:
-    from genre_app.training.runs import Run
+    from genre_app.runs.run import Run
 
     return Run(path).report()
 
 
 def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
-    from genre_app.evaluation import wilson_interval
+    from genre_app.evaluation.evaluate import wilson_interval
 
     part = report["test"] if test and "test" in report else report["valid"]
     accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]

@@ -6,9 +6,9 @@ Samples are float32 with full scale at 1.0. Channels are mixed to mono by their 
 memory does not grow with the length of the file; the samples do not depend on the block size.
 """
 
-from genre_app.audio.base import AudioError
 from genre_app.audio.clip import MIN_SECONDS, AudioStream, Clip, clip_from_array, load_clip, open_audio
 from genre_app.audio.sounds import read_sound, sound_files
+from genre_app.errors import AudioError
 
 __all__ = [
     "MIN_SECONDS",

@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 BLOCK_VALUES = 1 << 17  # samples times channels that are handed on at once; larger is no faster
 
 
-class AudioError(ValueError):
-    """Audio that cannot be used; the message is one sentence that names the file, what is wrong and what to do."""
-
-
 class Decoder(Protocol):
     """An open file, decoded once from its start to its end.
 

@@ -14,8 +14,9 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from genre_app.audio.base import AudioError, Decoder, full_scale
+from genre_app.audio.base import Decoder, full_scale
 from genre_app.audio.decode import open_decoder
+from genre_app.errors import AudioError
 
 MIN_SECONDS = 0.5  # less is refused: it holds no music to tell a genre from
 _RATES = (4000, 384000)  # Hz

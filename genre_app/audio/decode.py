@@ -20,8 +20,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from genre_app.audio import base
-from genre_app.audio.base import AudioError, Decoder, Source
+from genre_app.audio.base import Decoder, Source
 from genre_app.audio.pyav import AvDecoder
+from genre_app.errors import AudioError
 
 _PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd")  # how uncompressed files begin
 _COMPRESSED = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u")  # FLAC, Ogg, tagged MP3, Matroska, WMA

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.audio import base
-from genre_app.audio.base import AudioError, Source, full_scale
+from genre_app.audio.base import Source, full_scale
+from genre_app.errors import AudioError
 
 if TYPE_CHECKING:
     from av.audio.fifo import AudioFifo

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_app.audio.base import AudioError
 from genre_app.audio.clip import open_audio
+from genre_app.errors import AudioError
 
 _SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
 _MAX_SECONDS = 300.0  # of a sound that are read

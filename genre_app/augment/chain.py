@@ -102,7 +102,7 @@ class AugmentConfig(BaseModel):
     def _of_preset(cls, given: Any) -> Any:
         if not isinstance(given, str):
             return given
-        from genre_app.augment.presets import PRESETS  # which are made of this class
+        from genre_app.augment.presets import PRESETS
 
         if given not in PRESETS:
             raise ValueError(f"there is no augmentation {given!r}; choose one of: {', '.join(PRESETS)}")

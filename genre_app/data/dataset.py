@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.data.mel_cache import CachedTrack, DataError, MelCache
-from genre_app.data.table import FeatureTable
+from genre_app.data.cache.mel_cache import CachedTrack, MelCache
+from genre_app.data.sources.table import FeatureTable
+from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, segment_start_frames, split_columns
 
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from genre_app.audio import load_clip
 from genre_app.augment.waveform import WaveformConfig, augment_waveform, background_files
-from genre_app.data.mel_cache import DataError
-from genre_app.data.progress import StoppedError
-from genre_app.data.rows import MAX_SECONDS, log_mel_columns
-from genre_app.data.workers import start_worker, usable_processes, worker_stops
+from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
+from genre_app.data.cache.workers import start_worker, usable_processes, worker_stops
+from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
+from genre_app.progress import StoppedError
 
 _POLL_SECONDS = 0.2
 

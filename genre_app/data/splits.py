@@ -15,8 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from genre_app.data.gtzan import fault_filtered, gtzan_name
-from genre_app.data.mel_cache import CachedTrack, DataError
+from genre_app.data.cache.mel_cache import CachedTrack
+from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
+from genre_app.errors import DataError
 
 SPLITS = ("train", "valid", "test")
 _NAMES = {

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from genre_app.augment.chain import augment, draw_rates
 from genre_app.augment.spectrogram import uniform
 from genre_app.data.dataset import Dataset, MelDataset
-from genre_app.data.mel_cache import DataError
 from genre_app.data.pool import WavePool
-from genre_app.data.progress import StoppedError
+from genre_app.errors import DataError
 from genre_app.features import finish
 from genre_app.models import GenreModel
+from genre_app.progress import StoppedError
 from genre_app.training.config import TrainConfig
 from genre_app.training.processes import ONE_PROCESS, Processes
 from genre_app.training.state import TrainState, frozen

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
-from genre_app.data.mel_cache import DataError
+from genre_app.errors import DataError
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from genre_app.augment.chain import apply_chain
 from genre_app.data.dataset import Dataset, MelDataset
-from genre_app.data.progress import StoppedError
 from genre_app.models import GenreModel
+from genre_app.progress import StoppedError
 from genre_app.training.config import TrainConfig
 
 _TAKE_SECONDS = 12.0

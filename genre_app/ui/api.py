@@ -11,7 +11,7 @@ import gradio as gr
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.predict import MAX_OVERLAP
-from genre_app.ui.batch import classify_file
+from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
 

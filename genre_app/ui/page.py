@@ -9,9 +9,13 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.ui import api, batch, classify, live, microphone, train
+from genre_app.ui import api, microphone
+from genre_app.ui.batch import tab as batch
+from genre_app.ui.classify import tab as classify
 from genre_app.ui.frame import Frame
+from genre_app.ui.live import tab as live
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
+from genre_app.ui.train import tab as train
 
 TITLE = "Genre app"
 TABS: list[tuple[str, Callable[[Frame], None]]] = [

@@ -11,11 +11,13 @@ import os
 import gradio as gr
 from gradio.utils import get_space
 
+from genre_app.errors import GenreAppError
+
 SWITCH = "GENRE_APP_ALLOW_TRAINING"
 """Environment variable by which the owner of a Space lets all its visitors train."""
 
 
-class NotAllowedError(ValueError):
+class NotAllowedError(GenreAppError):
     """A visitor may not do this; the message is one sentence for them."""
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from genre_app.audio import AudioError, open_audio
-from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, CheckpointError, bundled_checkpoints, load_checkpoint
+from genre_app.audio import open_audio
+from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, bundled_checkpoints, load_checkpoint
+from genre_app.errors import AudioError, CheckpointError, GenreAppError
 from genre_app.predict import MAX_OVERLAP, Prediction
-from genre_app.training.runs import list_runs
+from genre_app.runs.run import list_runs
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space
-from genre_app.ui.train_journal import briefs
+from genre_app.ui.train.snapshot import briefs
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 
 MAX_BYTES = 100_000_000
@@ -30,7 +31,7 @@ CONCURRENT = 4  # clips classified at once; other visitors wait their turn
 VOTE_NAMES = {"majority": "Majority", "mean": "Mean", "geometric": "Geometric mean", "knn": "Nearest tracks"}
 
 
-class RequestError(ValueError):
+class RequestError(GenreAppError):
     """A visitor asked for what there is not; the message is one sentence for them."""
 
 

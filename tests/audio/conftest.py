@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_app.synth import music
+from genre_app.audio.synth import music
 from tests.audio.files import RATE
 
 

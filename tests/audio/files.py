@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.audio import AudioError, Clip, load_clip
+from genre_app.audio import Clip, load_clip
+from genre_app.errors import AudioError
 
 RATE = 44100
 

@@ -8,7 +8,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from genre_app.audio import base as audio_base
 from genre_app.audio import clip_from_array, load_clip
-from genre_app.synth import music
+from genre_app.audio.synth import music
 from tests.audio.files import RATE, write
 
 

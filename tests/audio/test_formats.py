@@ -7,7 +7,7 @@ import pytest
 
 from genre_app.audio import base as audio_base
 from genre_app.audio import clip_from_array, load_clip
-from genre_app.synth import music
+from genre_app.audio.synth import music
 from tests.audio.files import FORMATS, RATE, encode, error_db, write
 
 

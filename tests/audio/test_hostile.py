@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import AudioError, clip_from_array, load_clip
+from genre_app.audio import clip_from_array, load_clip
+from genre_app.errors import AudioError
 from tests.audio.files import FORMATS, RATE, encode, error_db, message, write
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import AudioError, clip_from_array, load_clip, open_audio
+from genre_app.audio import clip_from_array, load_clip, open_audio
+from genre_app.errors import AudioError
 from tests.audio.files import FORMATS, RATE, cut, message, write
 
 

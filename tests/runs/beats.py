@@ -7,8 +7,8 @@ import time
 import torch
 from safetensors.torch import load_file
 
-from genre_app.training import job
-from genre_app.training.runs import Run
+from genre_app.runs import executor as job
+from genre_app.runs.run import Run
 
 
 def quiet(_text):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genre_app.training import job
-from genre_app.training.request import Request
-from genre_app.training.runs import Run
+from genre_app.runs import executor as job
+from genre_app.runs.request import Request
+from genre_app.runs.run import Run
 from tests.two_beats import write_cache
 
 RECIPE = """

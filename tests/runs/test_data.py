@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
-from genre_app.data.gtzan import fault_filtered
-from genre_app.data.mel_cache import DataError
+from genre_app.data.sources.gtzan import fault_filtered
 from genre_app.data.splits import SPLITS
-from genre_app.training import folds, job
-from genre_app.training.folds import cross_validate
-from genre_app.training.runs import Run, Status
+from genre_app.errors import DataError
+from genre_app.runs import executor as job
+from genre_app.runs import folds
+from genre_app.runs.folds import cross_validate
+from genre_app.runs.run import Run, Status
 from tests.runs.beats import quiet, same, weights
 from train.results import finished_run
 

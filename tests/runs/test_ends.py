@@ -12,9 +12,9 @@ import psutil
 import pytest
 import torch
 
-from genre_app.data.mel_cache import DataError
-from genre_app.training import job
-from genre_app.training.runs import Run, RunError, Status, checked_name
+from genre_app.errors import DataError, RunError
+from genre_app.runs import executor as job
+from genre_app.runs.run import Run, Status, checked_name
 from tests.runs.beats import quiet, same, weights
 
 

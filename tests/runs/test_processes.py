@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.training import job, launch
-from genre_app.training.launch import device_of, start
-from genre_app.training.runs import Run, RunError, Status, list_runs
+from genre_app.errors import RunError
+from genre_app.runs import executor as job
+from genre_app.runs import launch
+from genre_app.runs.launch import device_of, start
+from genre_app.runs.run import Run, Status, list_runs
 from tests.runs.beats import quiet, same, wait_for, weights, work_alone
 
 
@@ -26,7 +28,7 @@ def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
     whole, killed = make_run("whole", *settings), make_run("killed", *settings)
     job.work(whole, say=quiet)
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["genre_app.training.job"])
+    server.set_forkserver_preload(["genre_app.runs.executor"])
     moments = random.Random(0)
     reached, deaths = set(), 0
     while deaths < 10:
@@ -68,7 +70,7 @@ def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
     assert len(run.epochs()) < 150
     assert load_checkpoint(run.best).provenance["recipe"] == "beat"
     assert not run.should_stop
-    assert "go on with: python -m train --resume" in run.log_tail()
+    assert "go on with: genre-app train --resume" in run.log_tail()
     assert job.work(run, say=quiet)
     job.work(whole, say=quiet)
     assert same(weights(run), weights(whole))

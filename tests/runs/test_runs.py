@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.evaluation import evaluate
-from genre_app.training import job, runs
-from genre_app.training.folds import cross_validate
-from genre_app.training.request import Request
-from genre_app.training.results import provenance
-from genre_app.training.runs import Run, RunError, Status, free_name, list_runs
+from genre_app.errors import RunError
+from genre_app.evaluation.evaluate import evaluate
+from genre_app.runs import executor as job
+from genre_app.runs import run as runs
+from genre_app.runs.folds import cross_validate
+from genre_app.runs.request import Request
+from genre_app.runs.results import provenance
+from genre_app.runs.run import Run, Status, free_name, list_runs
 from tests.runs.beats import quiet, same, weights
 
 
@@ -60,7 +62,7 @@ def test_what_is_published_of_a_run_names_no_place_of_this_machine(make_run, cac
     noisy = make_run("noisy", f"augment.waveform.background_folder={tmp_path}/noises").description()
     assert noisy.request.command(data="DATA").endswith("background_folder=noises --threads 1")
     data = SimpleNamespace(of=lambda _: (), notes=())
-    with mock.patch("genre_app.training.results.fingerprint", return_value={}):
+    with mock.patch("genre_app.runs.results.fingerprint", return_value={}):
         assert str(tmp_path) not in json.dumps(provenance(noisy.request, noisy.config, data))
 
 
@@ -85,7 +87,7 @@ def test_the_command_is_the_one_that_is_shown(make_run, cache, recipe, tmp_path)
     out = tmp_path / "elsewhere" / "run"
     request = Request(recipe=str(recipe), data=str(cache), settings=("epochs=2",), seed=3, threads=1)
     shown = request.command(str(out)).split()
-    assert shown[:3] == ["python", "-m", "train"]
+    assert shown[:2] == ["genre-app", "train"]
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, *shown[1:]], cwd=root, capture_output=True, text=True, check=True)
     assert "epoch    2" in done.stdout

@@ -1,0 +1,61 @@
+"""What several commands share: their options, and how they print and stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+# torch and what needs it are imported by the commands: --help must not wait for them.
+if TYPE_CHECKING:
+    from genre_app.checkpoint import Checkpoint
+
+
+class ReportFormat(StrEnum):
+    """Values of ``--format`` of the commands that print one report."""
+
+    table = "table"
+    json = "json"
+
+
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="Name of a bundled checkpoint (see: genre-app checkpoints) or a .safetensors file.")
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=0.95, help="Share of a segment that neighbours have in common; by default as in training."),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads; by default one per core.")]
+
+
+def open_checkpoint(name: str, threads: int | None) -> Checkpoint:
+    """Load a checkpoint and set the number of CPU threads; stop with exit code 2 if the checkpoint cannot be used."""
+    import torch
+
+    from genre_app.checkpoint import load_checkpoint
+    from genre_app.errors import CheckpointError
+
+    torch.set_num_threads(threads or n_cores())
+    try:
+        return load_checkpoint(name)
+    except CheckpointError as error:
+        stop(str(error))
+
+
+def n_cores() -> int:
+    """Return the number of cores that this process may use; a container often has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def stop(message: str, exit_code: int = 2) -> NoReturn:
+    """Print an error to standard error and end the command."""
+    print(f"error: {printable(message)}", file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+def printable(text: str) -> str:
+    """Replace control characters: names of files and genres may hold them, and a terminal would obey them."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

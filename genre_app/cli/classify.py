@@ -1,0 +1,122 @@
+"""genre-app classify: predict the genre of each file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genre_app.cli._shared import CheckpointOption, OverlapOption, ThreadsOption, open_checkpoint, printable, stop
+
+if TYPE_CHECKING:
+    from genre_app.checkpoint import Checkpoint
+    from genre_app.predict import Prediction
+
+
+class VoteName(StrEnum):
+    """Values of --vote: those of `genre_app.vote.VOTES`, which a test compares."""
+
+    majority = "majority"
+    mean = "mean"
+    geometric = "geometric"
+    knn = "knn"
+
+
+class ClassifyFormat(StrEnum):
+    """Values of classify --format."""
+
+    table = "table"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def classify(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Audio files, or videos with sound.", show_default=False)],
+    checkpoint: CheckpointOption = "default",
+    vote: Annotated[VoteName, typer.Option(help="How the segments decide together.")] = VoteName.mean,
+    overlap: OverlapOption = None,
+    threads: ThreadsOption = None,
+    format_: Annotated[ClassifyFormat, typer.Option("--format", help="A line per file in each.")] = ClassifyFormat.table,
+) -> None:
+    """Name the genre of each file, one line each.
+
+    A file that cannot be classified gets a line that says why, does not stop the others, and makes the exit code 1.
+    """
+    model = open_checkpoint(checkpoint, threads)
+    from genre_app.audio import open_audio
+    from genre_app.errors import AudioError, CheckpointError
+    from genre_app.predict import classify as classify_clip
+    from genre_app.vote import available_votes
+
+    if vote not in available_votes(model.references):
+        stop(f"the checkpoint {model.name} has no reference tracks for the {vote} vote; choose another --vote")
+    write = {ClassifyFormat.table: _write_table, ClassifyFormat.jsonl: _write_jsonl, ClassifyFormat.csv: _write_csv}[format_]
+    if format_ is ClassifyFormat.csv:
+        _csv_line(["file", "genre", *model.genres, "vote", "agreement", "warnings", "checkpoint", "error"])
+    failed = False
+    for file in files:
+        result: Prediction | str
+        try:
+            with open_audio(file, sample_rate=model.spec.sample_rate) as stream:
+                result = classify_clip(stream, model, vote=vote.value, overlap=overlap)
+        except AudioError as error:
+            result, failed = str(error), True
+        except CheckpointError as error:  # its network's answers are not finite
+            stop(str(error))
+        write(_shown(file), result, model)
+        sys.stdout.flush()
+    if failed:
+        raise typer.Exit(1)
+
+
+def _shown(file: str) -> str:
+    """Return a file's name as text: bytes that are no UTF-8 would make invalid JSON."""
+    return os.fsencode(file).decode("utf-8", "replace")
+
+
+def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None:
+    if isinstance(result, str):
+        answer = f"{'error':<{_width(model)}}               {result}"
+    else:
+        sure = " " if result.is_sure else "?"
+        counts = f"{result.n_agree}/{result.n_sounding}"
+        notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
+        answer = f"{result.genre:<{_width(model)}}{sure} {result.top(1)[0][1]:4.0%} {counts:>9}  {file}{notes}"
+    print(printable(answer.replace("\n", "?")))
+
+
+def _width(model: Checkpoint) -> int:
+    return max(len(genre) for genre in model.genres)
+
+
+def _write_jsonl(file: str, result: Prediction | str, model: Checkpoint) -> None:
+    row: dict[str, Any] = {"file": file, "error": result} if isinstance(result, str) else {**result.to_dict(), "file": file}
+    print(json.dumps(row, allow_nan=False))
+
+
+def _write_csv(file: str, result: Prediction | str, model: Checkpoint) -> None:
+    if isinstance(result, str):
+        _csv_line([file, *[""] * (len(model.genres) + 5), result])
+        return
+    probabilities = (f"{p:.9g}" for p in result.probabilities.tolist())
+    _csv_line(
+        [
+            file,
+            result.genre,
+            *probabilities,
+            result.vote,
+            f"{result.agreement:.4f}",
+            "; ".join(result.warnings),
+            result.checkpoint,
+            "",
+        ]
+    )
+
+
+def _csv_line(values: list[str]) -> None:
+    csv.writer(sys.stdout, lineterminator="\n").writerow(values)

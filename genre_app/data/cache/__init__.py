@@ -1,0 +1,1 @@
+"""Decode audio once and keep its features in a cache on disk."""

@@ -1,0 +1,242 @@
+"""Unpack a zip that a stranger may have made.
+
+Names, kinds and sizes are checked before anything is written; sizes are counted again while unpacking, since headers may lie.
+What is neither audio nor a table is passed over. Files go into a new folder, which gets its final name when all are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre_app.data.cache import mel_cache
+from genre_app.data.cache.prepare import locked
+from genre_app.data.sources.folder import AUDIO_SUFFIXES
+from genre_app.errors import DataError
+from genre_app.progress import Meter, Progress
+
+_COPY_BYTES = 1 << 20
+_FREE_BYTES = 1 << 26  # so much may come out of the smallest zip: synthesised sounds are packed well
+# What zipfile raises of a file that is not as it should be; NotImplementedError is a RuntimeError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
+_KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a zip may hold.
+
+    Attributes
+    ----------
+    files : int
+        Entries of any kind.
+    directory_bytes : int
+        Length of the zip's list of its files, which is read at once.
+    unpacked_bytes : int
+    ratio : float
+        Unpacked over packed size, where more than 64 MiB come out.
+    depth : int
+        Folders within folders.
+    """
+
+    files: int = 50_000
+    directory_bytes: int = 1 << 24
+    unpacked_bytes: int = 20 << 30
+    ratio: float = 100.0
+    depth: int = 12
+
+
+class _Listed(io.FileIO):
+    """A file of which no more is read at once than a zip's list of files may take."""
+
+    limit = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.limit:
+            raise DataError(f"it lists more files than are read at once ({self.limit} bytes); pack it into several zips")
+        return super().read(self.limit if size is None or size < 0 else size)
+
+
+def unpack(
+    path: Path,
+    work: Path,
+    *,
+    limits: Limits | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Path:
+    """Unpack the audio and the tables of a zip into the work folder, or find that done.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    work : pathlib.Path
+    limits : Limits, optional
+    on_progress, should_stop : callable, optional
+
+    Returns
+    -------
+    pathlib.Path
+        A folder named by the digest of the zip's content.
+
+    Raises
+    ------
+    DataError
+        If the zip is damaged, encrypted, beyond the limits, or has a name or a kind of file that it should not have.
+    StoppedError
+    """
+    limits = limits or Limits()
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        work.mkdir(parents=True, exist_ok=True)
+        folder = work / f"zip-{digest}"
+        meter = Meter("unpacking MB", 0, 0, on_progress, should_stop)
+        with locked(work / f"zip-{digest}.lock", meter):
+            if not folder.is_dir():
+                part = work / f"zip-{digest}.part"
+                shutil.rmtree(part, ignore_errors=True)
+                try:
+                    _unpack(path, size, part, limits, on_progress, should_stop)
+                    part.replace(folder)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+            folder.touch()  # it is in use, for whoever removes what is not
+        return folder
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be unpacked into {work}: {error.strerror or error}.") from error
+
+
+def _unpack(
+    path: Path,
+    size: int,
+    part: Path,
+    limits: Limits,
+    on_progress: Callable[[Progress], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    wanted = _listed(path, limits)
+    total = sum(member.file_size for member in wanted)
+    most = min(limits.unpacked_bytes, max(_FREE_BYTES, round(limits.ratio * size)))
+    if total > most:
+        raise DataError(_too_much(total, size, limits))
+    free = shutil.disk_usage(part.parent).free
+    if total > free:
+        raise DataError(f"it unpacks to {total >> 20} MB, but only {free >> 20} MB are free in {part.parent}; make room")
+    meter = Meter("unpacking MB", total >> 20, total, on_progress, should_stop)
+    part.mkdir()
+    written = 0
+    with zipfile.ZipFile(path) as archive:
+        for member in wanted:
+            target = part.joinpath(*member.filename.split("/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with archive.open(member) as source, target.open("xb") as file:
+                    while block := source.read(_COPY_BYTES):
+                        shown = written >> 20
+                        written += len(block)
+                        if written > most:
+                            raise DataError(_too_much(written, size, limits))
+                        file.write(block)
+                        meter.advance((written >> 20) - shown, len(block))
+            except DataError:
+                raise
+            except _DAMAGE as error:
+                raise DataError(f"{_shown(member.filename)} in it is damaged ({error}); pack or upload it again") from error
+
+
+def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
+    """Return the members to unpack, after a look at all of them."""
+    try:
+        with _Listed(path) as file:
+            file.limit = limits.directory_bytes
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"this is no zip that can be read, or it was cut short ({error}); pack or upload it again") from error
+    if len(members) > limits.files:
+        raise DataError(f"it holds {len(members)} files, more than {limits.files}; pack it into several zips")
+    folders: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for member in members:
+        problem = _problem(member, limits)
+        if problem is not None:
+            raise DataError(f"{_shown(member.orig_filename)} in it {problem}")
+        parts = _folded(member.filename.rstrip("/")).split("/")
+        for end in range(1, len(parts) + int(member.is_dir())):
+            folders["/".join(parts[:end])] = member.filename
+        if not member.is_dir():
+            name = "/".join(parts)
+            if name in files:
+                raise DataError(f"{_shown(files[name])} is in it twice, letter case aside; keep one of them")
+            files[name] = member.filename
+    for name, shown in files.items():
+        if name in folders:
+            raise DataError(f"{_shown(shown)} in it is both a file and a folder; pack it again")
+    wanted = [member for member in members if not member.is_dir() and _is_wanted(member.filename)]
+    if not wanted:
+        raise DataError("it holds no audio files; it should hold blues/a.wav, jazz/b.wav and so on")
+    return wanted
+
+
+def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
+    name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
+    parts = name.rstrip("/").split("/")
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        return "has a control character in its name; rename it"
+    if "\\" in name:
+        return "has a backslash in its name; pack it with a program that writes forward slashes"
+    if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
+        return "has an absolute path; pack it with relative ones"
+    if ".." in parts or "." in parts or "" in parts:
+        return "has a path that leaves its folder or is not plain; pack it again"
+    if len(parts) > limits.depth:
+        return f"lies more than {limits.depth} folders deep; pack it flatter"
+    if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
+        return "has a name that is too long; rename it"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack what it stands for"
+    if member.flag_bits & 0x2041:  # encrypted, strongly so, or with its names hidden
+        return "is encrypted; pack it without a password"
+    if member.flag_bits & 0x20:
+        return "is a patch for another file, not a file; pack it again"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
+        return "is packed by an uncommon method; pack it as an ordinary zip"
+    return None
+
+
+def _is_wanted(name: str) -> bool:
+    parts = name.split("/")
+    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+        return False
+    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in mel_cache.FILES
+
+
+def _too_much(total: int, size: int, limits: Limits) -> str:
+    if total > limits.unpacked_bytes:
+        return f"it unpacks to more than {limits.unpacked_bytes >> 20} MB; unpack it yourself and give the folder"
+    return (
+        f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), as no music does; check it"
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shown(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:120]

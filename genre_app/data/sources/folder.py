@@ -1,0 +1,209 @@
+"""A folder of genre folders: ``DATA/<genre>/track.wav``, or ``DATA/<split>/<genre>/track.wav``.
+
+Any depth below a genre's folder belongs to the genre. Hidden files (``._track.wav``, ``.DS_Store``) and files whose ending is
+not that of audio or video are passed over. Links are followed, since data sets are often made of them; a folder that was
+already walked is not walked again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre_app.data.splits import split_of_name
+from genre_app.errors import DataError
+
+_AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
+_VIDEO = "avi flv mkv mov mp4 webm"
+AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in f"{_AUDIO} {_VIDEO}".split())
+
+_MAX_WALKED = 1_000_000  # files; more than that is somebody's whole disk
+_GTZAN_FOLDERS = ("genres", "genres_original")
+_WANTED = "it should hold blues/a.wav, jazz/b.wav and so on"
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """One file of a folder.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    track_id : str
+        The path below the folder, with forward slashes.
+    genre : str
+        Name of the genre's folder.
+    split : str
+        ``train``, ``valid`` or ``test`` where a folder above the genres says so, else empty.
+    """
+
+    path: Path
+    track_id: str
+    genre: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class AudioFolder:
+    """The tracks of a folder, ordered by name.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder that holds the genres' folders.
+    tracks : tuple of AudioTrack
+    refused : tuple of (str, str)
+        Links that lead nowhere, each with the reason.
+    n_outside : int
+        Audio files that lie beside the genres' folders and so have no genre.
+    """
+
+    path: Path
+    tracks: tuple[AudioTrack, ...]
+    refused: tuple[tuple[str, str], ...] = ()
+    n_outside: int = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], split: str | None = None) -> AudioFolder:
+        """List the tracks of a folder without reading them.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        split : str, optional
+            Name of a folder within that holds the genres' folders.
+
+        Raises
+        ------
+        DataError
+            If the folder or the split is missing, unreadable, or has no audio in genre folders.
+        """
+        root = _checked(path)
+        if split is not None:
+            root = _split_folder(root, split)
+        return cls._of(root, list(_audio_files(root)), split_depth=0)
+
+    @classmethod
+    def find(cls, path: str | os.PathLike[str]) -> AudioFolder:
+        """List the tracks of a folder that holds the genres' folders itself or further down.
+
+        Folders that only wrap one other folder are entered, and so are GTZAN's ``genres`` and ``genres_original``, whatever
+        lies beside them. Where the folders are named train, valid, test and the genres lie in these, each track has its split.
+
+        Raises
+        ------
+        DataError
+            As `open`.
+        """
+        root = _checked(path)
+        files = list(_audio_files(root))
+        while (inner := _wrapped([parts for parts, _ in files])) is not None:
+            root /= inner
+            files = [(parts[1:], file) for parts, file in files if parts[0] == inner and len(parts) > 1]
+        folders = {parts[0] for parts, _ in files if len(parts) > 1}
+        by_split = bool(folders) and all(split_of_name(folder) for folder in folders)
+        return cls._of(root, files, split_depth=int(by_split))
+
+    @classmethod
+    def _of(cls, root: Path, files: list[tuple[tuple[str, ...], Path]], *, split_depth: int) -> AudioFolder:
+        tracks: list[AudioTrack] = []
+        refused: list[tuple[str, str]] = []
+        n_outside = 0
+        for parts, file in files:
+            track_id = "/".join(parts)
+            if len(parts) < 2 + split_depth:
+                n_outside += 1
+            elif file.is_file():
+                split = split_of_name(parts[0]) or "" if split_depth else ""
+                tracks.append(AudioTrack(file, track_id, parts[split_depth], split))
+            elif file.is_symlink():
+                refused.append((track_id, f"{track_id}: this link leads nowhere; put the audio where it points or remove it"))
+        if not tracks:
+            lies = f", only {n_outside} beside them" if n_outside else ""
+            raise DataError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
+        return cls(root, tuple(tracks), tuple(refused), n_outside)
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    root = Path(path)
+    try:
+        is_folder = root.is_dir()
+    except ValueError:  # a null byte in the name
+        is_folder = False
+    if not is_folder:
+        raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
+    return root
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    folders = {entry.name: entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+    if split not in folders:
+        found = ", ".join(sorted(folders)[:12]) or "nothing"
+        raise DataError(
+            f"{root} has no folder {split!r} for this split (it has {found}); leave the split out or name one of them."
+        )
+    return folders[split]
+
+
+def _wrapped(files: list[tuple[str, ...]]) -> str | None:
+    """Name of the folder that holds the genres' folders one level down, if this is not the level that does."""
+    inner = {parts[0]: False for parts in files if len(parts) > 1}  # whether audio lies right in it
+    for parts in files:
+        if len(parts) == 2:
+            inner[parts[0]] = True
+    wrappers = [name for name in inner if not inner[name]]
+    known = [name for name in wrappers if name.lower() in _GTZAN_FOLDERS]
+    if len(known) == 1:
+        return known[0]
+    return wrappers[0] if len(inner) == 1 and wrappers else None
+
+
+def _audio_files(root: Path) -> Iterable[tuple[tuple[str, ...], Path]]:
+    """Walk a folder in the order of names, and yield (the parts of the path below it, file) of what ends like audio."""
+
+    def stop(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
+
+    walked = {root.resolve()}
+    n_files = 0
+    for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
+        below = Path(folder).relative_to(root).parts
+        enter = []
+        for name in sorted(name for name in folders if not name.startswith(".")):
+            target = (Path(folder) / name).resolve()
+            if target not in walked:
+                walked.add(target)
+                enter.append(name)
+        folders[:] = enter
+        n_files += len(files)
+        if n_files > _MAX_WALKED:
+            raise DataError(f"{root} has more than {_MAX_WALKED} files; give the folder that holds the music.")
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                yield (*below, name), Path(folder) / name
+
+
+def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dict[str, int]:
+    """Index in ``known`` of each genre found; letter case, spaces and punctuation do not count ("Hip-Hop" is "hiphop").
+
+    Raises
+    ------
+    DataError
+        If the model does not know a genre.
+    """
+    indices = {_key(genre): index for index, genre in reversed(list(enumerate(known)))}
+    names = sorted(set(found))
+    unknown = [name for name in names if _key(name) not in indices]
+    if unknown:
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise DataError(
+            f"{where} has genres that the checkpoint does not know: {', '.join(unknown[:20])}{more} "
+            f"(it knows {', '.join(known)}); rename or remove those folders, or choose another split or checkpoint."
+        )
+    return {name: indices[_key(name)] for name in names}
+
+
+def _key(genre: str) -> str:
+    return "".join(letter for letter in genre.casefold() if letter.isalnum()) or genre

@@ -1,0 +1,147 @@
+"""Parquet files with audio in them, as the Hugging Face hub has them, to audio files in genre folders.
+
+A row has the audio as ``{bytes, path}`` (an audio file), as ``{array, sampling_rate}`` or as bytes, and the genre as a string,
+or as a number whose names the file's metadata tell.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genre_app.data.cache.mel_cache import first_line
+from genre_app.data.sources.folder import AUDIO_SUFFIXES
+from genre_app.errors import DataError
+from genre_app.progress import Meter, Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 16  # held in memory at once
+_MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b".snd": ".au"}
+
+
+def write_rows(
+    parquet: Path,
+    folder: Path,
+    mark: str,
+    shown: str,
+    on_progress: Callable[[Progress], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    """Write each row as ``FOLDER/<genre>/<name>``; files that are there already are kept.
+
+    Parameters
+    ----------
+    parquet, folder : pathlib.Path
+    mark : str
+        What each name gets before its ending, where other parquet files with names of their own go into the same folder; or
+        nothing.
+    shown : str
+        What messages call the data set.
+    on_progress, should_stop : callable or None
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, which deletes it, or has no audio or no genres.
+    StoppedError
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(parquet, pre_buffer=False) as file:
+            audio, genre, names = _columns(file.schema_arrow, shown)
+            n_rows = file.metadata.num_rows
+            meter = Meter("writing tracks", n_rows, n_rows, on_progress, should_stop)
+            taken: set[str] = set()
+            n_done = n_written = 0
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[audio, genre]):
+                for row in batch.to_pylist():
+                    label = row[genre]
+                    named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
+                    data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
+                    target = folder / (_plain(str(named)) or "unnamed") / name
+                    if mark:  # after a dot, so that GTZAN's names are still recognised
+                        target = target.with_name(f"{target.stem}.{mark}{target.suffix}")
+                    while str(target).casefold() in taken:
+                        target = target.with_name(f"{target.stem}-{n_done:06d}{target.suffix}")
+                    taken.add(str(target).casefold())
+                    n_done += 1
+                    if data is not None and named is not None:
+                        _write_file(target, data)
+                        n_written += 1
+                    meter.advance(1, 1)
+            if n_rows and not n_written:
+                raise DataError(f"{shown}: {parquet.name} holds no audio, only its names; download it yourself.")
+    except pa.ArrowException as error:
+        parquet.unlink(missing_ok=True)
+        raise DataError(f"{shown}: {parquet.name} came damaged ({first_line(error)}); start again.") from error
+
+
+def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
+    """Return the columns of the audio and of the genre, and the genres' names where they are numbered."""
+    features = _stated_features(schema)
+    kinds = {name: feature.get("_type") for name, feature in features.items()}
+    by_kind = [name for name in schema.names if kinds.get(name) == "Audio"]
+    audio = next(iter([*by_kind, *(name for name in ("audio", "file", "wav") if name in schema.names)]), None)
+    classes = [name for name in schema.names if kinds.get(name) == "ClassLabel"]
+    genre = next(iter([name for name in ("genre", "label", "style") if name in schema.names] or classes), None)
+    if audio is None or genre is None:
+        lacks = "audio" if audio is None else "genre"
+        raise DataError(f"{shown} has no column for the {lacks} (it has {', '.join(schema.names)}); choose another data set.")
+    names = features[genre].get("names") if kinds.get(genre) == "ClassLabel" else None
+    return audio, genre, names if isinstance(names, list) else []
+
+
+def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return what the metadata say of each column; nothing where they are not what the datasets library writes."""
+    try:
+        stated: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    for key in ("info", "features"):
+        stated = stated.get(key) if isinstance(stated, dict) else None
+    return {name: feature for name, feature in stated.items() if isinstance(feature, dict)} if isinstance(stated, dict) else {}
+
+
+def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
+    """Return the content of an audio file and a name for it."""
+    if isinstance(value, bytes):
+        value = {"bytes": value}
+    if not isinstance(value, dict):
+        return None, name
+    stated = _plain(PureWindowsPath(PurePosixPath(str(value.get("path") or "")).name).name) or name
+    data = value.get("bytes")
+    if data is None and value.get("array") is not None:
+        import soundfile
+
+        buffer = io.BytesIO()
+        samples, rate = np.asarray(value["array"], np.float32), int(value.get("sampling_rate") or 22050)
+        soundfile.write(buffer, samples, rate, "FLOAT", format="WAV")
+        data, stated = buffer.getvalue(), f"{Path(stated).stem}.wav"
+    if Path(stated).suffix.lower() not in AUDIO_SUFFIXES:
+        ending = next((ending for magic, ending in _MAGIC.items() if data and data.startswith(magic)), ".wav")
+        stated += ending
+    return data, stated
+
+
+def _write_file(target: Path, data: bytes) -> None:
+    if target.exists() and target.stat().st_size == len(data):
+        return  # by an earlier call
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    part.write_bytes(data)
+    part.replace(target)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is one part of a path, whatever it was, or nothing where nothing is left."""
+    return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name)[-120:].strip(" .")

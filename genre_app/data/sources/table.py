@@ -1,0 +1,208 @@
+"""Feature tables: 58 numbers for each segment of a track, from the well-known CSV files or computed from audio.
+
+The CSV (``features_3_sec.csv``, ``features_30_sec.csv``) has a row per piece of a track: ``filename`` (``blues.00000.0.wav``),
+``length``, the values under the names of `genre_app.features.SUMMARY_NAMES` and ``label``. One computed from audio is a folder
+of three files: ``spec.json`` (how), ``index.csv`` (as that of a mel cache, in rows) and ``values.npy``, float32 ``[rows, 58]``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_app.data.cache.mel_cache import CachedTrack, first_line, open_array, read_index
+from genre_app.data.sources.gtzan import gtzan_name
+from genre_app.errors import DataError
+from genre_app.features import SUMMARY_NAMES, FeatureSpec
+
+if TYPE_CHECKING:
+    import _csv
+
+FILES = ("spec.json", "index.csv", "values.npy")
+_MAX_ROWS = 2_000_000
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """An opened feature table.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The CSV, or the folder.
+    spec : FeatureSpec or None
+        How the values were computed; None for a CSV, which does not say.
+    tracks : tuple of CachedTrack
+        ``offset`` and ``n_frames`` count rows; a row is a segment.
+    values : numpy.ndarray, float32 [rows, 58]
+        Named by `genre_app.features.SUMMARY_NAMES`.
+    notes : tuple of str
+        Sentences: what the file lacked.
+    """
+
+    path: Path
+    spec: FeatureSpec | None
+    tracks: tuple[CachedTrack, ...]
+    values: NDArray[np.float32]
+    notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def is_table(path: Path) -> bool:
+        """Whether the folder holds the three files of a feature table."""
+        return all((path / name).is_file() for name in FILES)
+
+    @classmethod
+    def open(cls, path: str | Path) -> FeatureTable:
+        """Open a CSV or a folder and check it.
+
+        Raises
+        ------
+        DataError
+            If it is no feature table, or a value is missing or no finite number.
+        """
+        path = Path(path)
+        return cls._of_folder(path) if path.is_dir() else _read_csv(path)
+
+    @classmethod
+    def _of_folder(cls, path: Path) -> FeatureTable:
+        for name in FILES:
+            if not (path / name).is_file():
+                raise DataError(f"{path} is not a feature table: it has no {name}; a feature table holds {', '.join(FILES)}.")
+        try:
+            spec = FeatureSpec.model_validate(json.loads((path / "spec.json").read_text(encoding="utf-8")))
+            if spec.kind != "summary":
+                raise ValueError(f"its kind is {spec.kind!r}, not 'summary'")
+        except ValueError as error:
+            raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the table again.") from error
+        values = open_array(path / "values.npy", len(SUMMARY_NAMES), (np.float32,))
+        return cls(path, spec, read_index(path / "index.csv", len(values)), values)
+
+    def rows(self, track: CachedTrack) -> NDArray[np.float32]:
+        """Values of a track's segments, float32 [n, 58].
+
+        Raises
+        ------
+        DataError
+            If a value is not finite.
+        """
+        rows = np.array(self.values[track.offset : track.offset + track.n_frames], dtype=np.float32)
+        if not np.isfinite(rows).all():
+            raise DataError(f"{self.path}: {track.track_id} has values that are not finite; make the table again.")
+        return rows
+
+    def pieces(self) -> FeatureTable:
+        """Return the same table with each row as a track of its own, named ``track#0``, ``track#1`` and so on."""
+        pieces = tuple(
+            CachedTrack(
+                track_id=f"{track.track_id}#{row}",
+                genre=track.genre,
+                split=track.split,
+                offset=track.offset + row,
+                n_frames=1,
+            )
+            for track in self.tracks
+            for row in range(track.n_frames)
+        )
+        return FeatureTable(self.path, self.spec, pieces, self.values, self.notes)
+
+
+def _read_csv(path: Path) -> FeatureTable:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows, genres, values, names, notes = _parse(csv.reader(file), path)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV text: {first_line(error)}; save it as UTF-8.") from error
+    if not values:
+        raise DataError(f"{path} has a header but no rows; save it again.")
+    tracks: list[CachedTrack] = []
+    order: list[int] = []
+    for track_id in sorted(rows):
+        n_rows = len(rows[track_id])
+        tracks.append(
+            CachedTrack(track_id=track_id, genre=genres[track_id], split="", offset=len(order), n_frames=n_rows),
+        )
+        order += rows[track_id]
+    table = np.zeros((len(values), len(SUMMARY_NAMES)), np.float32)
+    table[:, [SUMMARY_NAMES.index(name) for name in names]] = np.array(values, np.float32)[order]
+    return FeatureTable(path, None, tuple(tracks), table, tuple(notes))
+
+
+def _parse(
+    reader: _csv.Reader, path: Path
+) -> tuple[dict[str, list[int]], dict[str, str], list[list[float]], list[str], list[str]]:
+    """Return the rows and the genre of each track, the values of each row, their names, and notes."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    genres: dict[str, str] = {}
+    values: list[list[float]] = []
+    header = [name.strip() for name in next(reader, [])]
+    places, notes = _columns(header, path)
+    at_name, at_genre = header.index("filename"), header.index("label")
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DataError(f"{where}: {len(row)} values for {len(header)} columns; repair the line.")
+        track_id, genre = _track_of(row[at_name].strip()), row[at_genre].strip()
+        if not track_id or not genre:
+            raise DataError(f"{where}: there is no filename or no label; repair the line.")
+        if genres.setdefault(track_id, genre) != genre:
+            raise DataError(f"{where}: {track_id} is {genre} here and {genres[track_id]} above; keep one.")
+        rows[track_id].append(len(values))
+        values.append(_numbers(row, places, header, where))
+        if len(values) > _MAX_ROWS:
+            raise DataError(f"{path} has more than {_MAX_ROWS} rows; cut it into parts.")
+    return rows, genres, values, list(places), notes
+
+
+def _columns(header: list[str], path: Path) -> tuple[dict[str, int], list[str]]:
+    """Return the column of each value that the table has, by its name among ours."""
+    places = {name: header.index(name) for name in SUMMARY_NAMES if name in header}
+    notes = []
+    if "tempo" in header and "tempo_mean" not in places:
+        places["tempo_mean"] = header.index("tempo")
+    if "tempo_var" not in places:
+        notes.append(f"{path.name} has one column for the tempo, so its variance is taken as 0.")
+    lacking = [name for name in ("filename", "label") if name not in header]
+    lacking += [name for name in SUMMARY_NAMES if name not in places and name != "tempo_var"]
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise DataError(
+            f"{path} is no feature table: it has no column {', '.join(lacking[:5])}{more}; "
+            "give features_3_sec.csv, features_30_sec.csv or a table with their columns."
+        )
+    return places, notes
+
+
+def _numbers(row: list[str], places: dict[str, int], header: list[str], where: str) -> list[float]:
+    numbers = []
+    for place in places.values():
+        try:
+            number = float(row[place])
+        except ValueError:
+            number = np.nan
+        if not abs(number) <= _LARGEST:
+            raise DataError(
+                f"{where}: {header[place]} is {row[place]!r}, which is not a finite number; repair or drop the line."
+            )
+        numbers.append(number)
+    return numbers
+
+
+def _track_of(filename: str) -> str:
+    """Return the track that a piece was cut from: ``blues.00000`` for ``blues.00000.0.wav`` and for ``blues.00000.wav``."""
+    path = PurePosixPath(filename.replace("\\", "/"))
+    known = gtzan_name(filename)
+    stem = path.stem if re.fullmatch(r"\.[A-Za-z]\w*", path.suffix) else path.name
+    return known or re.sub(r"\.\d{1,4}$", "", stem)

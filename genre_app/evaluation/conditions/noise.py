@@ -1,0 +1,80 @@
+"""White noise, pink noise, and babble: several people who talk at once, synthesised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy  # whose parts load when they are first used: scipy.signal takes a second
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from genre_app.evaluation.conditions.level import Samples
+
+_LOWEST_HZ = 20.0  # under which pink noise is flat
+_TALKERS = 8
+
+
+def white(n_samples: int, rate: int, generator: Generator) -> Samples:
+    """Return Gaussian noise with the same power at each frequency."""
+    return generator.standard_normal(n_samples, dtype=np.float32)
+
+
+def pink(n_samples: int, rate: int, generator: Generator) -> Samples:
+    """Return Gaussian noise that falls by 3 dB an octave."""
+    n_padded = scipy.fft.next_fast_len(n_samples, real=True)
+    spectrum = scipy.fft.rfft(white(n_padded, rate, generator))
+    spectrum /= np.sqrt(np.maximum(scipy.fft.rfftfreq(n_padded, 1 / rate), _LOWEST_HZ)).astype(np.float32)
+    return np.asarray(scipy.fft.irfft(spectrum, n_padded)[:n_samples], dtype=np.float32)
+
+
+def babble(n_samples: int, rate: int, generator: Generator) -> Samples:
+    """Return eight synthetic talkers at once, some nearer than others."""
+    total = np.zeros(n_samples)
+    for _ in range(_TALKERS):
+        talker = _talker(n_samples, rate, generator)
+        total += talker * 10.0 ** (generator.uniform(-4, 4) / 20) / max(1e-9, float(np.sqrt(np.mean(talker**2))))
+    return total.astype(np.float32)
+
+
+def _talker(n_samples: int, rate: int, generator: Generator) -> NDArray[np.float64]:
+    """Speech without words: syllables of voiced or hissing sound, each with formants of its own, and pauses between."""
+    total = np.zeros(n_samples + rate)  # the last syllable may ring on
+    voice_hz = float(np.exp(generator.uniform(np.log(95), np.log(230))))
+    tract = generator.uniform(0.88, 1.18)  # short ones have high formants
+    for start, length in _syllables(n_samples, rate, generator):
+        envelope = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 0.6
+        if generator.random() < 0.2:
+            source, level = generator.standard_normal(length), 0.15
+            formants = [(generator.uniform(2500, 6500), 1200.0)]
+        else:
+            glide = voice_hz * np.linspace(generator.uniform(0.8, 1.25), generator.uniform(0.8, 1.25), length)
+            # A saw-tooth falls by 6 dB an octave, as the voice does once it has left the mouth.
+            source, level = 2.0 * (np.cumsum(glide) / rate % 1.0) - 1.0, 1.0
+            formants = [
+                (tract * generator.uniform(280, 800), 80.0),
+                (tract * generator.uniform(850, 2300), 110.0),
+                (tract * generator.uniform(2300, 3000), 160.0),
+                (tract * 3500.0, 250.0),
+            ]
+        sections = [_resonator(hz, width, rate) for hz, width in formants if hz < 0.45 * rate]
+        sound = source * envelope * level * generator.uniform(0.4, 1.0)
+        total[start : start + length] += scipy.signal.sosfilt(sections, sound) if sections else sound
+    return total[:n_samples]
+
+
+def _syllables(n_samples: int, rate: int, generator: Generator) -> Iterator[tuple[int, int]]:
+    """Yield first sample and length of each, about four a second."""
+    position = -int(generator.integers(rate // 4))  # talkers do not start together
+    while position < n_samples:
+        length = int(generator.uniform(0.13, 0.33) * rate)
+        if generator.random() > 0.15 and position >= 0:
+            yield position, length
+        position += length
+
+
+def _resonator(hz: float, width_hz: float, rate: int) -> list[float]:
+    """Second-order section of a formant, of gain 1 at 0 Hz (Klatt 1980)."""
+    radius = np.exp(-np.pi * width_hz / rate)
+    first, second = -2.0 * radius * np.cos(2.0 * np.pi * hz / rate), radius**2
+    return [1.0 + first + second, 0.0, 0.0, 1.0, first, second]

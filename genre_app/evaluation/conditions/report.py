@@ -1,0 +1,237 @@
+"""How much of a checkpoint's accuracy is left when the same tracks are heard under other conditions.
+
+Conventions
+-----------
+- Each track is decoded once and goes through every condition by itself; see `genre_app.evaluation.conditions`.
+- The tracks are those that can be classified as they are, the same under every condition. One of which a condition leaves
+  nothing to hear counts there as wrong, with the log-loss of a guess.
+
+Metrics
+-------
+retention
+    Accuracy under the condition over accuracy on the files, None where that is 0. By chance it may exceed 1.
+mean_retention
+    Mean over the conditions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_app.audio import Clip
+from genre_app.checkpoint import Checkpoint
+from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.sources.folder import AudioFolder, AudioTrack, match_genres
+from genre_app.errors import AudioError, DataError
+from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
+from genre_app.evaluation.evaluate import in_threads, load_middle
+from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.predict import NoSoundError, classify
+
+ALL = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionsReport:
+    """Metrics on files, and on the same files under conditions.
+
+    Attributes
+    ----------
+    file : Report
+    conditions : dict of str to Report
+        Of the same tracks, by the condition's name.
+    """
+
+    file: Report
+    conditions: Mapping[str, Report]
+
+    def retention(self, name: str) -> float | None:
+        """Accuracy under a condition over accuracy on the files; None where that is 0."""
+        return self.conditions[name].accuracy / self.file.accuracy if self.file.accuracy > 0 else None
+
+    @property
+    def mean_retention(self) -> float | None:
+        """Mean retention over the conditions."""
+        values = [value for name in self.conditions if (value := self.retention(name)) is not None]
+        return float(np.mean(values)) if values else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the keys of `Report.to_dict`, and ``conditions`` and ``mean_retention``."""
+        conditions = {
+            name: {
+                "n_tracks": len(report.tracks),
+                "accuracy": report.accuracy,
+                "accuracy_ci95": list(report.accuracy_interval),
+                "log_loss": report.log_loss,
+                "retention": self.retention(name),
+            }
+            for name, report in self.conditions.items()
+        }
+        return {**self.file.to_dict(), "conditions": conditions, "mean_retention": self.mean_retention}
+
+    def to_table(self) -> str:
+        """Return the metrics for a person to read: those of the files, then a row for each condition."""
+        width = max(9, *(len(name) for name in self.conditions))
+        lines = [
+            self.file.to_table(),
+            "",
+            f"{'condition':{width}}      n  accuracy  95 % interval      log-loss  retention",
+            _row("file", width, self.file, None),
+            *(_row(name, width, report, self.retention(name)) for name, report in self.conditions.items()),
+        ]
+        if self.mean_retention is not None:
+            over = "1 condition" if len(self.conditions) == 1 else f"{len(self.conditions)} conditions"
+            lines.append(f"mean retention over {over}: {self.mean_retention:.1%}")
+        return "\n".join(lines)
+
+
+def _row(name: str, width: int, report: Report, retention: float | None) -> str:
+    low, high = report.accuracy_interval
+    interval = f"{low:6.1%} to {high:6.1%}"
+    kept = "" if retention is None else f"  {retention:9.1%}"
+    return f"{name:{width}}  {len(report.tracks):5d}  {report.accuracy:8.1%}  {interval}  {report.log_loss:8.3f}{kept}"
+
+
+def choose_conditions(
+    names: str | Sequence[str] | None,
+    *,
+    noise: str | os.PathLike[str] | None = None,
+    rooms: str | os.PathLike[str] | None = None,
+) -> dict[str, Condition]:
+    """Return conditions by name: those asked for, and those of the folders.
+
+    Parameters
+    ----------
+    names : str, sequence of str or None
+        ``all``, or names of `STANDARD`, in a string with commas between them.
+    noise, rooms : str or os.PathLike, optional
+        Folders of noises and of impulse responses, whose conditions come besides.
+
+    Raises
+    ------
+    DataError
+        For an unknown name, none at all, or a folder that cannot be used.
+    """
+    try:
+        of_folders = folder_conditions(noise, rooms)
+    except ValueError as error:
+        raise DataError(f"{error}.") from error
+    asked = [name.strip() for name in (names.split(",") if isinstance(names, str) else names or ()) if name.strip()]
+    known = {**STANDARD, **of_folders}
+    chosen: dict[str, Condition] = {}
+    for name in asked:
+        if name != ALL and name not in known:
+            raise DataError(f"there is no condition {name!r}; choose {ALL} or some of: {', '.join(known)}.")
+        chosen.update(STANDARD if name == ALL else {name: known[name]})
+    chosen.update(of_folders)
+    if not chosen:
+        raise DataError(f"no condition is named; choose {ALL} or some of: {', '.join(known)}.")
+    return chosen
+
+
+def evaluate_conditions(
+    data: str | os.PathLike[str],
+    checkpoint: Checkpoint,
+    names: str | Sequence[str] | None = ALL,
+    *,
+    split: str | None = None,
+    overlap: float | None = None,
+    seconds: float | None = None,
+    noise: str | os.PathLike[str] | None = None,
+    rooms: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    on_track: Callable[[int, int], None] | None = None,
+) -> ConditionsReport:
+    """Evaluate a checkpoint on a folder of genre folders, on the files and under conditions.
+
+    Parameters
+    ----------
+    data : str or os.PathLike
+        Of audio; a mel cache has none to change.
+    checkpoint : Checkpoint
+    names : str, sequence of str or None
+        ``all``, or names of `STANDARD` in a string with commas between them; None for those of the
+        folders alone.
+    split, overlap, seconds, workers, on_track
+        As those of `genre_app.evaluation.evaluate`.
+    noise, rooms : str or os.PathLike, optional
+        Folders of noises and of impulse responses; they add the conditions ``user-noise-20`` to ``user-noise-0`` and
+        ``user-room``, for which each track gets one of the files.
+
+    Returns
+    -------
+    ConditionsReport
+
+    Raises
+    ------
+    DataError
+        As `genre_app.evaluation.evaluate`, and for a mel cache, an unknown condition, or a folder that cannot be used.
+    """
+    conditions = choose_conditions(names, noise=noise, rooms=rooms)
+    path = Path(data)
+    if MelCache.is_cache(path):
+        raise DataError(f"{path} is a mel cache, and conditions need audio; give a folder of genre folders with audio files.")
+    folder = AudioFolder.open(path, split)
+    labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
+    one = partial(_of_track, checkpoint=checkpoint, conditions=conditions, labels=labels, overlap=overlap, seconds=seconds)
+    rows: list[_Row] = []
+    failed = list(folder.refused)
+    for done, result in enumerate(in_threads(one, folder.tracks, workers), 1):
+        if isinstance(result, tuple):
+            failed.append(result)
+        else:
+            rows.append(result)
+        if on_track is not None:
+            on_track(done, len(folder.tracks))
+    if not rows:
+        raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+
+    def report(name: str, failed: Sequence[tuple[str, str]] = ()) -> Report:
+        return Report(checkpoint.genres, tuple(row[name] for row in rows), checkpoint.references, tuple(failed))
+
+    return ConditionsReport(report(_FILE, failed), {name: report(name) for name in conditions})
+
+
+_FILE = ""  # no condition's name
+_Row = dict[str, TrackResult]  # of a track: by condition, and on file
+
+
+def _of_track(
+    track: AudioTrack,
+    checkpoint: Checkpoint,
+    conditions: Mapping[str, Condition],
+    labels: Mapping[str, int],
+    overlap: float | None,
+    seconds: float | None,
+) -> _Row | tuple[str, str]:
+    label, rate = labels[track.genre], checkpoint.spec.sample_rate
+
+    def answer(clip: Clip) -> TrackResult:
+        prediction = classify(clip, checkpoint, overlap=overlap)
+        return TrackResult(track.track_id, label, prediction.segment_probabilities[prediction.segment_sounds])
+
+    try:
+        clip = load_middle(track, rate, seconds)
+        row = {_FILE: answer(clip)}
+    except AudioError as error:
+        return track.track_id, str(error)
+    for name, condition in conditions.items():
+        try:
+            row[name] = answer(Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
+        except NoSoundError:
+            row[name] = TrackResult(track.track_id, label, _guess(label, len(checkpoint.genres)))
+    return row
+
+
+def _guess(label: int, n_genres: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Probabilities of a segment of which nothing is known, the truth a hair behind, so that no tie makes it right."""
+    guess = np.full((1, n_genres), 1.0 / n_genres, np.float32)
+    guess[0, label] *= 0.999
+    return guess

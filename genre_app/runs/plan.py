@@ -1,0 +1,192 @@
+"""What a run will do, told before it begins: its tracks, its segments, its network, and about how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import torch
+
+from genre_app.checkpoint import load_checkpoint
+from genre_app.data.cache.mel_cache import CachedTrack, MelCache
+from genre_app.data.dataset import Dataset
+from genre_app.data.sources.open_data import Data
+from genre_app.features import FeatureSpec, segment_start_frames
+from genre_app.progress import StoppedError
+from genre_app.runs.request import Request
+from genre_app.runs.results import adapted, dataset
+from genre_app.training.config import TrainConfig
+from genre_app.training.fit import Step, fit, steps_per_epoch
+from genre_app.training.processes import join
+from genre_app.training.state import TrainState
+from genre_app.training.validation import segment_probabilities
+
+_MEASURED_STEPS = 2
+_MEASURED_SEGMENTS = 256  # of validation
+_WITHOUT_EFFECT = frozenset({"epochs", "learning_rate", "schedule", "warmup", "weight_decay", "label_smoothing", "temperature"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes
+    ----------
+    request : Request
+    config : TrainConfig
+        As it is for these data.
+    tracks : dict
+        Number of tracks by genre, then by split.
+    notes : tuple of str
+        What the data source has to say: the split, files left out, duplicates.
+    segments : dict
+        Number of segments by split, as prediction cuts them.
+    epoch_segments : int
+        What an epoch learns from.
+    steps : int
+        Of an epoch.
+    parameters : int
+    device : str
+        Where the time was measured.
+    epoch_seconds : float or None
+        Of an epoch with its share of the validations; None where it was not measured.
+    """
+
+    request: Request
+    config: TrainConfig
+    tracks: dict[str, dict[str, int]]
+    notes: tuple[str, ...]
+    segments: dict[str, int]
+    epoch_segments: int
+    steps: int
+    parameters: int
+    device: str
+    epoch_seconds: float | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run, if no patience ends it earlier."""
+        return None if self.epoch_seconds is None else self.epoch_seconds * self.config.epochs
+
+    def of(self, request: Request) -> Plan | None:
+        """Return the plan of another request if it follows from this one, None if the data must be looked at again."""
+        if request.model_copy(update={"settings": self.request.settings, "seed": self.request.seed}) != self.request:
+            return None
+        wanted = request.config()
+        changes = {name: getattr(wanted, name) for name in _WITHOUT_EFFECT}
+        if self.request.config().model_copy(update=changes) != wanted:
+            return None
+        return replace(self, request=request, config=self.config.model_copy(update=changes))
+
+
+def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Callable[[], bool] = bool) -> Plan:
+    """Work out what a run will do.
+
+    Parameters
+    ----------
+    request : Request
+    data : Data
+        As the request's settings open them.
+    measure : bool
+        Whether to take a few steps on the device on which the run would train, and tell the time from them.
+    should_stop : callable
+        Looked at between two steps.
+
+    Raises
+    ------
+    DataError, ValueError
+        If the network cannot be built for these data, or cannot begin with the checkpoint that is asked for.
+    StoppedError
+        If ``should_stop`` said so.
+    """
+    config = adapted(request.config(), data, request.columns)
+    tracks: dict[str, Counter[str]] = {genre: Counter() for genre in data.genres}
+    for track in data.tracks:
+        tracks[track.genre][track.split] += 1
+    counted = {
+        split: sum(_segments(track, data, config.spec) for track in data.of(split)) for split in ("train", "valid", "test")
+    }
+    n_train = len(data.of("train"))
+    steps = steps_per_epoch(config, n_train, counted["train"])
+    _, device = join()
+    train = _sample(data, "train", config, device)
+    init = load_checkpoint(request.init_from) if request.init_from else None
+    state = TrainState.begin(config, train, device, init=init)
+    found = Plan(
+        request=request,
+        config=config,
+        tracks={genre: dict(of_genre) for genre, of_genre in tracks.items()},
+        notes=data.notes,
+        segments=counted,
+        epoch_segments=steps * config.batch_size if config.sampling == "random" else counted["train"],
+        steps=steps,
+        parameters=sum(parameter.numel() for parameter in state.model.parameters()),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        epoch_seconds=None,
+    )
+    if not measure:
+        return found
+    valid = _sample(data, "valid", config, device)
+    per_step, per_segment = _measure(config, train, valid, state, device, should_stop)
+    validation = per_segment * counted["valid"] / config.validate_every
+    return replace(found, epoch_seconds=per_step * steps + validation)
+
+
+def _segments(track: CachedTrack, data: Data, spec: FeatureSpec) -> int:
+    """Segments that prediction would cut from a track."""
+    return len(segment_start_frames(track.n_frames, spec)) if isinstance(data.store, MelCache) else track.n_frames
+
+
+def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -> Dataset:
+    """Load as many tracks of a split, of each genre in turn, as a few steps learn from; a large set would take long."""
+    of_genre = {genre: [track for track in data.of(split) if track.genre == genre] for genre in data.genres}
+    in_turn = [track for turn in zip_longest(*of_genre.values()) for track in turn if track is not None]
+    taken: list[CachedTrack] = []
+    segments = 0
+    for track in in_turn:
+        if segments >= (1 + _MEASURED_STEPS) * config.batch_size and len(taken) >= len(data.genres):
+            break
+        taken.append(track)
+        segments += _segments(track, data, config.spec)
+    return dataset(replace(data, tracks=tuple(taken)), split, config, device)
+
+
+def _measure(
+    config: TrainConfig,
+    train: Dataset,
+    valid: Dataset,
+    state: TrainState,
+    device: torch.device,
+    should_stop: Callable[[], bool],
+) -> tuple[float, float]:
+    """Return the seconds that a step takes, and a segment of validation."""
+    times: list[float] = []
+
+    def on_step(_: Step) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter())
+
+    # The first step warms up. Whatever the sample's size, no epoch of it is the last one or a validated one.
+    endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0})
+    with suppress(StoppedError):
+        for _ in fit(
+            endless,
+            train,
+            valid,
+            device=device,
+            state=state,
+            on_step=on_step,
+            should_stop=lambda: len(times) > _MEASURED_STEPS or should_stop(),
+        ):
+            pass
+    if should_stop():
+        raise StoppedError("stopped on request")
+    features = valid.segments()[0][:_MEASURED_SEGMENTS]
+    began = time.perf_counter()
+    segment_probabilities(state.average, features, should_stop=should_stop).sum().item()
+    return (times[-1] - times[0]) / _MEASURED_STEPS, (time.perf_counter() - began) / len(features)

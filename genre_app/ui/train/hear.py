@@ -1,0 +1,76 @@
+"""Before and after: what a preset of augmentation does to a clip, to be heard."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from genre_app.audio import open_audio
+from genre_app.audio.synth import STYLES, music
+from genre_app.augment.presets import DESCRIPTIONS, PRESETS
+from genre_app.augment.preview import preview
+from genre_app.errors import AudioError
+from genre_app.ui import cards
+from genre_app.ui.downloads import download
+
+_RATE = 22050
+_SECONDS = 10.0
+_OWN = "your clip"
+_BLENDED = {style: STYLES[(index + 1) % len(STYLES)] for index, style in enumerate(STYLES)}  # what mixup blends in
+
+
+def build() -> None:
+    """Lay out the players; called within a `gradio.Column`."""
+    with gr.Accordion("Hear an augmentation", open=False, elem_id="hear"):
+        with gr.Row():
+            preset = gr.Dropdown(list(PRESETS), value="noise+pitch", label="Augmentation", min_width=130)
+            clip = gr.Dropdown([*STYLES, _OWN], value=STYLES[0], label="Clip", min_width=130, elem_id="hear-clip")
+        upload = gr.File(label="Your clip", height=90, visible=False, elem_id="hear-upload")
+        again = gr.Button("Before and after", size="sm")
+        said = gr.HTML(elem_id="hear-said")
+        with gr.Row():
+            common: dict[str, Any] = {"interactive": False, "visible": False, "min_width": 200, "buttons": []}
+            before = gr.Audio(label="Before", elem_id="hear-before", **common)
+            after = gr.Audio(label="After", elem_id="hear-after", **common)
+    number = gr.State(0)  # each time is drawn anew
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 2}
+    clip.input(lambda chosen: gr.File(visible=chosen == _OWN), clip, upload, **private)
+    gr.on([again.click, upload.upload], _hear, [preset, clip, upload, number], [before, after, said, number], **private)
+
+
+def _hear(preset: str, clip: str, path: str | None, number: int) -> tuple[Any, Any, str, int]:
+    """Return the players, what is to be said, and the number of the next draw."""
+    try:
+        samples = _samples(clip, path)
+        changed = preview(samples, _RATE, preset, number, other=music(_BLENDED.get(clip, STYLES[0]), _SECONDS, _RATE))
+    except (AudioError, ValueError) as error:
+        hidden = gr.Audio(visible=False)
+        return hidden, hidden, cards.problem(str(error), "Nothing to hear"), number
+    words = cards.remark(f"{DESCRIPTIONS[preset]} Press again for another draw.")
+    players = [gr.Audio(_written(part, name), visible=True) for part, name in ((samples, "before"), (changed, "after"))]
+    return players[0], players[1], words, number + 1
+
+
+def _samples(clip: str, path: str | None) -> NDArray[np.float32]:
+    if clip != _OWN:
+        return music(clip, _SECONDS, _RATE)
+    if path is None:
+        raise ValueError("Choose a file first")
+    blocks: list[NDArray[np.float32]] = []
+    with open_audio(path, sample_rate=_RATE) as stream:
+        for block in stream.blocks():
+            blocks.append(block)
+            if sum(map(len, blocks)) >= _SECONDS * _RATE:
+                break
+    return np.concatenate(blocks)[: round(_SECONDS * _RATE)]
+
+
+def _written(samples: NDArray[np.float32], name: str) -> str:
+    file = io.BytesIO()
+    soundfile.write(file, samples, _RATE, format="WAV", subtype="PCM_16")
+    return download(f"{name}.wav", file.getvalue())

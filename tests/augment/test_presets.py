@@ -1,0 +1,183 @@
+"""Presets: what they leave alone, what they change, and how close log-mel augmentations come to those of the waveform."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from audiomentations import PitchShift
+from pydantic import BaseModel, ValidationError
+
+from genre_app.audio.synth import STYLES, music
+from genre_app.augment import spectrogram as ops
+from genre_app.augment.chain import AugmentConfig, augment, draw_rates
+from genre_app.augment.presets import DESCRIPTIONS, PRESETS
+from genre_app.augment.preview import equalise, preview
+from genre_app.augment.waveform import WaveformConfig, augment_waveform
+from genre_app.features import FeatureSpec, extract
+
+SPEC = FeatureSpec(hop_length=512, segment_seconds=6.0, top_db=200.0)
+RATE = SPEC.sample_rate
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    """Six seconds of each style without the fade at their end, float32 [styles, n]."""
+    return np.stack([music(style, 7.0, seed=2)[: 6 * RATE] for style in STYLES])
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(3)
+
+
+def log_mel(samples):
+    return extract(torch.from_numpy(np.ascontiguousarray(samples, np.float32)), SPEC)
+
+
+def band_difference(found, expected):
+    """Difference of the means over time [styles, bands]."""
+    return (found.mean(dim=2) - expected.mean(dim=2)).abs()
+
+
+def difference_where_it_sounds(found, expected, pieces):
+    """The same, 0 where power under 1e-10 is counted as 1e-10."""
+    sounds = log_mel(pieces).amin(dim=2) > -75.0
+    assert sounds.float().mean() > 0.8
+    return torch.where(sounds, band_difference(found, expected), 0.0)
+
+
+class Holder(BaseModel):
+    augment: AugmentConfig = AugmentConfig()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_name_stands_for_its_settings_and_is_not_remembered(name):
+    held = Holder.model_validate({"augment": name})
+    assert held.augment == PRESETS[name]
+    assert Holder.model_validate_json(held.model_dump_json()) == held
+    assert name not in held.model_dump()["augment"].values()
+
+
+def test_an_unknown_name_is_refused_with_the_choice():
+    with pytest.raises(ValidationError, match=r"no augmentation 'loud'; choose one of: none, noise, pitch, noise\+pitch"):
+        Holder.model_validate({"augment": "loud"})
+    with pytest.raises(ValueError, match="choose one of: none"):
+        preview(np.zeros(1000, np.float32), RATE, "loud", 0)
+
+
+def test_each_preset_has_its_sentence():
+    assert list(DESCRIPTIONS) == list(PRESETS) == ["none", "noise", "pitch", "noise+pitch", "mixup", "all", "recorded"]
+    assert all(sentence.endswith(".") and len(sentence) < 160 for sentence in DESCRIPTIONS.values())
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
+def test_half_of_a_batch_stays_as_it_is(name, pieces, generator):
+    db = log_mel(np.concatenate([np.roll(pieces, 20_000 * turn, axis=1) for turn in range(4)]))
+    targets = torch.eye(20)
+    rates = draw_rates(20, PRESETS[name], generator)
+    changed, blended = augment(db, targets, PRESETS[name], SPEC, generator)
+    assert torch.equal(changed[10:], db[10:])
+    assert torch.equal(blended[10:], targets[10:])
+    assert (rates[10:] == 1.0).all()
+    assert ((changed[:10] - db[:10]).abs().amax(dim=(1, 2)) > 0.1).sum() >= 8
+    assert (blended[:10] != targets[:10]).any() == (name in ("mixup", "all"))
+    assert (rates != 1.0).any() == (name == "all")
+
+
+def test_no_preset_changes_nothing(pieces, generator):
+    db, targets = log_mel(pieces), torch.eye(5)
+    changed, blended = augment(db, targets, PRESETS["none"], SPEC, generator)
+    assert torch.equal(changed, db)
+    assert torch.equal(blended, targets)
+
+
+@pytest.mark.parametrize("snr_db", [5.0, 15.0, 30.0])
+def test_noise_at_a_ratio_matches_the_waveform(pieces, snr_db, generator):
+    config = WaveformConfig(snr_probability=1, snr_db=(snr_db, snr_db))
+    expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
+    ratio = torch.full((5,), snr_db)
+    found = ops.add_noise(log_mel(pieces), ratio, torch.zeros(5), SPEC, generator)
+    assert band_difference(found, expected).max() < 1.5
+    assert band_difference(found, expected).mean() < 0.5
+
+
+@pytest.mark.parametrize("sigma", [0.001, 0.015])
+def test_noise_of_a_sigma_matches_the_waveform(pieces, sigma, generator):
+    config = WaveformConfig(noise_probability=1, noise_amplitude=(sigma, sigma))
+    expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
+    found = ops.add_gaussian(log_mel(pieces), torch.full((5,), sigma), SPEC, generator)
+    assert band_difference(found, expected).max() < 1.5
+    assert band_difference(found, expected).mean() < 0.25
+    # Column by column too: the quietest tenth and the loudest tenth of each band lie where they should.
+    for share in (0.1, 0.9):
+        assert (found.quantile(share, dim=2) - expected.quantile(share, dim=2)).abs().mean() < 0.6
+
+
+def test_gain_matches_the_waveform(pieces):
+    config = WaveformConfig(gain_probability=1, gain_db=(-9.0, -9.0))
+    expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
+    found = ops.gain(log_mel(pieces), torch.full((5,), -9.0))
+    assert difference_where_it_sounds(found, expected, pieces).max() < 0.2
+
+
+@pytest.mark.parametrize("range_db", [6.0, 12.0])
+def test_equaliser_matches_the_waveform(pieces, range_db, generator):
+    curves = ops.equaliser(5, range_db, 6, SPEC, generator)
+    expected = log_mel([equalise(piece, curve[:, 0].numpy(), SPEC) for piece, curve in zip(pieces, curves, strict=True)])
+    found = log_mel(pieces) + curves
+    assert (curves.amax(dim=1) - curves.amin(dim=1)).mean() > range_db
+    difference = difference_where_it_sounds(found, expected, pieces)
+    assert difference.mean(dim=0).max() < 0.2
+    # A lone tone at the edge of its band is not where the curve was read: more is left where the curve is steeper.
+    assert difference.max() < 0.2 * max(1.0, range_db / 6.0)
+
+
+@pytest.mark.parametrize("semitones", [-4.0, -1.5, 3.0, 4.0])
+@pytest.mark.parametrize("played", [440.0, 1500.0, 4000.0])
+def test_pitch_shift_moves_the_peak_as_the_waveform_does(semitones, played):
+    tone = (0.3 * np.sin(2 * np.pi * played * np.arange(3 * RATE) / RATE)).astype(np.float32)
+    expected = log_mel(PitchShift(semitones, semitones, p=1.0)(tone, RATE)[None])[0].mean(dim=1)
+    found = ops.pitch_shift(log_mel(tone[None]), torch.tensor([semitones]), SPEC)[0].mean(dim=1)
+    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    computed = int((centres - played * 2 ** (semitones / 12)).abs().argmin())
+    assert abs(int(found.argmax()) - computed) <= 1
+    assert abs(int(found.argmax()) - int(expected.argmax())) <= 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preview_can_be_heard_and_is_the_same_each_time(name, pieces):
+    before, other = pieces[0], pieces[1]
+    after = preview(before, RATE, name, 7, other)
+    assert after.dtype == np.float32
+    assert np.abs(after).max() <= 1.0
+    assert np.isfinite(after).all()
+    np.testing.assert_array_equal(preview(before, RATE, name, 7, other), after)
+    if name == "none":
+        np.testing.assert_array_equal(after, before)
+    else:
+        assert not np.array_equal(preview(before, RATE, name, 8, other), after)
+    assert (len(after) != len(before)) == (name == "all")
+
+
+def test_previews_do_what_they_say(pieces):
+    piece = pieces[STYLES.index("classical")]
+    noise = preview(piece, RATE, "noise", 1) - piece
+    assert 0.001 <= noise.std() <= 0.015
+    for seed in range(5):
+        blended = preview(piece, RATE, "mixup", seed, pieces[0])
+        share = np.linalg.lstsq(np.stack([piece, pieces[0]], axis=1), blended, rcond=None)[0]
+        assert share.sum() == pytest.approx(1.0, abs=1e-3)
+        assert 0.499 <= share[0] <= 1.001
+    np.testing.assert_array_equal(preview(piece, RATE, "mixup", 1), piece)  # there is nothing to blend it with
+
+
+def test_a_recording_is_heard_in_a_room_of_a_small_device(pieces):
+    piece = pieces[STYLES.index("blues")]
+    changed = [preview(piece, RATE, "recorded", seed) for seed in range(6)]
+    lost = [10 * np.log10(np.mean(np.abs(np.fft.rfft(one)[:180]) ** 2) / np.mean(one**2)) for one in (piece, *changed)]
+    assert np.mean(lost[1:]) < lost[0] - 6  # under 30 Hz small devices hear little
+    assert all(len(one) == len(piece) for one in changed)
+    silent = np.concatenate([piece, np.zeros(RATE, np.float32)])
+    tails = [preview(silent, RATE, "recorded", seed)[-RATE + 200 :][: RATE // 10] for seed in range(6)]
+    assert np.median([np.abs(tail).max() for tail in tails]) > 1e-3  # the room rings on

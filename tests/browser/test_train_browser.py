@@ -1,0 +1,184 @@
+"""Training from the page in Chromium: a real run of two synthesised genres, watched, stopped, taken up again and used."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+
+from genre_app.audio.synth import music
+from genre_app.runs.run import Status, list_runs
+from tests import chromium
+from tests.chromium import drop
+
+pytestmark = pytest.mark.browser
+
+RATE = 22050
+EPOCHS = 220  # a quarter of a minute on an idle machine: more than what happens before Stop
+SETTINGS = {
+    "epochs": str(EPOCHS),
+    "batch_size": "8",
+    "learning_rate": "0.01",
+    "model_settings": "channels = [4, 8]\npools = [[8, 4], [4, 4]]",
+    "segments_per_track": "5",
+    "validate_every": "2",
+    "spec-segment_seconds": "2",
+    "spec-segment_hop_seconds": "1",
+}
+CURVE = "#plot-loss .mark-line path"
+
+
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory) -> Path:
+    """A zip of two genres, as a visitor would pack it."""
+    folder = tmp_path_factory.mktemp("music")
+    with zipfile.ZipFile(folder / "music.zip", "w") as archive:
+        for style in ("classical", "metal"):
+            for seed in range(6):
+                file = folder / f"{style}{seed}.wav"
+                soundfile.write(file, music(style, 4.0, RATE, seed), RATE)
+                archive.write(file, f"music/{style}/{file.name}")
+    return folder / "music.zip"
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    browser = chromium.launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open the Train tab as another visitor; whatever goes to another host fails the test."""
+    contexts, elsewhere = [], []
+
+    def open_tab(width: int = 1280) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
+        page = contexts[-1].new_page()
+        page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None)
+        page.goto(address)
+        page.get_by_role("tab", name="Train").click()
+        expect(page.locator("#train-check")).to_be_visible()
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert elsewhere == []
+
+
+def fill(page: Page, field: str, value: str) -> None:
+    page.locator(f"#set-{field}").locator("input, textarea").first.fill(value)
+
+
+def choose(page: Page, place: str, value: str) -> None:
+    page.locator(place).locator("input").click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+def badge(page: Page):
+    return page.locator("#run-head .badge")
+
+
+def epoch(page: Page) -> int:
+    """Epochs that are over, as the page has it."""
+    found = re.search(r"Run: (\d+) of", page.locator("#run-head").inner_text())
+    return int(found[1]) if found else -1
+
+
+def points(page: Page) -> int:
+    """Points of the curves of the loss."""
+    return sum(len(re.findall("[ML]", path.get_attribute("d") or "")) for path in page.locator(CURVE).all())
+
+
+def wait(page: Page, reached, what: str) -> None:
+    for _ in range(300):
+        if reached():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{what}: {page.locator('#run-head').inner_text()}")
+
+
+def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_path):
+    page, other = visit(), visit(width=400)
+    # What will happen is said before it does.
+    page.locator("#train-upload input[type=file]").set_input_files(str(zipped))
+    expect(page.locator("#train-source textarea, #train-source input").first).to_have_value(re.compile("^upload: .*music.zip$"))
+    choose(page, "#train-recipe", "cnn")
+    expect(page.locator("#train-command textarea")).to_have_value(re.compile("genre-app train cnn"))
+    page.get_by_text("All other settings").click()
+    for group in ("Training", "Features and segments", "Begin, columns, threads"):
+        page.get_by_text(group, exact=True).click()
+    for field, value in SETTINGS.items():
+        fill(page, field, value)
+    choose(page, "#set-precision", "float32")
+    choose(page, "#train-preset", "none")
+    page.get_by_label("CPU threads").fill("1")
+    fill(page, "batch_size", "0")
+    expect(page.locator("#plan").get_by_role("alert")).to_contain_text("Batch size: must be 2 to 65536")
+    expect(page.locator("#wrong-recipe")).to_contain_text("Batch size: must be 2 to 65536")
+    fill(page, "batch_size", SETTINGS["batch_size"])
+    expect(page.locator("#train-command textarea")).to_have_value(re.compile("--set batch_size=8"))
+    expect(page.locator("#wrong-recipe")).to_be_hidden()
+    page.locator("#train-check").click()
+    expect(page.locator("#plan")).to_contain_text(f"for {EPOCHS} epochs")
+    expect(page.locator("#plan tr").filter(has_text="metal")).to_have_text(re.compile("metal\\s*4\\s*1\\s*1"))
+
+    # It runs, and the curve moves.
+    page.locator("#train-start").click()
+    expect(badge(page)).to_have_text("running", timeout=40_000)
+    expect(page.locator(CURVE).first).to_be_attached()
+    before = points(page)
+    wait(page, lambda: points(page) > before, "the curve stands still")
+    expect(page.locator("#confusion img")).to_be_visible()
+    expect(page.locator("#run-head")).to_contain_text("segments/s")
+
+    # A page that is opened again shows that it goes on, and so does another visitor's.
+    page.reload()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    expect(badge(page)).to_have_text("running")
+    seen = epoch(page)
+    wait(page, lambda: epoch(page) > seen, "it does not go on")
+    other.get_by_role("tab", name="Batch").click()
+    other.get_by_role("tab", name="Train").click()
+    expect(badge(other)).to_have_text("running")
+    assert other.evaluate("document.documentElement.scrollWidth") <= 400
+
+    # The other visitor stops it; this one takes it up again.
+    other.locator("#run-stop").click()
+    for one in (other, page):
+        expect(badge(one)).to_have_text("stopped")
+    (run,) = list_runs()
+    assert run.status() is Status.stopped
+    reached = len(run.epochs())
+    assert 0 < reached < EPOCHS
+    page.locator("#run-resume").click()
+    expect(badge(page)).to_have_text(re.compile("running|finished"), timeout=40_000)
+    expect(badge(page)).to_have_text("finished", timeout=400_000)
+    assert [event["epoch"] for event in run.epochs()] == list(range(1, EPOCHS + 1))
+    expect(page.locator("#run-report")).to_contain_text("right")
+    expect(page.locator("#run-report")).to_contain_text("classical")
+
+    # What has been learned is used at once, of the clip that is there.
+    page.get_by_role("tab", name="Classify").click()
+    page.get_by_role("button", name="classical", exact=True).click()
+    expect(page.locator("#final-vote .card")).to_contain_text("classical.flac · 20.0 s · default checkpoint")
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#run-use").click()
+    expect(page.locator("#final-vote .card")).to_contain_text(f"classical.flac · 20.0 s · run: {run.name} checkpoint")
+    picture = page.locator("img.figure")
+    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(picture.bounding_box()["width"], abs=2)
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    assert "#" not in page.url
+    expect(page.locator("input[aria-label=Checkpoint]").first).to_have_value(f"run: {run.name}")
+    page.get_by_test_id("waveform-Music").get_by_role("button", name="Clear", exact=True).click()
+    song = tmp_path / "song.wav"
+    soundfile.write(song, music("metal", 5.0, RATE, seed=77), RATE)
+    drop(page, str(song))
+    expect(page.locator("#final-vote .card")).to_contain_text(f"run: {run.name} checkpoint")
+    expect(page.locator("#final-vote .genre")).to_contain_text("metal")

@@ -1,0 +1,144 @@
+"""Operate the Train tab by its handlers, and what a run and its report hold."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import gradio as gr
+import psutil
+
+from genre_app.runs.run import Run, Status
+from tests.pages import handler, named
+
+OWNER = SimpleNamespace(username="Ada")
+
+
+STRANGER = SimpleNamespace(username="mallory")
+
+
+TINY = {
+    "set-model": "cnn",
+    "set-model_settings": "channels = [4, 8]\npools = [[4, 2], [4, 4]]",
+    "set-spec-segment_seconds": 2,
+    "set-spec-segment_hop_seconds": 1,
+    "set-epochs": 3,
+    "set-segments_per_track": 2,
+    "set-batch_size": 8,
+    "set-precision": "float32",
+    "Columns": "data",
+    "CPU threads": 1,
+}
+
+
+def values_of(function, **changes) -> dict:
+    """What the form holds when it is opened, with changes by id or label."""
+    values = {block: None if isinstance(block, gr.State) else block.value for block in function.inputs}
+    values |= {block: value["data"] for block, value in values.items() if isinstance(block, gr.Dataframe)}
+    places = {name: block for block in values for name in (block.elem_id, getattr(block, "label", None)) if name}
+    return values | {places[name]: value for name, value in changes.items()}
+
+
+def changed(app, **changes) -> dict:
+    """What the page says of values in the form."""
+    function = handler(app, "set-epochs", "input")
+    return named(function.fn(values_of(function, **changes)))
+
+
+def looked(app, profile=None, **changes) -> tuple[list[dict], dict]:
+    """Everything that is shown while and after the data are checked, and the values of the form."""
+    function = handler(app, "train-check", "click")
+    values = values_of(function, **changes)
+    return [named(update) for update in function.fn(values, profile)], values
+
+
+def begin(app, values, plan, profile=None) -> dict:
+    """Press Start with a plan in the page's memory."""
+    function = handler(app, "train-start", "click")
+    state = next(block for block in values if isinstance(block, gr.State))
+    return named(function.fn(values | {state: plan}, profile))
+
+
+def events(status: Status, epochs: int = 4) -> list[dict]:
+    """A journal that ends in this state, with two genres and four tracks to choose by."""
+    me = psutil.Process()
+    gone = {"event": "process", "pid": 2**22 + 1, "pid_created": 1.0}
+    lines: list[dict] = [
+        {"event": "created"},
+        gone if status is Status.died else {"event": "process", "pid": me.pid, "pid_created": me.create_time()},
+    ]
+    if status is Status.starting:
+        return lines[:1]
+    if status is Status.queued:
+        return [*lines, {"event": "queued", "device": "cpu"}]
+    lines.append({"event": "preparing", "stage": "decoding tracks", "done": 30, "total": 120, "eta_seconds": 45.0})
+    if status is Status.preparing:
+        return lines
+    lines.append(
+        {
+            "event": "started", "device": "cpu", "processes": 1, "epoch": 0, "step": 0, "epochs": 8, "steps": 10,
+            "tracks": {"train": 12, "valid": 4, "test": 0}, "segments": 48, "parameters": 1234,
+            "genres": ["high", "low"], "notes": [],
+        }
+    )  # fmt: skip
+    for epoch in range(1, epochs + 1):
+        lines += [
+            {
+                "event": "step", "epoch": epoch, "step": step, "steps": 10, "loss": 1 / epoch, "learning_rate": 0.01,
+                "samples_per_second": 321.0, "eta_seconds": 200.0, "memory_bytes": 1.5e9,
+            }
+            for step in (5, 10)
+        ]  # fmt: skip
+        lines.append(
+            {
+                "event": "epoch", "epoch": epoch, "train_loss": 1 / epoch, "learning_rate": 0.01, "seconds": 2.0,
+                "valid_log_loss": 0.9 / epoch, "valid_accuracy": min(1.0, 0.25 * epoch), "valid_segment_accuracy": 0.5,
+                "confusion": [[2, 0], [1, 1]], "best": True,
+            }
+        )  # fmt: skip
+    end = {
+        Status.paused: [{"event": "paused"}],
+        Status.stopped: [{"event": "stopped"}],
+        Status.failed: [{"event": "failed", "message": "The disk is full; make room."}],
+        Status.finished: [{"event": "finished", "accuracy": 0.75, "log_loss": 0.4, "seconds": 99.0}],
+    }
+    return lines + end.get(status, [])
+
+
+def record(run: Run, event: dict) -> None:
+    run.record(event["event"], **{key: value for key, value in event.items() if key != "event"})
+
+
+REPORT = {
+    "vote": "mean",
+    "best_epoch": 3,
+    "seconds": 99.0,
+    "valid": {
+        "n_tracks": 4,
+        "accuracy": 0.75,
+        "accuracy_ci95": [0.3, 0.95],
+        "log_loss": 0.4,
+        "macro_f1": 0.73,
+        "segment_accuracy": 0.6,
+        "by_vote": {"mean": 0.75, "majority": 0.5},
+        "per_genre": {
+            "high": {"precision": 0.67, "recall": 1.0, "f1": 0.8, "n": 2},
+            "low": {"precision": 1.0, "recall": 0.5, "f1": 0.67, "n": 2},
+        },
+        "confusion": {"genres": ["high", "low"], "matrix": [[2, 0], [1, 1]]},
+        "failed": [],
+    },
+}
+
+
+def arrive(app, name=None, other=None, remembered=None) -> dict:
+    """What a page that is opened or reloaded shows."""
+    return named(handler(app, "Train", "select").fn(name, other, None, remembered, None))
+
+
+def act(app, button: str, run: Run, *extra: str, profile=None) -> dict:
+    return named(handler(app, button, "click").fn(run.name, "", None, None, *(extra or (None,)), profile))
+
+
+def words(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html.replace("<wbr>", ""))).strip()

@@ -1,0 +1,100 @@
+"""Who may train, and what a stranger can do: nothing."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from genre_app.runs.run import Status
+from genre_app.ui import permission
+from genre_app.ui.page import build_app
+from genre_app.ui.train import data as train_data
+from tests.pages import handler, named
+from tests.ui.train.page import OWNER, STRANGER, TINY, act, begin, changed, looked
+
+
+@pytest.mark.parametrize(
+    ("environment", "profile", "allowed"),
+    [
+        ({}, None, True),
+        ({"SPACE_ID": "ada/genres"}, None, False),
+        ({"SPACE_ID": "ada/genres"}, STRANGER, False),
+        ({"SPACE_ID": "ada/genres"}, OWNER, True),
+        ({"SPACE_ID": "org/genres", "SPACE_AUTHOR_NAME": "ada"}, OWNER, True),
+        ({"SPACE_ID": "ada/genres", "SPACE_AUTHOR_NAME": "org"}, OWNER, False),
+        ({"SPACE_ID": "ada/genres", permission.SWITCH: "1"}, None, True),
+        ({"SPACE_ID": "ada/genres", permission.SWITCH: "0"}, STRANGER, False),
+        ({"SPACE_ID": "/genres"}, SimpleNamespace(username=""), False),
+    ],
+)
+def test_who_may_train(monkeypatch, environment, profile, allowed):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    refused = permission.refusal(profile)
+    assert (refused is None) is allowed
+    if not allowed:
+        assert refused.count(".") >= 1
+        assert "You can watch the runs" in refused
+        with pytest.raises(permission.NotAllowedError):
+            permission.check(profile)
+
+
+@pytest.mark.usefixtures("_on_a_space")
+def test_a_login_is_offered_only_where_it_works(monkeypatch):
+    assert not permission.login_offered()
+    monkeypatch.setenv("SYSTEM", "spaces")
+    assert not permission.login_offered()
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
+    monkeypatch.setenv("OAUTH_CLIENT_SECRET", "secret")
+    assert permission.login_offered()
+
+
+@pytest.mark.usefixtures("_on_a_space")
+@pytest.mark.parametrize("profile", [None, STRANGER])
+def test_no_handler_changes_anything_for_a_stranger(app, told, make_run, tmp_path, profile):
+    running, stopped = make_run("going", Status.running), make_run("over", Status.stopped)
+    before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    plan, values = told
+    zipped = tmp_path / "music.zip"
+    zipped.write_bytes(b"PK")
+    function = handler(app, "train-check", "click")
+    for said in (
+        named(handler(app, "train-upload", "upload").fn(str(zipped), profile))["train-upload-problem"],
+        [named(update) for update in function.fn(values, profile)][-1]["plan"],
+        begin(app, values, plan, profile)["plan"],
+        act(app, "run-stop", running, profile=profile)["run-said"],
+        act(app, "run-resume", stopped, profile=profile)["run-said"],
+        act(app, "run-rename", stopped, "other", profile=profile)["run-unmanaged"],
+        act(app, "run-really", stopped, "over", profile=profile)["run-unmanaged"],
+    ):
+        assert 'role="alert"' in said
+        assert "Ada" in said or "owner" in said
+    assert before == {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    arrived = named(handler(app, "Train", "select").fn(None, None, None, None, profile))
+    assert "You can watch the runs" in arrived["train-note"]
+    assert arrived["run-stop"].visible is False
+    assert arrived["train-form"].visible is False
+    assert arrived["run-changing"].visible is False
+    assert len(arrived["runs"].value["data"]) == 2
+
+
+@pytest.mark.usefixtures("_on_a_space")
+def test_on_a_space_paths_are_refused_and_not_shown(bundled, cache, tmp_path):
+    app = build_app()
+    ids = {block.elem_id for block in app.blocks.values()}
+    assert not {"set-split-file", "set-augment-waveform-background_folder"} & ids
+    rows = [["Background folder", "/etc", ""], ["Background probability", "0.5", ""]]
+    assert "needs a background_folder" in changed(app, **{"set-augment-waveform": rows})["plan"]
+    for source in (str(cache), "~", "../data", "/etc/hub:a/b"):
+        end = looked(app, OWNER, **TINY, **{"train-source": source})[0][-1]
+        assert "On a Space, music comes as a zip" in end["plan"], source
+    uploads = tmp_path / "runs" / ".data" / "uploads"
+    (uploads / "inner").mkdir(parents=True)
+    (uploads / ".hidden").touch()
+    for name in (str(cache), "..", ".hidden", "inner/../..", os.path.relpath(cache, uploads)):
+        end = looked(app, OWNER, **TINY, **{"train-source": f"upload: {name}"})[0][-1]
+        assert "The uploaded file is no longer here" in end["plan"], name
+    assert train_data.resolve("hub:confit/gtzan") == "hub:confit/gtzan"
+    assert "--data DATA" in changed(app, **{"train-source": "hub:a/b"})["train-command"]

@@ -1,0 +1,241 @@
+"""What is said before Start, and data that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+import soundfile
+
+from genre_app.data.sources.open_data import open_data
+from genre_app.data.splits import SplitConfig
+from genre_app.features import FeatureSpec
+from genre_app.models import create_model
+from genre_app.runs import run as runs
+from genre_app.runs.request import Request
+from genre_app.runs.run import Status, list_runs
+from genre_app.ui.train import data as train_data
+from tests.pages import handler, named
+from tests.ui.train.page import TINY, begin, looked
+
+
+def genres(folder: Path, **counts: int) -> Path:
+    for genre, count in counts.items():
+        (folder / genre).mkdir(parents=True)
+        for number in range(count):
+            noise = np.random.default_rng([len(genre), number]).normal(0, 0.1, 22050)
+            soundfile.write(folder / genre / f"{number}.wav", noise, 22050)
+    return folder
+
+
+def test_what_will_happen_is_said_before_start(app, cache):
+    shown, _ = looked(app, **TINY, **{"train-source": str(cache)})
+    assert shown[0]["train-check"].interactive is False
+    assert any("Looking at the data" in update.get("plan", "") for update in shown)
+    end = shown[-1]
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", end["plan"]))
+    assert "high 6 2 low 6 2 all 12 4" in text
+    # 60 columns, segments of 26 columns every 13: starts 0, 13, 26 and the right-aligned 34.
+    assert "48 to learn, 16 to choose" in text
+    assert "24 segments in 3 steps" in text
+    spec = FeatureSpec(n_mels=32, segment_seconds=2, segment_hop_seconds=1)
+    settings = {"channels": [4, 8], "pools": [[4, 2], [4, 4]]}
+    network = create_model("cnn", n_bins=32, n_frames=spec.segment_frames, n_genres=2, settings=settings)
+    assert f"cnn, {sum(p.numel() for p in network.parameters()):,} parameters" in text
+    assert re.search(r"about \d+ s for 3 epochs on", text)
+    assert "Split by the data&#x27;s own split" in text
+    assert end["train-start"].interactive is True
+
+
+def test_a_checkpoint_that_does_not_fit_is_told_before_start(app, bundled, cache):
+    end = looked(app, **TINY, **{"train-source": str(cache), "Begin with": "default"})[0][-1]
+    assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
+    assert end["State"] is None  # and so nothing to start
+
+
+def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypatch):
+    begun = []
+    monkeypatch.setattr("genre_app.runs.zerogpu.launch.start", begun.append)
+    plan, values = told
+    shown = begin(app, values, plan)
+    (run,) = list_runs()
+    assert begun == [run]
+    assert run.name == "default-1"
+    config = run.description().config
+    assert (config.epochs, config.batch_size, config.model_settings["channels"]) == (3, 8, [4, 8])
+    request = run.description().request
+    assert (request.data, request.columns, request.threads) == (str(cache), "data", 1)
+    assert run.name in shown["run-chosen"]
+    assert "default-1" in shown["plan"]
+    assert begin(app, values, plan)["run-chosen"] == "default-2"
+
+
+def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, told):
+    plan, values = told
+    function = handler(app, "set-epochs", "input")
+    state = next(block for block in values if isinstance(block, gr.State))
+    places = {block.elem_id: block for block in values}
+    longer = named(function.fn(values | {state: plan, places["set-epochs"]: 300}))
+    assert longer["State"].seconds == pytest.approx(100 * plan.seconds)
+    assert "for 300 epochs" in longer["plan"]
+    assert longer["train-start"].interactive is True
+    for name, value in (("set-batch_size", 16), ("set-seed", 1), ("train-source", "/elsewhere")):
+        other = values | {places[name]: value}
+        said = named(function.fn(other | {state: plan}))
+        assert "check again" in said["plan"]
+        assert said["train-start"].interactive is False
+        assert "check again" in begin(app, other, plan)["plan"]
+    assert list_runs() == []
+    assert "check again" in begin(app, values, None)["plan"]
+
+
+def test_data_that_cannot_be_used_are_a_sentence(app, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for source, words in (
+        ("", "Say where the music is"),
+        (str(tmp_path / "nowhere"), "There is no"),
+        (str(tmp_path / "empty"), "has no audio files in genre folders"),
+        (str(genres(tmp_path / "one", jazz=3)), "has one genre only, jazz"),
+        (str(genres(tmp_path / "few", jazz=3, rock=1)), "fewer than 2 tracks of rock"),
+        ("upload: ../../etc/passwd", "no longer here"),
+    ):
+        end = looked(app, **TINY, **{"train-source": source})[0][-1]
+        assert words in end["plan"], source
+        assert 'role="alert"' in end["plan"]
+        assert end["train-check"].interactive is True
+
+
+def test_a_hostile_zip_ends_in_a_sentence_on_the_page_and_writes_nothing(app, tmp_path):
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../escaped.wav", b"RIFF")
+        archive.writestr("jazz/a.wav", b"RIFF")
+    token = named(handler(app, "train-upload", "upload").fn(str(path), None))["train-source"]
+    assert token.startswith("upload: ")
+    end = looked(app, **TINY, **{"train-source": token})[0][-1]
+    assert "escaped.wav" in end["plan"]
+    assert 'role="alert"' in end["plan"]
+    assert not list(tmp_path.rglob("escaped.wav"))
+
+
+def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_path):
+    folder = genres(tmp_path / "music", jazz=3, reggae=3)
+    path = tmp_path / "music.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.wav")):
+            archive.write(file, file.relative_to(folder))
+    upload = handler(app, "train-upload", "upload").fn
+    token = named(upload(str(path), None))["train-source"]
+    assert named(upload(str(path), None))["train-source"] == token
+    path.unlink()  # as the page does after a while
+    end = looked(app, **TINY | {"Columns": "recipe"}, **{"train-source": token})[0][-1]
+    assert "Split at random by track" in end["plan"], end["plan"]
+    bad = tmp_path / "music.rar"
+    bad.write_bytes(b"Rar!")
+    assert "neither a zip" in named(upload(str(bad), None))["train-upload-problem"]
+
+
+def zipped(path: Path, seed: int, source: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.rglob("*.wav")):
+            archive.write(file, file.relative_to(source))
+        archive.writestr("seed.txt", str(seed))
+    return path
+
+
+@pytest.fixture
+def uploaded(app, tmp_path):
+    """Upload a zip of its own for each number, and prepare it; returns what stands for it and all that was made of it."""
+    folder, work = genres(tmp_path / "music", jazz=2, reggae=2), runs.work_folder()
+
+    def upload(number: int) -> tuple[str, set[Path]]:
+        before = set(work.glob("*"))
+        path = zipped(tmp_path / f"{number}.zip", number, folder)
+        token = named(handler(app, "train-upload", "upload").fn(str(path), None))["train-source"]
+        kept = Path(train_data.resolve(token))
+        open_data(kept, FeatureSpec(segment_seconds=1, segment_hop_seconds=1), SplitConfig(), seed=0, work=work, processes=1)
+        made = {entry for entry in set(work.glob("*")) - before if entry.is_dir() and entry.name != "uploads"}
+        assert {entry.name[:4] for entry in made} == {"zip-", "mel-"}
+        return token, {kept, *made}
+
+    return upload
+
+
+def age(*paths: Path, hours: float) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+
+
+def test_uploads_that_nobody_needs_are_removed_with_what_was_made_of_them(uploaded, make_run):
+    (_, old), (_, recent), (used, looked_at) = (uploaded(number) for number in range(3))
+    (_, of_run), (_, of_other) = uploaded(3), uploaded(4)
+    make_run("mine", Status.stopped, data=str(next(path for path in of_run if path.is_file())))
+    make_run("other", Status.failed, data=str(next(path for path in of_other if path.name.startswith("mel-"))))
+    age(*old, *of_run, *of_other, *looked_at, hours=25)
+    age(*recent, hours=23)
+    train_data.resolve(used)
+    work = runs.work_folder()
+    (work / "hub-ada--music").mkdir()
+    (work / "uploads" / "**********-x").touch()
+    age(work / "hub-ada--music", work / "uploads" / "**********-x", hours=99)
+    others = {*work.iterdir(), *(work / "uploads").iterdir()} - old
+    uploaded(5)
+    assert not [path for path in old if path.exists()]
+    assert all(path.exists() for path in others)
+    assert not list(work.glob(".*deleted"))
+
+
+def test_uploads_stay_while_a_run_is_at_work(uploaded, make_run):
+    _, old = uploaded(0)
+    age(*old, hours=25)
+    make_run("busy", Status.paused)
+    uploaded(1)
+    assert all(path.exists() for path in old)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("linked", ["the work folder", "its uploads", "what was made", "the file"])
+def test_what_lies_behind_links_stays(uploaded, tmp_path, linked):
+    _, old = uploaded(0)
+    age(*old, hours=25)
+    (file,), folders = [path for path in old if path.is_file()], [path for path in old if path.is_dir()]
+    work = runs.work_folder()
+    (tmp_path / "elsewhere").mkdir()
+    moved = {"the work folder": [work], "its uploads": [work / "uploads"], "what was made": folders, "the file": [file]}[linked]
+    for path in moved:
+        shutil.move(path, tmp_path / "elsewhere" / path.name)
+        path.symlink_to(tmp_path / "elsewhere" / path.name)
+    files = set((tmp_path / "elsewhere").rglob("*"))
+    uploaded(1)
+    assert all(path.is_symlink() for path in moved)
+    assert files <= set((tmp_path / "elsewhere").rglob("*"))
+
+
+def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
+    asked = []
+
+    def endless(*_, should_stop, **__):
+        while not should_stop():
+            time.sleep(0.01)
+        asked.append("stopped")
+        raise train_data.StoppedError("stopped")
+
+    monkeypatch.setattr("genre_app.data.sources.open_data.open_data", endless)
+    looking = train_data.look(Request(recipe="default", data="x"))
+    assert next(looking).stage == "looking at the data"
+    began = time.monotonic()
+    looking.close()
+    assert time.monotonic() - began < 0.5
+    for _ in range(100):
+        if asked:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it goes on")

@@ -1,0 +1,184 @@
+"""Runs in every state, and what the page is sent of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from genre_app.runs.run import Status
+from genre_app.ui.train.snapshot import briefs, snapshot
+from genre_app.ui.train.view import head
+from tests.pages import handler, named
+from tests.ui.train.page import arrive, events, record, words
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "stop", "resume", "use"),
+    [
+        (Status.starting, "Starting a process", True, False, False),
+        (Status.queued, "Waiting until the device is free", True, False, False),
+        (Status.preparing, "Decoding tracks: 30 of 120 · 45 s left", True, False, False),
+        (Status.running, "Epoch 5 of 8 · about 3 min left", True, False, False),
+        (Status.paused, "4 of 8 epochs done", True, True, False),
+        (Status.stopped, "Stopped after 4 of 8 epochs; Resume goes on exactly from there", False, True, True),
+        (Status.finished, "75.0 % of the validation tracks are right", False, False, True),
+        (Status.failed, "The disk is full; make room.", False, True, True),
+        (Status.died, "ended without a word after 4 of 8 epochs", False, True, False),
+    ],
+)
+def test_a_run_in_every_state(app, make_run, status, said, stop, resume, use):
+    run = make_run("it", status)
+    assert run.status() is status
+    shown = arrive(app)
+    assert said in words(shown["run-head"])
+    buttons = shown["run-stop"].visible, shown["run-resume"].visible, shown["run-use"].visible
+    assert buttons == (stop, resume, use)
+    assert shown["runs"].value["data"][0][0] == "it"
+    assert shown["Timer"].active is status.is_active
+    began = status not in (Status.starting, Status.queued, Status.preparing)
+    assert shown["plot-loss"].visible is began
+    assert ("img" in shown["confusion"]) is began
+
+
+def test_numbers_of_a_run_at_work(app, make_run):
+    make_run("it", Status.running)
+    shown = arrive(app)
+    text = words(shown["run-head"])
+    for piece in (
+        "Run: 4 of 8 epochs",
+        "Epoch 5: step 0 of 10",
+        "321 segments/s",
+        "1.5 GB",
+        "100.0 % of the tracks, epoch 4",
+        "committee, 1,234",
+    ):
+        assert piece in text
+    loss = shown["plot-loss"].value
+    assert loss is not None
+    assert "3 of 4 validation tracks on the diagonal" in shown["confusion"]
+
+
+def test_charts_have_the_same_whole_epochs_beneath(app, make_run):
+    run = make_run("it", Status.running)
+    charts = ("plot-loss", "plot-accuracy", "plot-rate")
+    assert {epochs_of(arrive(app)[chart]) for chart in charts} == {(0, 10)}  # with 4 there would be ticks at 0.5
+    step = next(event for event in events(Status.running) if event["event"] == "step")
+    record(run, {**step, "epoch": 13})
+    shown = arrive(app)
+    assert {epochs_of(shown[chart]) for chart in charts} == {(0, 13)}
+    # What makes the axis so long is no point of a curve, and no limit, of which gradio makes a chart anew.
+    values = [row[1] for row in shown["plot-accuracy"].value["data"] if row[0] in (0, 13)]
+    assert values
+    assert all(value is None or math.isnan(value) for value in values)
+    assert shown["plot-accuracy"].x_lim is None
+    make_run("short", Status.stopped)
+    compared = named(handler(app, "run-other", "input").fn("short", "it"))
+    assert [epochs_of(compared[chart]) for chart in ("compared-loss", "compared-accuracy")] == [(0, 10), (0, 10)]
+
+
+def epochs_of(chart) -> tuple[float, float]:
+    """The first and the last epoch on the axis of a chart."""
+    epochs = [row[0] for row in chart.value["data"]]
+    return min(epochs), max(epochs)
+
+
+def test_a_look_that_takes_long_does_not_undo_a_choice(app, make_run):
+    make_run("it", Status.running)
+    tick = next(function for function in app.fns.values() if ("tick" in [event for _, event in function.targets]))
+    assert "run-chosen" not in named(tick.fn("it", "", None, None, None))
+    assert named(tick.fn("deleted", "", None, None, None))["run-chosen"] == "it"
+
+
+def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run):
+    from genre_app.ui.train.snapshot import curves
+
+    run = make_run("it", Status.stopped)
+    again = [
+        {"event": "process", "pid": 1, "pid_created": 1.0},
+        {**next(e for e in events(Status.running) if e["event"] == "started"), "epoch": 3, "step": 2},
+    ]
+    epoch = {**[e for e in events(Status.running) if e["event"] == "epoch"][-1], "train_loss": 0.111}
+    epoch |= {"recorded_log_loss": 1.5, "recorded_accuracy": 0.5}
+    for event in [*again, epoch]:
+        record(run, event)
+    loss, accuracy, rate = curves(snapshot(run))
+    of_training = loss[loss.series == "training"]
+    assert list(of_training.epoch) == sorted(of_training.epoch)
+    assert list(of_training[of_training.epoch == 4].value) == [0.111]
+    assert list(of_training[of_training.epoch.between(3.01, 3.99)].value) == []  # those steps were taken again
+    assert list(accuracy[accuracy.series == "whole tracks"].value) == [0.25, 0.5, 0.75, 1.0]
+    for frame, value in ((loss, 1.5), (accuracy, 0.5)):  # there is one where training has recordings
+        assert frame[frame.series == "recordings"][["epoch", "value"]].values.tolist() == [[4.0, value]]
+    assert set(rate.series) == {"learning rate"}
+    assert "As imitated recordings 50.0 % of the tracks" in words(head(snapshot(run)))
+
+
+def test_a_report_has_its_interval_its_votes_and_each_genre(app, make_run):
+    make_run("it", Status.finished)
+    text = words(arrive(app)["run-report"])
+    for piece in (
+        "75.0 % right",
+        "30.0 % to 95.0 %",
+        "3 of 8",
+        "0.400",
+        "0.730",
+        "mean 75.0 %, majority 50.0 %",
+        "low 0.67 1.00 0.50 2",
+    ):
+        assert piece in text
+
+
+def test_a_page_gets_only_what_has_changed_since(app, make_run):
+    run = make_run("it", Status.running)
+    first = arrive(app)
+    tick = handler(app, "run-stop", "click")  # any handler of the panel has the same outputs
+    assert set(named(dict.fromkeys(tick.outputs))) >= set(first) - {"train-note", "train-form", "Begin with"}
+    second = arrive(app, "it", None, first["State"])
+    assert not {"run-head", "plot-loss", "confusion", "runs", "run-log"} & set(second)
+    record(run, {**[event for event in events(Status.running) if event["event"] == "epoch"][-1], "epoch": 5})
+    third = arrive(app, "it", None, second["State"])
+    assert {"run-head", "plot-loss", "confusion", "runs"} <= set(third)
+    assert "run-report" not in third
+    assert "Epoch 6 of 8" in third["run-head"]
+
+
+def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
+    run = make_run("it", Status.running)
+    journal = run.path / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+
+    def draw(lasted: float, shown: dict | None) -> dict:
+        lines[0]["time"], lines[-1]["time"] = 80_000.0 - 600.0, 80_000.0 + lasted
+        journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return arrive(app, "it", None, shown)
+
+    first = draw(0.5, None)["State"]
+    soon = draw(7.5, first)
+    assert not {"plot-loss", "confusion"} & set(soon)
+    assert {"plot-loss", "confusion"} <= set(draw(8.5, soon["State"]))
+
+
+def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):
+    make_run("old", Status.running)
+    time.sleep(0.01)
+    make_run("new", Status.finished)
+    assert "old" in arrive(app)["run-head"]
+    assert "new" in arrive(app, "new")["run-head"]
+    assert "old" in arrive(app, "deleted")["run-head"]
+    assert [row[0] for row in arrive(app)["runs"].value["data"]] == ["new", "old"]
+    event = SimpleNamespace(row_value=["new", "finished", "", ""])
+    chosen = named(handler(app, "runs", "select").fn("old", "", None, None, event, None))
+    assert "new" in chosen["run-head"]
+    assert 'data-row="0"' in chosen["run-mark"]
+    assert 'data-row="1"' in arrive(app)["run-mark"]
+
+
+def test_without_runs_the_tab_says_what_to_do(app):
+    shown = arrive(app)
+    assert shown["Timer"].active is False
+    assert shown["runs"].visible is False
+    assert briefs() == []
