@@ -1,4 +1,4 @@
-"""How far a long step of opening data has come, and how it is told to stop."""
+"""Progress of long tasks, and a way to stop them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,36 @@ class Progress:
 
 
 class StoppedError(Exception):
-    """The caller asked to stop; what is done is kept, and opening the same data again goes on from there."""
+    """The caller asked the task to stop. What is done is kept; the same task continues from there."""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What a long task reports to, and what tells it to stop.
+
+    Attributes
+    ----------
+    on_progress : callable
+        Called with a `Progress`.
+    should_stop : callable
+        Asked several times a second; returns whether the task must stop.
+    """
+
+    on_progress: Callable[[Progress], object] = lambda _: None
+    should_stop: Callable[[], bool] = lambda: False
+
+    def check(self, doing: str = "") -> None:
+        """Raise `StoppedError` if the task must stop; ``doing`` says in the message what it was doing."""
+        if self.should_stop():
+            raise StoppedError(f"stopped while {doing}" if doing else "stopped on request")
+
+
+QUIET = Monitor()
+"""Reports to nobody and never stops."""
 
 
 class Meter:
-    """Counts what is done of one stage, reports it, and asks whether to stop.
+    """Counts the finished units of one stage and reports them.
 
     Parameters
     ----------
@@ -41,42 +66,28 @@ class Meter:
     total : int
         Units, as they are shown.
     work : float
-        Size of the whole task in whatever tells its time best, such as bytes.
-    on_progress, should_stop : callable, optional
+        Size of the whole task in the unit that predicts its time best, such as bytes.
+    monitor : Monitor
     """
 
-    def __init__(
-        self,
-        stage: str,
-        total: int,
-        work: float,
-        on_progress: Callable[[Progress], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> None:
+    def __init__(self, stage: str, total: int, work: float, monitor: Monitor) -> None:
+        self.monitor = monitor
         self._stage, self._total, self._work = stage, total, work
-        self._on_progress, self._should_stop = on_progress, should_stop
         self._began = time.monotonic()
         self._done = 0
         self._worked = self._free = 0.0
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the caller asked to stop."""
-        return self._should_stop is not None and self._should_stop()
-
     def check(self) -> None:
-        """Raise `StoppedError` if the caller asked for it."""
-        if self.stopping:
-            raise StoppedError(f"stopped while {self._stage}: {self._done} of {self._total} are done and kept")
+        """Raise `StoppedError` if the task must stop."""
+        self.monitor.check(f"{self._stage}: {self._done} of {self._total} are done and kept")
 
     def advance(self, units: int, work: float, *, free: bool = False) -> None:
-        """Count some units, and the work that they were; ``free`` where an earlier call had done it."""
+        """Count ``units`` and their ``work``; ``free`` says that an earlier call had done it, so it took no time."""
         self._done += units
         self._worked += work
         self._free += work if free else 0.0
         self.check()
-        if self._on_progress is not None:
-            self._on_progress(Progress(self._stage, min(self._done, self._total), self._total, self._eta()))
+        self.monitor.on_progress(Progress(self._stage, min(self._done, self._total), self._total, self._eta()))
 
     def _eta(self) -> float | None:
         elapsed, paid = time.monotonic() - self._began, self._worked - self._free

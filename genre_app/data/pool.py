@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -17,7 +17,7 @@ from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
 from genre_app.data.cache.workers import start_worker, usable_processes, worker_stops
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
-from genre_app.progress import StoppedError
+from genre_app.progress import QUIET, Monitor, StoppedError
 
 _POLL_SECONDS = 0.2
 
@@ -88,14 +88,13 @@ class WavePool:
                     raise _died() from error
                 self._asked[track, version] = future
 
-    def collect(self, epoch: int, should_stop: Callable[[], bool] | None = None) -> list[Columns]:
+    def collect(self, epoch: int, monitor: Monitor = QUIET) -> list[Columns]:
         """Wait for the tracks of an epoch.
 
         Parameters
         ----------
         epoch : int
-        should_stop : callable, optional
-            Asked several times a second.
+        monitor : Monitor
 
         Returns
         -------
@@ -107,7 +106,7 @@ class WavePool:
         DataError
             If a file cannot be used any more, or a worker died; one sentence.
         StoppedError
-            If ``should_stop`` said so.
+            If ``monitor`` says so.
         """
         self.begin(epoch)
         wanted = [(track, self._version(track, epoch)) for track in range(len(self.paths))]
@@ -123,7 +122,7 @@ class WavePool:
                 if isinstance(result, str):
                     raise DataError(f"A training track cannot be changed: {result}.")
                 self._held[track] = version, result
-            if flying and should_stop is not None and should_stop():
+            if flying and monitor.should_stop():
                 self._asked.update({key: future for future, key in flying.items()})
                 raise StoppedError("stopped while tracks were changed")
         return [self._held[track][1] for track in range(len(self.paths))]

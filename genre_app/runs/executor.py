@@ -24,7 +24,7 @@ from genre_app.data.sources.open_data import Data
 from genre_app.errors import CheckpointError, DataError, RunError
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
-from genre_app.progress import StoppedError
+from genre_app.progress import QUIET, Monitor, StoppedError
 from genre_app.runs.card import write_card
 from genre_app.runs.launch import device_of, only_process_of
 from genre_app.runs.results import adapted, columns_of, dataset, provenance, read_folds, references, report_on, wave_pool
@@ -127,6 +127,10 @@ class _Job:
     def should_stop(self) -> bool:
         return self.path.should_stop or (self.deadline is not None and time.monotonic() > self.deadline)
 
+    @property
+    def monitor(self) -> Monitor:
+        return Monitor(should_stop=self.should_stop)
+
     def run(self, held: ExitStack) -> None:
         prepare_process(self.request.threads)
         data = self.data(held)
@@ -179,14 +183,13 @@ class _Job:
                 work=work_folder(),
                 processes=self.request.threads,
                 retry=self.leads and not self.path.state.exists(),  # the others, and a run that goes on, need the same tracks
-                on_progress=progress if self.leads else None,
-                should_stop=self.should_stop if self.leads else None,
+                monitor=Monitor(progress, self.should_stop) if self.leads else QUIET,
             )
 
         data, stopped = None, None
         if self.leads:
             try:
-                held.enter_context(device_of(self.path, self.device, self.should_stop))
+                held.enter_context(device_of(self.path, self.device, self.monitor))
                 self.record("preparing", stage="opening the data", done=0, total=0, eta_seconds=None)
                 data = open_data()
             except StoppedError as error:
@@ -224,7 +227,7 @@ class _Job:
                 processes=self.processes,
                 on_step=on_step,
                 on_warning=on_warning,
-                should_stop=self.should_stop,
+                monitor=self.monitor,
             ):
                 if self.leads:
                     self.end_epoch(result, data, state)
@@ -298,12 +301,12 @@ class _Job:
         model = load_checkpoint(self.path.best).model
         cpu = torch.device("cpu")
         checkpoint = self.checkpoint(
-            model, data, state, references(model, dataset(data, "train", self.config, cpu), self.should_stop)
+            model, data, state, references(model, dataset(data, "train", self.config, cpu), self.monitor)
         )
         reports = {}
         for split in ("valid", "test"):
             if data.of(split):
-                reports[split] = report_on(checkpoint, dataset(data, split, self.config, cpu), self.config, self.should_stop)
+                reports[split] = report_on(checkpoint, dataset(data, split, self.config, cpu), self.config, self.monitor)
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
         save_checkpoint(checkpoint, self.path.best)
         summary = {

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from genre_app.errors import RunError
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor
 from genre_app.runs.run import Run, Status, list_runs
 
 _POLL_SECONDS = 0.5
@@ -61,7 +61,7 @@ _OWN_GROUP: dict[str, Any] = (
 
 
 @contextmanager
-def device_of(run: Run, device: torch.device, should_stop: Callable[[], bool]) -> Iterator[None]:
+def device_of(run: Run, device: torch.device, monitor: Monitor) -> Iterator[None]:
     """Hold the device for this run; wait while another run has it, earlier ones first.
 
     Raises
@@ -82,8 +82,7 @@ def device_of(run: Run, device: torch.device, should_stop: Callable[[], bool]) -
         if not told:
             run.record("queued", device=name)
             told = True
-        if should_stop():
-            raise StoppedError("stopped on request")
+        monitor.check()
         time.sleep(_POLL_SECONDS)
     with lock:
         lock.release()  # the one of the loop; `with` took it once more

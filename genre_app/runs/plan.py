@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -16,7 +15,7 @@ from genre_app.data.cache.mel_cache import CachedTrack, MelCache
 from genre_app.data.dataset import Dataset
 from genre_app.data.sources.open_data import Data
 from genre_app.features import FeatureSpec, segment_start_frames
-from genre_app.progress import StoppedError
+from genre_app.progress import QUIET, Monitor, StoppedError
 from genre_app.runs.request import Request
 from genre_app.runs.results import adapted, dataset
 from genre_app.training.config import TrainConfig
@@ -83,7 +82,7 @@ class Plan:
         return replace(self, request=request, config=self.config.model_copy(update=changes))
 
 
-def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Callable[[], bool] = bool) -> Plan:
+def plan(request: Request, data: Data, *, measure: bool = True, monitor: Monitor = QUIET) -> Plan:
     """Work out what a run will do.
 
     Parameters
@@ -93,15 +92,14 @@ def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Cal
         As the request's settings open them.
     measure : bool
         Whether to take a few steps on the device on which the run would train, and tell the time from them.
-    should_stop : callable
-        Looked at between two steps.
+    monitor : Monitor
 
     Raises
     ------
     DataError, ValueError
         If the network cannot be built for these data, or cannot begin with the checkpoint that is asked for.
     StoppedError
-        If ``should_stop`` said so.
+        If ``monitor`` says so.
     """
     config = adapted(request.config(), data, request.columns)
     tracks: dict[str, Counter[str]] = {genre: Counter() for genre in data.genres}
@@ -131,7 +129,7 @@ def plan(request: Request, data: Data, *, measure: bool = True, should_stop: Cal
     if not measure:
         return found
     valid = _sample(data, "valid", config, device)
-    per_step, per_segment = _measure(config, train, valid, state, device, should_stop)
+    per_step, per_segment = _measure(config, train, valid, state, device, monitor)
     validation = per_segment * counted["valid"] / config.validate_every
     return replace(found, epoch_seconds=per_step * steps + validation)
 
@@ -161,7 +159,7 @@ def _measure(
     valid: Dataset,
     state: TrainState,
     device: torch.device,
-    should_stop: Callable[[], bool],
+    monitor: Monitor,
 ) -> tuple[float, float]:
     """Return the seconds that a step takes, and a segment of validation."""
     times: list[float] = []
@@ -181,12 +179,11 @@ def _measure(
             device=device,
             state=state,
             on_step=on_step,
-            should_stop=lambda: len(times) > _MEASURED_STEPS or should_stop(),
+            monitor=Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS or monitor.should_stop()),
         ):
             pass
-    if should_stop():
-        raise StoppedError("stopped on request")
+    monitor.check()
     features = valid.segments()[0][:_MEASURED_SEGMENTS]
     began = time.perf_counter()
-    segment_probabilities(state.average, features, should_stop=should_stop).sum().item()
+    segment_probabilities(state.average, features, monitor=monitor).sum().item()
     return (times[-1] - times[0]) / _MEASURED_STEPS, (time.perf_counter() - began) / len(features)

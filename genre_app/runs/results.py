@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.models import GenreModel
+from genre_app.progress import QUIET, Monitor
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 from genre_app.training.validation import segment_probabilities, track_means, validation_features
@@ -59,20 +59,20 @@ def dataset(data: Data, split: str, config: TrainConfig, device: torch.device) -
     return TableDataset.from_table(data.store, tracks, data.genres, config.spec, device)
 
 
-def report_on(checkpoint: Checkpoint, tracks: Dataset, config: TrainConfig, should_stop: Callable[[], bool] = bool) -> Report:
+def report_on(checkpoint: Checkpoint, tracks: Dataset, config: TrainConfig, monitor: Monitor = QUIET) -> Report:
     """Return the metrics of a checkpoint on some tracks."""
     features, owners = validation_features(config, checkpoint.model, tracks)
-    probabilities = segment_probabilities(checkpoint.model, features, should_stop=should_stop).numpy()
+    probabilities = segment_probabilities(checkpoint.model, features, monitor=monitor).numpy()
     of_track = np.split(probabilities, np.flatnonzero(np.diff(owners.numpy())) + 1)
     labels = tracks.labels.tolist()
     results = [TrackResult(*of) for of in zip(tracks.track_ids, labels, of_track, strict=True)]
     return Report(tracks.genres, tuple(results), checkpoint.references)
 
 
-def references(model: GenreModel, tracks: Dataset, should_stop: Callable[[], bool] = bool) -> References:
+def references(model: GenreModel, tracks: Dataset, monitor: Monitor = QUIET) -> References:
     """Return training tracks for the knn vote."""
     features, owners = tracks.segments()
-    means = track_means(segment_probabilities(model, features, should_stop=should_stop), owners, len(tracks))
+    means = track_means(segment_probabilities(model, features, monitor=monitor), owners, len(tracks))
     return References(means.numpy().astype(np.float32), tracks.labels.numpy(), min(NEIGHBOURS, len(tracks)))
 
 

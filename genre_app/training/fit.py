@@ -19,7 +19,7 @@ from genre_app.data.pool import WavePool
 from genre_app.errors import DataError
 from genre_app.features import finish
 from genre_app.models import GenreModel
-from genre_app.progress import StoppedError
+from genre_app.progress import QUIET, Monitor, StoppedError
 from genre_app.training.config import TrainConfig
 from genre_app.training.processes import ONE_PROCESS, Processes
 from genre_app.training.state import TrainState, frozen
@@ -105,7 +105,7 @@ def fit(
     processes: Processes = ONE_PROCESS,
     on_step: Callable[[Step], object] | None = None,
     on_warning: Callable[[str], object] | None = None,
-    should_stop: Callable[[], bool] = bool,
+    monitor: Monitor = QUIET,
 ) -> Iterator[EpochResult]:
     """Train a network, one epoch a step of the iterator.
 
@@ -126,8 +126,7 @@ def fit(
         Called with a `Step` after each one.
     on_warning : callable, optional
         Called with a sentence when the run goes on otherwise than it was asked to.
-    should_stop : callable
-        Looked at after each step.
+    monitor : Monitor
 
     Yields
     ------
@@ -138,7 +137,7 @@ def fit(
     DataError
         If a track is in both sets.
     StoppedError
-        Soon after ``should_stop`` was true.
+        Soon after ``monitor`` says so.
     """
     shared = set(train.track_ids) & set(valid.track_ids)
     if shared:
@@ -151,15 +150,15 @@ def fit(
     loop = _Loop(
         config, state, grid, steps_per_epoch(config, len(train), len(grid[0])), processes, on_warning or (lambda _: None)
     )
-    may_stop = should_stop if processes.alone else bool
+    quiet = monitor if processes.alone else QUIET  # several processes agree on a stop below
     valid_features, valid_owners = validation_features(config, state.model, valid)
-    takes = recorded_features(config, valid, may_stop)
+    takes = recorded_features(config, valid, quiet)
     while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
         epoch = now.epoch + 1
         began, spent = time.perf_counter(), now.seconds
         source = train
         if pool is not None and isinstance(train, MelDataset):
-            source = train.beside(pool.collect(epoch, may_stop))
+            source = train.beside(pool.collect(epoch, quiet))
             if epoch < config.epochs:
                 pool.begin(epoch + 1)
         loop.begin_epoch(train)
@@ -169,19 +168,18 @@ def fit(
             if on_step is not None:
                 on_step(Step(epoch, now.step, loop.steps, state.total / now.step, rate, len(state.order)))
             if processes.alone:
-                if should_stop():
-                    raise StoppedError("stopped on request")
-            elif (now.epoch * loop.steps + now.step) % _STOP_EVERY == 0 and processes.any(should_stop()):
+                monitor.check()
+            elif (now.epoch * loop.steps + now.step) % _STOP_EVERY == 0 and processes.any(monitor.should_stop()):
                 raise StoppedError("stopped on request")
         processes.average_buffers(state.model, state.average)
         scores: dict[str, float] = {}
         confusion, improved = None, False
         if epoch % config.validate_every == 0 or epoch == config.epochs:
-            probabilities = segment_probabilities(state.average, valid_features, should_stop=may_stop)
+            probabilities = segment_probabilities(state.average, valid_features, monitor=quiet)
             scores, confusion = judged(probabilities, valid_owners, valid)
             log_loss = scores["valid_log_loss"]
             if takes is not None:
-                heard, _ = judged(segment_probabilities(state.average, takes[0], should_stop=may_stop), takes[1], valid)
+                heard, _ = judged(segment_probabilities(state.average, takes[0], monitor=quiet), takes[1], valid)
                 scores |= {"recorded_log_loss": heard["valid_log_loss"], "recorded_accuracy": heard["valid_accuracy"]}
                 # Files are learned before recordings are: by them alone a network would be kept that hears recordings badly.
                 log_loss = (log_loss + heard["valid_log_loss"]) / 2

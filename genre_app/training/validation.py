@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,7 +9,7 @@ from torch.nn import functional as F
 from genre_app.augment.chain import apply_chain
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.models import GenreModel
-from genre_app.progress import StoppedError
+from genre_app.progress import QUIET, Monitor
 from genre_app.training.config import TrainConfig
 
 _TAKE_SECONDS = 12.0
@@ -19,17 +17,14 @@ _TAKES_SEED = 4  # not the run's, so that runs with different seeds are validate
 
 
 @torch.inference_mode()
-def segment_probabilities(
-    model: GenreModel, features: Tensor, batch_size: int = 256, should_stop: Callable[[], bool] = bool
-) -> Tensor:
+def segment_probabilities(model: GenreModel, features: Tensor, batch_size: int = 256, monitor: Monitor = QUIET) -> Tensor:
     """Probabilities [s, genres] of many segments [s, bins, frames]."""
     model.eval()
     # As many as fit a batch of ordinary segments: a whole song is a hundred times as long.
     batch_size = max(1, min(batch_size, (1 << 21) // (features.shape[1] * features.shape[2])))
     found = []
     for batch in features.split(batch_size):
-        if should_stop():
-            raise StoppedError("stopped on request")
+        monitor.check()
         found.append(torch.softmax(model(batch).float(), dim=1))
     return torch.cat(found)
 
@@ -50,9 +45,7 @@ def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) 
     return features, owners
 
 
-def recorded_features(
-    config: TrainConfig, valid: Dataset, should_stop: Callable[[], bool] = bool
-) -> tuple[Tensor, Tensor] | None:
+def recorded_features(config: TrainConfig, valid: Dataset, monitor: Monitor = QUIET) -> tuple[Tensor, Tensor] | None:
     """Imitate a recording of each validation track, always the same ones, each of it as long as a visitor may record.
 
     Returns
@@ -63,7 +56,7 @@ def recorded_features(
     Raises
     ------
     StoppedError
-        Soon after ``should_stop`` was true.
+        Soon after ``monitor`` says so.
     """
     if not config.augment.recorded_share or not isinstance(valid, MelDataset):
         return None
@@ -71,8 +64,7 @@ def recorded_features(
     n_frames = max(config.spec.segment_frames, round(_TAKE_SECONDS * config.spec.sample_rate / config.spec.hop_length))
 
     def record(db: Tensor) -> Tensor:
-        if should_stop():  # many tracks take a while
-            raise StoppedError("stopped on request")
+        monitor.check()  # many tracks take a while
         return apply_chain(db, config.augment.recorded, config.spec, generator)
 
     return valid.takes(n_frames, record).segments()

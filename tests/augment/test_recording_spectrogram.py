@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-from tests.test_spectrogram_augment import NothingIsRead
 
 from genre_app.audio.synth import STYLES, music
 from genre_app.augment import spectrogram as ops
 from genre_app.augment import spectrogram_recording as recording
 from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment
 from genre_app.features import FeatureSpec, extract
+from tests.augment.test_spectrogram_augment import NothingIsRead
 
 SPEC = FeatureSpec(segment_seconds=6.0, top_db=150.0)
 RATE = SPEC.sample_rate

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
-from tests.test_browser import answered, card, microphone, player
 
 from genre_app.features.noise import MOST_VARIATION
 from genre_app.ui.microphone import script
 from genre_app.ui.service import MAX_BYTES
 from tests import chromium
+from tests.browser.test_browser import answered, card, microphone, player
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from genre_app.augment.waveform import WaveformConfig
 from genre_app.data.pool import WavePool
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=1.0, segment_hop_seconds=1.0)
 CONFIG = WaveformConfig(pitch_probability=1.0, noise_probability=0.5, refresh_epochs=2)
@@ -70,7 +70,7 @@ def test_a_resumed_pool_gives_the_same_and_ends_when_a_file_vanishes(uninterrupt
     pool = WavePool(copies, SPEC, CONFIG, seed=3, processes=2)
     try:
         with pytest.raises(StoppedError):
-            pool.collect(4, should_stop=lambda: True)
+            pool.collect(4, monitor=Monitor(should_stop=lambda: True))
         for epoch in (4, 5):
             for found, expected in zip(pool.collect(epoch), uninterrupted[epoch], strict=True):
                 np.testing.assert_array_equal(found, expected)

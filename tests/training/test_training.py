@@ -18,7 +18,7 @@ from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
 from genre_app.models import CNN
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 from genre_app.runs.executor import work
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
@@ -119,7 +119,14 @@ def test_a_state_that_was_put_down_goes_on_to_the_bit(cache, tmp_path, optimiser
         state = TrainState.begin(config, train, CPU)
         counted = itertools.count(1)
         with suppress(StoppedError):
-            for _ in fit(config, train, valid, device=CPU, state=state, should_stop=lambda of=counted, n=after: next(of) == n):
+            for _ in fit(
+                config,
+                train,
+                valid,
+                device=CPU,
+                state=state,
+                monitor=Monitor(should_stop=lambda of=counted, n=after: next(of) == n),
+            ):
                 pass
         state.save(tmp_path / "state", "music")
         taken_up = TrainState.begin(config, train, CPU)
@@ -153,7 +160,17 @@ def test_several_processes_stop_though_their_epochs_are_short_and_go_on_alike(ca
     whole = list(fit(config, train, valid, device=CPU, processes=SecondOfTwo()))
     state = TrainState.begin(config, train, CPU)
     with pytest.raises(StoppedError):
-        list(fit(config, train, valid, device=CPU, state=state, processes=SecondOfTwo(), should_stop=lambda: True))
+        list(
+            fit(
+                config,
+                train,
+                valid,
+                device=CPU,
+                state=state,
+                processes=SecondOfTwo(),
+                monitor=Monitor(should_stop=lambda: True),
+            )
+        )
     assert (state.progress.epoch, state.progress.step) == (1, 5)
     state.changes.manual_seed(99)  # what is saved are the generators of the first process
     state.save(tmp_path / "state", "music")
@@ -285,7 +302,7 @@ def test_half_of_the_segments_come_from_the_pool(cache):
     class Pool:
         asked, begun = [], []
 
-        def collect(self, epoch, should_stop):
+        def collect(self, epoch, monitor):
             self.asked.append(epoch)
             return [np.full((90, 32), 1000.0 + epoch, np.float16)] * len(train)
 

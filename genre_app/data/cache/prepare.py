@@ -34,7 +34,7 @@ from genre_app.data.sources import table
 from genre_app.data.sources.folder import AudioFolder, AudioTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
-from genre_app.progress import Meter, Progress
+from genre_app.progress import QUIET, Meter, Monitor
 
 MAX_FILES = 200_000
 SOURCE = "source.txt"
@@ -83,8 +83,7 @@ def prepare(
     *,
     processes: int | None = None,
     retry: bool = True,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    monitor: Monitor = QUIET,
 ) -> Prepared:
     """Make the cache of a folder, or find it made.
 
@@ -99,7 +98,7 @@ def prepare(
         By default as many as there are cores, and none where the files are few.
     retry : bool
         Try files again that a complete cache lacks for a reason that may have passed.
-    on_progress, should_stop : callable, optional
+    monitor : Monitor
 
     Returns
     -------
@@ -110,7 +109,7 @@ def prepare(
     DataError
         If there are too many files, not one can be decoded, or the disk is full.
     StoppedError
-        If ``should_stop`` said so.
+        If ``monitor`` says so.
     """
     if len(folder.tracks) > MAX_FILES:
         raise DataError(f"{folder.path} has more than {MAX_FILES} audio files; give a smaller part of it.")
@@ -119,7 +118,7 @@ def prepare(
     tracks = [track for track in folder.tracks if _is_text(track.track_id)]
     stamps = {track.track_id: _stamp(track.path) for track in tracks}
     name = f"{'table' if spec.kind == 'summary' else 'mel'}-{_digest([str(folder.path.resolve()), stated])}"
-    meter = Meter("decoding tracks", len(stamps), sum(size for size, _, _ in stamps.values()), on_progress, should_stop)
+    meter = Meter("decoding tracks", len(stamps), sum(size for size, _, _ in stamps.values()), monitor)
     try:
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", meter):
@@ -215,10 +214,7 @@ def _make(
         if any(track.track_id in suspects for track in left):
             n_processes = max(2, n_processes)  # what may crash its process must not crash this one
 
-        def stopping() -> bool:
-            return meter.stopping
-
-        for track, result in read_all(left, spec, n_processes, stopping):
+        for track, result in read_all(left, spec, n_processes, meter.monitor):
             found: dict[str, Any]
             if isinstance(result, Rows):
                 damage = next((warning for warning in result.warnings if warning.startswith(_DAMAGED)), "")
@@ -285,11 +281,10 @@ def _has_recovered(
     if not failed or time.time() - (cache / _JOURNAL).stat().st_mtime < _RETRY_SECONDS:
         return False
 
-    def stopping() -> bool:
-        return meter.stopping
-
     again = [track for track in tracks if track.track_id in failed]
-    if any(isinstance(result, Rows) for _, result in read_all(again, spec, 2, stopping)):  # 2: a crash must not reach this one
+    if any(
+        isinstance(result, Rows) for _, result in read_all(again, spec, 2, meter.monitor)
+    ):  # 2: a crash must not reach this one
         return True
     (cache / _JOURNAL).touch()
     return False

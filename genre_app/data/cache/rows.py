@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genre_app.audio import open_audio
 from genre_app.errors import AudioError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, extract, split
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor
 
 MAX_SECONDS = 2 * 3600.0
 """Longer files are skipped: they are mixes and broadcasts, not tracks."""
@@ -45,7 +45,7 @@ class Rows:
     warnings: tuple[str, ...] = ()
 
 
-def read_rows(path: Path, name: str, spec: FeatureSpec, should_stop: Callable[[], bool]) -> Rows:
+def read_rows(path: Path, name: str, spec: FeatureSpec, monitor: Monitor) -> Rows:
     """Decode a file and compute its rows.
 
     Parameters
@@ -56,8 +56,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, should_stop: Callable[[]
     spec : FeatureSpec
         Of kind ``summary``: float32 [segments, 58]; of any other: log-mel columns, float16 [frames, n_mels], dB re 1.0, floored
         80 dB under the track's maximum.
-    should_stop : callable
-        Asked at each block of samples.
+    monitor : Monitor
 
     Raises
     ------
@@ -71,8 +70,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, should_stop: Callable[[]
     def watched(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         nonlocal peak
         for block in blocks:
-            if should_stop():
-                raise StoppedError(f"stopped while decoding {name}")
+            monitor.check(f"decoding {name}")
             digest.update(np.ascontiguousarray(block).data)
             middle = float(block.mean())  # a direct-current offset is no sound
             peak = max(peak, float(block.max()) - middle, middle - float(block.min()))

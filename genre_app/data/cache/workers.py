@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from genre_app.data.cache.rows import Rows, read_rows
 from genre_app.data.sources.folder import AudioTrack
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -57,7 +57,7 @@ def usable_processes(n_files: int, spec: FeatureSpec) -> int:
 
 
 def read_all(
-    tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, should_stop: Callable[[], bool]
+    tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
 ) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     """Decode files and compute their rows, in any order.
 
@@ -67,8 +67,7 @@ def read_all(
     spec : FeatureSpec
     processes : int
         With 1, the work is done in this process.
-    should_stop : callable
-        Asked several times a second.
+    monitor : Monitor
 
     Yields
     ------
@@ -79,21 +78,19 @@ def read_all(
     StoppedError
     """
     if processes > 1:
-        yield from _pooled(deque(tracks), spec, processes, should_stop)
+        yield from _pooled(deque(tracks), spec, processes, monitor)
         return
-    yield from _here(tracks, spec, should_stop)
+    yield from _here(tracks, spec, monitor)
 
 
-def _here(
-    tracks: Iterable[AudioTrack], spec: FeatureSpec, should_stop: Callable[[], bool]
-) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
+def _here(tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     for track in tracks:
-        yield track, _rows_or_reason(track, spec, should_stop)
+        yield track, _rows_or_reason(track, spec, monitor)
 
 
-def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, should_stop: Callable[[], bool]) -> Rows | Failure:
+def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> Rows | Failure:
     try:
-        return read_rows(track.path, track.track_id, spec, should_stop)
+        return read_rows(track.path, track.track_id, spec, monitor)
     except AudioError as error:
         reason, name = str(error), f"{track.path.name}: "
         reason = f"{track.track_id}: {reason.removeprefix(name)}" if reason.startswith(name) else reason
@@ -106,7 +103,7 @@ def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, should_stop: Callable[
 
 
 def _pooled(
-    waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, should_stop: Callable[[], bool]
+    waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
 ) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     suspects: deque[AudioTrack] = deque()  # were in work when a process died: each is tried again by itself
     context = get_context("spawn")
@@ -124,8 +121,7 @@ def _pooled(
                         flying[pool.submit(_work, queue[0], spec)] = queue[0]
                         queue.popleft()
                     done, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                    if should_stop():
-                        raise StoppedError("stopped while decoding")
+                    monitor.check("decoding")
                     for future in done:
                         result = future.result()
                         yield flying.pop(future), result
@@ -135,7 +131,7 @@ def _pooled(
                     continue
                 if not ready.done() or ready.exception() is not None:
                     # No process starts here at all, as where the program is a script without a main guard.
-                    yield from _here([*suspects, *waiting], spec, should_stop)
+                    yield from _here([*suspects, *waiting], spec, monitor)
                     return
                 for track in flying.values():  # the one that it was at
                     suspects.remove(track)
@@ -172,4 +168,4 @@ def worker_stops() -> bool:
 
 
 def _work(track: AudioTrack, spec: FeatureSpec) -> Rows | Failure:
-    return _rows_or_reason(track, spec, worker_stops)
+    return _rows_or_reason(track, spec, Monitor(should_stop=worker_stops))

@@ -14,7 +14,6 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from genre_app.data.cache import mel_cache
 from genre_app.data.cache.prepare import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
-from genre_app.progress import Meter, Progress
+from genre_app.progress import QUIET, Meter, Monitor
 
 _COPY_BYTES = 1 << 20
 _FREE_BYTES = 1 << 26  # so much may come out of the smallest zip: synthesised sounds are packed well
@@ -71,8 +70,7 @@ def unpack(
     work: Path,
     *,
     limits: Limits | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    monitor: Monitor = QUIET,
 ) -> Path:
     """Unpack the audio and the tables of a zip into the work folder, or find that done.
 
@@ -81,7 +79,7 @@ def unpack(
     path : pathlib.Path
     work : pathlib.Path
     limits : Limits, optional
-    on_progress, should_stop : callable, optional
+    monitor : Monitor
 
     Returns
     -------
@@ -101,13 +99,13 @@ def unpack(
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         work.mkdir(parents=True, exist_ok=True)
         folder = work / f"zip-{digest}"
-        meter = Meter("unpacking MB", 0, 0, on_progress, should_stop)
+        meter = Meter("unpacking MB", 0, 0, monitor)
         with locked(work / f"zip-{digest}.lock", meter):
             if not folder.is_dir():
                 part = work / f"zip-{digest}.part"
                 shutil.rmtree(part, ignore_errors=True)
                 try:
-                    _unpack(path, size, part, limits, on_progress, should_stop)
+                    _unpack(path, size, part, limits, monitor)
                     part.replace(folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
@@ -124,8 +122,7 @@ def _unpack(
     size: int,
     part: Path,
     limits: Limits,
-    on_progress: Callable[[Progress], None] | None,
-    should_stop: Callable[[], bool] | None,
+    monitor: Monitor,
 ) -> None:
     wanted = _listed(path, limits)
     total = sum(member.file_size for member in wanted)
@@ -135,7 +132,7 @@ def _unpack(
     free = shutil.disk_usage(part.parent).free
     if total > free:
         raise DataError(f"it unpacks to {total >> 20} MB, but only {free >> 20} MB are free in {part.parent}; make room")
-    meter = Meter("unpacking MB", total >> 20, total, on_progress, should_stop)
+    meter = Meter("unpacking MB", total >> 20, total, monitor)
     part.mkdir()
     written = 0
     with zipfile.ZipFile(path) as archive:

@@ -24,7 +24,7 @@ from genre_app.data.cache.prepare import locked
 from genre_app.data.sources.parquet import write_rows
 from genre_app.data.splits import split_of_name
 from genre_app.errors import DataError
-from genre_app.progress import Meter, Progress
+from genre_app.progress import QUIET, Meter, Monitor
 
 PREFIX = "hub:"
 _STATE = "state.json"
@@ -66,8 +66,7 @@ def fetch(
     repository: str,
     work: Path,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    monitor: Monitor = QUIET,
 ) -> Path:
     """Download a data set and write its audio into the work folder, or find that done.
 
@@ -76,7 +75,7 @@ def fetch(
     repository : str
         ``OWNER/NAME``.
     work : pathlib.Path
-    on_progress, should_stop : callable, optional
+    monitor : Monitor
 
     Returns
     -------
@@ -90,13 +89,13 @@ def fetch(
     StoppedError
     """
     folder = work / f"hub-{repository.replace('/', '--')}"
-    waiting = Meter("waiting for another download", 0, 0, on_progress, should_stop)
+    waiting = Meter("waiting for another download", 0, 0, monitor)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f"{folder.name}.lock"), waiting):
             state = _read_state(folder)
             if not state.get("finished"):
-                _fetch(repository, folder, state, on_progress, should_stop)
+                _fetch(repository, folder, state, monitor)
     except OSError as error:
         raise DataError(f"{PREFIX}{repository} cannot be written to {work}: {error.strerror or error}; make room.") from error
     return folder / "audio"
@@ -106,13 +105,12 @@ def _fetch(
     repository: str,
     folder: Path,
     state: dict[str, Any],
-    on_progress: Callable[[Progress], None] | None,
-    should_stop: Callable[[], bool] | None,
+    monitor: Monitor,
 ) -> None:
     with _spoken(repository):
         listing = list_files(str(state.get("repository", repository)), state.get("revision"))
     total = sum(file.size for file in listing.files)
-    meter = Meter("downloading MB", total >> 20, total, on_progress, should_stop)
+    meter = Meter("downloading MB", total >> 20, total, monitor)
     if state.get("revision") != listing.revision:
         state = {"repository": listing.repository, "revision": listing.revision, "written": []}
         _write_state(folder, state)
@@ -140,7 +138,7 @@ def _fetch(
         split = _split_of_file(file.name)
         # Names are unique within a file at best; the file's own name is the same whenever this is taken up again.
         mark = hashlib.blake2b(file.name.encode(), digest_size=4).hexdigest() if n_files[split] > 1 else ""
-        write_rows(parquet, folder / "audio" / split, mark, f"{PREFIX}{repository}", on_progress, should_stop)
+        write_rows(parquet, folder / "audio" / split, mark, f"{PREFIX}{repository}", monitor)
         state["written"].append(file.name)
         _write_state(folder, state)
         parquet.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from genre_app.data.splits import SplitConfig, check_enough, copies, divide, uni
 from genre_app.errors import DataError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.files import expanded
-from genre_app.progress import Progress, StoppedError
+from genre_app.progress import QUIET, Monitor, Progress, StoppedError
 
 __all__ = ["Data", "Progress", "StoppedError", "check_place", "open_data"]
 
@@ -80,8 +80,7 @@ def open_data(
     work: Path,
     processes: int | None = None,
     retry: bool = True,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    monitor: Monitor = QUIET,
 ) -> Data:
     """Open labelled music, after unpacking, downloading and decoding what was not before, and divide its tracks.
 
@@ -101,10 +100,7 @@ def open_data(
         That decode; by default as many as there are cores.
     retry : bool
         Try files again that failed for a reason that may have passed. Not where the tracks must stay as they were.
-    on_progress : callable, optional
-        Called with a `Progress`.
-    should_stop : callable, optional
-        Asked several times a second.
+    monitor : Monitor
 
     Returns
     -------
@@ -115,17 +111,17 @@ def open_data(
     DataError
         If the source cannot be used; one sentence.
     StoppedError
-        If ``should_stop`` said so.
+        If ``monitor`` says so.
     """
     work = Path(work)
-    path = _local(source, work, on_progress, should_stop)
+    path = _local(source, work, monitor)
     found = _find(path, spec)
     if isinstance(found, AudioFolder):
         folder = found
         states_split = split.file is not None or any(track.split for track in folder.tracks)
         check_enough((track.genre for track in folder.tracks), folder.path, least=1 if states_split else 2)
         _check_names((track.genre for track in folder.tracks), folder.path, "rename or merge the folders")
-        made = prepare(folder, spec, work, processes=processes, retry=retry, on_progress=on_progress, should_stop=should_stop)
+        made = prepare(folder, spec, work, processes=processes, retry=retry, monitor=monitor)
         store = FeatureTable.open(made.path) if spec.kind == "summary" else MelCache.open(made.path)
         audio = {track.track_id: track.path for track in folder.tracks}
         opened = _Opened(store, _notes_of_files(folder, made.entries), audio, made.entries)
@@ -198,16 +194,15 @@ def _there(source: str | Path) -> Path:
 def _local(
     source: str | Path,
     work: Path,
-    on_progress: Callable[[Progress], None] | None,
-    should_stop: Callable[[], bool] | None,
+    monitor: Monitor,
 ) -> Path:
     """Return a folder or a CSV, after downloading or unpacking it."""
     repository = repository_of(source) if isinstance(source, str) else None
     if repository is not None:
-        return fetch(repository, work, on_progress=on_progress, should_stop=should_stop)
+        return fetch(repository, work, monitor=monitor)
     path = _there(source)
     if path.suffix.lower() == ".zip" and path.is_file():
-        return unpack(path, work, on_progress=on_progress, should_stop=should_stop)
+        return unpack(path, work, monitor=monitor)
     return path
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from genre_app.data.cache.mel_cache import first_line
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
-from genre_app.progress import Meter, Progress
+from genre_app.progress import Meter, Monitor
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +31,7 @@ def write_rows(
     folder: Path,
     mark: str,
     shown: str,
-    on_progress: Callable[[Progress], None] | None,
-    should_stop: Callable[[], bool] | None,
+    monitor: Monitor,
 ) -> None:
     """Write each row as ``FOLDER/<genre>/<name>``; files that are there already are kept.
 
@@ -45,7 +43,7 @@ def write_rows(
         nothing.
     shown : str
         What messages call the data set.
-    on_progress, should_stop : callable or None
+    monitor : Monitor
 
     Raises
     ------
@@ -60,7 +58,7 @@ def write_rows(
         with pq.ParquetFile(parquet, pre_buffer=False) as file:
             audio, genre, names = _columns(file.schema_arrow, shown)
             n_rows = file.metadata.num_rows
-            meter = Meter("writing tracks", n_rows, n_rows, on_progress, should_stop)
+            meter = Meter("writing tracks", n_rows, n_rows, monitor)
             taken: set[str] = set()
             n_done = n_written = 0
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[audio, genre]):

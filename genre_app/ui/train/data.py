@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from genre_app.data.sources.hub import PREFIX
 from genre_app.files import expanded
-from genre_app.progress import Progress, StoppedError
+from genre_app.progress import Monitor, Progress, StoppedError
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
@@ -95,12 +95,11 @@ def look(request: Request) -> Iterator[Progress | Plan]:
             config.split,
             seed=config.seed,
             work=work_folder(),
-            on_progress=told.append,
-            should_stop=stop.is_set,
+            monitor=Monitor(told.append, stop.is_set),
         )
         told.append(Progress("trying out a few steps", 0, 0, None))
         # A Space lends its GPU by the turn, and the time on its CPU tells nothing.
-        return plan(request, data, measure=not is_zero(), should_stop=stop.is_set)
+        return plan(request, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
 
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)

@@ -15,7 +15,7 @@ import pytest
 from genre_app.data.sources import archive
 from genre_app.data.sources.archive import Limits, unpack
 from genre_app.errors import DataError
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 
 GOOD = {"music/blues/a.wav": b"RIFF a", "music/jazz/b.mp3": b"ID3 b", "music/features_3_sec.csv": b"filename,label\n"}
 
@@ -87,7 +87,7 @@ def test_progress_is_told_and_stopping_leaves_nothing(tmp_path, work):
     path = pack(tmp_path / "a.zip", {f"blues/{i}.wav": os.urandom(1 << 20) for i in range(4)}, zipfile.ZIP_STORED)
     seen = []
     with pytest.raises(StoppedError):
-        unpack(path, work, on_progress=seen.append, should_stop=lambda: len(seen) == 2)
+        unpack(path, work, monitor=Monitor(seen.append, lambda: len(seen) == 2))
     assert [(moment.stage, moment.done, moment.total) for moment in seen] == [("unpacking MB", 1, 4), ("unpacking MB", 2, 4)]
     assert [entry.suffix for entry in work.iterdir()] == [".lock"]
     assert len(files_in(unpack(path, work))) == 4

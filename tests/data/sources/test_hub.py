@@ -21,7 +21,7 @@ from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.sources.hub import fetch, repository_of
 from genre_app.errors import DataError
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 from tests.conftest import synthesise
 
 NAMES = ["blues", "classical", "jazz"]
@@ -101,7 +101,7 @@ def gtzan(served):
 
 def test_rows_become_audio_files_by_split_and_genre(gtzan, tmp_path):
     moments = []
-    folder = fetch("confit/gtzan", tmp_path / "work", on_progress=moments.append)
+    folder = fetch("confit/gtzan", tmp_path / "work", monitor=Monitor(moments.append))
     found = AudioFolder.find(folder)
     assert {(without_mark(track.track_id), track.genre, track.split) for track in found.tracks} == {
         ("train/blues/blues.00029.wav", "blues", "train"),
@@ -132,7 +132,7 @@ def test_equal_names_in_several_parquet_files_are_kept_apart(served, tmp_path):
         expected += sounds
     stopped = []
     with pytest.raises(StoppedError):
-        fetch("someone/music", tmp_path / "work", should_stop=lambda: stopped.append(1) or len(stopped) == 12)
+        fetch("someone/music", tmp_path / "work", monitor=Monitor(should_stop=lambda: stopped.append(1) or len(stopped) == 12))
     folder = fetch("someone/music", tmp_path / "work")
     assert sorted(path.read_bytes() for path in folder.rglob("*.wav")) == sorted(expected)
 
@@ -152,7 +152,7 @@ def test_a_stopped_fetch_goes_on_where_it_was(gtzan, tmp_path):
         return len(written) == 5  # within the second parquet file
 
     with pytest.raises(StoppedError):
-        fetch("confit/gtzan", tmp_path / "work", should_stop=stop)
+        fetch("confit/gtzan", tmp_path / "work", monitor=Monitor(should_stop=stop))
     times = {path: path.stat().st_mtime_ns for path in written}
     first = [entry for entry in gtzan.asked if entry.startswith("get")]
     gtzan.asked.clear()
@@ -360,12 +360,12 @@ def come(tmp_path) -> int:
 def test_a_stopped_download_asks_for_the_rest(server, tmp_path, ignores_ranges):
     """From a sibling of the name, where the data set itself has no parquet files."""
     with pytest.raises(StoppedError):
-        fetch("confit/gtzan", tmp_path / "work", should_stop=lambda: come(tmp_path) > 1 << 18)
+        fetch("confit/gtzan", tmp_path / "work", monitor=Monitor(should_stop=lambda: come(tmp_path) > 1 << 18))
     kept = come(tmp_path)
     assert 1 << 18 < kept < len(server.content)
     server.ignores_ranges = ignores_ranges
     moments = []
-    folder = fetch("confit/gtzan", tmp_path / "work", on_progress=moments.append)
+    folder = fetch("confit/gtzan", tmp_path / "work", monitor=Monitor(moments.append))
     assert server.starts == [0, kept]
     assert len(AudioFolder.find(folder).tracks) == 4
     assert (folder / "train/blues/2.wav").read_bytes() == wav(2, 30.0)

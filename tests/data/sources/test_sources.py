@@ -24,6 +24,7 @@ from genre_app.data.splits import SplitConfig
 from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import evaluate
 from genre_app.features import SUMMARY_NAMES, FeatureSpec
+from genre_app.progress import Monitor
 from tests.conftest import synthesise
 
 SPEC = FeatureSpec(segment_seconds=1.0, segment_hop_seconds=0.5)
@@ -62,7 +63,7 @@ def splits(data) -> dict[str, str]:
 
 def test_a_folder_of_genre_folders(music, tmp_path):
     moments = []
-    data = opened(music, tmp_path, on_progress=moments.append)
+    data = opened(music, tmp_path, monitor=Monitor(moments.append))
     assert data.genres == ("blues", "my jazz")
     assert isinstance(data.store, MelCache)
     assert sorted(data.audio) == PLAIN
@@ -246,11 +247,11 @@ def test_a_zip_is_unpacked_and_opened(music, tmp_path):
             file.write(music / name, f"Data/genres_original/{name}")
         file.writestr("Data/images_original/blues/blues00000.png", b"png")
     stages = []
-    data = opened(path, tmp_path, on_progress=lambda moment: stages.append(moment.stage))
+    data = opened(path, tmp_path, monitor=Monitor(lambda moment: stages.append(moment.stage)))
     assert {track.track_id for track in data.tracks} == set(PLAIN)
     assert set(stages) == {"unpacking MB", "decoding tracks"}
     stages.clear()
-    assert opened(path, tmp_path, on_progress=lambda moment: stages.append(moment.stage)).tracks == data.tracks
+    assert opened(path, tmp_path, monitor=Monitor(lambda moment: stages.append(moment.stage))).tracks == data.tracks
     assert stages == []
 
 
@@ -346,7 +347,7 @@ def test_pieces_are_for_tables_only(music, tmp_path):
 def test_the_hub(music, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(repository, work, *, on_progress, should_stop):
+    def fetch(repository, work, monitor):
         asked.append((repository, work))
         return music
 

@@ -222,8 +222,8 @@ def test_what_lies_behind_links_stays(uploaded, tmp_path, linked):
 def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
     asked = []
 
-    def endless(*_, should_stop, **__):
-        while not should_stop():
+    def endless(*_, monitor, **__):
+        while not monitor.should_stop():
             time.sleep(0.01)
         asked.append("stopped")
         raise train_data.StoppedError("stopped")

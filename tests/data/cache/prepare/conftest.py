@@ -38,9 +38,9 @@ def decoded(monkeypatch):
     """Names of the files that are decoded in this process."""
     names = []
 
-    def counting(path, name, spec, should_stop):
+    def counting(path, name, spec, monitor):
         names.append(name)
-        return read_rows(path, name, spec, should_stop)
+        return read_rows(path, name, spec, monitor)
 
     monkeypatch.setattr(workers, "read_rows", counting)
     return names

@@ -21,12 +21,13 @@ from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.table import FeatureTable
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract, split_columns
+from genre_app.progress import Monitor
 from tests.data.cache.prepare.conftest import SPEC, make, stored, write
 
 
 def test_a_folder_becomes_a_mel_cache(music, tmp_path):
     moments = []
-    made = make(music, tmp_path, on_progress=moments.append)
+    made = make(music, tmp_path, monitor=Monitor(moments.append))
     cache = MelCache.open(made.path)
     assert [track.track_id for track in cache.tracks] == [f"{n}" for n in (
         "blues/0.wav", "blues/1.wav", "blues/2.wav", "jazz/0.flac", "jazz/1.flac", "jazz/2.flac")]  # fmt: skip

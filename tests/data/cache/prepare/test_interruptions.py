@@ -23,7 +23,7 @@ from genre_app.data.cache.rows import read_rows
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import AudioError, DataError
 from genre_app.features import FeatureSpec
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 from tests.data.cache.prepare.conftest import SPEC, make, stored, write
 
 
@@ -32,12 +32,12 @@ def test_stopping_keeps_what_is_done(music, tmp_path, decoded):
     decoded.clear()
     seen = []
     with pytest.raises(StoppedError):
-        make(music, tmp_path, on_progress=seen.append, should_stop=lambda: len(seen) >= 2)
+        make(music, tmp_path, monitor=Monitor(seen.append, lambda: len(seen) >= 2))
     done = set(decoded[:2])
     assert len(decoded) == 3  # the third was broken off
     decoded.clear()
     moments = []
-    after = stored(make(music, tmp_path, on_progress=moments.append).path)
+    after = stored(make(music, tmp_path, monitor=Monitor(moments.append)).path)
     assert not done & set(decoded)
     assert len(decoded) == 4
     assert moments[-1].done == 6
@@ -101,7 +101,7 @@ def test_a_killed_process_is_resumed_without_redoing(music, tmp_path, decoded):
 
 def test_a_journal_without_its_rows_is_not_believed(music, tmp_path, decoded):
     with pytest.raises(StoppedError):
-        make(music, tmp_path, should_stop=lambda: len(decoded) >= 4)
+        make(music, tmp_path, monitor=Monitor(should_stop=lambda: len(decoded) >= 4))
     (array,) = (tmp_path / "work").glob("*.part/log_mel.npy")
     array.write_bytes(b"")
     decoded.clear()
@@ -138,10 +138,10 @@ def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
 def fail_on(monkeypatch, name: str, error: Exception) -> None:
     """Let a file fail in this process; another one reads it."""
 
-    def failing(path, track, spec, should_stop):
+    def failing(path, track, spec, monitor):
         if track == name:
             raise error
-        return read_rows(path, track, spec, should_stop)
+        return read_rows(path, track, spec, monitor)
 
     monkeypatch.setattr(workers, "read_rows", failing)
 
@@ -184,7 +184,7 @@ def test_a_failure_that_may_pass_is_tried_again_where_a_cache_is_made(music, tmp
     moments = []
     if case == "stopped":
         with pytest.raises(StoppedError):
-            make(music, tmp_path, on_progress=moments.append, should_stop=lambda: len(moments) == 2)
+            make(music, tmp_path, monitor=Monitor(moments.append, lambda: len(moments) == 2))
     else:
         make(music, tmp_path)
         write(music / "jazz/new.wav", 2.0, seed=78)
@@ -203,10 +203,10 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
             import os
             from genre_app.data.cache import workers
             read = workers.read_rows
-            def crash(path, name, spec, should_stop):
+            def crash(path, name, spec, monitor):
                 if name == "jazz/1.flac":
                     os._exit(139)
-                return read(path, name, spec, should_stop)
+                return read(path, name, spec, monitor)
             def work(track, spec):
                 workers.read_rows = crash
                 return workers._rows_or_reason(track, spec, lambda: False)
