@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from genre_app.cli import app
 from genre_app.condition_report import evaluate_conditions
 from genre_app.data.dataset import MelDataset
 from genre_app.data.mel_cache import MelCache
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, extract
+from genre_app.features import FeatureSpec, extract
 from genre_app.predict import Prediction
 from genre_app.synth import STYLES, music
 from genre_app.training import job
@@ -37,26 +36,8 @@ from genre_app.training.recipes import read_recipe
 from genre_app.training.runs import Run
 from genre_app.training.state import TrainState
 from genre_app.vote import available_votes
+from tests.reference.material import CHAIN_PARTS, CONDITIONS, FOLDER, RATE, RECIPES, WAVEFORM_PARTS, noise, write_cache
 from tests.reference.record import summarised, weights_digest
-
-RATE = 22050
-FOLDER = Path(__file__).parent
-# Each part of a chain alone, under the keys that recipes have had for it.
-CHAIN_PARTS = (
-    "pitch equaliser colour reverb band noise gaussian gain room bustle suppress control limit clip code floor".split()
-)
-WAVEFORM_PARTS = "pitch stretch snr noise gain codec clip room response colour suppress control limit".split()
-CONDITIONS = "white-20,babble-20,room-living,telephone,mp3-32,speed-0.9,phone-in-room"
-RECIPES = {
-    "default": ("segments_per_track=8", "batch_size=16"),
-    "lstm": ("segments_per_track=8", "batch_size=16"),
-    "glenn-cnn": ("batch_size=8",),
-}
-
-
-def noise(seconds: float, seed: int = 7) -> np.ndarray:
-    """Return white noise, float32 [n]."""
-    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
 
 
 @lru_cache
@@ -148,25 +129,6 @@ def previews(_: Path) -> dict[str, Any]:
     return {
         f"{name}, seed {seed}": summarised(preview(samples, RATE, name, seed, other)) for name in PRESETS for seed in (0, 1)
     }
-
-
-def write_cache(folder: Path, spec: FeatureSpec, n_frames: int, genres: tuple[str, str] = ("blues", "metal")) -> Path:
-    """Write a mel cache of 12 tracks, 8 of them to train on; their genres are told apart by the beat."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    stated = {"kind": "log_mel"} | {name: getattr(spec, name) for name in COLUMN_FIELDS}
-    (folder / "spec.json").write_text(json.dumps(stated))
-    columns = []
-    with (folder / "index.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["track_id", "genre", "split", "offset", "n_frames"])
-        for i in range(12):
-            writer.writerow([f"t{i:02}", genres[i % 2], "valid" if i >= 8 else "train", i * n_frames, n_frames])
-            beat = -3.0 * ((np.arange(n_frames) + rng.integers(12)) % (4, 6)[i % 2])
-            spectrum = rng.normal(-30, 8, spec.n_mels) + rng.uniform(-15, 15)
-            columns.append(spectrum[None, :] + beat[:, None] + rng.normal(0, 1.5, (n_frames, spec.n_mels)))
-    np.save(folder / "log_mel.npy", np.concatenate(columns).astype(np.float16))
-    return folder
 
 
 def training(work: Path) -> dict[str, Any]:

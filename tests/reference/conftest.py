@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference.test_reference import HOW
+from tests.reference.record import HOW
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -37,6 +37,8 @@ TOLERANCES = {
     "old_run": 1e-2,
     "old_waveform_recipe": 1e-2,
 }
+HOW: set[str] = set()
+"""How sections were compared, for the end of the tests' report."""
 _PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "librosa", "soxr", "av", "soundfile", "audiomentations", "scikit-learn")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _SAMPLED = 12  # values of a large array that are recorded beside its digest

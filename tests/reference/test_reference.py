@@ -10,10 +10,7 @@ import copy
 import pytest
 
 from tests.reference.compute import SECTIONS, copy_old_run
-from tests.reference.record import TOLERANCES, as_json, differences, environment, how_compared, one_thread, read
-
-HOW: set[str] = set()
-"""How sections were compared, for the end of the tests' report."""
+from tests.reference.record import HOW, TOLERANCES, as_json, differences, environment, how_compared, one_thread, read
 
 
 def test_every_section_is_recorded_and_has_a_tolerance():
