@@ -18,22 +18,22 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from genre_app import Clip, classify, load_checkpoint
+from genre_app.audio.synth import STYLES, music
 from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
 from genre_app.augment.presets import PRESETS
 from genre_app.augment.preview import preview
 from genre_app.augment.waveform import augment_waveform
-from genre_app.cli import app
-from genre_app.condition_report import evaluate_conditions
+from genre_app.cli import build
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
-from genre_app.data.mel_cache import MelCache
+from genre_app.evaluation.conditions.report import evaluate_conditions
 from genre_app.features import FeatureSpec, extract
 from genre_app.predict import Prediction
-from genre_app.synth import STYLES, music
-from genre_app.training import job
+from genre_app.runs import executor as job
+from genre_app.runs.recipes import read_recipe
+from genre_app.runs.run import Run
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import fit
-from genre_app.training.recipes import read_recipe
-from genre_app.training.runs import Run
 from genre_app.training.state import TrainState
 from genre_app.vote import available_votes
 from tests.reference.material import CHAIN_PARTS, CONDITIONS, FOLDER, RATE, RECIPES, WAVEFORM_PARTS, noise, write_cache
@@ -183,7 +183,7 @@ def command(work: Path) -> dict[str, Any]:
 
 def _command(work: Path, *arguments: str) -> list[str]:
     with chdir(work):
-        result = CliRunner().invoke(app, [*arguments, "--threads", "1"])
+        result = CliRunner().invoke(build(), [*arguments, "--threads", "1"])
     if result.exit_code:
         raise RuntimeError(result.output)
     return result.stdout.splitlines()
