@@ -219,7 +219,8 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
 
 def _opened(device: torch.device, data: str, recipe: str, *settings: str) -> tuple[TrainConfig, Dataset, Dataset]:
     """Open the data as `genre_app.training.job` does."""
-    request = Request(recipe=recipe, data=data, settings=settings, columns="data")
+    threads = min(2, torch.get_num_threads())
+    request = Request(recipe=recipe, data=data, settings=settings, columns="data", threads=threads)
     config = request.config()
     job.prepare_process(request.threads)
     found = source.open_data(data, columns_of(config, request), config.split, seed=config.seed, work=work_folder(), processes=2)
