@@ -136,6 +136,9 @@ def test_a_process_that_fails_or_lasts_is_a_reason(tmp_path):
         bench(60).python("one", "-c", "print('it is broken'); print(); raise SystemExit(3)")
     with pytest.raises(RowError, match="two was not done when the budget was used up"):
         bench(0.5).python("two", "-c", "import time; time.sleep(60)")
+    kept = (tmp_path / "failed.log").read_text()
+    assert "== one ended with code 3: it is broken\nit is broken" in kept
+    assert "== two was not done" in kept
 
 
 def test_the_time_of_a_run_is_split_into_its_parts():

@@ -19,6 +19,7 @@ from genre_app.training.runs import Run, Status
 
 ROOT = Path(__file__).parents[3]
 _POLL_SECONDS = 0.01
+_KEPT_LINES = 60  # of the log of a process that failed
 
 
 class RowError(Exception):
@@ -142,9 +143,9 @@ class Bench:
         try:
             code = process.wait(timeout=max(0.1, self.left))
         except subprocess.TimeoutExpired:
-            raise RowError(f"{name} was not done when the budget was used up") from None
+            raise self.failure(name, f"{name} was not done when the budget was used up") from None
         if code:
-            raise RowError(f"{name} ended with code {code}: {self.last_line(name)}")
+            raise self.failure(name, f"{name} ended with code {code}: {self.last_line(name)}")
 
     @contextmanager
     def process(self, name: str, *arguments: str) -> Iterator[subprocess.Popen]:
@@ -176,17 +177,24 @@ class Bench:
         """Wait until something is true of a run that a process works on."""
         while not condition():
             if process.poll() is not None:
-                raise RowError(f"{run.name} ended with code {process.returncode}: {self.last_line(run.name)}")
+                raise self.failure(run.name, f"{run.name} ended with code {process.returncode}: {self.last_line(run.name)}")
             if self.left < 0:
-                raise RowError(f"{run.name} was not far enough when the budget was used up")
+                raise self.failure(run.name, f"{run.name} was not far enough when the budget was used up")
             time.sleep(_POLL_SECONDS)
 
     def last_line(self, name: str) -> str:
         """Return the last line of a log that says anything."""
-        with suppress(OSError):
-            lines = (self.work / f"{name}.log").read_text(errors="replace").splitlines()
-            return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
-        return "it has no log"
+        return next((line.strip() for line in reversed(self._log(name)) if line.strip()), "it printed nothing")
+
+    def failure(self, name: str, reason: str) -> RowError:
+        """Return the error of a process, after keeping the end of its log in ``failed.log``."""
+        with (self.out / "failed.log").open("a") as file:
+            file.write("\n".join([f"== {reason}", *self._log(name)[-_KEPT_LINES:], ""]))
+        return RowError(reason)
+
+    def _log(self, name: str) -> list[str]:
+        path = self.work / f"{name}.log"
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
 
 
 def end_tree(process: subprocess.Popen) -> None:

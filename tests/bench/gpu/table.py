@@ -24,7 +24,7 @@ def read(folder: Path) -> dict[str, Any]:
 def write(folder: Path, rows: dict[str, Any], described: dict[str, Row]) -> None:
     """Write the JSON file and the Markdown table."""
     ordered = {name: rows[name] for name in described if name in rows}
-    write_whole(folder / JSON_NAME, json.dumps({"rows": ordered}, indent=1, allow_nan=False).encode())
+    write_whole(folder / JSON_NAME, json.dumps({"rows": ordered}, indent=1).encode())
     write_whole(folder / TABLE_NAME, (markdown(ordered, described) + "\n").encode())
 
 
