@@ -87,9 +87,10 @@ def main(arguments: list[str] | None = None, rows: dict[str, Row] = ROWS) -> Non
     parser.add_argument("--readme", action="store_true", help="put the table of --out into tests/bench/README.md and stop")
     given = parser.parse_args(arguments)
     if given.readme:
-        if not (given.out / table.TABLE_NAME).exists():
-            parser.error(f"{given.out} has no {table.TABLE_NAME}; measure first")
-        table.put_into_readme(_README, (given.out / table.TABLE_NAME).read_text(encoding="utf-8"))
+        measured = table.read(given.out)
+        if not measured:
+            parser.error(f"{given.out} has no {table.JSON_NAME} with rows; measure first")
+        table.put_into_readme(_README, table.markdown(measured, rows))
         return
     if given.data is None and not given.quick:
         parser.error("name DATA, a mel cache")

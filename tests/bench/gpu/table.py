@@ -23,13 +23,13 @@ def read(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, rows: dict[str, Any], described: dict[str, Row]) -> None:
     """Write the JSON file and the Markdown table."""
-    ordered = {name: rows[name] for name in described if name in rows}
-    write_whole(folder / JSON_NAME, json.dumps({"rows": ordered}, indent=1).encode())
-    write_whole(folder / TABLE_NAME, (markdown(ordered, described) + "\n").encode())
+    write_whole(folder / JSON_NAME, json.dumps({"rows": rows}, indent=1).encode())
+    write_whole(folder / TABLE_NAME, (markdown(rows, described) + "\n").encode())
 
 
 def markdown(rows: dict[str, Any], described: dict[str, Row]) -> str:
     """Return the table, and below it the machines that measured it."""
+    rows = {name: rows[name] for name in described if name in rows}
     lines = ["| what | result | goal | | command |", "|---|---|---|---|---|"]
     for name, row in rows.items():
         cells = [described[name].what, row["text"], described[name].goal, row["verdict"]]
