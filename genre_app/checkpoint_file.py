@@ -3,9 +3,9 @@
 Format
 ------
 A safetensors file, so that loading runs no code. Its metadata has one key, ``genre_app``, whose value is JSON:
-``format_version``, ``spec`` (a `FeatureSpec`), ``model`` (name and settings), ``genres``, ``metrics``, ``provenance`` and ``knn``
-(``k``, or null). The tensors are ``model.<key of the state dict>`` and, for the knn vote, ``references.probabilities`` and
-``references.labels``.
+``format_version``, ``spec`` (a `FeatureSpec`), ``model`` (name and settings), ``genres``, ``metrics``, ``provenance`` and
+``knn`` (``k``, or null). The tensors are ``model.<key of the state dict>`` and, for the knn vote,
+``references.probabilities`` and ``references.labels``.
 
 Reading trusts nothing. The sizes in the file are compared with those of the network before memory of that size is allocated. A
 file is refused if a part is missing, superfluous, of another shape or not finite.
