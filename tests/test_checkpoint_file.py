@@ -101,7 +101,7 @@ def test_other_formats(tmp_path):
     refused(path, "is a zip archive")
 
 
-def test_a_header_that_announces_too_much(tmp_path):
+def test_a_header_that_states_too_large_a_size(tmp_path):
     path = tmp_path / "huge.safetensors"
     for length in (2**63 - 1, 10**9, 5_000_000):
         path.write_bytes(length.to_bytes(8, "little") + b"{" + bytes(1000))
@@ -191,11 +191,11 @@ GENRE_NAMES = [
 
 
 @pytest.mark.parametrize("genres", GENRE_NAMES)
-def test_genres_that_are_no_names(mutate, genres):
+def test_genres_without_a_valid_name(mutate, genres):
     refused(mutate(header=lambda meta: meta.update(genres=genres)), "malformed header: genres")
 
 
-def test_names_from_other_alphabets_and_with_signs_are_names(make_checkpoint, tmp_path):
+def test_names_from_other_alphabets_and_with_signs_are_valid(make_checkpoint, tmp_path):
     checkpoint = make_checkpoint()
     checkpoint.genres = ("<b>rock</b>", "R&B", "ポップ", "=1+1", "drum 'n' bass", "f", "g", "h", "i", "j")
     save_checkpoint(checkpoint, tmp_path / "names.safetensors")

@@ -57,7 +57,7 @@ def test_each_segment_is_the_network_on_its_own_samples(make_clip, checkpoint):
     ],
     ids=["log_mel", "max", "mfcc_delta", "gaps"],
 )
-def test_neighbours_have_no_say_in_a_segment(make_clip, make_checkpoint, spec):
+def test_a_segment_does_not_depend_on_its_neighbours(make_clip, make_checkpoint, spec):
     clip, checkpoint = make_clip(11.0), make_checkpoint(spec)
     clip.samples[len(clip.samples) // 2 :] *= 0.01  # the floor of the loud half lies above the quiet one
     expected = [
@@ -128,7 +128,7 @@ def test_silence_has_no_genre(checkpoint, level):
         assert isinstance(caught.value, AudioError)
 
 
-def test_a_quiet_take_is_no_silence(make_clip, checkpoint):
+def test_a_quiet_recording_is_not_silence(make_clip, checkpoint):
     clip = make_clip(6.0)
     quiet = clip.samples * np.float32(10 ** (-50 / 20) / np.sqrt(np.mean(clip.samples**2)))
     prediction = classify(dataclasses.replace(clip, samples=quiet), checkpoint)
@@ -180,7 +180,7 @@ def test_warnings_of_the_clip_come_first(make_clip, checkpoint):
     assert second.startswith("too short")
 
 
-def test_samples_that_are_no_numbers(make_clip, checkpoint):
+def test_samples_that_are_not_finite_are_refused(make_clip, checkpoint):
     samples = make_clip(6.0).samples.copy()
     samples[100_000] = np.nan
     with pytest.raises(AudioError, match=r"^bad\.wav: some samples are not numbers"):
@@ -202,7 +202,7 @@ def test_overlap_sets_the_distance_of_segments(make_clip, checkpoint):
             classify(clip, checkpoint, overlap=overlap)
 
 
-def test_wrong_use_is_said(make_clip, checkpoint):
+def test_wrong_arguments_are_refused(make_clip, checkpoint):
     with pytest.raises(ValueError, match="no vote 'median'; choose one of"):
         classify(make_clip(3.0), checkpoint, vote="median")
     with pytest.raises(ValueError, match="synthesised 0 has 16000 Hz, the checkpoint tiny needs 22050 Hz"):

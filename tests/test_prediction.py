@@ -152,7 +152,7 @@ def test_the_guess_for_noise_stays_available(noise, checkpoint):
     assert noise.probabilities.sum() == pytest.approx(1.0)
 
 
-def test_noise_leaves_without_a_genre(noise, checkpoint):
+def test_json_and_csv_of_noise_have_no_genre(noise, checkpoint):
     found = strict_json(noise.to_json())
     assert found["genre"] is None
     assert found["sure"] is False

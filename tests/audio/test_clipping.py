@@ -7,12 +7,12 @@ import pytest
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from genre_app.audio import base as audio_base
-from genre_app.audio import clip_from_array, load_clip
+from genre_app.audio import load_clip
 from genre_app.audio.synth import music
-from tests.audio.files import RATE, write
+from tests.audio.files import RATE, clip_from_array, write
 
 
-def test_a_run_at_full_scale_is_seen_across_blocks(stereo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_at_full_scale_is_detected_across_blocks(stereo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write(np.clip(8.0 * stereo[60_000:90_000], -1, 1), RATE, "WAV", "PCM_16")
     whole = load_clip(data)
     monkeypatch.setattr(audio_base, "BLOCK_VALUES", 4)
@@ -27,7 +27,7 @@ def limited(samples: np.ndarray, gain: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("style", ["blues", "classical", "disco", "metal", "reggae"])
-def test_cut_off_tops_are_told_from_loud_masters(style: str) -> None:
+def test_clipped_peaks_are_distinguished_from_loud_masters(style: str) -> None:
     samples = music(style, 4.0, RATE)
     samples = (samples / np.abs(samples).max())[:, None]
 

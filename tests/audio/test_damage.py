@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import clip_from_array, load_clip
-from tests.audio.files import FORMATS, RATE, cut, encode, error_db, film, message, write
+from genre_app.audio import load_clip
+from tests.audio.files import FORMATS, RATE, clip_from_array, cut, encode, error_db, film, message, write
 
 TRUNCATED = [
     "wav 16",

@@ -48,7 +48,7 @@ def reference(samples: np.ndarray) -> dict[str, float]:
     return found
 
 
-def test_there_are_58_names_in_the_order_of_the_well_known_table():
+def test_there_are_58_names_in_the_order_of_the_gtzan_table():
     assert len(SUMMARY_NAMES) == len(set(SUMMARY_NAMES)) == SPEC.n_bins == 58
     assert SPEC.input_frames == 1
     assert SUMMARY_NAMES[:4] == ("chroma_stft_mean", "chroma_stft_var", "rms_mean", "rms_var")
@@ -97,7 +97,7 @@ def test_silence_is_finite():
     assert extract(torch.zeros(1, 3 * 22050), SPEC).isfinite().all()
 
 
-def test_columns_cannot_be_summed_up():
+def test_a_summary_cannot_be_computed_from_a_log_mel_spectrogram():
     for refused in (lambda: split_columns(np.zeros((300, 128)), SPEC), lambda: finish(torch.zeros(1, 128, 130), SPEC)):
         with pytest.raises(ValueError, match="computed from audio, not from log-mel columns"):
             refused()
