@@ -22,14 +22,12 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
 from genre_app.features.noise import NoiseDetector
-from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY, Prediction
+from genre_app.prediction import Prediction
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 from genre_app.vote import vote as join_votes
 
 __all__ = [
     "MAX_OVERLAP",
-    "SURE_MARGIN",
-    "SURE_PROBABILITY",
     "NoSoundError",
     "Prediction",
     "classify",
