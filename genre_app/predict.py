@@ -132,7 +132,7 @@ def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
         return spec
     if not 0.0 <= overlap <= MAX_OVERLAP:
         raise ValueError(f"overlap must lie between 0 and {MAX_OVERLAP}, got {overlap}")
-    return spec.with_overlap(overlap)
+    return spec.model_copy(update={"segment_hop_seconds": spec.segment_seconds * (1.0 - overlap)})
 
 
 def from_segments(

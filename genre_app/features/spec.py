@@ -127,9 +127,3 @@ class FeatureSpec(BaseModel):
     def seconds(self, frame: int) -> float:
         """Return the time of a frame's centre, in seconds from the start of the clip."""
         return frame * self.hop_length / self.sample_rate
-
-    def with_overlap(self, overlap: float) -> FeatureSpec:
-        """Return the spec with neighbouring segments that overlap by this share of their length (0 <= overlap < 1)."""
-        if not 0.0 <= overlap < 1.0:
-            raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}")
-        return self.model_copy(update={"segment_hop_seconds": self.segment_seconds * (1.0 - overlap)})
