@@ -50,7 +50,7 @@ def refused(path, message: str) -> None:
     assert len(text) < 500
 
 
-# files that are no checkpoint
+# Files that are not checkpoints
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
@@ -125,7 +125,7 @@ def test_a_damaged_header(checkpoint_path, tmp_path):
 
 
 def test_random_damage_never_escapes(checkpoint_path, tmp_path):
-    """Whatever bytes of the header are hit: a checkpoint or a `CheckpointError`."""
+    """Damaging random bytes of the header gives a checkpoint or a `CheckpointError`."""
     random = np.random.default_rng(0)
     content = checkpoint_path.read_bytes()
     length = 8 + int.from_bytes(content[:8], "little")
@@ -144,7 +144,7 @@ def test_random_damage_never_escapes(checkpoint_path, tmp_path):
     assert n_refused > 20
 
 
-# headers that do not fit
+# Headers that do not match
 
 
 def test_a_safetensors_file_of_another_project(tmp_path):
@@ -155,7 +155,7 @@ def test_a_safetensors_file_of_another_project(tmp_path):
 
 @pytest.mark.parametrize(("version", "advice"), [(2, "update the program"), (0, "train it again")])
 def test_another_format_version(mutate, version, advice):
-    # A later format may have other fields; the version is what is said all the same.
+    # A later format may have other fields; the message is about the version all the same.
     path = mutate(header=lambda meta: meta.update(format_version=version, surprise=1, genres="other"))
     refused(path, f"has format version {version}, this program reads version 1; {advice}")
 
@@ -234,7 +234,7 @@ def test_metrics_that_would_be_invalid_json(mutate, checkpoint_path):
     refused(mutate(text=text), "malformed header")
 
 
-# tensors that do not fit
+# Tensors that do not match
 
 WEIGHT = "model.members.0.blocks.0.conv.weight"
 

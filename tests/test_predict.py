@@ -33,7 +33,7 @@ def test_segments_cover_the_clip(make_clip, checkpoint):
     assert prediction.segment_probabilities.shape == (len(starts), 10)
     np.testing.assert_allclose(prediction.segment_probabilities.sum(axis=1), 1.0, rtol=1e-5)
     assert prediction.duration_seconds == 20.0
-    assert len(set(prediction.segment_genres)) > 1  # or the tests of votes below would show nothing
+    assert len(set(prediction.segment_genres)) > 1  # otherwise the tests of votes would check nothing
 
 
 def test_each_segment_is_the_network_on_its_own_samples(make_clip, checkpoint):
@@ -119,7 +119,7 @@ def test_twenty_visitors_at_once_get_their_own_answers(make_clip, checkpoint):
 
 @pytest.mark.parametrize("level", [0.0, 0.5, -0.9, 5e-4])
 def test_silence_has_no_genre(checkpoint, level):
-    """Digital silence, a constant, and noise under -60 dBFS."""
+    """Classify digital silence, a constant, and noise below -60 dBFS."""
     noise = np.random.default_rng(0).uniform(-1, 1, RATE * 6) if 0 < level < 1e-3 else np.ones(RATE * 6)
     for seconds in (1, 6):
         clip = Clip((level * noise[: seconds * RATE]).astype(np.float32), RATE, "still.wav")
@@ -134,7 +134,7 @@ def test_a_quiet_recording_is_not_silence(make_clip, checkpoint):
     prediction = classify(dataclasses.replace(clip, samples=quiet), checkpoint)
     assert prediction.segment_sounds.all()
     assert prediction.warnings == ()
-    # The network takes the level out, so that the answer stays.
+    # The network removes the level, so the answer does not change.
     np.testing.assert_allclose(prediction.probabilities, classify(clip, checkpoint).probabilities, atol=1e-3)
 
 

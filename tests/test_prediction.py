@@ -94,7 +94,7 @@ def test_silent_segments_neither_agree_nor_disagree(make_clip, checkpoint):
     assert prediction.agreement == prediction.n_agree / prediction.n_sounding
 
 
-# What leaves
+# JSON and CSV
 
 
 def test_json_has_the_keys_of_the_command_line(prediction, checkpoint):

@@ -1,4 +1,4 @@
-"""Votes: what holds for all of them, and each by hand."""
+"""Votes: properties of all of them, and each computed by hand."""
 
 from __future__ import annotations
 

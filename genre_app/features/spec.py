@@ -80,7 +80,7 @@ class FeatureSpec(BaseModel):
         if self.kind != "log_mel" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
         if self.kind == "summary" and self.n_mfcc != SUMMARY_MFCC:
-            raise ValueError(f"a summary has {SUMMARY_MFCC} MFCC, got n_mfcc {self.n_mfcc}; leave it out")
+            raise ValueError(f"a summary has {SUMMARY_MFCC} MFCC, got {self.n_mfcc}; leave n_mfcc out")
         if self.kind == "summary" and not 2 * self.hop_length <= self.n_fft <= min(self.segment_samples, self.sample_rate):
             raise ValueError(
                 f"a summary needs 2 * hop_length <= n_fft <= samples of a segment and of a second, got {self.hop_length}, "
@@ -89,7 +89,7 @@ class FeatureSpec(BaseModel):
         spectrum = self.segment_frames * (1 + self.n_fft // 2)
         features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)
         if max(spectrum, features) > _MAX_VALUES:
-            raise ValueError(f"a segment's spectrum may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten it")
+            raise ValueError(f"a segment may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten segment_seconds")
         if self.kind == "mfcc_delta" and self.segment_frames < DELTA_WIDTH:
             raise ValueError(f"delta needs segments of at least {DELTA_WIDTH} frames, got {self.segment_frames}")
         return self

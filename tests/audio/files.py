@@ -1,4 +1,4 @@
-"""Make audio files of every format, and compare what is decoded."""
+"""Create audio files of every format, and compare decoded samples."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def clip_from_array(samples: np.ndarray, rate: int, *, name: str = "clip") -> Cl
 
 
 def error_db(clip: Clip, expected: np.ndarray) -> float:
-    """Error of a clip relative to the samples expected, in dB, over what both have."""
+    """Return the error of a clip relative to the expected samples, in dB, over their common length."""
     n = min(len(clip.samples), len(expected))
     assert n > 0.97 * len(expected)
     return float(10 * np.log10(np.mean((clip.samples[:n] - expected[:n]) ** 2) / np.mean(expected[:n] ** 2) + 1e-30))
@@ -112,7 +112,7 @@ def message(source: object, **options: object) -> str:
     return text
 
 
-# Format, how to make it, and the error allowed in dB: what the codec costs.
+# Format, how to create it, and the largest error in dB, which depends on the codec.
 FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], float]] = {
     "wav u8": (lambda x: write(x, RATE, "WAV", "PCM_U8"), -28),
     "wav 16": (lambda x: write(x, RATE, "WAV", "PCM_16"), -75),

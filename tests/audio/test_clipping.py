@@ -1,4 +1,4 @@
-"""Cut off tops are told from loud masters."""
+"""Clipping is detected, and loud masters are not reported as clipped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_run_at_full_scale_is_detected_across_blocks(stereo: np.ndarray, monke
 
 
 def limited(samples: np.ndarray, gain: float) -> np.ndarray:
-    """Make it as loud as masters are: a limiter that looks 2 ms ahead, peaks at full scale."""
+    """Apply a limiter with 2 ms look-ahead and peaks at full scale, as in loud masters."""
     loud, ahead = gain * samples / np.abs(samples).max(), 88
     peaks = np.maximum(maximum_filter1d(np.abs(loud), 2 * ahead + 1, axis=0), 1.0)
     return np.clip(loud * uniform_filter1d(1.0 / peaks, ahead, axis=0), -1, 1)
@@ -46,7 +46,7 @@ def test_clipped_peaks_are_distinguished_from_loud_masters(style: str) -> None:
         assert clipped(write(np.clip(4.0 * samples, -1, 1), RATE, container, subtype))
     assert clipped(write(np.clip(2.0 * samples, -1, 1), RATE, "WAV", "PCM_16"))
     assert not clipped(write(limited(samples, 8.0), RATE, "WAV", "PCM_16"))
-    assert not clipped(write(1.3 * samples, RATE, "WAV", "FLOAT"))  # a mix that goes beyond full scale is all there
+    assert not clipped(write(1.3 * samples, RATE, "WAV", "FLOAT"))  # a float mix beyond full scale is not clipped
 
 
 def test_clipping_of_one_channel_counts_and_is_measured_before_resampling() -> None:

@@ -1,4 +1,4 @@
-"""What is no audio, out of bounds or made to do harm."""
+"""Files without audio, out of bounds, or made to do harm."""
 
 from __future__ import annotations
 

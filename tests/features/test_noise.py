@@ -1,4 +1,4 @@
-"""Music is told from noise by numbers: no music is refused, at any level, and noise of any colour is."""
+"""The noise detector: noise of any colour is noise, and no music is, at any level."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_noise_after_noise_suppression_is_noise_if_the_suppression_is_known():
     generator = np.random.default_rng(0)
     flicker = np.zeros(5 * RATE)
     edges = np.geomspace(100, 10000, 17)
-    for low, high in pairwise(edges):  # a gain that wanders, in each band for itself
+    for low, high in pairwise(edges):  # a gain that drifts in each band separately
         band = scipy.signal.sosfilt(scipy.signal.butter(2, [low, high], "bandpass", fs=RATE, output="sos"), noise(-3))
         gain_db = np.interp(np.arange(len(band)) / RATE, np.arange(0, 5.1, 0.3), generator.normal(0, 0.7, 17))
         flicker += band * 10 ** (gain_db / 20)

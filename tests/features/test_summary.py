@@ -1,4 +1,4 @@
-"""Summaries of a segment against librosa's own functions, and on their way through a checkpoint."""
+"""Summary features against librosa's own functions, and in a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def samples():
 
 
 def reference(samples: np.ndarray) -> dict[str, float]:
-    """Mean and variance of what librosa's functions return by their defaults."""
+    """Return mean and variance of the results of librosa's functions with their defaults."""
     harmonic, percussive = librosa.effects.hpss(samples)
     features = {
         "chroma_stft": librosa.feature.chroma_stft(y=samples),
@@ -65,7 +65,7 @@ def test_extract_equals_librosa(style):
     expected = reference(samples)
     assert set(expected) == set(SUMMARY_NAMES)
     for name, value in zip(SUMMARY_NAMES, found[0, :, 0].tolist(), strict=True):
-        # The mean of a signal without offset is the rounding of its samples.
+        # The mean of a signal without offset is only rounding error.
         assert value == pytest.approx(expected[name], rel=1e-3, abs=1e-6), name
 
 
