@@ -22,19 +22,9 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
 from genre_app.features.noise import NoiseDetector
-from genre_app.prediction import Prediction
+from genre_app.prediction import Prediction as Prediction  # re-exported
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 from genre_app.vote import vote as join_votes
-
-__all__ = [
-    "MAX_OVERLAP",
-    "NoSoundError",
-    "Prediction",
-    "classify",
-    "from_segments",
-    "overlapped",
-    "sounding",
-]
 
 MAX_OVERLAP = 0.95
 """Largest overlap of neighbouring segments, as a share of their length. The work grows with 1 / (1 - overlap)."""
