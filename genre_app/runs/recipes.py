@@ -5,14 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from genre_app.errors import RecipeError
+from genre_app.errors import RecipeError, validation_message
 from genre_app.runs.settings import Value
 from genre_app.training.config import TrainConfig, config_fields
 
@@ -62,19 +60,8 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"recipe {path.name}: {_words(error.errors()[0])}") from error
-
-
-def _words(found: ErrorDetails) -> str:
-    place, value = ".".join(map(str, found["loc"])), found["input"]
-    if found["type"] == "extra_forbidden":
-        near = get_close_matches(place, [path for path, _ in config_fields()])
-        return f"there is no field {place!r}; " + (
-            f"there is {', '.join(near)}" if near else "the recipes show which there are"
-        )
-    words = found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    got = f", got {str(value)[:40]!r}" if found["type"] != "value_error" and isinstance(value, str | int | float) else ""
-    return f"{place}: {words}{got}" if place else words
+        known = [field for field, _ in config_fields()]
+        raise RecipeError(f"recipe {path.name}: {validation_message(error, known)}") from error
 
 
 def _find(recipe: str) -> Path:
