@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from genre_app.progress import usable_cores
 
 # torch and what needs it are imported by the commands: --help must not wait for them.
 if TYPE_CHECKING:
@@ -38,16 +39,11 @@ def open_checkpoint(name: str, threads: int | None) -> Checkpoint:
     from genre_app.checkpoint import load_checkpoint
     from genre_app.errors import CheckpointError
 
-    torch.set_num_threads(threads or n_cores())
+    torch.set_num_threads(threads or usable_cores())
     try:
         return load_checkpoint(name)
     except CheckpointError as error:
         stop(str(error))
-
-
-def n_cores() -> int:
-    """Return the number of cores that this process may use; a container often has fewer than the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stop(message: str, exit_code: int = 2) -> NoReturn:

@@ -12,11 +12,11 @@ from genre_app.cli._shared import (
     OverlapOption,
     ReportFormat,
     ThreadsOption,
-    n_cores,
     open_checkpoint,
     printable,
     stop,
 )
+from genre_app.progress import usable_cores
 
 
 def evaluate(
@@ -65,7 +65,7 @@ def evaluate(
             bar.update(done - bar.n)
 
         common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show}
-        common["workers"] = threads or n_cores()
+        common["workers"] = threads or usable_cores()
         report: Report | ConditionsReport
         try:
             if (conditions, noise, rooms) == (None, None, None):

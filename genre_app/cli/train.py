@@ -67,7 +67,7 @@ def train(
         stop("--resume takes the recipe, the data and the folder from the run, and all settings; leave the others out")
 
     from genre_app.checkpoint import load_checkpoint
-    from genre_app.data.sources.open_data import check_place
+    from genre_app.data.sources import check_place
     from genre_app.runs import executor as job
     from genre_app.runs import run as runs
     from genre_app.runs.folds import cross_validate

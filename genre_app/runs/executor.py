@@ -18,13 +18,13 @@ import psutil
 import torch
 
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from genre_app.data import labelled
 from genre_app.data.dataset import Dataset
-from genre_app.data.sources import open_data as source
-from genre_app.data.sources.open_data import Data
+from genre_app.data.labelled import Data
 from genre_app.errors import CheckpointError, DataError, RunError
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
-from genre_app.progress import QUIET, Monitor, StoppedError
+from genre_app.progress import QUIET, Monitor, Progress, StoppedError
 from genre_app.runs.card import write_card
 from genre_app.runs.launch import device_of, only_process_of
 from genre_app.runs.results import adapted, columns_of, dataset, provenance, read_folds, references, report_on, wave_pool
@@ -168,14 +168,14 @@ class _Job:
     def data(self, held: ExitStack) -> Data:
         """Wait for the device, then open the data: the first process alone, then the others, who find everything prepared."""
 
-        def progress(now: source.Progress) -> None:
+        def progress(now: Progress) -> None:
             if time.monotonic() - self.told > _TELL_SECONDS:
                 self.told = time.monotonic()
                 self.record("preparing", stage=now.stage, done=now.done, total=now.total, eta_seconds=now.eta_seconds)
                 self.say(f"{now.stage}: {now.done} of {now.total}")
 
         def open_data() -> Data:
-            return source.open_data(
+            return labelled.open_data(
                 self.request.data,
                 columns_of(self.config, self.request),
                 self.config.split,

@@ -13,9 +13,8 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold
 
 from genre_app.checkpoint import Checkpoint, load_checkpoint
-from genre_app.data.cache.mel_cache import CachedTrack
-from genre_app.data.sources import open_data as source
-from genre_app.data.sources.open_data import Data
+from genre_app.data.labelled import Data, open_data
+from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import Report, TrackResult
 from genre_app.files import write_whole
@@ -38,7 +37,7 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Callable[[st
     """
     config = request.config()
     prepare_process(request.threads)
-    data = source.open_data(
+    data = open_data(
         request.data,
         columns_of(config, request),
         config.split,

@@ -11,9 +11,10 @@ from itertools import zip_longest
 import torch
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.data.cache.mel_cache import CachedTrack, MelCache
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import Dataset
-from genre_app.data.sources.open_data import Data
+from genre_app.data.labelled import Data
+from genre_app.data.tracks import CachedTrack
 from genre_app.features import FeatureSpec, segment_start_frames
 from genre_app.progress import QUIET, Monitor, StoppedError
 from genre_app.runs.request import Request

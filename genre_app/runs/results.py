@@ -13,9 +13,9 @@ import torch
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import Dataset, MelDataset, TableDataset
+from genre_app.data.labelled import Data
 from genre_app.data.pool import WavePool
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
-from genre_app.data.sources.open_data import Data
 from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec

@@ -11,7 +11,7 @@ import torch
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.sources.gtzan import fault_filtered
-from genre_app.data.splits import SPLITS
+from genre_app.data.tracks import SPLITS
 from genre_app.errors import DataError
 from genre_app.runs import executor as job
 from genre_app.runs import folds

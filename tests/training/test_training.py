@@ -190,7 +190,7 @@ def test_a_run_that_goes_on_tries_no_failed_file_again(tmp_path, monkeypatch):
         asked.append(retry)
         raise StoppedError("stopped")
 
-    monkeypatch.setattr("genre_app.data.sources.open_data.open_data", open_data)
+    monkeypatch.setattr("genre_app.data.labelled.open_data", open_data)
     run = Run.create(tmp_path / "run", Request(recipe="default", data="music"))
     assert not work(run)
     run.state.touch()

@@ -84,7 +84,7 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
     def work() -> Plan:
         # Here, since these bring scipy's statistics along, for which the page's first visitor need not wait.
-        from genre_app.data.sources.open_data import open_data
+        from genre_app.data.labelled import open_data
         from genre_app.runs.plan import plan
         from genre_app.runs.results import columns_of
 
