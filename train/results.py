@@ -75,7 +75,7 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
 def finished_run(path: Path, request: Request) -> Run:
     """Return the run in a folder when it has finished, having begun it or gone on with it where that was needed."""
     from genre_app.errors import RunError
-    from genre_app.runs import executor as job
+    from genre_app.runs.executor import work
     from genre_app.runs.run import Run, Status
 
     path = path.absolute()
@@ -88,7 +88,7 @@ def finished_run(path: Path, request: Request) -> Run:
         run = Run.create(path, request)
     if run.status() is not Status.finished:
         print(request.command(str(path)))
-        job.work(run, say=lambda text: print(f"  {text}", flush=True))
+        work(run, say=lambda text: print(f"  {text}", flush=True))
     return run
 
 

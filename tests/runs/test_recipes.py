@@ -24,6 +24,8 @@ def test_recipes_are_read_and_changed(tmp_path):
         ("default", {"augment.mild.noise": 1}, "no field 'augment.mild.noise'; did you mean augment.mild.noise_snr_db"),
         ("default", {"epochs": 0}, "epochs: must be at least 1, got 0$"),
         ("default", {"augment": "loud"}, "augment: there is no augmentation 'loud'"),
+        ("default", {"epochs.a": 1}, "epochs has no fields"),
+        ("/etc/passwd", {}, "no recipe '/etc/passwd'"),
     ],
 )
 def test_wrong_recipes_and_settings_are_named(name, settings, message):

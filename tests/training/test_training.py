@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +24,8 @@ from genre_app.runs.run import Run
 from genre_app.training import fit, validation
 from genre_app.training.processes import Processes
 from genre_app.training.state import TrainState
+from genre_app.training.steps import draw_order
 from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
-
-fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +91,7 @@ def test_a_track_on_both_sides_is_refused(cache):
 @pytest.mark.parametrize("count", [30, 64, 101])
 def test_genres_and_tracks_are_drawn_evenly(count):
     labels = torch.tensor([0] * 20 + [1] * 5 + [2] * 2)
-    order = fit_module._order(labels, 3, count, torch.Generator().manual_seed(0))
+    order = draw_order(labels, 3, count, torch.Generator().manual_seed(0))
     assert len(order) == count
     genres = torch.bincount(labels[order], minlength=3)
     assert genres.max() - genres.min() <= 1
@@ -101,7 +99,7 @@ def test_genres_and_tracks_are_drawn_evenly(count):
         drawn = torch.bincount(order, minlength=27)[labels == genre]
         assert drawn.max() - drawn.min() <= 1
     assert not torch.equal(order, order.sort().values)
-    assert not torch.equal(order, fit_module._order(labels, 3, count, torch.Generator().manual_seed(1)))
+    assert not torch.equal(order, draw_order(labels, 3, count, torch.Generator().manual_seed(1)))
 
 
 def test_bfloat16_learns_too(cache):

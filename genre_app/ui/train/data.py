@@ -84,22 +84,13 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
     def work() -> Plan:
         # Here, since these bring scipy's statistics along, for which the page's first visitor need not wait.
-        from genre_app.data.labelled import open_data
+        from genre_app.runs.data import open_data
         from genre_app.runs.plan import plan
-        from genre_app.runs.results import columns_of
 
-        config = request.config()
-        data = open_data(
-            request.data,
-            columns_of(config, request),
-            config.split,
-            seed=config.seed,
-            work=work_folder(),
-            monitor=Monitor(told.append, stop.is_set),
-        )
+        data, config = open_data(request, request.config(), monitor=Monitor(told.append, stop.is_set))
         told.append(Progress("trying out a few steps", 0, 0, None))
         # A Space lends its GPU by the turn, and the time on its CPU tells nothing.
-        return plan(request, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
+        return plan(request, config, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
 
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)
@@ -120,9 +111,9 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
 def sentence(error: Exception) -> str:
     """Say in a sentence why data or settings cannot be used, without telling a stranger where files lie."""
-    from genre_app.runs import executor as job
+    from genre_app.runs import failure
 
-    text = explain(error) if isinstance(error, ValueError) else job.sentence(error)
+    text = explain(error) if isinstance(error, ValueError) else failure.sentence(error)
     if "--columns data" in text:
         text += " On this page that is under All other settings, Columns."
     return text.replace(f"{work_folder()}/", "") if on_space() else text

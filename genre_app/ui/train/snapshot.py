@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
 from genre_app.errors import RunError
+from genre_app.runs.events import Finished
+from genre_app.runs.journal import Journal
 from genre_app.runs.run import Description, Run, Status, list_runs
 
 RECORDINGS = "recordings"
@@ -16,7 +17,7 @@ RECORDINGS = "recordings"
 
 _POINTS = 240  # of a curve; more cannot be told apart
 
-Event = dict[str, Any]
+Event = Any  # of `genre_app.runs.events`, or an empty dict
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +103,17 @@ def briefs() -> list[Brief]:
     found = []
     for run in list_runs():
         try:
-            described = _description(run, _stamp(run, "run.json"))
+            described = run.description()
         except RunError:
             continue
-        telling, epoch, accuracy = _gist(run, _stamp(run, "journal.jsonl"))
+        journal = run.journal()
         found.append(
             Brief(
                 name=run.name,
-                status=run.status(list(telling)),
-                epoch=epoch,
+                status=run.status(journal),
+                epoch=journal.epochs[-1].epoch if journal.epochs else 0,
                 epochs=described.config.epochs,
-                accuracy=accuracy,
+                accuracy=_accuracy(journal),
                 created=described.created,
                 has_checkpoint=run.best.is_file(),
             )
@@ -128,9 +129,15 @@ def snapshot(run: Run) -> Snapshot:
     RunError
         If it is gone or damaged.
     """
-    events = _journal(run, _stamp(run, "journal.jsonl"))
-    described = _description(run, _stamp(run, "run.json"))
-    return Snapshot(run, described, run.status(list(events)), events, run.epochs(list(events)))
+    journal = run.journal()
+    return Snapshot(run, run.description(), run.status(journal), journal.events, list(journal.epochs))
+
+
+def _accuracy(journal: Journal) -> float | None:
+    finished = journal.last(Finished)
+    if finished is not None:
+        return finished.accuracy
+    return journal.best.valid_accuracy if journal.best else None
 
 
 def curves(seen: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -181,34 +188,3 @@ def _thinned(events: list[Event]) -> list[Event]:
 def _frame(points: list[tuple[float, Any, str]]) -> pd.DataFrame:
     rows = [point for point in points if point[1] is not None]
     return pd.DataFrame(sorted(rows, key=lambda row: (row[2], row[0])), columns=["epoch", "value", "series"])
-
-
-def _stamp(run: Run, name: str) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
-    try:
-        found = (run.path / name).stat()
-    except OSError:
-        return 0, 0, 0
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-@lru_cache(maxsize=256)
-def _description(run: Run, _: tuple[int, int, int]) -> Description:
-    return run.description()
-
-
-@lru_cache(maxsize=4)
-def _journal(run: Run, _: tuple[int, int, int]) -> tuple[Event, ...]:
-    return tuple(run.journal())
-
-
-@lru_cache(maxsize=1024)
-def _gist(run: Run, stamp: tuple[int, int, int]) -> tuple[tuple[Event, ...], int, float | None]:
-    """Return the last event of each kind in their order, the epochs that are over, and the accuracy of the one kept."""
-    events = _journal(run, stamp)
-    epochs = run.epochs(list(events))
-    kept = next((epoch.get("valid_accuracy") for epoch in reversed(epochs) if epoch.get("best")), None)
-    places = {event["event"]: place for place, event in enumerate(events)}
-    telling = tuple(events[place] for place in sorted(places.values()))
-    accuracy = next((event["accuracy"] for event in telling if event["event"] == "finished"), kept)
-    return telling, epochs[-1]["epoch"] if epochs else 0, accuracy

@@ -12,6 +12,7 @@ import gradio as gr
 
 from genre_app.errors import RunError
 from genre_app.runs import zerogpu
+from genre_app.runs.events import Stopped
 from genre_app.runs.run import Run, Status
 from genre_app.ui import permission
 from genre_app.ui.frame import Frame
@@ -179,7 +180,7 @@ class _Watch:
     def stop(run: Run) -> str:
         """Ask a run to stop; return its name."""
         if run.status() is Status.paused and not zerogpu.is_going(run):
-            run.record_end("stopped")
+            run.record_end(Stopped())
         elif run.status().is_active:
             run.request_stop()
         return run.name
