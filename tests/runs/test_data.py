@@ -91,7 +91,10 @@ def test_the_card_claims_the_fault_filtered_split_only_where_it_was_used(make_ru
         job.work(run, say=quiet)
         return (run.path / "card.md").read_text().replace("\n", " ")
 
-    claim, denial = "in the artist- and fault-filtered split of Kereliuk", "split otherwise than by its fault-filtered lists"
+    claim, denial = (
+        "in the artist- and fault-filtered split of Kereliuk",
+        "in a split other than its artist- and fault-filtered one",
+    )
     assert claim in card("stated", asked)
     rows = [line.split(",") for line in (gtzan / "index.csv").read_text().splitlines()[1:]]
     lines = [f"{name},{split}" for name, _, split, *_ in rows]
@@ -148,6 +151,6 @@ def test_a_finished_run_answers_only_what_it_was_asked(make_run, capsys):
     asked = run.description().request
     assert finished_run(run.path, asked).status() is Status.finished
     assert finished_run(run.path, asked).path == run.path
-    with pytest.raises(ValueError, match="done is a run that was asked for otherwise"):
+    with pytest.raises(ValueError, match="done is a run with other settings"):
         finished_run(run.path, asked.model_copy(update={"settings": {"epochs": 2}}))
     assert json.loads((run.path / "report.json").read_text())["best_epoch"] == 1
