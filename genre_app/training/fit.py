@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genre_app.augment.chain import augment, draw_rates
-from genre_app.augment.spectrogram import uniform
+from genre_app.augment.logmel import augment, draw_rates
+from genre_app.augment.logmel_ops.scale import uniform
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.data.pool import WavePool
 from genre_app.errors import DataError

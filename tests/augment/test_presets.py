@@ -9,11 +9,12 @@ from audiomentations import PitchShift
 from pydantic import BaseModel, ValidationError
 
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment import spectrogram as ops
-from genre_app.augment.chain import AugmentConfig, augment, draw_rates
+from genre_app.augment.config import AugmentConfig, WaveformConfig
+from genre_app.augment.logmel import augment, draw_rates
+from genre_app.augment.logmel_ops import noise, scale, spectrum
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.augment.preview import equalise, preview
-from genre_app.augment.waveform import WaveformConfig, augment_waveform
+from genre_app.augment.waveform import augment_waveform
 from genre_app.features import FeatureSpec, extract
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=6.0, top_db=200.0)
@@ -97,16 +98,16 @@ def test_noise_at_a_ratio_matches_the_waveform(pieces, snr_db, generator):
     config = WaveformConfig(snr_probability=1, snr_db=(snr_db, snr_db))
     expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
     ratio = torch.full((5,), snr_db)
-    found = ops.add_noise(log_mel(pieces), ratio, torch.zeros(5), SPEC, generator)
+    found = noise.add_coloured_noise(log_mel(pieces), ratio, torch.zeros(5), SPEC, generator)
     assert band_difference(found, expected).max() < 1.5
     assert band_difference(found, expected).mean() < 0.5
 
 
 @pytest.mark.parametrize("sigma", [0.001, 0.015])
 def test_noise_of_a_sigma_matches_the_waveform(pieces, sigma, generator):
-    config = WaveformConfig(noise_probability=1, noise_amplitude=(sigma, sigma))
+    config = WaveformConfig(white_noise_probability=1, white_noise_sigma=(sigma, sigma))
     expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
-    found = ops.add_gaussian(log_mel(pieces), torch.full((5,), sigma), SPEC, generator)
+    found = noise.add_white_noise(log_mel(pieces), torch.full((5,), sigma), SPEC, generator)
     assert band_difference(found, expected).max() < 1.5
     assert band_difference(found, expected).mean() < 0.25
     # Column by column too: the quietest tenth and the loudest tenth of each band lie where they should.
@@ -117,13 +118,13 @@ def test_noise_of_a_sigma_matches_the_waveform(pieces, sigma, generator):
 def test_gain_matches_the_waveform(pieces):
     config = WaveformConfig(gain_probability=1, gain_db=(-9.0, -9.0))
     expected = log_mel([augment_waveform(piece, RATE, config, 1) for piece in pieces])
-    found = ops.gain(log_mel(pieces), torch.full((5,), -9.0))
+    found = spectrum.gain(log_mel(pieces), torch.full((5,), -9.0))
     assert difference_where_it_sounds(found, expected, pieces).max() < 0.2
 
 
 @pytest.mark.parametrize("range_db", [6.0, 12.0])
 def test_equaliser_matches_the_waveform(pieces, range_db, generator):
-    curves = ops.equaliser(5, range_db, 6, SPEC, generator)
+    curves = spectrum.equaliser(5, range_db, 6, SPEC, generator)
     expected = log_mel([equalise(piece, curve[:, 0].numpy(), SPEC) for piece, curve in zip(pieces, curves, strict=True)])
     found = log_mel(pieces) + curves
     assert (curves.amax(dim=1) - curves.amin(dim=1)).mean() > range_db
@@ -138,8 +139,8 @@ def test_equaliser_matches_the_waveform(pieces, range_db, generator):
 def test_pitch_shift_moves_the_peak_as_the_waveform_does(semitones, played):
     tone = (0.3 * np.sin(2 * np.pi * played * np.arange(3 * RATE) / RATE)).astype(np.float32)
     expected = log_mel(PitchShift(semitones, semitones, p=1.0)(tone, RATE)[None])[0].mean(dim=1)
-    found = ops.pitch_shift(log_mel(tone[None]), torch.tensor([semitones]), SPEC)[0].mean(dim=1)
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    found = spectrum.pitch_shift(log_mel(tone[None]), torch.tensor([semitones]), SPEC)[0].mean(dim=1)
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     computed = int((centres - played * 2 ** (semitones / 12)).abs().argmin())
     assert abs(int(found.argmax()) - computed) <= 1
     assert abs(int(found.argmax()) - int(expected.argmax())) <= 1
@@ -162,8 +163,8 @@ def test_a_preview_can_be_heard_and_is_the_same_each_time(name, pieces):
 
 def test_previews_do_what_they_say(pieces):
     piece = pieces[STYLES.index("classical")]
-    noise = preview(piece, RATE, "noise", 1) - piece
-    assert 0.001 <= noise.std() <= 0.015
+    added = preview(piece, RATE, "noise", 1) - piece
+    assert 0.001 <= added.std() <= 0.015
     for seed in range(5):
         blended = preview(piece, RATE, "mixup", seed, pieces[0])
         share = np.linalg.lstsq(np.stack([piece, pieces[0]], axis=1), blended, rcond=None)[0]
