@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from audiomentations import PitchShift
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.config import AugmentConfig, WaveformConfig
+from genre_app.augment.config import WaveformConfig
 from genre_app.augment.logmel import augment, draw_rates
 from genre_app.augment.logmel_ops import noise, scale, spectrum
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.augment.preview import equalise, preview
 from genre_app.augment.waveform import augment_waveform
 from genre_app.features import FeatureSpec, extract
+from genre_app.training import TrainConfig
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=6.0, top_db=200.0)
 RATE = SPEC.sample_rate
@@ -48,21 +49,17 @@ def difference_where_it_sounds(found, expected, pieces):
     return torch.where(sounds, band_difference(found, expected), 0.0)
 
 
-class Holder(BaseModel):
-    augment: AugmentConfig = AugmentConfig()
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_name_stands_for_its_settings_and_is_not_remembered(name):
-    held = Holder.model_validate({"augment": name})
+    held = TrainConfig.model_validate({"augment": name})
     assert held.augment == PRESETS[name]
-    assert Holder.model_validate_json(held.model_dump_json()) == held
+    assert TrainConfig.model_validate_json(held.model_dump_json()) == held
     assert name not in held.model_dump()["augment"].values()
 
 
 def test_an_unknown_name_is_refused_with_the_choice():
     with pytest.raises(ValidationError, match=r"no augmentation 'loud'; choose one of: none, noise, pitch, noise\+pitch"):
-        Holder.model_validate({"augment": "loud"})
+        TrainConfig.model_validate({"augment": "loud"})
     with pytest.raises(ValueError, match="choose one of: none"):
         preview(np.zeros(1000, np.float32), RATE, "loud", 0)
 

@@ -222,21 +222,15 @@ def test_a_codec_drops_what_it_has_no_bits_for(generator):
 def test_what_has_no_probability_draws_nothing():
     """Batches are what they were before these parts were there: the values are those of the shipped model's first recipe."""
     mild = {"pitch_semitones": 3.0, "equaliser_db": 10.0, "coloration_db": 2.0, "coloured_noise_snr_db": (10.0, 45.0)}
-    mild |= {"pitch": 0.7, "equaliser": 0.7, "coloration": 0.3, "coloured_noise": 0.3, "gain": 0.5, "floor": 0.3}
     recorded = {"pitch_semitones": 3.0, "equaliser_db": 12.0, "coloration_db": 4.0, "coloured_noise_snr_db": (5.0, 35.0)}
-    recorded |= {
-        "pitch": 0.5,
-        "reverb": 0.7,
-        "equaliser": 0.7,
-        "coloration": 0.7,
-        "response": 0.6,
-        "coloured_noise": 0.8,
-        "gain": 0.5,
-        "floor": 0.3,
-    }
+    shares = [
+        {"pitch": 0.7, "equaliser": 0.7, "coloration": 0.3, "coloured_noise": 0.3, "gain": 0.5, "floor": 0.3},
+        {"pitch": 0.5, "equaliser": 0.7, "coloration": 0.7, "coloured_noise": 0.8, "gain": 0.5, "floor": 0.3},
+    ]
+    shares[1] |= {"reverb": 0.7, "response": 0.6}
     chains = [
-        LogMelConfig(**{name if "_" in name else f"{name}_probability": value for name, value in given.items()})
-        for given in (mild, recorded)
+        LogMelConfig(**given, **{f"{name}_probability": share for name, share in of_chain.items()})
+        for given, of_chain in zip((mild, recorded), shares, strict=True)
     ]
     others = {"mask_probability": 0.5, "mixup_probability": 0.7, "mixup_alpha": 0.4}
     plain = AugmentConfig(mild_share=0.4, mild=chains[0], recorded_share=0.4, recorded=chains[1], **others)

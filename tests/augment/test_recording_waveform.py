@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from genre_app.audio.synth import STYLES, music
 from genre_app.augment.config import WaveformConfig
 from genre_app.augment.logmel_ops import distortion, noise
+from genre_app.augment.logmel_ops import recorder as logmel_recorder
 from genre_app.augment.waveform import augment_waveform, room_files
 from genre_app.augment.waveform_ops import recorder, rooms
 from genre_app.augment.waveform_ops.codec import round_trip
@@ -76,7 +77,7 @@ def test_the_log_mel_suppressor_does_about_what_that_of_waveforms_does(pieces, r
         waves = [recorder.suppress(one, RATE, *settings, own) for one, own in zip(pieces, rngs, strict=True)]
         expected.append(log_mel(np.stack(waves)) - db)
         of_items = [torch.full((5,), value) for value in settings]
-        found.append(log_mel_recording.suppress(db, *of_items, SPEC, torch.Generator().manual_seed(seed)) - db)
+        found.append(logmel_recorder.suppress(db, *of_items, SPEC, torch.Generator().manual_seed(seed)) - db)
     means = [float(torch.stack(both)[:, sounding].mean()) for both in (found, expected)]
     assert means[1] < -2.0
     assert means[0] == pytest.approx(means[1], abs=1.5)

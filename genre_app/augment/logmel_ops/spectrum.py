@@ -40,7 +40,7 @@ def coloration(size: int, spread_db: float, spec: FeatureSpec, generator: Genera
 
 
 def band_limit(low_hz: Tensor, high_hz: Tensor, slope_db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Return responses in dB [b, bins, 1] that fall by ``slope_db`` per octave below ``low_hz`` and above ``high_hz``, each [b]."""
+    """Return responses in dB [b, bins, 1] that fall by ``slope_db`` [b] an octave outside ``low_hz`` to ``high_hz`` [b]."""
     octaves = band_octaves(spec, low_hz.device)[None, :]
     below = (torch.log2(low_hz / 1000.0)[:, None] - octaves).clamp(min=0.0)
     above = (octaves - torch.log2(high_hz / 1000.0)[:, None]).clamp(min=0.0)
