@@ -142,7 +142,7 @@ def test_the_command_is_the_same_as_the_form(app):
             "augment-mild",
         ),
         (
-            {"set-augment-recorded": [["Noise probability", "often", ""]]},
+            {"set-augment-recorded": [["Coloured noise probability", "often", ""]]},
             "(augment.recorded.coloured_noise_probability): write a number, 0 to 1.",
             "augment-recorded",
         ),
