@@ -1,4 +1,4 @@
-"""What rooms, recorders and browsers do to log-mel spectrograms, against definitions and against the changed waveform."""
+"""Rooms, recorders and browsers on log-mel spectrograms, against definitions and against the same change of the waveform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genre_app.augment.logmel import apply_chain, augment
 from genre_app.augment.logmel_ops import distortion, recorder, room, scale
 from genre_app.augment.logmel_ops import noise as noise_ops
 from genre_app.features import FeatureSpec, extract
-from tests.augment.test_spectrogram_augment import NothingIsRead
+from tests.augment.test_logmel import NothingIsRead
 
 SPEC = FeatureSpec(segment_seconds=6.0, top_db=150.0)
 RATE = SPEC.sample_rate
