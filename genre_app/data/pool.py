@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.audio import load_clip
-from genre_app.augment.waveform import WaveformConfig, augment_waveform, background_files
+from genre_app.augment.config import WaveformConfig
+from genre_app.augment.waveform import augment_waveform, background_files
 from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
 from genre_app.data.cache.workers import n_workers, start_worker, worker_stops
 from genre_app.errors import DataError

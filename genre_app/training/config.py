@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
+from genre_app.augment.presets import named_preset
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.files import expanded
@@ -63,6 +64,8 @@ class TrainConfig(BaseModel):
         "train", description="apart: training and validation are standardised each by itself, a fault that some papers have"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random")
+
+    _augment_by_name = field_validator("augment", mode="before")(named_preset)
 
     @model_validator(mode="after")
     def _fits_the_features(self) -> TrainConfig:

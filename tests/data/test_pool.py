@@ -12,14 +12,14 @@ import torch
 
 from genre_app.audio import load_clip
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.waveform import WaveformConfig
+from genre_app.augment.config import WaveformConfig
 from genre_app.data.pool import WavePool
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract
 from genre_app.progress import Monitor, StoppedError
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=1.0, segment_hop_seconds=1.0)
-CONFIG = WaveformConfig(pitch_probability=1.0, noise_probability=0.5, refresh_epochs=2)
+CONFIG = WaveformConfig(pitch_probability=1.0, white_noise_probability=0.5, refresh_epochs=2)
 
 
 @pytest.fixture(scope="module")

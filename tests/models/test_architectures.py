@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.features import segment_start_frames
 from genre_app.models import create_model, model_names
@@ -161,7 +161,7 @@ STATED: dict[str, dict[str, object]] = {
     "kth-lstm-song-mfcc": KTH,
     "umass-arbitrary": UMASS,
     "umass-baseline": UMASS,
-    "umass-baseline-noise": UMASS | {"augment.mild.gaussian_sigma": (0.001, 0.001)},
+    "umass-baseline-noise": UMASS | {"augment.mild.white_noise_sigma": (0.001, 0.001)},
     "umass-baseline-pitch": UMASS | {"augment.mild.pitch_semitones": 4.0},
     "umass-baseline-mixup": UMASS | {"augment.mixup_probability": 1.0},
     "umass-baseline-stacked": UMASS | {"epochs": 100},

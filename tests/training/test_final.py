@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.progress import QUIET

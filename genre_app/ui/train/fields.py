@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
 from genre_app.augment.presets import PRESETS
 from genre_app.errors import RecipeError
 from genre_app.models import model_names

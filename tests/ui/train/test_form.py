@@ -47,7 +47,7 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
         "spec.kind": "mfcc",
         "split.file": "my split.csv",
         "augment.spare_rest": True,
-        "augment.recorded.noise_snr_db": "1; 2.5",
+        "augment.recorded.coloured_noise_snr_db": "1; 2.5",
         "seed": 3,
     }
     settings = settings_of(values, recipe)
@@ -65,10 +65,10 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
     assert (config.epochs, config.learning_rate, config.spec.kind, config.seed) == (7, 1e-5, "mfcc", 3)
     assert config.model_settings == recipe.model_settings | {"dropout": 0.1}
     assert config.split.file == Path("my split.csv")
-    assert config.augment.recorded.noise_snr_db == (1.0, 2.5)
+    assert config.augment.recorded.coloured_noise_snr_db == (1.0, 2.5)
     assert config.augment.mild == recipe.augment.mild
     assert shown(config) == shown(config) | {
-        path: value for path, value in values.items() if path != "augment.recorded.noise_snr_db"
+        path: value for path, value in values.items() if path != "augment.recorded.coloured_noise_snr_db"
     }
 
 
@@ -102,7 +102,7 @@ def test_a_preset_is_one_setting_and_can_be_changed_further(app):
     assert settings_of(values, recipe, "noise+pitch") == {"augment": "noise+pitch"}
     values["augment.mild.pitch_semitones"] = 2
     config = read_recipe("default", settings_of(values, recipe, "noise+pitch"))
-    assert (config.augment.mild.pitch_semitones, config.augment.mild.gaussian_probability) == (2, 1)
+    assert (config.augment.mild.pitch_semitones, config.augment.mild.white_noise_probability) == (2, 1)
     assert config.augment.recorded_share == 0
 
 
@@ -146,13 +146,13 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-spec-fmax": 20000}, "fmin &lt; fmax &lt;= sample_rate / 2 must hold", "spec"),
         ({"set-split-train": 0.99}, "train + valid must not exceed 1", "split"),
         (
-            {"set-augment-mild": [["Noise SNR dB", "loud", ""]]},
-            "Noise SNR dB (augment.mild.noise_snr_db): write two numbers",
+            {"set-augment-mild": [["Coloured noise SNR dB", "loud", ""]]},
+            "Coloured noise SNR dB (augment.mild.coloured_noise_snr_db): write two numbers",
             "augment-mild",
         ),
         (
-            {"set-augment-recorded": [["Noise probability", "often", ""]]},
-            "(augment.recorded.noise_probability): write a number, 0 to 1.",
+            {"set-augment-recorded": [["Coloured noise probability", "often", ""]]},
+            "(augment.recorded.coloured_noise_probability): write a number, 0 to 1.",
             "augment-recorded",
         ),
         ({"set-augment-waveform": [["Background probability", "0.5", ""]]}, "needs a background_folder", "augment-waveform"),
