@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from genre_app.data.cache.store import Store, first_line, open_array, read_index
-from genre_app.errors import DataError
+from genre_app.data.cache.store import Store, open_array, read_index
+from genre_app.errors import DataError, first_line
 from genre_app.features import SUMMARY_NAMES, FeatureSpec
 
 FILES = ("spec.json", "index.csv", "values.npy")

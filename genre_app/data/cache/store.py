@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from genre_app.data.tracks import CachedTrack
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import FeatureSpec
 
 # numpy parses an .npy header (up to 10,000 letters) as a Python literal; a malformed one can raise any of these.
@@ -134,11 +134,3 @@ def write_index(path: Path, tracks: Sequence[CachedTrack]) -> None:
         writer = csv.writer(file)
         writer.writerow(CachedTrack.model_fields)
         writer.writerows(track.model_dump().values() for track in tracks)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

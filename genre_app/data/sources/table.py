@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genre_app.data.cache.feature_table import FeatureTable
-from genre_app.data.cache.store import first_line
 from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.tracks import CachedTrack
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import SUMMARY_NAMES
 
 if TYPE_CHECKING:
