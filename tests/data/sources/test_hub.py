@@ -346,7 +346,7 @@ def server(monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address + template)
         monkeypatch.setattr(hub, "_BLOCK_BYTES", 1 << 16)
-        monkeypatch.setattr(hub.time, "sleep", lambda _: None)
+        monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 0)  # set by the download, restored after the test
         yield serving
         httpd.shutdown()
         thread.join()
