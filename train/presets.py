@@ -40,8 +40,8 @@ def main(
 ) -> None:
     """Train what is missing and print the table."""
     from genre_app.checkpoint import load_checkpoint
+    from genre_app.evaluation import evaluate
     from genre_app.evaluation.conditions.report import evaluate_conditions
-    from genre_app.evaluation.evaluate import evaluate
     from genre_app.runs.request import Request
 
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}

@@ -52,9 +52,9 @@ def evaluate(
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from genre_app.errors import CheckpointError, DataError
+    from genre_app.evaluation import evaluate as evaluate_tracks
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
-    from genre_app.evaluation.evaluate import Report
-    from genre_app.evaluation.evaluate import evaluate as evaluate_tracks
+    from genre_app.evaluation.metrics import Report
 
     # The threads go to files, not to the work within one: faster, and the sums keep one order whatever their number.
     torch.set_num_threads(1)

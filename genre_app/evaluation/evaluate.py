@@ -1,6 +1,6 @@
-"""How well a checkpoint does on labelled tracks: one way of counting for folders of audio and for mel caches.
+"""Evaluate a checkpoint on labelled tracks, from a folder of audio or a mel cache.
 
-`genre_app.evaluation.metrics` defines the numbers.
+`genre_app.evaluation.metrics` defines the metrics.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
-from genre_app.evaluation.metrics import Report, TrackResult, wilson_interval
+from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
 from genre_app.predict import classify, overlapped
-
-__all__ = ["Report", "TrackResult", "evaluate", "in_threads", "load_middle", "wilson_interval"]
 
 Result = TypeVar("Result")
 
@@ -45,15 +43,16 @@ def evaluate(
     data : str or os.PathLike
     checkpoint : Checkpoint
     split : str, optional
-        Of a mel cache: as in its index. Of a folder: a folder within that holds the genre folders. By default everything.
+        For a mel cache, a split of its index. For a folder, the folder in it that holds the genre folders. By default all
+        tracks are evaluated.
     overlap : float, optional
-        Share of a segment that neighbours have in common; the checkpoint's own by default.
+        Share of a segment that it has in common with the next one; by default that of the checkpoint.
     seconds : float, optional
-        Classify only so much from the middle of each track; needs audio.
+        Classify only this much from the middle of each track; needs audio.
     workers : int
-        Audio files that are decoded at once; the result does not depend on it.
+        Number of audio files decoded at the same time; the result does not depend on it.
     on_track : callable, optional
-        Called with (tracks done, tracks in all) after each track.
+        Called with the numbers of finished and of all tracks after each track.
 
     Returns
     -------
@@ -62,8 +61,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If the data cannot be used, has a genre that the checkpoint does not know, was made by another feature specification, or
-        not one of its tracks can be classified.
+        If the data cannot be used, have a genre that the checkpoint does not know, or were computed with another feature
+        specification, or if no track can be classified.
     """
     path = Path(data)
     if MelCache.is_cache(path):
@@ -149,17 +148,17 @@ def _of_file(
 
 
 def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:
-    """Decode a track and keep ``seconds`` from its middle; a shorter one, or with None any, is kept whole."""
+    """Decode a track and keep ``seconds`` from its middle; keep all of it if it is shorter, or if ``seconds`` is None."""
     clip = load_clip(track.path, sample_rate=sample_rate, name=track.track_id)
     n_kept = len(clip.samples)
     if seconds is not None:
-        n_kept = round(min(seconds * sample_rate, n_kept))  # the seconds may be infinite
+        n_kept = round(min(seconds * sample_rate, n_kept))  # min first, since seconds may be infinite
     start = (len(clip.samples) - n_kept) // 2
     return replace(clip, samples=clip.samples[start : start + n_kept])
 
 
 def in_threads(one: Callable[[AudioTrack], Result], tracks: Sequence[AudioTrack], workers: int) -> Iterator[Result]:
-    """Yield ``one(track)`` of each track in their order; decoder, network and filters run outside Python's lock."""
+    """Yield ``one(track)`` for each track, in order; threads suffice, since decoding and the network release Python's lock."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
             yield from pool.map(one, tracks)

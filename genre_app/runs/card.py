@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.evaluation.metrics import decimal
 from genre_app.files import write_whole
 from genre_app.runs.recipes import recipes_folder
 
@@ -82,8 +83,11 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
             ((matrix[index][j], names[j]) for j in range(len(names)) if j != index and matrix[index][j]), reverse=True
         )
         instead = ", ".join(f"{other} {count}" for count, other in others)
-        rows.append(f"| {genre} | {row['precision']:.2f} | {row['recall']:.2f} | {row['f1']:.2f} | {row['n']} | {instead} |")
-    weakest = sorted(report["per_genre"].items(), key=lambda entry: entry[1]["f1"])[:3]
+        rows.append(
+            f"| {genre} | {decimal(row['precision'], 2)} | {decimal(row['recall'], 2)} | {decimal(row['f1'], 2)} | {row['n']} | {instead} |"
+        )
+    known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
+    weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
     config, data = provenance["config"], provenance["data"]
     filtered = data["fault_filtered"]
     split = "in the artist- and fault-filtered split of Kereliuk et\nal. (2015), whose test tracks were not used"

@@ -16,7 +16,7 @@ from genre_app.checkpoint import Checkpoint, load_checkpoint
 from genre_app.data.labelled import Data, open_data
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
-from genre_app.evaluation.evaluate import Report, TrackResult
+from genre_app.evaluation import Report, TrackResult
 from genre_app.files import write_whole
 from genre_app.runs.card import write_card
 from genre_app.runs.executor import prepare_process

@@ -17,7 +17,7 @@ from genre_app.data.labelled import Data
 from genre_app.data.pool import WavePool
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.errors import DataError
-from genre_app.evaluation.evaluate import Report, TrackResult
+from genre_app.evaluation import Report, TrackResult
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from sklearn.metrics import f1_score, log_loss
 from genre_app.audio import Clip, load_clip
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.errors import DataError
-from genre_app.evaluation.evaluate import Report, TrackResult, evaluate
+from genre_app.evaluation import Report, TrackResult, evaluate
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, extract
 from genre_app.predict import classify
 from genre_app.vote import VOTES, References
@@ -85,7 +86,7 @@ def test_metrics_by_hand(report):
     assert report.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert report.per_genre["a"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "n": 2}
     assert report.per_genre["b"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "n": 2}
-    assert report.per_genre["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "n": 0}
+    assert report.per_genre["c"] == {"precision": None, "recall": None, "f1": None, "n": 0}
     assert report.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)  # genre c is not in the data
     expected = -np.mean(np.log([0.5, 0.1, 0.8, (0.33 + 0.33 + 0.9) / 3]))
     assert report.log_loss == pytest.approx(expected, rel=1e-6)
@@ -136,7 +137,9 @@ def test_the_report_as_json_and_table(report):
     assert found["confusion"] == {"genres": ["a", "b", "c"], "matrix": [[1, 1, 0], [0, 2, 0], [0, 0, 0]]}
     assert found["failed"] == [{"file": "x.wav", "error": "x.wav: broken"}]
     assert len(found["accuracy_ci95"]) == 2
+    assert found["per_genre"]["c"] == {"precision": None, "recall": None, "f1": None, "n": 0}
     table = report.to_table()
+    assert re.search(r"^c +– +– +– +0 *$", table, re.MULTILINE)
     assert "4 tracks, 1 failed" in table
     assert "75.0%" in table
     assert "x.wav: broken" in table

@@ -127,7 +127,7 @@ def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monito
         with _in_a_sentence(repository):
             parquet = download(listing, file, folder / "download", count)
         split = _split_of_file(file.name)
-        # Names of audio may repeat in another parquet file. The mark depends only on the file's name, so a resumed fetch has it too.
+        # Names of audio may repeat in another parquet file. The mark depends only on the file's name: a resumed fetch has the same.
         mark = hashlib.blake2b(file.name.encode(), digest_size=4).hexdigest() if n_files[split] > 1 else ""
         write_rows(parquet, folder / "audio" / split, mark, f"{PREFIX}{repository}", monitor)
         state["written"].append(file.name)
