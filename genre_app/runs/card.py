@@ -83,9 +83,8 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
             ((matrix[index][j], names[j]) for j in range(len(names)) if j != index and matrix[index][j]), reverse=True
         )
         instead = ", ".join(f"{other} {count}" for count, other in others)
-        rows.append(
-            f"| {genre} | {decimal(row['precision'], 2)} | {decimal(row['recall'], 2)} | {decimal(row['f1'], 2)} | {row['n']} | {instead} |"
-        )
+        scores = " | ".join(decimal(row[name], 2) for name in ("precision", "recall", "f1"))
+        rows.append(f"| {genre} | {scores} | {row['n']} | {instead} |")
     known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
     weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
     config, data = provenance["config"], provenance["data"]

@@ -35,7 +35,7 @@ def test_a_folder_of_genre_folders(music, tmp_path):
 
 def test_opening_again_is_the_same(music, tmp_path, monkeypatch):
     first = opened(music, tmp_path)
-    monkeypatch.setattr("genre_app.data.cache.prepare._build", None)
+    monkeypatch.setattr("genre_app.data.cache.prepare.Builder", None)
     again = opened(str(music), tmp_path)
     assert again.tracks == first.tracks
     assert again.store.path == first.store.path

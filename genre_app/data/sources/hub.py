@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from genre_app.data.lock import locked
 from genre_app.data.sources.parquet import write_rows
 from genre_app.data.tracks import split_of_name
 from genre_app.errors import DataError, first_line
+from genre_app.files import write_whole
 from genre_app.progress import QUIET, Meter, Monitor
 
 PREFIX = "hub:"
 _STATE = "state.json"
-_BLOCK_BYTES = 1 << 18  # between two looks at a stop; the library's own 10 MB take long on a slow line
+_BLOCK_BYTES = 1 << 18  # a stop is possible after each block; the library's default of 10 MB is slow on a slow connection
 _CONVERTED = "refs/convert/parquet"  # branch in which the hub keeps the parquet form of other data sets
 
 
@@ -104,36 +105,26 @@ def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monito
     meter = Meter("downloading MB", total >> 20, total, monitor)
     if state.get("revision") != listing.revision:
         state = {"repository": listing.repository, "revision": listing.revision, "written": []}
-        _write_state(folder, state)
+        write_whole(folder / _STATE, json.dumps(state).encode())
     left = [file for file in listing.files if file.name not in state["written"]]
-    free = shutil.disk_usage(folder).free
-    if sum(file.size for file in left) > free:
-        needed = sum(file.size for file in left) >> 20
+    needed, free = sum(file.size for file in left), shutil.disk_usage(folder).free
+    if needed > free:
         raise DataError(
-            f"{PREFIX}{repository} takes {needed} MB more, but only {free >> 20} MB are free in {folder}; make room."
+            f"{PREFIX}{repository} takes {needed >> 20} MB more, but only {free >> 20} MB are free in {folder}; make room."
         )
-    come = 0
-
-    def count(n_bytes: int, free: bool) -> None:
-        nonlocal come
-        before, come = come, come + n_bytes
-        meter.advance((come >> 20) - (before >> 20), n_bytes, free=free)
-
+    meter.advance_bytes(total - needed, free=True)
     n_files = Counter(_split_of_file(file.name) for file in listing.files)
-    for file in listing.files:
-        if file not in left:
-            count(file.size, True)
-            continue
+    for file in left:
         with _in_a_sentence(repository):
-            parquet = download(listing, file, folder / "download", count)
+            parquet = download(listing, file, folder / "download", meter)
         split = _split_of_file(file.name)
-        # Names of audio may repeat in another parquet file. The mark depends only on the file's name: a resumed fetch has the same.
+        # Names of audio may repeat in another parquet file. The mark depends on the file's name, so a resumed fetch repeats it.
         mark = hashlib.blake2b(file.name.encode(), digest_size=4).hexdigest() if n_files[split] > 1 else ""
         write_rows(parquet, folder / "audio" / split, mark, f"{PREFIX}{repository}", monitor)
         state["written"].append(file.name)
-        _write_state(folder, state)
+        write_whole(folder / _STATE, json.dumps(state).encode())
         parquet.unlink()
-    _write_state(folder, state | {"finished": True})
+    write_whole(folder / _STATE, json.dumps(state | {"finished": True}).encode())
     shutil.rmtree(folder / "download", ignore_errors=True)
 
 
@@ -143,8 +134,8 @@ def list_files(repository: str, revision: str | None) -> Listing:
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     # A data set that consists of a loading script has its parquet files in the converted branch, or in "NAME-parquet".
-    places = [(repository, revision)] if revision else [(repository, "main"), (repository, _CONVERTED)]
-    places += [] if revision else [(f"{repository}-parquet", "main")]
+    everywhere = [(repository, "main"), (repository, _CONVERTED), (f"{repository}-parquet", "main")]
+    places = [(repository, revision)] if revision else everywhere
     for index, (candidate, at) in enumerate(places):
         try:
             info = HfApi().dataset_info(candidate, revision=at, files_metadata=True)
@@ -152,10 +143,9 @@ def list_files(repository: str, revision: str | None) -> Listing:
             if index == 0:
                 raise
             continue
-        siblings = info.siblings or []
         files = [
             RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "")
-            for file in sorted(siblings, key=lambda file: file.rfilename)
+            for file in sorted(info.siblings or [], key=lambda file: file.rfilename)
             if file.rfilename.endswith(".parquet")
         ]
         if at == _CONVERTED:  # each configuration has a folder, often with the same audio
@@ -170,23 +160,22 @@ def list_files(repository: str, revision: str | None) -> Listing:
 class _Watched:
     """A file that reports each block written to it, so that a download can be followed and stopped."""
 
-    def __init__(self, file: BinaryIO, count: Callable[[int, bool], None]) -> None:
-        self._file, self._count = file, count
+    def __init__(self, file: BinaryIO, meter: Meter) -> None:
+        self._file, self._meter = file, meter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def write(self, block: bytes) -> int:
         n_bytes = self._file.write(block)
-        self._count(n_bytes, False)
+        self._meter.advance_bytes(n_bytes)
         return n_bytes
 
 
-def download(listing: Listing, file: RemoteFile, folder: Path, count: Callable[[int, bool], None]) -> Path:
-    """Download a file, or the rest of it.
+def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> Path:
+    """Download a file, or the part of it that is still missing.
 
-    ``count`` is called with a number of bytes and whether an earlier call downloaded them. `huggingface_hub.hf_hub_download`
-    deletes an interrupted download, so this uses the function below it, which resumes.
+    `huggingface_hub.hf_hub_download` deletes an interrupted download. The function that it uses can resume one.
     """
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -194,28 +183,23 @@ def download(listing: Listing, file: RemoteFile, folder: Path, count: Callable[[
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.name.replace("/", "--")
-    if path.exists():
-        count(file.size, True)
-        return path
-    part = path.with_name(f"{path.name}.part")
-    with part.open("ab") as target:
-        count(target.tell(), True)
+    with path.open("ab") as target:
+        meter.advance_bytes(target.tell(), free=True)
         if target.tell() < file.size:
             disable_progress_bars("huggingface_hub.http_get")
             constants.DOWNLOAD_CHUNK_SIZE = _BLOCK_BYTES
             http_get(
                 hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision),
-                cast(BinaryIO, _Watched(target, count)),
+                cast(BinaryIO, _Watched(target, meter)),
                 resume_size=target.tell(),
                 headers=build_hf_headers() | {"Accept-Encoding": "identity"},  # a compressed answer cannot be resumed
                 expected_size=file.size,
             )
-    with part.open("rb") as target:
+    with path.open("rb") as target:
         is_whole = file.sha256 in ("", hashlib.file_digest(target, "sha256").hexdigest())
-    if not is_whole or part.stat().st_size != file.size:
-        part.unlink()
+    if not is_whole or path.stat().st_size != file.size:
+        path.unlink()
         raise DataError(f"{PREFIX}{listing.repository}: {file.name} came damaged; start again.")
-    part.replace(path)
     return path
 
 
@@ -251,9 +235,3 @@ def _read_state(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
-
-
-def _write_state(folder: Path, state: dict[str, Any]) -> None:
-    part = folder / f"{_STATE}.part"
-    part.write_text(json.dumps(state), encoding="utf-8")
-    part.replace(folder / _STATE)
