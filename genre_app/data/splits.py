@@ -80,8 +80,8 @@ def divide(
         return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file.name}")
     if config.method == "pieces":
         splits = _stratified([[track] for track in tracks], config, seed)
-        leak = "a leak, since pieces of one track are on both sides, so the numbers flatter and say little about new music"
-        return splits, [f"Pieces divided at random ({_counts(splits)}): {leak}."]
+        leak = "a leak: pieces of one track are in train and valid, so the results are too good and say little about new music"
+        return splits, [f"Random split of pieces ({_counts(splits)}), {leak}."]
     units = units_of(tracks, content)
     if config.method == "auto":
         own = {track.track_id: split for track in tracks if (split := split_of_name(track.split))}
@@ -94,10 +94,8 @@ def divide(
             if "valid" in filtered.values() and {track.genre for track in tracks} == _genres(tracks, filtered, "train"):
                 return _stated(tracks, filtered, content, "GTZAN's fault-filtered lists (Kereliuk et al. 2015)")
             splits, notes = _stratified_with_note(units, config, seed)
-            return splits, [
-                "By GTZAN's fault-filtered lists there would be no validation here, or a genre to learn nothing of.",
-                *notes,
-            ]
+            lacks = "it leaves no validation tracks here, or no training tracks of a genre"
+            return splits, [f"GTZAN's fault-filtered split was not used: {lacks}.", *notes]
     return _stratified_with_note(units, config, seed)
 
 
@@ -110,12 +108,12 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
     """
     counts = Counter(genres)
     if len(counts) == 1:
-        raise DataError(f"{where} has one genre only, {next(iter(counts))}; to tell genres apart takes at least two.")
+        raise DataError(f"{where} has only one genre, {next(iter(counts))}; a classifier needs at least two.")
     poor = sorted(genre for genre, count in counts.items() if count < least)
     if poor:
         shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; give one to learn from and one to check with, or leave it out."
+            f"{where} has fewer than {least} tracks of {shown}; each genre needs one to train on and one for validation. Add tracks or leave the genre out."
         )
 
 
@@ -154,8 +152,8 @@ def _stratified(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, see
     for genre in sorted({track.genre for unit in units for track in unit}):
         if len(by_genre[genre]) < 2:
             raise DataError(
-                f"The genre {genre} has no two different tracks; add one, so that one is learned from and one checks, "
-                "or leave the genre out."
+                f"The genre {genre} has no two different tracks, one to train on and one for validation; add a track or leave "
+                "the genre out."
             )
     splits: dict[str, str] = {}
     for of_genre in by_genre.values():
@@ -179,7 +177,9 @@ def _stratified_with_note(
     splits = _stratified(units, config, seed)
     notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
     if any(gtzan_name(track_id) for track_id in splits):
-        notes.append("GTZAN has artists with many tracks, who are on both sides of such a split: the numbers flatter.")
+        notes.append(
+            "GTZAN has many tracks of the same artists; a random split puts them on both sides, so results are too good."
+        )
     return splits, notes
 
 
@@ -199,7 +199,7 @@ def _own(
         content,
         "the data's own split, which has no validation",
     )
-    return splits, [*notes, "A share of its training tracks was set aside for validation, each genre alike."]
+    return splits, [*notes, "The same share of each genre's training tracks was set aside for validation."]
 
 
 def _stated(
@@ -220,10 +220,10 @@ def _stated(
         raise DataError(f"By {whose} there is {lacks}; name one, or choose the stratified split.")
     notes = [f"Split by {whose} ({_counts(splits)})."]
     if unchecked:
-        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so accuracy says nothing of that.")
+        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so the accuracy does not cover it.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
-        notes.append(f"{len(left_out)} tracks are in none of its parts and were left out: {_some(left_out)}.")
+        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {_some(left_out)}.")
     return splits, notes
 
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from genre_app.audio import Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.cache.store import differences
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
@@ -97,14 +98,10 @@ def _of_cache(
             f"{cache.path} is a mel cache, from which features of kind summary cannot be computed, and the checkpoint "
             f"{checkpoint.name} needs them; evaluate on audio."
         )
-    differences = [
-        f"{name} {getattr(cache.spec, name)} instead of {getattr(spec, name)}"
-        for name in COLUMN_FIELDS
-        if getattr(cache.spec, name) != getattr(spec, name)
-    ]
-    if differences:
+    differing = differences(cache.spec, spec, COLUMN_FIELDS)
+    if differing:
         raise DataError(
-            f"{cache.path} was not made as the checkpoint {checkpoint.name} needs it: {', '.join(differences)}; "
+            f"{cache.path} was not made as the checkpoint {checkpoint.name} needs it: {differing}; "
             "make the cache again or evaluate on audio."
         )
     tracks = [track for track in cache.tracks if split is None or track.split == split]

@@ -49,7 +49,7 @@ def test_albums_within_genres_stay_in_them(tmp_path):
     fill(tmp_path / "music", ["blues/album one/1.wav", "blues/2.wav", "jazz/album/disc/3.wav", "jazz/4.wav", "loose.wav"])
     data = opened(tmp_path / "music", tmp_path)
     assert data.genres == ("blues", "jazz")
-    assert "Audio files that lie in no genre's folder and were left out: 1." in data.notes
+    assert "Left out, since they are in no genre folder: 1 audio files." in data.notes
 
 
 def test_folders_of_splits_are_the_datas_own_split(tmp_path):
@@ -87,7 +87,7 @@ def test_copies_are_named_and_kept_together(music, tmp_path):
         assert of["blues/0.wav"] == of["blues/again.wav"]
         assert of["blues/1.wav"] == of["my jazz/other.flac"]
     assert "Exact copies of each other: blues/0.wav, blues/again.wav." in data.notes
-    odd = "Exact copies of each other: blues/1.wav, my jazz/other.flac, and are in different genres: blues, my jazz."
+    odd = "Exact copies of each other: blues/1.wav, my jazz/other.flac, in different genres: blues, my jazz."
     assert odd in data.notes
 
 
@@ -116,7 +116,7 @@ WRONG = {
     "nothing there": (lambda p: p / "none", "There is no .*none; give a folder of genre folders"),
     "an empty folder": (lambda p: (p / "x").mkdir() or p / "x", "has no audio files in genre folders; it should hold"),
     "loose files": (lambda p: fill(p / "x", ["a.wav", "b.wav"]), "no audio files in genre folders, only 2 beside them"),
-    "one genre": (lambda p: fill(p / "x", ["blues/a.wav", "blues/b.wav"]), "has one genre only, blues"),
+    "one genre": (lambda p: fill(p / "x", ["blues/a.wav", "blues/b.wav"]), "has only one genre, blues"),
     "one file a genre": (lambda p: fill(p / "x", ["a/1.wav", "b/1.wav"]), "fewer than 2 tracks of a, b"),
     "an audio file": (lambda p: fill(p / "x", ["a.wav"]) / "a.wav", "a.wav is not a kind of data that can be opened"),
     "a null byte": (lambda p: f"{p}/a\0b", "There is no "),

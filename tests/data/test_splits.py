@@ -71,7 +71,7 @@ def test_gtzan_gets_the_fault_filtered_split(name):
     assert splits[tracks[12].track_id] == "test"  # blues.00012 leads the list
     assert "fault-filtered" in notes[0]
     assert "443 train, 197 valid, 290 test" in notes[0]
-    assert notes[1].startswith("70 tracks are in none of its parts")
+    assert notes[1].startswith("70 tracks are in none of its splits")
 
 
 def test_pieces_of_a_gtzan_track_follow_it():
@@ -189,7 +189,7 @@ def test_the_datas_own_split_is_kept():
     assert splits["a/Validation1.wav"] == "valid"
     assert splits["b/test0.wav"] == "test"
     assert "the data's own split (8 train, 4 valid, 2 test)" in notes[0]
-    assert notes[1] == "1 tracks are in none of its parts and were left out: a/odd.wav."
+    assert notes[1] == "1 tracks are in none of its splits and were left out: a/odd.wav."
 
 
 def test_stratified_overrules_the_datas_own_split():
@@ -239,7 +239,7 @@ def test_a_csv_is_followed(csv_file):
     splits, notes = split(music(a=3, b=2), csv_file("\ufeff" + GOOD))
     assert splits == {"a/000.wav": "train", "a/001.wav": "valid", "b/000.wav": "train", "b/001.wav": "valid"}
     assert "split.csv (2 train, 2 valid, 0 test)" in notes[0]
-    assert "1 tracks are in none of its parts and were left out: a/002.wav" in notes[1]
+    assert "1 tracks are in none of its splits and were left out: a/002.wav" in notes[1]
 
 
 def test_a_csv_may_name_gtzans_tracks_and_skipped_files(csv_file):
