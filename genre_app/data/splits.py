@@ -113,7 +113,8 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
     if poor:
         shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; each genre needs one to train on and one for validation. Add tracks or leave the genre out."
+            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so add "
+            "tracks or leave the genre out."
         )
 
 
@@ -152,7 +153,7 @@ def _stratified(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, see
     for genre in sorted({track.genre for unit in units for track in unit}):
         if len(by_genre[genre]) < 2:
             raise DataError(
-                f"The genre {genre} has no two different tracks, one to train on and one for validation; add a track or leave "
+                f"The genre {genre} has no two different tracks, one for training and one for validation; add a track or leave "
                 "the genre out."
             )
     splits: dict[str, str] = {}
@@ -177,9 +178,7 @@ def _stratified_with_note(
     splits = _stratified(units, config, seed)
     notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
     if any(gtzan_name(track_id) for track_id in splits):
-        notes.append(
-            "GTZAN has many tracks of the same artists; a random split puts them on both sides, so results are too good."
-        )
+        notes.append("GTZAN has many tracks of the same artists, and a random split separates them: the results are too good.")
     return splits, notes
 
 

@@ -90,7 +90,7 @@ def test_gtzan_too_small_for_its_lists_is_split_at_random():
     only_train = [t for t in gtzan() if lists.get(gtzan_name(t.track_id)) == "train" and t.genre in ("blues", "jazz")][:60]
     splits, notes = split(only_train)
     assert set(splits.values()) == {"train", "valid", "test"}
-    assert notes[0].startswith("By GTZAN's fault-filtered lists there would be no validation here")
+    assert notes[0].startswith("GTZAN's fault-filtered split was not used: it leaves no validation tracks here")
     no_jazz = [t for t in gtzan() if t.genre == "blues" or lists.get(gtzan_name(t.track_id)) == "valid"]
     assert len(split(no_jazz)[0]) == len(no_jazz)
     no_valid_jazz = [t for t in gtzan() if not (t.genre == "jazz" and lists.get(gtzan_name(t.track_id)) == "valid")]
