@@ -113,8 +113,8 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
     if poor:
         shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so add "
-            "tracks or leave the genre out."
+            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so "
+            "add tracks or leave the genre out."
         )
 
 
