@@ -172,7 +172,7 @@ def test_pieces_are_divided_each_by_itself_and_called_a_leak():
     shared = [i for i in range(20) if len({splits[f"blues.{i:05d}#{piece}"] for piece in range(10)}) > 1]
     assert len(shared) > 15
     assert "a leak" in notes[0]
-    assert "flatter" in notes[0]
+    assert "too good" in notes[0]
 
 
 # The data's own
