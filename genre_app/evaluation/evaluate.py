@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from genre_app.audio import Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
@@ -25,6 +28,7 @@ from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
 from genre_app.predict import classify, overlapped
 
 Result = TypeVar("Result")
+Track = TypeVar("Track")
 
 
 def evaluate(
@@ -66,33 +70,47 @@ def evaluate(
         specification, or if no track can be classified.
     """
     path = Path(data)
-    if MelCache.is_cache(path):
+    tracks: Sequence[AudioTrack | CachedTrack]
+    failed: list[tuple[str, str]] = []
+    probabilities: Callable[[Any], NDArray[np.float32]]
+    is_cache = MelCache.is_cache(path)
+    if is_cache:
         if seconds is not None:
             raise DataError(
                 f"{path} is a mel cache, of which only whole tracks are evaluated; leave the seconds out or give audio."
             )
-        results, total, failed = _of_cache(MelCache.open(path), checkpoint, split, overlapped(checkpoint.spec, overlap))
+        cache, spec = MelCache.open(path), overlapped(checkpoint.spec, overlap)
+        tracks = _cached_tracks(cache, checkpoint, split, spec)
+        probabilities = partial(_of_cached, cache=cache, checkpoint=checkpoint, spec=spec)
     else:
-        results, total, failed = _of_folder(AudioFolder.open(path, split), checkpoint, overlap, seconds, workers)
-    tracks: list[TrackResult] = []
-    for done, result in enumerate(results, 1):
+        folder = AudioFolder.open(path, split)
+        path, tracks = folder.path, folder.tracks
+        failed += folder.refused
+        probabilities = partial(_of_audio, checkpoint=checkpoint, overlap=overlap, seconds=seconds)
+    labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
+
+    def attempt(track: AudioTrack | CachedTrack) -> TrackResult | tuple[str, str]:
+        try:
+            return TrackResult(track.track_id, labels[track.genre], probabilities(track))
+        except (AudioError, DataError) as error:
+            return track.track_id, str(error)
+
+    results: list[TrackResult] = []
+    found = map(attempt, tracks) if is_cache else in_threads(attempt, tracks, workers)
+    for done, result in enumerate(found, 1):
         if isinstance(result, TrackResult):
-            tracks.append(result)
+            results.append(result)
         else:
             failed.append(result)
         if on_track is not None:
-            on_track(done, total)
-    if not tracks:
+            on_track(done, len(tracks))
+    if not results:
         raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
-    return Report(checkpoint.genres, tuple(tracks), checkpoint.references, tuple(failed))
+    return Report(checkpoint.genres, tuple(results), checkpoint.references, tuple(failed))
 
 
-_Results = Iterable[TrackResult | tuple[str, str]]
-
-
-def _of_cache(
-    cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec
-) -> tuple[_Results, int, list[tuple[str, str]]]:
+def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec) -> list[CachedTrack]:
+    """Return the tracks of a split after checking that the checkpoint can classify them."""
     if spec.kind == "summary":
         raise DataError(
             f"{cache.path} is a mel cache, from which features of kind summary cannot be computed, and the checkpoint "
@@ -108,40 +126,20 @@ def _of_cache(
     if not tracks:
         splits = ", ".join(sorted({track.split for track in cache.tracks}))
         raise DataError(f"{cache.path} has no split {split!r}; choose one of: {splits}.")
-    labels = match_genres((track.genre for track in tracks), checkpoint.genres, cache.path)
-    return (_of_columns(cache, track, labels[track.genre], checkpoint, spec) for track in tracks), len(tracks), []
+    return tracks
 
 
-def _of_columns(
-    cache: MelCache, track: CachedTrack, label: int, checkpoint: Checkpoint, spec: FeatureSpec
-) -> TrackResult | tuple[str, str]:
-    try:
-        columns = cache.rows(track)
-    except DataError as error:
-        return track.track_id, str(error)
-    return TrackResult(track.track_id, label, checkpoint.probabilities(split_columns(columns, spec)[1]))
+def _of_cached(track: CachedTrack, cache: MelCache, checkpoint: Checkpoint, spec: FeatureSpec) -> NDArray[np.float32]:
+    return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
 
 
-def _of_folder(
-    folder: AudioFolder, checkpoint: Checkpoint, overlap: float | None, seconds: float | None, workers: int
-) -> tuple[_Results, int, list[tuple[str, str]]]:
-    labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
-    one = partial(_of_file, checkpoint=checkpoint, labels=labels, overlap=overlap, seconds=seconds)
-    return in_threads(one, folder.tracks, workers), len(folder.tracks), list(folder.refused)
-
-
-def _of_file(
-    track: AudioTrack, checkpoint: Checkpoint, labels: dict[str, int], overlap: float | None, seconds: float | None
-) -> TrackResult | tuple[str, str]:
-    try:
-        if seconds is not None:
-            prediction = classify(load_middle(track, checkpoint.spec.sample_rate, seconds), checkpoint, overlap=overlap)
-        else:
-            with open_audio(track.path, sample_rate=checkpoint.spec.sample_rate, name=track.track_id) as stream:
-                prediction = classify(stream, checkpoint, overlap=overlap)
-    except AudioError as error:
-        return track.track_id, str(error)
-    return TrackResult(track.track_id, labels[track.genre], prediction.segment_probabilities[prediction.segment_sounds])
+def _of_audio(track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None) -> NDArray[np.float32]:
+    if seconds is not None:
+        prediction = classify(load_middle(track, checkpoint.spec.sample_rate, seconds), checkpoint, overlap=overlap)
+    else:
+        with open_audio(track.path, sample_rate=checkpoint.spec.sample_rate, name=track.track_id) as stream:
+            prediction = classify(stream, checkpoint, overlap=overlap)
+    return prediction.segment_probabilities[prediction.segment_sounds]
 
 
 def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:
@@ -154,7 +152,7 @@ def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> C
     return replace(clip, samples=clip.samples[start : start + n_kept])
 
 
-def in_threads(one: Callable[[AudioTrack], Result], tracks: Sequence[AudioTrack], workers: int) -> Iterator[Result]:
+def in_threads(one: Callable[[Track], Result], tracks: Sequence[Track], workers: int) -> Iterator[Result]:
     """Yield ``one(track)`` for each track, in order; threads suffice, since decoding and the network release Python's lock."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
