@@ -96,7 +96,7 @@ def evaluate(
             return track.track_id, str(error)
 
     results: list[TrackResult] = []
-    found = map(attempt, tracks) if is_cache else in_threads(attempt, tracks, workers)
+    found = map(attempt, tracks) if is_cache else in_threads(attempt, list(tracks), workers)
     for done, result in enumerate(found, 1):
         if isinstance(result, TrackResult):
             results.append(result)
