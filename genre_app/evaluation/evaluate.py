@@ -89,14 +89,14 @@ def evaluate(
         probabilities = partial(_of_audio, checkpoint=checkpoint, overlap=overlap, seconds=seconds)
     labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
 
-    def attempt(track: AudioTrack | CachedTrack) -> TrackResult | tuple[str, str]:
+    def attempt(track: Any) -> TrackResult | tuple[str, str]:
         try:
             return TrackResult(track.track_id, labels[track.genre], probabilities(track))
         except (AudioError, DataError) as error:
             return track.track_id, str(error)
 
     results: list[TrackResult] = []
-    found = map(attempt, tracks) if is_cache else in_threads(attempt, list(tracks), workers)
+    found = map(attempt, tracks) if is_cache else in_threads(attempt, tracks, workers)
     for done, result in enumerate(found, 1):
         if isinstance(result, TrackResult):
             results.append(result)
