@@ -1,7 +1,7 @@
-"""Short pieces of music in a few styles, computed: the page's examples and the tests' audio, free of anyone's rights.
+"""Synthesise short pieces of music in a few styles: the page's examples and the tests' audio, free of copyright.
 
-Each style is a score of notes for a handful of instruments; a seed chooses key, tempo, touch and melody. The same arguments
-give the same samples.
+Each style is a score of notes for a few instruments. A seed chooses key, tempo, loudness of the notes and melody. The same
+arguments give the same samples.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy  # whose parts load when they are first used: scipy.signal takes a second
+import scipy  # not scipy.signal, which takes a second to import; scipy loads it at its first use
 import soundfile
 from numpy.typing import NDArray
 
 Sound = NDArray[np.float64]
 
-_RMS = 10.0 ** (-16 / 20)  # -16 dBFS, about that of a commercial recording
-_CEILING = 0.9
+_RMS = 10.0 ** (-16 / 20)  # -16 dBFS, typical of a commercial recording
+_CEILING = 0.9  # highest peak, so that no example clips
+_FADE_SECONDS = 0.4
 
 
 def _hz(midi: float) -> float:
@@ -26,7 +27,7 @@ def _hz(midi: float) -> float:
 
 
 class _Score:
-    """Sounds added up on a time line; sample positions for seconds, and the instruments at its sample rate."""
+    """A sum of sounds on a time line, and the instruments that make them at its sample rate."""
 
     def __init__(self, seconds: float, sample_rate: int, seed: int) -> None:
         self.seconds, self.rate = seconds, sample_rate
@@ -35,14 +36,14 @@ class _Score:
         self._tones: dict[tuple[float, ...], Sound] = {}
 
     def add(self, at: float, sound: Sound, level: float) -> None:
-        """Add a sound at a time in seconds, a touch louder or softer than asked, as players do."""
+        """Add a sound at ``at`` seconds, at random a little louder or softer than ``level``, as players do."""
         start = round(at * self.rate)
         if 0 <= start < len(self.out):
             length = min(len(sound), len(self.out) - start)
             self.out[start : start + length] += level * self.rng.uniform(0.85, 1.1) * sound[:length]
 
     def layer(self) -> _Score:
-        """Return an empty score of the same length, for what shares an effect."""
+        """Return an empty score of the same length, for sounds that share an effect."""
         return _Score(self.seconds, self.rate, int(self.rng.integers(1 << 31)))
 
     def _time(self, seconds: float) -> Sound:
@@ -57,14 +58,14 @@ class _Score:
             phases = self.rng.uniform(0, 2 * np.pi, len(partials))
             sound = np.zeros(len(time))
             for k, phase in zip(partials, phases, strict=True):
-                stretched = fundamental * k * np.sqrt(1 + 1e-4 * k * k)  # strings are a little inharmonic
+                stretched = fundamental * k * np.sqrt(1 + 1e-4 * k * k)  # strings are slightly inharmonic
                 sound += k**-slope * np.exp(-decay * np.sqrt(k) * time) * np.sin(2 * np.pi * stretched * time + phase)
             rise = np.minimum(1.0, time / attack) * np.minimum(1.0, (seconds - time) / 0.02)
             self._tones[key] = sound * rise
         return self._tones[key]
 
     def noise(self, seconds: float, low_hz: float, high_hz: float, decay: float) -> Sound:
-        """Return noise of a band that dies away at ``decay`` per second."""
+        """Return band-passed noise that decays at ``decay`` per second."""
         time = self._time(seconds)
         return self._band(self.rng.standard_normal(len(time)), low_hz, high_hz) * np.exp(-decay * time)
 
@@ -84,7 +85,7 @@ class _Score:
         return self.noise(0.3 if open_ else 0.08, 6000, 16000, 12 if open_ else 60)
 
     def pluck(self, midi: float, seconds: float) -> Sound:
-        """Return a plucked string: a burst of noise going round a delay line that dulls it (Karplus and Strong, 1983)."""
+        """Return a plucked string: a burst of noise in a low-pass delay loop (Karplus and Strong, 1983)."""
         period = max(2, round(self.rate / _hz(midi) - 0.5))
         burst = np.zeros(round(seconds * self.rate))
         burst[:period] = self.rng.uniform(-1, 1, min(period, len(burst)))
@@ -93,11 +94,11 @@ class _Score:
         return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self._time(seconds)) / 0.02)
 
     def filtered(self, low_hz: float, high_hz: float) -> Sound:
-        """Return what is there within a band."""
+        """Return the sum of all sounds, band-passed."""
         return self._band(self.out, low_hz, high_hz)
 
     def reverberate(self, seconds: float, level: float) -> None:
-        """Put everything so far into a room with that reverberation time."""
+        """Add the reverberation of a room, with a reverberation time of ``seconds``, to all sounds so far."""
         time = self._time(seconds)
         room = self.rng.standard_normal(len(time)) * np.exp(-6.9 * time / seconds) / np.sqrt(self.rate * seconds / 14)
         self.out += level * scipy.signal.fftconvolve(self.out, room)[: len(self.out)]
@@ -166,7 +167,7 @@ def _classical(score: _Score) -> None:
     at, step = 0.0, 0
     while at < score.seconds:
         chord = chords[step // 16 % len(chords)]
-        swell = 0.7 + 0.3 * np.sin(2 * np.pi * step / 32)  # phrases come and go
+        swell = 0.7 + 0.3 * np.sin(2 * np.pi * step / 32)  # phrases get louder and softer
         note = chord[(0, 1, 2, 3, 4, 2, 3, 4)[step % 8]]
         score.add(at, score.tone(key + note, 1.6, slope=1.7, decay=1.6), 0.5 * swell)
         if step % 8 == 0:
@@ -188,7 +189,10 @@ def _blues(score: _Score) -> None:
     place = 4
     for step in range(int(score.seconds / beat) + 1):
         root = key + form[step // 4 % 12]
-        for at, boogie in ((step * beat, (0, 4, 7, 9)), ((step + 2 / 3) * beat, (0, 4, 7, 10))):  # the shuffle's long and short
+        for at, boogie in (
+            (step * beat, (0, 4, 7, 9)),
+            ((step + 2 / 3) * beat, (0, 4, 7, 10)),
+        ):  # shuffle: long, short
             score.add(at, score.tone(root - 12 + boogie[step % 4], 0.6 * beat, slope=1.5, decay=5), 0.6)
             score.add(at, score.hat(), 0.35)
             for interval in (0, 7 if step % 2 else 9):
@@ -213,7 +217,7 @@ def _reggae(score: _Score) -> None:
             score.add(
                 start + position * beat, score.tone(key - 12 + chord[0] + interval, 0.55 * beat, slope=2.2, decay=2), 0.65
             )
-        score.add(start + 2 * beat, score.kick(), 1.0)  # the one drop: nothing on the one, all on the three
+        score.add(start + 2 * beat, score.kick(), 1.0)  # "one drop": the drums play on beat three only
         score.add(start + 2 * beat, score.snare(), 0.6)
         for eighth in range(8):
             score.add(
@@ -241,7 +245,7 @@ STYLES = tuple(_STYLES)
 
 
 def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int = 0) -> NDArray[np.float32]:
-    """Compose and play a short piece.
+    """Synthesise a short piece.
 
     Parameters
     ----------
@@ -251,7 +255,7 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     sample_rate : int
         Hz.
     seed : int
-        Chooses key, tempo, touch and melody.
+        Chooses key, tempo, loudness of the notes and melody.
 
     Returns
     -------
@@ -269,18 +273,18 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     _STYLES[style](score)
     samples = score.out * (_RMS / max(1e-9, float(np.sqrt(np.mean(score.out**2)))))
     samples = _CEILING * np.tanh(samples / _CEILING)
-    fade = min(len(samples), round(0.4 * sample_rate))
+    fade = min(len(samples), round(_FADE_SECONDS * sample_rate))
     samples[len(samples) - fade :] *= np.linspace(1.0, 0.0, fade)
     return samples.astype(np.float32)
 
 
 def write_examples(folder: str | Path, *, seconds: float = 12.0, styles: Sequence[str] = STYLES) -> list[Path]:
-    """Write a piece of each style as a FLAC file; files that exist are kept.
+    """Write a piece of each style as a FLAC file; keep files that exist.
 
     Parameters
     ----------
     folder : str or Path
-        Made if missing.
+        Created if missing.
     seconds : float
     styles : sequence of str
 

@@ -21,7 +21,7 @@ def cache(tmp_path_factory):
     return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
 
 
-HISS = {"recorded_share": 0.5, "recorded": {"noise_probability": 1.0, "noise_snr_db": (-60.0, -60.0)}}
+HISS = {"recorded_share": 0.5, "recorded": {"coloured_noise_probability": 1.0, "coloured_noise_snr_db": (-60.0, -60.0)}}
 RECORDED = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})
 
 
