@@ -80,7 +80,7 @@ def ours(config, train, valid) -> float:
 
 def main() -> None:
     prepare_process(2)
-    config = read_recipe("default", ["epochs=1", "validate_every=1000"])
+    config = read_recipe("default", {"epochs": 1, "validate_every": 1000})
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
         data = open_data(sys.argv[1], config.spec, config.split, seed=0, work=Path(work), processes=2)

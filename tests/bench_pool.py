@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--refresh-epochs", type=int, default=WaveformConfig().refresh_epochs)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = [f"epochs={given.epochs}", f"validate_every={given.epochs}"]
+    settings = {"epochs": given.epochs, "validate_every": given.epochs}
     config = read_recipe("default", settings)
     waveform = _WAVEFORM.model_copy(update={"refresh_epochs": given.refresh_epochs})
     with tempfile.TemporaryDirectory() as folder:

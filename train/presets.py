@@ -43,12 +43,13 @@ def main(
     from genre_app.evaluation.conditions.report import evaluate_conditions
     from genre_app.evaluation.evaluate import evaluate
     from genre_app.runs.request import Request
+    from genre_app.runs.settings import read_settings
 
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
     head: list[str] = []
     rows = []
     for preset in (*_PRESETS, None):
-        changes = (*(settings or ()), *((f"augment={preset}",) if preset else ()))
+        changes = read_settings(settings or ()) | ({"augment": preset} if preset else {})
         request = Request(recipe=recipe, data=data, settings=changes, columns="data", threads=threads)
         checkpoint = load_checkpoint(finished_run(out / (preset or "recipe"), request).best)
         head, cells = [], []

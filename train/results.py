@@ -17,11 +17,12 @@ import typer
 if TYPE_CHECKING:
     from genre_app.runs.request import Request
     from genre_app.runs.run import Run
+    from genre_app.runs.settings import Value
 
 _STATED = Path(__file__).parent / "stated.toml"
 _README = Path(__file__).parents[1] / "README.md"
 _MARKS = ("<!-- results: python -m train.results -->\n", "<!-- end of results -->")
-_OURS = ("split.method=auto", "scaler=train")
+_OURS: dict[str, Value] = {"split.method": "auto", "scaler": "train"}
 _PROTOCOLS = ("own", "apart")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -56,7 +57,7 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
     request = Request(
         recipe=name,
         data=data,
-        settings=(*stated.get("settings", ()), *(_OURS if protocol == "apart" else ())),
+        settings=stated.get("settings", {}) | (_OURS if protocol == "apart" else {}),
         columns="data",
         threads=threads,
     )

@@ -72,6 +72,7 @@ def train(
     from genre_app.runs import run as runs
     from genre_app.runs.folds import cross_validate
     from genre_app.runs.request import Request
+    from genre_app.runs.settings import read_settings
     from genre_app.training.processes import join
 
     try:
@@ -83,7 +84,7 @@ def train(
             request = Request(
                 recipe=_absolute(str(recipe), ".toml"),
                 data=_absolute(str(data)),
-                settings=tuple(settings or []),
+                settings=read_settings(settings or ()),
                 seed=seed,
                 init_from=_absolute(init_from, ".safetensors") if init_from else None,
                 columns=columns.value,

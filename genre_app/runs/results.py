@@ -22,7 +22,7 @@ from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
 from genre_app.runs.request import Request
-from genre_app.training.config import TrainConfig
+from genre_app.training.config import PATH_FIELDS, TrainConfig
 from genre_app.training.validation import segment_probabilities, track_means, validation_features
 from genre_app.vote import References
 
@@ -120,7 +120,7 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
     return {
         "recipe": Path(request.recipe).stem,
         "command": request.command(data="DATA"),
-        "config": config.model_dump(mode="json", exclude={"split": {"file"}, "augment": {"waveform": {"background_folder"}}}),
+        "config": _without_paths(config.model_dump(mode="json")),
         "init_from": request.init_name or None,
         "data": fingerprint(data),
         "n_train": len(data.of("train")),
@@ -128,6 +128,15 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
         "notes": list(data.notes),
         "torch": torch.__version__,
         "threads": request.threads,
+    }
+
+
+def _without_paths(values: dict[str, Any], group: str = "") -> dict[str, Any]:
+    """Return dumped settings without the fields that hold a path of this machine."""
+    return {
+        name: _without_paths(value, f"{group}{name}.") if isinstance(value, dict) else value
+        for name, value in values.items()
+        if f"{group}{name}" not in PATH_FIELDS
     }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genre_app.augment.chain import AugmentConfig
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
+from genre_app.files import expanded
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class TrainConfig(BaseModel):
@@ -64,3 +69,32 @@ class TrainConfig(BaseModel):
         if self.spec.kind == "summary" and (changed or self.augment.waveform.changes):
             raise ValueError("features of kind summary have no spectrogram to change; of augment they can have mixup only")
         return self
+
+    def with_absolute_paths(self) -> TrainConfig:
+        """Return the settings with all paths made absolute."""
+        return _absolute(self)
+
+
+def config_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path and the annotation of each field; a group is followed by its own fields."""
+    for name, info in model.model_fields.items():
+        yield f"{group}{name}", info.annotation
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from config_fields(info.annotation, f"{group}{name}.")
+
+
+PATH_FIELDS = frozenset(path for path, annotation in config_fields() if annotation is Path or Path in get_args(annotation))
+"""Fields that hold a path of this machine: made absolute at the start of a run and never published."""
+
+
+def _absolute(model: _Model) -> _Model:
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Path):
+            changed[name] = expanded(value).absolute()
+        elif isinstance(value, BaseModel):
+            inner = _absolute(value)
+            if inner is not value:
+                changed[name] = inner
+    return model.model_copy(update=changed) if changed else model

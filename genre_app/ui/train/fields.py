@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from genre_app.augment.chain import AugmentConfig
 from genre_app.augment.presets import PRESETS
+from genre_app.errors import RecipeError
 from genre_app.models import model_names
 from genre_app.models.base import settings_class
 from genre_app.runs.request import Request
@@ -119,8 +120,8 @@ def of_table(fields: Sequence[FormField], rows: Sequence[Sequence[Any]]) -> dict
     return {field.path: _from_cell(field, written[field.label]) for field in fields if field.label in written}
 
 
-def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF_RECIPE) -> tuple[str, ...]:
-    """Return as ``FIELD=VALUE`` what makes the values on the page of a recipe.
+def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF_RECIPE) -> dict[str, Any]:
+    """Return the settings, by path, that make the values on the page of a recipe.
 
     Parameters
     ----------
@@ -135,11 +136,11 @@ def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF
     FormError
         If a value cannot be read.
     """
-    settings: list[str] = []
+    settings: dict[str, Any] = {}
     augment = recipe.augment
     if preset != OF_RECIPE and PRESETS[preset] != augment:
         augment = PRESETS[preset]
-        settings.append(f"augment={preset}")
+        settings["augment"] = preset
     start = recipe.model_copy(update={"augment": augment})
     same_model = values.get("model", recipe.model) == recipe.model
     for field in form_fields():
@@ -147,10 +148,10 @@ def settings_of(values: Mapping[str, Any], recipe: TrainConfig, preset: str = OF
             continue
         new, old = _read(field, values[field.path]), value_at(start, field.path)
         if field.path == "model_settings":
-            settings += _network(new, old, whole=not same_model)
+            settings |= _network(new, old, whole=not same_model)
         elif new is not None and new != (list(old) if isinstance(old, tuple) else str(old) if isinstance(old, Path) else old):
-            settings.append(f"{field.path}={_toml(new)}")
-    return tuple(settings)
+            settings[field.path] = new
+    return settings
 
 
 def preset_values(preset: str, recipe: TrainConfig) -> dict[str, Any]:
@@ -212,8 +213,8 @@ def blamed(error: Exception) -> str | None:
 
 
 def _validation(error: Exception) -> ValidationError | None:
-    # A plain ValueError is what a recipe's reader makes of it; errors of other kinds are sentences already.
-    cause = error.__cause__ if type(error) is ValueError else error
+    # A RecipeError is raised from the ValidationError; errors of other kinds are sentences already.
+    cause = error.__cause__ if type(error) in (ValueError, RecipeError) else error
     return cause if isinstance(cause, ValidationError) else None
 
 
@@ -333,13 +334,13 @@ def _read(field: FormField, value: Any) -> Any:
     return value
 
 
-def _network(new: dict[str, Any], old: dict[str, Any], *, whole: bool) -> list[str]:
+def _network(new: dict[str, Any], old: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """Return the settings of a network that differ; all of them at once where it is another network or one is taken away."""
     if new == old and not whole:
-        return []
+        return {}
     if whole or set(old) - set(new):
-        return [f"model_settings={_toml(new)}"] if new or old else []
-    return [f"model_settings.{name}={_toml(value)}" for name, value in new.items() if value != old.get(name)]
+        return {"model_settings": new} if new or old else {}
+    return {f"model_settings.{name}": value for name, value in new.items() if value != old.get(name)}
 
 
 def _toml(value: Any) -> str:
