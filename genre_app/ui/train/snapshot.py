@@ -1,22 +1,18 @@
-"""Runs as the page reads them, always from their folders: a restarted server and a second browser see the same."""
+"""Runs as the page reads them, always from their folders: a restarted server and a second browser show the same."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from genre_app.errors import RunError
-from genre_app.runs.run import Description, Run, Status, list_runs
-
-RECORDINGS = "recordings"
-"""The series of the charts that has imitated recordings of the validation tracks; a longer word leaves others no room."""
-
-_POINTS = 240  # of a curve; more cannot be told apart
+from genre_app.runs.run import Description, Run, Status, runs_folder
 
 Event = dict[str, Any]
+"""A line of the journal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +24,16 @@ class Snapshot:
     run : Run
     description : Description
     status : Status
-    events : tuple of dict
+    events : list of dict
         The journal.
     epochs : list of dict
-        Those that are over.
+        The finished epochs.
     """
 
     run: Run
     description: Description
     status: Status
-    events: tuple[Event, ...]
+    events: list[Event]
     epochs: list[Event]
 
     def last(self, name: str) -> Event:
@@ -45,10 +41,10 @@ class Snapshot:
         return next((event for event in reversed(self.events) if event["event"] == name), {})
 
     @property
-    def since_start(self) -> tuple[Event, ...]:
+    def since_start(self) -> list[Event]:
         """Events since the run was last started or resumed."""
-        begins = [index for index, event in enumerate(self.events) if event["event"] == "process"]
-        return self.events[begins[-1] :] if begins else self.events
+        starts = [index for index, event in enumerate(self.events) if event["event"] == "process"]
+        return self.events[starts[-1] :] if starts else self.events
 
     @property
     def validated(self) -> list[Event]:
@@ -61,9 +57,24 @@ class Snapshot:
         return next((epoch for epoch in reversed(self.epochs) if epoch.get("best")), {})
 
     @property
+    def n_finished(self) -> int:
+        """Number of finished epochs."""
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
+
+    @property
     def n_epochs(self) -> int:
-        """Epochs that the settings ask for."""
+        """Number of epochs that the settings ask for."""
         return self.description.config.epochs
+
+    @property
+    def n_valid(self) -> int:
+        """Number of validation tracks; 0 before the data are open."""
+        return int(self.last("started").get("tracks", {}).get("valid", 0))
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """The report of a finished run."""
+        return self.run.report() if self.status is Status.finished else None
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,9 @@ class Brief:
     name : str
     status : Status
     epoch, epochs : int
-        That are over, and that the settings ask for.
+        Finished epochs, and epochs that the settings ask for.
     accuracy : float or None
-        Of the epoch kept, on whole validation tracks.
+        Share of whole validation tracks that the kept epoch gets right.
     created : float
         Seconds since 1970.
     has_checkpoint : bool
@@ -92,32 +103,45 @@ class Brief:
     has_checkpoint: bool
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """What the list of runs needs of ``run.json`` and the journal.
+
+    ``latest`` holds the last event of each kind, in their order; `Run.status` needs no others.
+    """
+
+    created: float
+    epochs: int
+    latest: tuple[Event, ...]
+    epoch: int
+    accuracy: float | None
+
+
 def find(name: str | None) -> Run | None:
-    """Return the run of this name if there is one; nothing that a visitor sends is taken for a path."""
-    return next((run for run in list_runs() if run.name == name), None)
+    """Return the run of this name if there is one. A visitor's text never becomes a path."""
+    return next((run for run in _runs() if run.name == name), None)
 
 
 def briefs() -> list[Brief]:
     """Return all runs, the newest first."""
     found = []
-    for run in list_runs():
+    for run in _runs():
         try:
-            described = _description(run, _stamp(run, "run.json"))
+            summary = _summary(run, _stamp(run.path / "run.json"), _stamp(run.path / "journal.jsonl"))
         except RunError:
             continue
-        telling, epoch, accuracy = _gist(run, _stamp(run, "journal.jsonl"))
         found.append(
             Brief(
                 name=run.name,
-                status=run.status(list(telling)),
-                epoch=epoch,
-                epochs=described.config.epochs,
-                accuracy=accuracy,
-                created=described.created,
+                status=run.status(list(summary.latest)),
+                epoch=summary.epoch,
+                epochs=summary.epochs,
+                accuracy=summary.accuracy,
+                created=summary.created,
                 has_checkpoint=run.best.is_file(),
             )
         )
-    return found
+    return sorted(found, key=lambda brief: (-brief.created, brief.name))
 
 
 def snapshot(run: Run) -> Snapshot:
@@ -126,89 +150,37 @@ def snapshot(run: Run) -> Snapshot:
     Raises
     ------
     RunError
-        If it is gone or damaged.
+        If the run is gone or damaged.
     """
-    events = _journal(run, _stamp(run, "journal.jsonl"))
-    described = _description(run, _stamp(run, "run.json"))
-    return Snapshot(run, described, run.status(list(events)), events, run.epochs(list(events)))
+    events = run.journal()
+    return Snapshot(run, run.description(), run.status(events), events, run.epochs(events))
 
 
-def curves(seen: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return loss, accuracy and learning rate over epochs, each with the columns ``epoch``, ``value`` and ``series``."""
-    loss: list[tuple[float, float | None, str]] = []
-    rate: list[tuple[float, float | None, str]] = []
-    for event in _thinned(_steps(seen)):
-        at = event["epoch"] - 1 + event["step"] / max(1, event["steps"])
-        loss.append((at, event["loss"], "training"))
-        rate.append((at, event["learning_rate"], "learning rate"))
-    accuracy: list[tuple[float, float | None, str]] = []
-    for epoch in _thinned(seen.epochs):
-        loss.append((epoch["epoch"], epoch["train_loss"], "training"))
-        rate.append((epoch["epoch"], epoch["learning_rate"], "learning rate"))
-    for epoch in _thinned(seen.validated):
-        loss.append((epoch["epoch"], epoch["valid_log_loss"], "validation"))
-        accuracy.append((epoch["epoch"], epoch["valid_accuracy"], "whole tracks"))
-        accuracy.append((epoch["epoch"], epoch["valid_segment_accuracy"], "segments"))
-        loss.append((epoch["epoch"], epoch.get("recorded_log_loss"), RECORDINGS))
-        accuracy.append((epoch["epoch"], epoch.get("recorded_accuracy"), RECORDINGS))
-    return _frame(loss), _frame(accuracy), _frame(rate)
+def _runs() -> Iterator[Run]:
+    """Yield all runs without reading them; a folder with a dot is a run that is being deleted."""
+    return (Run(path.parent) for path in runs_folder().glob("*/run.json") if not path.parent.name.startswith("."))
 
 
-def overlaid(one: Snapshot, other: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return validation log-loss and accuracy of whole tracks over epochs of two runs, ``series`` being their names."""
-    epochs = [(epoch, seen.run.name) for seen in (one, other) for epoch in _thinned(seen.validated)]
-    loss = _frame([(epoch["epoch"], epoch["valid_log_loss"], name) for epoch, name in epochs])
-    return loss, _frame([(epoch["epoch"], epoch["valid_accuracy"], name) for epoch, name in epochs])
-
-
-def _steps(seen: Snapshot) -> list[Event]:
-    """Return the steps told of, without those that a resumed run took again."""
-    kept: list[Event] = []
-    for event in seen.events:
-        if event["event"] == "started":
-            at = (event.get("epoch", 0), event.get("step", 0))
-            kept = [step for step in kept if (step["epoch"] - 1, step["step"]) <= at]
-        elif event["event"] == "step" and event.get("loss") is not None and event["step"] < event["steps"]:
-            kept.append(event)  # the last one of an epoch is in what is told of the epoch
-    return kept
-
-
-def _thinned(events: list[Event]) -> list[Event]:
-    every = -(-len(events) // _POINTS) or 1
-    return events[::-1][::every][::-1]  # the newest one always
-
-
-def _frame(points: list[tuple[float, Any, str]]) -> pd.DataFrame:
-    rows = [point for point in points if point[1] is not None]
-    return pd.DataFrame(sorted(rows, key=lambda row: (row[2], row[0])), columns=["epoch", "value", "series"])
-
-
-def _stamp(run: Run, name: str) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return numbers that change when the file does."""
     try:
-        found = (run.path / name).stat()
+        found = path.stat()
     except OSError:
         return 0, 0, 0
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-@lru_cache(maxsize=256)
-def _description(run: Run, _: tuple[int, int, int]) -> Description:
-    return run.description()
-
-
-@lru_cache(maxsize=4)
-def _journal(run: Run, _: tuple[int, int, int]) -> tuple[Event, ...]:
-    return tuple(run.journal())
-
-
 @lru_cache(maxsize=1024)
-def _gist(run: Run, stamp: tuple[int, int, int]) -> tuple[tuple[Event, ...], int, float | None]:
-    """Return the last event of each kind in their order, the epochs that are over, and the accuracy of the one kept."""
-    events = _journal(run, stamp)
-    epochs = run.epochs(list(events))
+def _summary(run: Run, *_: tuple[int, int, int]) -> _Summary:
+    description, events = run.description(), run.journal()
+    epochs = run.epochs(events)
+    last_index = {event["event"]: index for index, event in enumerate(events)}
+    latest = tuple(events[index] for index in sorted(last_index.values()))
     kept = next((epoch.get("valid_accuracy") for epoch in reversed(epochs) if epoch.get("best")), None)
-    places = {event["event"]: place for place, event in enumerate(events)}
-    telling = tuple(events[place] for place in sorted(places.values()))
-    accuracy = next((event["accuracy"] for event in telling if event["event"] == "finished"), kept)
-    return telling, epochs[-1]["epoch"] if epochs else 0, accuracy
+    return _Summary(
+        created=description.created,
+        epochs=description.config.epochs,
+        latest=latest,
+        epoch=epochs[-1]["epoch"] if epochs else 0,
+        accuracy=next((event["accuracy"] for event in latest if event["event"] == "finished"), kept),
+    )
