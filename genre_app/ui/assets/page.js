@@ -77,10 +77,13 @@ window.genreApp = (() => {
       dark: document.body.classList.contains("dark"),
       speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest take
     }),
-    // On a phone, where the tab is one column, bring something into sight.
+    // Scroll to a part of the page, and move the keyboard's focus there.
     show: (place) => {
       const found = document.querySelector(place);
-      if (found && found.getBoundingClientRect().top > window.innerHeight) found.scrollIntoView({ behavior: "smooth" });
+      if (!found) return;
+      found.tabIndex = -1;
+      found.focus({ preventScroll: true });
+      found.scrollIntoView({ behavior: "smooth", block: "start" });
     },
     // Start the player, which gradio has moved to its place, unless it is the plain one that stands in for a waveform.
     play: (seconds) => {

@@ -42,7 +42,7 @@ def state_card(seen: Snapshot) -> str:
     badge = "stopping" if stopping else _BADGES.get(status, status.value)
     return f"""
 <section class="card run" aria-label="Run"><p class="eyebrow">Run</p>
-<h2 class="name" tabindex="-1">{escape(seen.run.name)} <span class="badge {status.value}">{badge}</span></h2>
+<h2 class="name">{escape(seen.run.name)} <span class="badge {status.value}">{badge}</span></h2>
 <p class="sub" role="status">{escape(shortened(_sentence(seen, stopping)))}</p>
 {bars}{facts(_figures(seen))}{notes(map(shortened, warnings), "warnings")}</section>
 """

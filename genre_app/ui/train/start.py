@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# A browser that forbids storage raises an error.
+_SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
+_READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
 
 
 class Start:
@@ -37,8 +40,9 @@ class Start:
         The name of the run that the page shows; the start of a run fills it.
     checked : gr.State
         The plan that the visitor was shown last. Only this one can be started.
-    saved : gr.BrowserState
-        The values of the form, which the browser keeps over a reload.
+    saved : gr.JSON
+        The values of the form, which the browser keeps over a reload. `gradio.BrowserState` does not work here: it is read when
+        its tab is first opened, after the page's load event.
     mark : gr.HTML
         A style sheet that writes an error under its field.
     """
@@ -46,9 +50,7 @@ class Start:
     def __init__(self, form: Form, chosen: gr.Textbox) -> None:
         self.form, self.chosen = form, chosen
         self.checked = gr.State(None)
-        # The secret is fixed, or the entry could not be read after a restart. It protects nothing: the browser keeps the
-        # visitor's own settings.
-        self.saved = gr.BrowserState(storage_key="genre-app-train", secret="genre-app-train")  # noqa: S106
+        self.saved = gr.JSON(visible=False)
         with gr.Column(elem_classes="step"):
             gr.HTML("<h2><b>3</b> Check and start</h2>")
             self.plan = gr.HTML(plan_card.NO_PLAN, elem_id="plan")
@@ -83,14 +85,15 @@ class Start:
             form.recipe.input(form.choose_recipe, form.recipe, form.inputs, **_PRIVATE),
             form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
             model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
-            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem], **_PRIVATE),
-            app.load(self.restore, self.saved, [*form.inputs, self.name], **_PRIVATE),
+            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
+            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
         ]
-        for event in filled:
-            event.then(self.change, inputs, self._outputs, **changing)
+        changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
         typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
         # A browser reports pasted text only when the field is left.
-        gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **changing)
+        changed.append(gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **changing))
+        for event in changed:
+            event.then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
         # In a second step, so that no report of the cancelled check arrives after this one.
         self.stop.click(None, cancels=checking, **_PRIVATE).then(
@@ -159,14 +162,13 @@ class Start:
             permission.check(profile)
             return {self.form.source: train_data.keep_upload(path), self.form.problem: ""}
         except PROBLEMS as error:
-            return {self.form.problem: cards.problem(sentence(error), "Not taken")}
+            return {self.form.problem: cards.problem(sentence(error), "Not taken"), self.form.upload: None}
 
     def restore(self, saved: Any) -> dict[Any, Any]:
         """Return updates that fill the form with what the browser has kept."""
         updates = self.form.restore(saved)
-        if updates:
-            updates[self.name] = saved.get("set-name", "")
-        return updates
+        # gradio takes an empty dictionary for a value.
+        return {**updates, self.name: saved.get("set-name", "")} if updates else {self.name: gr.skip()}
 
     def _run_name(self, values: dict[Any, Any]) -> str | None:
         """Return the name that the visitor has given the run, None if there is none.
@@ -201,5 +203,6 @@ class Start:
 
 def _command(request: Request, name: str | None) -> str:
     """Return the command that does the same as Start."""
-    out = os.path.relpath(runs_folder() / name) if name else None
+    folder = runs_folder() / (name or "")
+    out = str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder) if name else None
     return shortened(request.command(out, data=permission.shown_data()))

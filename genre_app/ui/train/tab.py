@@ -106,7 +106,7 @@ class Actions:
         panel = self.panel
         panel.timer.tick(self.tick, panel.inputs, panel.outputs, **_LOOKING)
         shown = started.then(self.look, panel.inputs, panel.outputs, **_LOOKING)
-        shown.then(None, panel.chosen, None, js="(name) => genreApp.show('#run-head h2', name)")
+        shown.then(None, None, None, js="() => genreApp.show('#run-head')")
         panel.table.select(self.choose, panel.inputs, panel.outputs, **_LOOKING)
         comparison = [panel.compared, panel.compared_loss, panel.compared_accuracy]
         panel.other.input(lambda name, other: compare(panel, name, other), [panel.chosen, panel.other], comparison, **_PRIVATE)
