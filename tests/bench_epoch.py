@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from genre_app.data.dataset import MelDataset
-from genre_app.data.sources.open_data import open_data
+from genre_app.data.labelled import open_data
 from genre_app.runs.executor import prepare_process
 from genre_app.runs.recipes import read_recipe
 from genre_app.training.fit import fit

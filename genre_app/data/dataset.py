@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.data.cache.mel_cache import CachedTrack, MelCache
-from genre_app.data.sources.table import FeatureTable
+from genre_app.data.cache.feature_table import FeatureTable
+from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, segment_start_frames, split_columns
 
@@ -115,7 +116,7 @@ class MelDataset:
         unknown = sorted({track.genre for track in tracks} - set(genres))
         if unknown:
             raise DataError(f"{cache.path} has tracks of {', '.join(unknown)}, which is not among {', '.join(genres)}.")
-        columns = torch.from_numpy(np.concatenate([cache.columns(track) for track in tracks])).to(device)
+        columns = torch.from_numpy(np.concatenate([cache.rows(track) for track in tracks])).to(device)
         return cls(columns=columns, spec=spec, **_common(tracks, genres, device))
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from genre_app.audio import load_clip
 from genre_app.augment.waveform import WaveformConfig, augment_waveform, background_files
 from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
-from genre_app.data.cache.workers import start_worker, usable_processes, worker_stops
+from genre_app.data.cache.workers import n_workers, start_worker, worker_stops
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
 from genre_app.progress import QUIET, Monitor, StoppedError
@@ -63,7 +63,7 @@ class WavePool:
         context = get_context("spawn")
         self._stop = context.Event()
         if processes is None:
-            processes = usable_processes(len(self.paths), spec) - 1
+            processes = n_workers(len(self.paths), spec) - 1
         self.processes = max(1, min(processes, len(self.paths)))
         self._workers = ProcessPoolExecutor(
             self.processes, mp_context=context, initializer=start_worker, initargs=(self._stop,)

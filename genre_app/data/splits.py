@@ -15,21 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from genre_app.data.cache.mel_cache import CachedTrack
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
+from genre_app.data.tracks import SPLITS, CachedTrack, split_of_name
 from genre_app.errors import DataError
-
-SPLITS = ("train", "valid", "test")
-_NAMES = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
 
 
 class SplitConfig(BaseModel):
@@ -51,11 +39,6 @@ class SplitConfig(BaseModel):
         if self.train + self.valid > 1 + 1e-9:
             raise ValueError(f"train + valid must not exceed 1, got {self.train} + {self.valid}")
         return self
-
-
-def split_of_name(name: str) -> str | None:
-    """Return ``train``, ``valid`` or ``test`` for the names that data sets give them ("validation", "Dev"), else None."""
-    return _NAMES.get(name.strip().casefold())
 
 
 def divide(

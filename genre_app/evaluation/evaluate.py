@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from genre_app.audio import Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
-from genre_app.data.cache.mel_cache import CachedTrack, MelCache
-from genre_app.data.sources.folder import AudioFolder, AudioTrack, match_genres
+from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.sources.folder import AudioFolder, match_genres
+from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult, wilson_interval
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
@@ -119,7 +120,7 @@ def _of_columns(
     cache: MelCache, track: CachedTrack, label: int, checkpoint: Checkpoint, spec: FeatureSpec
 ) -> TrackResult | tuple[str, str]:
     try:
-        columns = cache.columns(track)
+        columns = cache.rows(track)
     except DataError as error:
         return track.track_id, str(error)
     return TrackResult(track.track_id, label, checkpoint.probabilities(split_columns(columns, spec)[1]))

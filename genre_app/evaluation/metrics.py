@@ -69,12 +69,15 @@ class Report:
         For the knn vote.
     failed : tuple of (str, str)
         Tracks that could not be classified, with the reason.
+    leave_one_out : bool
+        Whether the references are the tracks themselves, in the same order: no track is then its own neighbour.
     """
 
     genres: tuple[str, ...]
     tracks: tuple[TrackResult, ...]
     references: References | None = None
     failed: tuple[tuple[str, str], ...] = ()
+    leave_one_out: bool = False
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -175,7 +178,16 @@ class Report:
         return "\n".join([*lines, *([""] if self.failed else []), *(f"failed: {error}" for _, error in self.failed)])
 
     def _voted(self, method: str) -> NDArray[np.float64]:
-        return np.stack([vote(track.probabilities, method, self.references) for track in self.tracks])
+        return np.stack(
+            [vote(track.probabilities, method, self._references_for(place)) for place, track in enumerate(self.tracks)]
+        )
+
+    def _references_for(self, place: int) -> References | None:
+        references = self.references
+        if references is None or not self.leave_one_out:
+            return references
+        others = np.arange(len(references.labels)) != place
+        return References(references.probabilities[others], references.labels[others], references.k)
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:

@@ -61,7 +61,7 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        known = [path for path, _ in config_fields()]
+        known = [field for field, _ in config_fields()]
         raise RecipeError(f"recipe {path.name}: {validation_message(error, known)}") from error
 
 

@@ -45,7 +45,8 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability that the target spreads over all genres")
     average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
     augment: AugmentConfig = Field(AugmentConfig(), description="how segments are changed; also the name of a preset")
-    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits of the finished network")
+    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits outside of the training loss")
+    fit_temperature: bool = Field(False, description="fit the temperature of the finished network on the validation tracks")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass; weights are float32")
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
     keep: Literal["best", "last"] = Field(

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from genre_app.data.cache.mel_cache import CachedTrack
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.data.splits import SplitConfig, divide
+from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 
 AUTO = SplitConfig()

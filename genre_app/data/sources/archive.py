@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.cache import mel_cache
-from genre_app.data.cache.prepare import locked
+from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
 from genre_app.progress import QUIET, Meter, Monitor
@@ -99,8 +99,7 @@ def unpack(
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         work.mkdir(parents=True, exist_ok=True)
         folder = work / f"zip-{digest}"
-        meter = Meter("unpacking MB", 0, 0, monitor)
-        with locked(work / f"zip-{digest}.lock", meter):
+        with locked(work / f"zip-{digest}.lock", monitor):
             if not folder.is_dir():
                 part = work / f"zip-{digest}.part"
                 shutil.rmtree(part, ignore_errors=True)

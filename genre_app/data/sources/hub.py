@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genre_app.data.cache.prepare import locked
+from genre_app.data.lock import locked
 from genre_app.data.sources.parquet import write_rows
-from genre_app.data.splits import split_of_name
+from genre_app.data.tracks import split_of_name
 from genre_app.errors import DataError, first_line
 from genre_app.progress import QUIET, Meter, Monitor
 
@@ -88,10 +88,9 @@ def fetch(
     StoppedError
     """
     folder = work / f"hub-{repository.replace('/', '--')}"
-    waiting = Meter("waiting for another download", 0, 0, monitor)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_name(f"{folder.name}.lock"), waiting):
+        with locked(folder.with_name(f"{folder.name}.lock"), monitor):
             state = _read_state(folder)
             if not state.get("finished"):
                 _fetch(repository, folder, state, monitor)

@@ -28,7 +28,8 @@ import numpy as np
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.sources.folder import AudioFolder, AudioTrack, match_genres
+from genre_app.data.sources.folder import AudioFolder, match_genres
+from genre_app.data.tracks import AudioTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
 from genre_app.evaluation.evaluate import in_threads, load_middle

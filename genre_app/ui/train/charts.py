@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import pandas as pd
 
-from genre_app.ui.train.snapshot import Event, Snapshot
+from genre_app.runs.events import Event, Started, Stepped
+from genre_app.ui.train.snapshot import Snapshot
 
 MINE, THEIRS = "#6366f1", "#f59e0b"  # both are visible on a bright and on a dark page
 RECORDINGS = "recordings"
@@ -25,6 +26,8 @@ _COLOURS = {
 }
 _MAX_POINTS = 240  # of a curve; a chart is about as many pixels wide
 _MIN_EPOCHS = 10  # on the time axis; with fewer, its ticks fall between epochs
+
+_E = TypeVar("_E")
 
 Point = tuple[float, float | None, str]
 """Epoch, value and series."""
@@ -56,19 +59,19 @@ def curves(seen: Snapshot) -> list[pd.DataFrame]:
     loss: list[Point] = []
     rate: list[Point] = []
     accuracy: list[Point] = []
-    for step in _thinned(_steps(seen.events)):
-        epoch = step["epoch"] - 1 + step["step"] / max(1, step["steps"])
-        loss.append((epoch, step["loss"], "training"))
-        rate.append((epoch, step["learning_rate"], "learning rate"))
-    for event in _thinned(seen.epochs):
-        loss.append((event["epoch"], event["train_loss"], "training"))
-        rate.append((event["epoch"], event["learning_rate"], "learning rate"))
-    for event in _thinned(seen.validated):
-        loss.append((event["epoch"], event["valid_log_loss"], "validation"))
-        loss.append((event["epoch"], event.get("recorded_log_loss"), RECORDINGS))
-        accuracy.append((event["epoch"], event["valid_accuracy"], "whole tracks"))
-        accuracy.append((event["epoch"], event["valid_segment_accuracy"], "segments"))
-        accuracy.append((event["epoch"], event.get("recorded_accuracy"), RECORDINGS))
+    for step in _thinned(_steps(seen.journal.events)):
+        at = step.epoch - 1 + step.step / max(1, step.steps)
+        loss.append((at, step.loss, "training"))
+        rate.append((at, step.learning_rate, "learning rate"))
+    for epoch in _thinned(seen.journal.epochs):
+        loss.append((epoch.epoch, epoch.train_loss, "training"))
+        rate.append((epoch.epoch, epoch.learning_rate, "learning rate"))
+    for epoch in _thinned(seen.validated):
+        loss.append((epoch.epoch, epoch.valid_log_loss, "validation"))
+        loss.append((epoch.epoch, epoch.recorded_log_loss, RECORDINGS))
+        accuracy.append((epoch.epoch, epoch.valid_accuracy, "whole tracks"))
+        accuracy.append((epoch.epoch, epoch.valid_segment_accuracy, "segments"))
+        accuracy.append((epoch.epoch, epoch.recorded_accuracy, RECORDINGS))
     recordings = [RECORDINGS] if seen.description.config.augment.recorded_share else []
     series = (["training", "validation", *recordings], ["whole tracks", "segments", *recordings], ["learning rate"])
     return _frames((loss, accuracy, rate), series)
@@ -76,10 +79,14 @@ def curves(seen: Snapshot) -> list[pd.DataFrame]:
 
 def compared_curves(one: Snapshot, other: Snapshot) -> list[pd.DataFrame]:
     """Return validation log-loss and accuracy of whole tracks of two runs; the series are the names of the runs."""
-    epochs = [(event, seen.run.name) for seen in (one, other) for event in _thinned(seen.validated)]
     names = [one.run.name, other.run.name]
-    points = [[(event["epoch"], event[key], name) for event, name in epochs] for key in ("valid_log_loss", "valid_accuracy")]
-    return _frames(points, (names, names))
+    loss: list[Point] = []
+    accuracy: list[Point] = []
+    for seen in (one, other):
+        for epoch in _thinned(seen.validated):
+            loss.append((epoch.epoch, epoch.valid_log_loss, seen.run.name))
+            accuracy.append((epoch.epoch, epoch.valid_accuracy, seen.run.name))
+    return _frames((loss, accuracy), (names, names))
 
 
 def draw(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options: Any) -> dict[Any, Any]:
@@ -113,18 +120,18 @@ def _frames(points: Sequence[Sequence[Point]], series: Sequence[Sequence[str]]) 
     return frames
 
 
-def _steps(events: Sequence[Event]) -> list[Event]:
+def _steps(events: Sequence[Event]) -> list[Stepped]:
     """Return the reported steps, without those that a resumed run repeated."""
-    kept: list[Event] = []
+    kept: list[Stepped] = []
     for event in events:
-        if event["event"] == "started":
-            reached = (event.get("epoch", 0), event.get("step", 0))
-            kept = [step for step in kept if (step["epoch"] - 1, step["step"]) <= reached]
-        elif event["event"] == "step" and event.get("loss") is not None and event["step"] < event["steps"]:
+        if isinstance(event, Started):
+            reached = (event.epoch, event.step)
+            kept = [step for step in kept if (step.epoch - 1, step.step) <= reached]
+        elif isinstance(event, Stepped) and event.loss is not None and event.step < event.steps:
             kept.append(event)  # the last step of an epoch is in the event of the epoch
     return kept
 
 
-def _thinned(events: Sequence[Event]) -> Sequence[Event]:
+def _thinned(events: Sequence[_E]) -> Sequence[_E]:
     every = -(-len(events) // _MAX_POINTS) or 1
     return events[::-1][::every][::-1]  # always with the newest one

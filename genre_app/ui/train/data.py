@@ -84,22 +84,13 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
     def work() -> Plan:
         # Imported here, since they load scipy.stats, for which the page's first visitor need not wait.
-        from genre_app.data.sources.open_data import open_data
+        from genre_app.runs.data import open_data
         from genre_app.runs.plan import plan
-        from genre_app.runs.results import columns_of
 
-        config = request.config()
-        data = open_data(
-            request.data,
-            columns_of(config, request),
-            config.split,
-            seed=config.seed,
-            work=work_folder(),
-            monitor=Monitor(reports.append, stop.is_set),
-        )
+        data, config = open_data(request, request.config(), monitor=Monitor(reports.append, stop.is_set))
         reports.append(Progress("trying out a few steps", 0, 0, None))
         # A Space lends its GPU by the turn, so a measurement on its CPU would not tell how long training takes.
-        return plan(request, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
+        return plan(request, config, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
 
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)
@@ -120,9 +111,9 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
 def sentence(error: Exception) -> str:
     """Describe in one sentence why data or settings cannot be used."""
-    from genre_app.runs import executor
+    from genre_app.runs import failure
 
-    text = executor.sentence(error)
+    text = failure.sentence(error)
     if "--columns data" in text:
         text += " On this page: All other settings, Starting weights, spectrogram, CPU threads."
     return shortened(text)

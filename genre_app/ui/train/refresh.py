@@ -83,7 +83,7 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
     put("buttons", (*_usable(seen), allowed), lambda: _buttons(panel, seen, allowed))
     put("curves", drawn, lambda: draw((panel.loss, panel.accuracy, panel.rate), curves(seen)))
     put("report", seen.status.value, lambda: {panel.report: run_card.report_card(seen)})
-    put("confusion", (drawn if seen.epochs else None, view), lambda: {panel.confusion: _confusion(seen, view)})
+    put("confusion", (drawn if seen.journal.epochs else None, view), lambda: {panel.confusion: _confusion(seen, view)})
     put(
         "log", log := run.log_tail(), lambda: {panel.log: shortened(log) or "The log is in the terminal that started this run."}
     )
@@ -105,9 +105,10 @@ def compare(panel: Panel, name: str | None, other: str | None) -> dict[Any, Any]
 
 def _drawn_at(seen: Snapshot) -> tuple[Any, ...]:
     """Return a key that changes when the charts are to be drawn again: the longer a run lasts, the more rarely."""
-    if not seen.status.is_active or not seen.events:
-        return seen.status.value, len(seen.events)
-    first, last = seen.events[0]["time"], seen.events[-1]["time"]
+    events = seen.journal.events
+    if not seen.status.is_active or not events:
+        return seen.status.value, len(events)
+    first, last = events[0].time, events[-1].time
     seconds = min(max((last - first) * _REDRAWN_SHARE, _MIN_REDRAWN_SECONDS), _MAX_REDRAWN_SECONDS)
     seconds = 2.0 ** int(math.log2(seconds))  # a power of two, so that the key does not change with each new length
     return seen.status.value, seconds, int(last // seconds)

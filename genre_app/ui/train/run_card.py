@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
 from genre_app.runs.run import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
@@ -33,12 +34,12 @@ def state_card(seen: Snapshot) -> str:
     """Return the state of a run: a sentence, progress bars, figures and warnings."""
     status = seen.status
     stopping = status.is_active and seen.run.should_stop
-    warnings = [event["message"] for event in seen.events if event["event"] == "warning"]
+    warnings = [event.message for event in seen.journal.events if isinstance(event, Warned)]
     bars = ""
-    if status is Status.preparing and (now := seen.last("preparing")):
-        bars = progress_bar(now["stage"], now["done"], now["total"], now["eta_seconds"])
-    elif seen.last("started") and status is not Status.finished:
-        bars = _bars(seen)
+    if status is Status.preparing and (now := seen.journal.last(Preparing)):
+        bars = progress_bar(now.stage, now.done, now.total, now.eta_seconds)
+    elif seen.started and status is not Status.finished:
+        bars = _bars(seen, seen.started)
     badge = "stopping" if stopping else _BADGES.get(status, status.value)
     return f"""
 <section class="card run" aria-label="Run"><p class="eyebrow">Run</p>
@@ -82,9 +83,10 @@ def confusion_of(seen: Snapshot) -> tuple[list[list[int]], list[str], str] | Non
     if report is not None:
         confusion = report["valid"]["confusion"]
         return confusion["matrix"], confusion["genres"], f"Confusion, epoch {report['best_epoch']} (the kept one)"
-    latest = next((epoch for epoch in reversed(seen.epochs) if epoch.get("confusion")), None)
-    genres = seen.last("started").get("genres")
-    return (latest["confusion"], genres, f"Confusion, epoch {latest['epoch']}") if latest and genres else None
+    latest = next((epoch for epoch in reversed(seen.journal.epochs) if epoch.confusion), None)
+    if latest is None or latest.confusion is None or seen.started is None or not seen.started.genres:
+        return None
+    return latest.confusion, seen.started.genres, f"Confusion, epoch {latest.epoch}"
 
 
 def confusion_card(webp_base64: str, title: str, matrix: list[list[int]], width: int) -> str:
@@ -122,15 +124,15 @@ def _sentence(seen: Snapshot, stopping: bool) -> str:
     status, epoch, epochs = seen.status, seen.n_finished, seen.n_epochs
     if stopping:
         return "Stopping after the current step; the state is saved."
-    if status is Status.finished:
-        end = seen.last("finished")
+    if end := seen.journal.last(Finished) if status is Status.finished else None:
         early = f", ended early after epoch {epoch}" if epoch < epochs else ""
-        return f"Finished after {duration(end['seconds'])} of training{early}: {_tracks(end['accuracy'], seen)} are right."
-    if status is Status.failed:
-        return str(seen.last("failed").get("message", "Failed."))
+        return f"Finished after {duration(end.seconds)} of training{early}: {_tracks(end.accuracy or 0, seen)} are right."
+    if failure := seen.journal.last(Failed) if status is Status.failed else None:
+        return failure.message
     if status is Status.running:
-        now = seen.last("step")
-        left = now.get("eta_seconds") if now and now in seen.since_start else None
+        # Without a step since the last start, the time left is unknown.
+        now = seen.journal.latest(Stepped, Process)
+        left = now.eta_seconds if isinstance(now, Stepped) else None
         return f"Epoch {min(epoch + 1, epochs)} of {epochs}" + (f" · about {duration(left)} left" if left else "")
     return {
         Status.starting: "Starting the training process.",
@@ -143,30 +145,29 @@ def _sentence(seen: Snapshot, stopping: bool) -> str:
     }[status]
 
 
-def _bars(seen: Snapshot) -> str:
-    started, now = seen.last("started"), seen.last("step")
-    steps, epochs = started["steps"], seen.n_epochs
-    done = seen.n_finished or started.get("epoch", 0)
-    step = now["step"] if now and now["epoch"] > done else started.get("step", 0) if started.get("epoch", 0) >= done else 0
+def _bars(seen: Snapshot, started: Started) -> str:
+    steps, epochs, now = started.steps, seen.n_epochs, seen.step
+    done = seen.n_finished or started.epoch
+    step = now.step if now and now.epoch > done else started.step if started.epoch >= done else 0
     run = bar(f"Run: {done} of {epochs} epochs", done + step / max(1, steps), epochs)
     return f'<div class="bars-two">{run}{bar(f"Epoch {min(done + 1, epochs)}: step {step} of {steps}", step, steps)}</div>'
 
 
 def _figures(seen: Snapshot) -> dict[str, str]:
-    started, now, best = seen.last("started"), seen.last("step"), seen.best
+    started, now, best = seen.started, seen.step, seen.journal.best
     values: dict[str, str] = {}
-    if seen.status is not Status.finished and best.get("valid_accuracy") is not None:
-        values["Best so far"] = f"{_tracks(best['valid_accuracy'], seen)}, epoch {best['epoch']}"
-    if best.get("recorded_accuracy") is not None:
-        values[_RECORDED] = _tracks(best["recorded_accuracy"], seen)
-    if seen.status is Status.running and now:
-        values["Speed"] = f"{now['samples_per_second']:,.0f} segments/s"
-        values["Memory"] = f"{now['memory_bytes'] / 1e9:.1f} GB"
-        values["Learning rate"] = f"{now['learning_rate']:.2g}"
+    if best and best.valid_accuracy is not None and seen.status is not Status.finished:
+        values["Best so far"] = f"{_tracks(best.valid_accuracy, seen)}, epoch {best.epoch}"
+    if best and best.recorded_accuracy is not None:
+        values[_RECORDED] = _tracks(best.recorded_accuracy, seen)
+    if now and seen.status is Status.running:
+        values["Speed"] = f"{now.samples_per_second:,.0f} segments/s"
+        values["Memory"] = f"{now.memory_bytes / 1e9:.1f} GB"
+        values["Learning rate"] = f"{now.learning_rate:.2g}"
     if started:
-        tracks = started["tracks"]
-        values["Device"] = started["device"] + (f" × {started['processes']}" if started.get("processes", 1) > 1 else "")
-        values["Network"] = f"{seen.description.config.model}, {started['parameters']:,} parameters"
+        values["Device"] = started.device + (f" × {started.processes}" if started.processes > 1 else "")
+        values["Network"] = f"{seen.description.config.model}, {started.parameters:,} parameters"
+        tracks = started.tracks
         values["Tracks"] = ", ".join(f"{tracks[split]} {words}" for split, words in SPLITS.items() if tracks.get(split))
     values["Started"] = time.strftime("%d %b %Y, %H:%M", time.localtime(seen.description.created))
     return values
@@ -174,7 +175,7 @@ def _figures(seen: Snapshot) -> dict[str, str]:
 
 def _tracks(accuracy: float, seen: Snapshot) -> str:
     """Return an accuracy as a count of validation tracks, which says how much it is worth."""
-    n = seen.n_valid
+    n = seen.started.tracks.get("valid", 0) if seen.started else 0
     return f"{round(accuracy * n)} of {n} validation tracks" if n else f"{percent(accuracy)} of the validation tracks"
 
 
@@ -199,28 +200,28 @@ def _genre_row(genre: str, row: dict[str, Any]) -> str:
 
 
 def _results(seen: Snapshot) -> dict[str, str]:
-    report, best = seen.report, seen.best
-    if report is not None:
-        valid = report["valid"]
-        accuracy, f1 = f"{_right(valid)}, {_accuracy(valid)}", f"{valid['macro_f1']:.3f}"
-        loss, epoch, seconds = valid["log_loss"], report["best_epoch"], report["seconds"]
-    else:
-        share = best.get("valid_accuracy")
-        accuracy, f1 = "" if share is None else _tracks(share, seen), ""
-        loss, epoch = best.get("valid_log_loss"), best.get("epoch", "")
-        seconds = sum(event["seconds"] for event in seen.epochs)
-    parameters = seen.last("started").get("parameters")
-    recorded = best.get("recorded_accuracy")
-    return {
+    report, best = seen.report, seen.journal.best
+    found = {
         "status": seen.status.value,
-        "accuracy": accuracy,
-        _RECORDED.lower(): "" if recorded is None else _tracks(recorded, seen),
-        "log-loss": "" if loss is None else f"{loss:.3f}",
-        "macro F1": f1,
-        "best epoch": str(epoch),
-        "time": duration(seconds) if seconds else "",
-        "parameters": f"{parameters:,}" if parameters else "",
+        "accuracy": "",
+        _RECORDED.lower(): "",
+        "log-loss": "",
+        "macro F1": "",
+        "best epoch": "",
     }
+    seconds = sum(epoch.seconds for epoch in seen.journal.epochs)
+    if best:
+        found["best epoch"] = str(best.epoch)
+        found["accuracy"] = "" if best.valid_accuracy is None else _tracks(best.valid_accuracy, seen)
+        found["log-loss"] = "" if best.valid_log_loss is None else f"{best.valid_log_loss:.3f}"
+        found[_RECORDED.lower()] = "" if best.recorded_accuracy is None else _tracks(best.recorded_accuracy, seen)
+    if report is not None:
+        valid, seconds = report["valid"], report["seconds"]
+        found |= {"accuracy": f"{_right(valid)}, {_accuracy(valid)}", "log-loss": f"{valid['log_loss']:.3f}"}
+        found |= {"macro F1": f"{valid['macro_f1']:.3f}", "best epoch": str(report["best_epoch"])}
+    found["time"] = duration(seconds) if seconds else ""
+    found["parameters"] = f"{seen.started.parameters:,}" if seen.started else ""
+    return found
 
 
 def _settings(seen: Snapshot) -> dict[str, str]:

@@ -12,6 +12,7 @@ import gradio as gr
 
 from genre_app.errors import RunError
 from genre_app.runs import zerogpu
+from genre_app.runs.events import Stopped
 from genre_app.runs.run import Run, Status
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import Frame
@@ -148,7 +149,7 @@ class Actions:
     def stop(self, run: Run, _: Values) -> None:
         """Ask a run to stop."""
         if run.status() is Status.paused and not zerogpu.is_going(run):
-            run.record_end("stopped")
+            run.record_end(Stopped())
         elif run.status().is_active:
             run.request_stop()
 

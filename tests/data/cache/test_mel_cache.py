@@ -44,7 +44,7 @@ def test_a_cache_is_read_as_written(folder):
     cache = MelCache.open(folder)
     assert cache.spec.n_mels == 16
     assert [track.track_id for track in cache.tracks] == [f"t{i}" for i in range(6)]
-    columns = cache.columns(cache.tracks[2])
+    columns = cache.rows(cache.tracks[2])
     assert columns.dtype == np.float32
     assert columns.shape == (40, 16)
     assert columns[4, 8] == pytest.approx(-40 + 2 - 1 + 1, abs=0.02)
@@ -130,9 +130,9 @@ def test_values_that_are_not_finite_are_refused(folder):
     values[50, 3] = np.nan
     np.save(folder / "log_mel.npy", values)
     cache = MelCache.open(folder)
-    assert cache.columns(cache.tracks[0]).shape == (40, 16)
+    assert cache.rows(cache.tracks[0]).shape == (40, 16)
     with pytest.raises(DataError, match="t1 has values that are not finite"):
-        cache.columns(cache.tracks[1])
+        cache.rows(cache.tracks[1])
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_segments_are_those_of_prediction(dataset, folder):
     features, owners = dataset.segments()
     cache = MelCache.open(folder)
     for index, track in enumerate(cache.tracks):
-        expected = split_columns(cache.columns(track), SPEC)[1]
+        expected = split_columns(cache.rows(track), SPEC)[1]
         torch.testing.assert_close(features[owners == index], expected)
 
 

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import gradio as gr
 import psutil
+from pydantic import TypeAdapter
 
+from genre_app.runs.events import Event
 from genre_app.runs.run import Run, Status
 from tests.pages import handler, named
 
@@ -112,7 +114,7 @@ def events(status: Status, epochs: int = 4) -> list[dict]:
 
 
 def record(run: Run, event: dict) -> None:
-    run.record(event["event"], **{key: value for key, value in event.items() if key != "event"})
+    run.record(TypeAdapter(Event).validate_python(event))
 
 
 REPORT = {

@@ -14,7 +14,7 @@ from genre_app.errors import CheckpointError
 from genre_app.runs.run import Status, list_runs
 from genre_app.ui import service
 from tests.pages import handler, named
-from tests.ui.train.page import act, arrive, words
+from tests.ui.train.page import act, arrive, record, words
 
 
 def test_two_runs_beside_each_other(app, make_run):
@@ -37,7 +37,7 @@ def test_names_from_folders_are_escaped(app, make_run):
     make_run("it", Status.failed, data="<script>alert(1)</script>")
     make_run("other", Status.stopped)
     run = next(run for run in list_runs() if run.name == "it")
-    run.record("failed", message="<script>alert(2)</script>")
+    record(run, {"event": "failed", "message": "<script>alert(2)</script>"})
     shown = arrive(app, "it", "other")
     assert "<script" not in shown["run-head"] + shown["run-compared"]
 

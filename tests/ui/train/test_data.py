@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.data.sources.open_data import open_data
+from genre_app.data.labelled import open_data
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
@@ -228,7 +228,7 @@ def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
         asked.append("stopped")
         raise train_data.StoppedError("stopped")
 
-    monkeypatch.setattr("genre_app.data.sources.open_data.open_data", endless)
+    monkeypatch.setattr("genre_app.data.labelled.open_data", endless)
     looking = train_data.look(Request(recipe="default", data="x"))
     assert next(looking).stage == "looking at the data"
     began = time.monotonic()
