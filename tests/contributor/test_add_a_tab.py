@@ -28,7 +28,7 @@ LOOK = """
 from genre_app.ui.page import build_app
 app = build_app()
 print([block.label for block in app.blocks.values() if type(block).__name__ == "Tab"])
-(greet,) = [f.fn for f in app.fns.values() if [app.blocks[b].label for b, _ in f.targets if b in app.blocks] == ["Name"]]
+(greet,) = [f.fn for f in app.fns.values() if [getattr(app.blocks.get(b), "label", "") for b, _ in f.targets] == ["Name"]]
 print(greet("you"))
 """
 
