@@ -224,6 +224,14 @@ def test_a_small_margin_is_called_unsure(checkpoint):
     assert "ahead" not in card
 
 
+def test_a_low_probability_is_called_unsure(checkpoint):
+    low = np.full(10, 0.63 / 9)
+    low[2] = 0.37
+    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [low])))
+    assert "Not sure: country or" in card
+    assert "a low probability" in card
+
+
 def test_five_bars_best_first(checkpoint):
     row = np.arange(10) / 45
     card = cards.final_vote(certain(checkpoint, [row]))
