@@ -39,7 +39,7 @@ class Outer(BaseModel):
 def test_the_first_wrong_field_is_described_in_words(values, message):
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate({"inner": values})
-    assert validation_message(caught.value, ["inner.epochs", "inner.names"]) == message
+    assert validation_message(caught.value, ["inner.epochs", "seed"]) == message
 
 
 def test_a_missing_field_is_named():

@@ -11,7 +11,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
-from genre_app.models import CNN
+from genre_app.models.cnn import CNN
 from genre_app.training import fit, validation
 from genre_app.training.state import TrainState
 from genre_app.training.steps import draw_order, steps_per_epoch

@@ -123,7 +123,7 @@ def to_html(rows: list[Row]) -> str:
             lines.append(f'<tr class="failed"><td>{name}</td><td>no answer</td><td></td><td></td><td>{why}</td></tr>')
         else:
             genre = (
-                f"<b>{escape(p.genre)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
+                f"<b>{escape(p.guess)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
             )
             if p.is_noise:
                 genre = "no music heard"
@@ -149,7 +149,7 @@ def to_csv(rows: list[Row]) -> str:
         else:
             start = [
                 row.file,
-                p.genre,
+                p.genre or "",
                 str(p.is_sure).lower(),
                 p.n_sounding,
                 p.n_agree,

@@ -79,7 +79,7 @@ def spoken(heard: Heard) -> str:
     """Say the answer in a few words, for those who listen to the page; they hear it when it changes."""
     if heard.prediction is None:
         return "silence" if heard.is_silent else "no music" if heard.is_noise else ""
-    return ("" if heard.prediction.is_sure else "perhaps ") + heard.prediction.genre
+    return ("" if heard.prediction.is_sure else "perhaps ") + heard.prediction.guess
 
 
 def figure(heard: Heard, genres: tuple[str, ...]) -> str:
@@ -95,7 +95,7 @@ def figure(heard: Heard, genres: tuple[str, ...]) -> str:
     ticks = "".join(f"<span>{f'−{seconds} s' if seconds else 'now'}</span>" for seconds in _TICKS)
     words = "Mel-spectrogram of the last 30 seconds, and below it the probabilities of the genres in each second."
     if heard.prediction is not None:
-        words += f" {heard.prediction.n_agree} of {heard.prediction.n_sounding} frames are won by {heard.prediction.genre}."
+        words += f" {heard.prediction.n_agree} of {heard.prediction.n_sounding} frames are won by {heard.prediction.guess}."
     return f"""
 <figure class="live" role="img" aria-label="{escape(words, quote=True)}">
   <p class="live-title">Mel-spectrogram, Hz <span class="live-key magma">−{RANGE_DB:.0f} <i></i> 0 dB</span></p>
