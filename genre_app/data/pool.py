@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genre_app.audio import load_clip
 from genre_app.augment.config import WaveformConfig
-from genre_app.augment.waveform import augment_waveform, background_files
+from genre_app.augment.waveform import augment_waveform, background_files, room_files
 from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
 from genre_app.data.cache.workers import n_workers, start_worker, worker_stops
 from genre_app.errors import DataError, first_line
@@ -45,7 +45,7 @@ class WavePool:
     Raises
     ------
     DataError
-        If the background folder cannot be used, or the features are not computed from log-mel columns.
+        If the background or the room folder cannot be used, or the features are not computed from log-mel columns.
     """
 
     def __init__(
@@ -53,11 +53,13 @@ class WavePool:
     ) -> None:
         if spec.kind == "summary":
             raise DataError("Waveforms can be changed only for log-mel spectrograms and MFCC; choose another augmentation.")
-        if config.background_probability > 0 and config.background_folder is not None:
-            try:
+        try:  # now, rather than in a worker during training
+            if config.background_probability > 0 and config.background_folder is not None:
                 background_files(config.background_folder)
-            except ValueError as error:
-                raise DataError(f"{error}.") from error
+            if config.room_probability > 0 and config.room_folder is not None:
+                room_files(config.room_folder)
+        except ValueError as error:
+            raise DataError(f"{error}.") from error
         self.paths, self.spec, self.config, self.seed = tuple(paths), spec, config, seed
         self._held: dict[int, tuple[int, Columns]] = {}  # track -> version and columns
         self._asked: dict[tuple[int, int], Future[Columns | str]] = {}  # track and version -> columns, or why there are none

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     """
     path = _find(recipe)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = deepcopy(_parse(path, path.stat().st_mtime_ns))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {path.name} is not TOML: {error}") from error
     for field, value in sorted((settings or {}).items(), key=lambda setting: setting[0].count(".")):
@@ -62,6 +63,12 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     except ValidationError as error:
         known = [field for field, _ in config_fields()]
         raise RecipeError(f"recipe {path.name}: {validation_message(error, known)}") from error
+
+
+@lru_cache(maxsize=64)
+def _parse(path: Path, _: int) -> dict[str, Any]:
+    """Parse a recipe once for each time of change: the page asks for it at every keystroke."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _find(recipe: str) -> Path:

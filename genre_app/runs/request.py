@@ -62,7 +62,7 @@ class Request(BaseModel):
         if config.freeze != "none" and self.init_from is None:
             raise RecipeError(
                 f"freeze={config.freeze} keeps layers of an initial checkpoint, but no checkpoint is named; "
-                "name one with --init-from (on the page: Begin with), or set freeze=none"
+                "name one with --init-from (on the page: Starting weights), or set freeze=none"
             )
         return config
 

@@ -115,6 +115,9 @@ def test_what_cannot_work_is_refused_before_a_process_starts(paths, tmp_path):
     config = CONFIG.model_copy(update={"background_probability": 0.5, "background_folder": tmp_path / "none"})
     with pytest.raises(DataError, match=r"none is not a folder.*\.$"):
         WavePool(paths, SPEC, config, seed=0)
+    config = CONFIG.model_copy(update={"room_probability": 0.5, "room_folder": tmp_path / "no rooms"})
+    with pytest.raises(DataError, match=r"room_folder .*no rooms is not a folder.*\.$"):
+        WavePool(paths, SPEC, config, seed=0)
     with pytest.raises(DataError, match="log-mel"):
         WavePool(paths, SPEC.model_copy(update={"kind": "summary"}), CONFIG, seed=0)
     assert not workers()

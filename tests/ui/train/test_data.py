@@ -44,7 +44,7 @@ def test_what_will_happen_is_said_before_start(app, cache):
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", end["plan"]))
     assert "high 6 2 low 6 2 all 12 4" in text
     # 60 columns, segments of 26 columns every 13: starts 0, 13, 26 and the right-aligned 34.
-    assert "48 to learn, 16 to choose" in text
+    assert "48 training, 16 validation" in text
     assert "24 segments in 3 steps" in text
     spec = FeatureSpec(n_mels=32, segment_seconds=2, segment_hop_seconds=1)
     settings = {"channels": [4, 8], "pools": [[4, 2], [4, 4]]}
@@ -56,7 +56,7 @@ def test_what_will_happen_is_said_before_start(app, cache):
 
 
 def test_a_checkpoint_that_does_not_fit_is_told_before_start(app, bundled, cache):
-    end = looked(app, **TINY, **{"train-source": str(cache), "Begin with": "default"})[0][-1]
+    end = looked(app, **TINY, **{"train-source": str(cache), "set-init_from": "default"})[0][-1]
     assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
     assert end["State"] is None  # and so nothing to start
 
@@ -136,7 +136,7 @@ def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_pa
     token = named(upload(str(path), None))["train-source"]
     assert named(upload(str(path), None))["train-source"] == token
     path.unlink()  # as the page does after a while
-    end = looked(app, **TINY | {"Columns": "recipe"}, **{"train-source": token})[0][-1]
+    end = looked(app, **TINY | {"set-columns": "recipe"}, **{"train-source": token})[0][-1]
     assert "Split at random by track" in end["plan"], end["plan"]
     bad = tmp_path / "music.rar"
     bad.write_bytes(b"Rar!")
