@@ -39,6 +39,7 @@ from genre_app.vote import References
 _EVENT_SECONDS = 1.0  # between two events about steps or preparing
 _EVENT_SHARE = 3600  # but at most this many events over the time of the run: a day would make a hundred thousand
 _SAVE_SECONDS = 60.0  # between two saved states within an epoch
+_SAVE_EPOCH_SECONDS = 2.0  # between two saved states at the ends of epochs: on a GPU an epoch may take less time than saving
 
 
 def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | None = None) -> bool:
@@ -242,7 +243,10 @@ class _Job:
         numbers: dict[str, Any] = {field.name: getattr(result, field.name) for field in fields(result)}
         is_best = numbers.pop("model") is not None
         self.record(events.Epoch(**numbers, best=is_best))
-        self.save(state)
+        # The first epoch is saved at once, and the last one always.
+        is_last = result.epoch == self.config.epochs
+        if is_last or self.saved_at == self.began or time.monotonic() - self.saved_at > _SAVE_EPOCH_SECONDS:
+            self.save(state)
         line = f"epoch {result.epoch:4d}  loss {result.train_loss:.4f}  lr {result.learning_rate:.2e}  {result.seconds:.1f} s"
         if result.valid_log_loss is not None:
             line += f"  valid log-loss {result.valid_log_loss:.4f}  accuracy {result.valid_accuracy:.1%}"
@@ -269,9 +273,11 @@ class _Job:
         """Complete the checkpoint of the best epoch, and write report and card."""
         if not self.run.best.exists():
             raise DataError("Training diverged: each validation log-loss is not a number; lower learning_rate.")
-        run, config, cpu = self.run, self.config, torch.device("cpu")
-        model = load_checkpoint(run.best).model
-        splits = {split: load_split(self.data, split, config, cpu) for split in ("valid", "test") if self.data.of(split)}
+        run, config = self.run, self.config
+        model = load_checkpoint(run.best, self.device).model
+        splits = {
+            split: load_split(self.data, split, config, self.device) for split in ("valid", "test") if self.data.of(split)
+        }
         valid = splits["valid"]
         if config.fit_temperature:
             model.temperature.fill_(fit_temperature(config, model, valid, self.monitor))

@@ -71,7 +71,7 @@ def vote_references(model: GenreModel, valid: Dataset, monitor: Monitor = QUIET)
     rarest = int(torch.bincount(valid.labels, minlength=len(valid.genres)).min())
     # More neighbours than a genre has tracks would outvote it always.
     k = min(_MAX_NEIGHBOURS, max(1, rarest), len(valid) - 1)
-    return References(means.numpy().astype(np.float32), valid.labels.numpy(), k)
+    return References(means.cpu().numpy().astype(np.float32), valid.labels.cpu().numpy(), k)
 
 
 def report_on(
@@ -84,8 +84,8 @@ def report_on(
 ) -> Report:
     """Return the metrics of a checkpoint on some tracks; ``leave_one_out`` says that its references are these tracks."""
     features, owners = validation_features(config, checkpoint.model, tracks)
-    probabilities = segment_probabilities(checkpoint.model, features, monitor).numpy()
-    of_track = np.split(probabilities, np.flatnonzero(np.diff(owners.numpy())) + 1)
+    probabilities = segment_probabilities(checkpoint.model, features, monitor).cpu().numpy()
+    of_track = np.split(probabilities, np.flatnonzero(np.diff(owners.cpu().numpy())) + 1)
     labels = tracks.labels.tolist()
     results = [TrackResult(*of) for of in zip(tracks.track_ids, labels, of_track, strict=True)]
     return Report(tracks.genres, tuple(results), checkpoint.references, leave_one_out=leave_one_out)

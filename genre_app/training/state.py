@@ -80,6 +80,8 @@ class TrainState:
     total : Tensor []
         Sum of the losses of the epoch so far.
     progress : Progress
+    changes_before : Tensor, uint8, or None
+        State of ``changes`` before the batches that are made and not all used yet; None if all are used.
     """
 
     model: GenreModel
@@ -91,6 +93,7 @@ class TrainState:
     order: Tensor
     total: Tensor
     progress: Progress
+    changes_before: Tensor | None = None
 
     @classmethod
     def begin(cls, config: TrainConfig, train: Dataset, device: torch.device, *, init: Checkpoint | None = None) -> TrainState:
@@ -154,7 +157,7 @@ class TrainState:
             **{f"model.{key}": value for key, value in self.model.state_dict().items()},
             **{f"average.{key}": value for key, value in self.average.state_dict().items()},
             "draws": self.draws.get_state(),
-            "changes": self.changes.get_state(),
+            "changes": self.changes.get_state() if self.changes_before is None else self.changes_before,
             "dropout": self.dropout,
             "order": self.order,
             "total": self.total,
@@ -227,7 +230,11 @@ def make_optimiser(model: GenreModel, config: TrainConfig) -> torch.optim.Optimi
         "sgd": torch.optim.SGD,
         "rmsprop": torch.optim.RMSprop,
     }
-    optimiser: torch.optim.Optimizer = of_name[config.optimiser](groups, lr=config.learning_rate)
+    # On a GPU, the fused implementation launches one kernel for all parameters.
+    fused = all(parameter.is_cuda for parameter in trained) and config.optimiser != "rmsprop"
+    optimiser: torch.optim.Optimizer = of_name[config.optimiser](
+        groups, lr=config.learning_rate, **({"fused": True} if fused else {})
+    )
     return optimiser
 
 

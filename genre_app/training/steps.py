@@ -13,13 +13,16 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from genre_app.augment.logmel import augment, draw_rates
 from genre_app.augment.logmel_ops.scale import uniform
 from genre_app.data.dataset import Dataset, MelDataset
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import finish
 from genre_app.models import GenreModel
 from genre_app.training.config import TrainConfig
+from genre_app.training.graph import GradientGraph
 from genre_app.training.processes import Processes
 from genre_app.training.state import TrainState, frozen
 
+# A batch is made by about 1000 kernels of a few microseconds; making several at once launches as many kernels as making one.
+_BATCHES_AT_ONCE = 8  # on a GPU
 _LEAST_ITEMS = 2  # of a batch, in each process: batch norm needs the variance
 
 
@@ -82,6 +85,11 @@ class Steps:
         # Dropout draws from the generator of its device; the caller gets that generator back unchanged.
         self.rng = torch.cuda if device.type == "cuda" else torch
         self.forked = [torch.cuda.current_device()] if device.type == "cuda" else []
+        on_one_gpu = device.type == "cuda" and processes.alone
+        self.n_at_once = _BATCHES_AT_ONCE if on_one_gpu else 1
+        self.records = on_one_gpu  # whether the gradient is recorded as a CUDA graph
+        self.ready: list[tuple[Tensor, Tensor]] = []  # batches that were made and not used yet, the next one last
+        self.graph: GradientGraph | None = None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0 over the whole run."""
@@ -121,12 +129,11 @@ class Steps:
         done = now.epoch * self.count + now.step
         if self.processes.rank:  # the saved generators are those of the first process; the others seed theirs at each step
             state.reseed(config.seed, self.processes.rank, done)
-        chosen = state.order[now.step * config.batch_size : (now.step + 1) * config.batch_size]
         rate = self.learning_rate(done)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         # If memory runs out or the device is lost before the weights change, the state can still be saved.
-        db, targets = self._batch(source, chosen[self.processes.rank :: self.processes.count])
+        db, targets = self._next_batch(source)
         with torch.random.fork_rng(devices=self.forked):
             self.rng.set_rng_state(state.dropout)
             loss = self._learn(db, targets)
@@ -137,6 +144,25 @@ class Steps:
         state.total += loss
         now.step += 1
         return rate
+
+    def _next_batch(self, source: Dataset) -> tuple[Tensor, Tensor]:
+        """Return the batch of the current step; on a GPU, make several batches at once."""
+        state, size = self.state, self.config.batch_size
+        step, n_at_once = state.progress.step, self.n_at_once
+        if not self.ready:
+            # A resumed run may begin in the middle of a group: it makes the whole group again, from the same random numbers.
+            first = step - step % n_at_once
+            state.changes_before = state.changes.get_state()
+            chosen = state.order[first * size : min(first + n_at_once, self.count) * size]
+            chosen = chosen[self.processes.rank :: self.processes.count]
+            n = min(n_at_once, self.count - first)
+            db, targets = self._batch(source, chosen)
+            # Every n-th item: the chains take the first items of the group, and each batch needs its share of them.
+            self.ready = [(db[i::n], targets[i::n]) for i in reversed(range(step - first, n))]
+        batch = self.ready.pop()
+        if not self.ready:
+            state.changes_before = None
+        return batch
 
     def _batch(self, source: Dataset, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-mel segments [b, bins, frames] in dB and their targets [b, genres]."""
@@ -162,18 +188,35 @@ class Steps:
         while True:
             state.optimiser.zero_grad(set_to_none=True)
             try:
+                if self.records and state.progress.pieces == 1:
+                    return self._replay(db, targets)
                 loss = self._gradient(db, targets)
             except torch.OutOfMemoryError:
                 now = state.progress
                 if len(db) < 2 * _LEAST_ITEMS * now.pieces:
                     raise
                 now.pieces *= 2
+                self.graph = None  # it holds the memory of a whole batch
                 if db.device.type == "cuda":
                     torch.cuda.empty_cache()
                 self.warn(f"out of memory: training continues with each batch cut into {now.pieces} parts")
             else:
                 self.processes.average_gradients(state.model)
                 return loss
+
+    def _replay(self, db: Tensor, targets: Tensor) -> Tensor:
+        """Compute the gradient by a CUDA graph, which the first batch records."""
+        if self.graph is None and self.records:
+            try:
+                self.graph = GradientGraph(self._gradient, self.state.model, db, targets)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # a network that waits for the GPU, or an operation that cannot be recorded
+                self.records = False
+                self.warn(f"training continues without a CUDA graph, which the network does not allow: {first_line(error)}")
+            finally:
+                self.rng.set_rng_state(self.state.dropout)  # recording drew from the generator
+        return self.graph(db, targets) if self.graph is not None and self.graph.fits(db) else self._gradient(db, targets)
 
     def _gradient(self, db: Tensor, targets: Tensor) -> Tensor:
         config, state = self.config, self.state

@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 
 from genre_app.augment.config import AugmentConfig
-from genre_app.data.cache.mel_cache import MelCache
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.progress import QUIET
 from genre_app.training import fit
 from genre_app.training.final import fit_temperature, vote_references
 from genre_app.training.validation import Validation
 from genre_app.vote import References
-from tests.two_beats import CONFIG, CPU, SPEC, datasets, write_cache
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
-
+from tests.two_beats import CONFIG, CPU, SPEC, datasets
 
 HISS = {"recorded_share": 0.5, "recorded": {"coloured_noise_probability": 1.0, "coloured_noise_snr_db": (-60.0, -60.0)}}
 RECORDED = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})

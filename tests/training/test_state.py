@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from genre_app.checkpoint import Checkpoint
-from genre_app.data.cache.mel_cache import MelCache
 from genre_app.errors import DataError
 from genre_app.models import GenreModel
 from genre_app.progress import Monitor, StoppedError
@@ -19,12 +18,7 @@ from genre_app.runs.run import Run
 from genre_app.training import fit
 from genre_app.training.state import TrainState
 from tests.training.processes import OneOfTwo
-from tests.two_beats import CONFIG, CPU, SPEC, datasets, write_cache
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
+from tests.two_beats import CONFIG, CPU, SPEC, datasets
 
 
 def weights(result):

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from genre_app.augment.config import AugmentConfig
-from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
@@ -16,12 +15,7 @@ from genre_app.training import fit, validation
 from genre_app.training.state import TrainState
 from genre_app.training.steps import draw_order, steps_per_epoch
 from tests.training.processes import OneOfTwo
-from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
+from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all
 
 
 def weights(result):

@@ -9,18 +9,12 @@ import pytest
 import torch
 
 from genre_app.augment.config import AugmentConfig
-from genre_app.data.cache.mel_cache import MelCache
 from genre_app.features import FeatureSpec, segment_start_frames
 from genre_app.progress import Monitor, StoppedError
 from genre_app.training import fit, validation
-from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
+from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all
 
 HISS = {"recorded_share": 0.5, "recorded": {"coloured_noise_probability": 1.0, "coloured_noise_snr_db": (-60.0, -60.0)}}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
 
 
 def test_where_training_has_recordings_so_has_validation(cache):
