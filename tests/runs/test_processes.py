@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from genre_app.runs import executor as job
 from genre_app.runs.launch import start
 from genre_app.runs.queue import device_of
 from genre_app.runs.run import Run, Status
+from genre_app.training.processes import Processes, join
 from tests.runs.beats import quiet, same, wait_for, weights, work_alone
 
 
@@ -216,3 +218,36 @@ def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
     assert run.journal().last(events.Started).processes == 2
     assert [epoch.epoch for epoch in run.journal().epochs] == list(range(1, 7))
     assert run.journal().epochs[-1].train_loss < run.journal().epochs[0].train_loss
+
+
+@pytest.mark.parametrize(("n_gpus", "backend"), [(1, "gloo"), (2, None)])
+def test_processes_that_share_a_gpu_talk_by_gloo_since_nccl_refuses_them(monkeypatch, n_gpus, backend):
+    asked = []
+
+    def accelerator(*, cpu, kwargs_handlers):
+        asked.append((cpu, kwargs_handlers[0].to_kwargs().get("backend")))
+        return SimpleNamespace(process_index=1, num_processes=2, device=torch.device("cuda", 1 % n_gpus))
+
+    monkeypatch.setattr("accelerate.Accelerator", accelerator)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    processes, device = join()
+    assert asked == [(False, backend)]  # None: Accelerate's own choice, NCCL
+    assert (processes.rank, processes.count, device) == (1, 2, torch.device("cuda", 1 % n_gpus))
+
+
+def test_waiting_needs_nothing_but_a_sum():
+    class Accelerator:
+        device = torch.device("cpu")
+        sums = 0
+
+        def reduce(self, tensor, how):
+            self.sums += 1
+            return tensor
+
+    accelerator = Accelerator()
+    Processes(0, 2, accelerator).wait()
+    assert accelerator.sums == 1
+    Processes().wait()
