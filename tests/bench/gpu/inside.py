@@ -26,7 +26,7 @@ from genre_app.runs.data import open_data
 from genre_app.runs.host import prepare_process
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, Status, runs_folder
-from genre_app.runs.settings import parse_settings
+from genre_app.runs.settings import read_settings
 from genre_app.training import TrainConfig, fit
 from genre_app.training.datasets import load_split
 from genre_app.training.steps import Steps
@@ -228,7 +228,7 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
 def _opened(device: torch.device, data: str, recipe: str, *settings: str) -> tuple[TrainConfig, Dataset, Dataset]:
     """Open the data as `genre_app.runs.executor` does."""
     threads = min(2, torch.get_num_threads())
-    request = Request(recipe=recipe, data=data, settings=parse_settings(settings), columns="data", threads=threads)
+    request = Request(recipe=recipe, data=data, settings=read_settings(settings), columns="data", threads=threads)
     prepare_process(request.threads)
     found, config = open_data(request, request.config(), processes=2)
     return config, load_split(found, "train", config, device), load_split(found, "valid", config, device)

@@ -67,7 +67,7 @@ def default(bench: Bench) -> Finding:
 def seconds_of(run: Run, began: float, ended: float) -> dict[str, float]:
     """Split the time of a finished run into its parts, in seconds."""
     journal = run.journal()
-    process, started = (journal.last(kind).time for kind in (events.ProcessStarted, events.Started))
+    process, started = (journal.last(kind).time for kind in (events.Process, events.Started))
     gaps: dict[bool, list[float]] = {True: [], False: []}  # time of an epoch beside its steps, by whether it was validated
     before = started
     for epoch in journal.epochs:
@@ -159,7 +159,8 @@ def kill(bench: Bench) -> Finding:
     same = _furthest(one, other)
     off = _furthest(one, resumed)
     text = (
-        f"killed after {after} of {len(resumed.journal().epochs)} epochs, resumed and finished; weights differ from an uninterrupted "
+        f"killed after {after} of {len(resumed.journal().epochs)} epochs, resumed and finished; weights differ from an "
+        "uninterrupted "
         f"run by {off:.2g} at most, those of two uninterrupted runs by {same:.2g}; validation log-loss "
         + ", ".join(f"{run.journal().epochs[-1].valid_log_loss:.5f}" for run in (resumed, one, other))
     )
