@@ -39,7 +39,7 @@ from genre_app.vote import References
 _EVENT_SECONDS = 1.0  # between two events about steps or preparing
 _EVENT_SHARE = 3600  # but at most this many events over the time of the run: a day would make a hundred thousand
 _SAVE_SECONDS = 60.0  # between two saved states within an epoch
-_SAVE_EPOCH_SECONDS = 2.0  # between two saved states at the ends of epochs: on a GPU an epoch may take less time than saving
+_SAVE_EPOCH_SECONDS = 5.0  # between two saved states at the ends of epochs: on a GPU an epoch may take less time than saving
 
 
 def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | None = None) -> bool:
