@@ -37,6 +37,10 @@ class CheckpointError(GenreAppError):
     """A checkpoint cannot be used."""
 
 
+class RecipeError(GenreAppError):
+    """A recipe or one of its settings is wrong."""
+
+
 class RunError(GenreAppError):
     """A run cannot be created, read or changed."""
 

@@ -1,25 +1,27 @@
-"""Progress of long tasks, and a way to stop them."""
+"""Progress of long tasks, a way to stop them, and the number of cores they may use."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_SETTLING_SECONDS = 1.0  # before that the rate says little
+_SETTLING_SECONDS = 1.0  # an earlier rate is too uncertain to predict the time left
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a long step.
+    """How far one stage of a task is.
 
     Attributes
     ----------
     stage : str
-        What is being done and counted: "decoding tracks", "unpacking MB".
+        Name of the stage and its unit: "decoding tracks", "unpacking MB".
     done, total : int
+        In that unit.
     eta_seconds : float or None
-        Time left at the rate so far; None while there is no rate yet.
+        Time left at the rate so far; None while the rate is unknown.
     """
 
     stage: str
@@ -29,44 +31,44 @@ class Progress:
 
 
 class StoppedError(Exception):
-    """The caller asked the task to stop. What is done is kept; the same task continues from there."""
+    """The caller asked the task to stop. Finished work is kept; the same task continues from there."""
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """What a long task reports to, and what tells it to stop.
+    """The two ways in which a caller follows a long task: progress reports and a stop signal.
 
     Attributes
     ----------
     on_progress : callable
         Called with a `Progress`.
     should_stop : callable
-        Asked several times a second; returns whether the task must stop.
+        Returns whether the task must stop; called several times a second.
     """
 
     on_progress: Callable[[Progress], object] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
 
     def check(self, doing: str = "") -> None:
-        """Raise `StoppedError` if the task must stop; ``doing`` says in the message what it was doing."""
+        """Raise `StoppedError` if the task must stop; ``doing`` names the interrupted work in the message."""
         if self.should_stop():
             raise StoppedError(f"stopped while {doing}" if doing else "stopped on request")
 
 
 QUIET = Monitor()
-"""Reports to nobody and never stops."""
+"""A monitor that ignores reports and never stops the task."""
 
 
 class Meter:
-    """Counts the finished units of one stage and reports them.
+    """Count the finished units of one stage and report them.
 
     Parameters
     ----------
     stage : str
     total : int
-        Units, as they are shown.
+        Number of units, as it is shown.
     work : float
-        Size of the whole task in the unit that predicts its time best, such as bytes.
+        Size of the whole stage in the quantity that predicts its time best, such as bytes.
     monitor : Monitor
     """
 
@@ -82,12 +84,16 @@ class Meter:
         self.monitor.check(f"{self._stage}: {self._done} of {self._total} are done and kept")
 
     def advance(self, units: int, work: float, *, free: bool = False) -> None:
-        """Count ``units`` and their ``work``; ``free`` says that an earlier call had done it, so it took no time."""
+        """Count finished ``units`` and their ``work``; ``free`` work was done by an earlier call and took no time now."""
         self._done += units
         self._worked += work
         self._free += work if free else 0.0
         self.check()
         self.monitor.on_progress(Progress(self._stage, min(self._done, self._total), self._total, self._eta()))
+
+    def advance_bytes(self, n_bytes: int, *, free: bool = False) -> None:
+        """Count finished bytes in a stage whose unit is the MB and whose work is counted in bytes."""
+        self.advance((int(self._worked + n_bytes) >> 20) - (int(self._worked) >> 20), n_bytes, free=free)
 
     def _eta(self) -> float | None:
         elapsed, paid = time.monotonic() - self._began, self._worked - self._free
@@ -96,3 +102,8 @@ class Meter:
         if elapsed < _SETTLING_SECONDS or paid <= 0:
             return None
         return elapsed / paid * (self._work - self._worked)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use; a container often may use only some of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

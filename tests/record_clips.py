@@ -26,7 +26,8 @@ import soundfile
 from playwright.sync_api import Error, sync_playwright
 
 from genre_app.audio import load_clip
-from genre_app.data.sources.folder import AudioFolder, AudioTrack
+from genre_app.data.sources.folder import AudioFolder
+from genre_app.data.tracks import AudioTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.conditions import STANDARD
 from tests import chromium

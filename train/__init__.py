@@ -1,1 +1,1 @@
-"""Recipes, and the commands that train and compare them: ``python -m train RECIPE --data DATA``."""
+"""Recipes, and commands that train and compare them: ``python -m train RECIPE --data DATA``."""

@@ -1,7 +1,7 @@
-"""What each preset of augmentation adds, on files and on recordings: ``python -m train.presets --data MEL_CACHE``.
+"""Compare the presets of augmentation, on files and on recordings: ``python -m train.presets --data MEL_CACHE``.
 
-The same recipe is trained once with each preset and once as it is. Runs go to a folder; those that have finished are not
-trained again, and one that was interrupted goes on.
+The recipe is trained once with each preset and once with its own augmentation. A finished run in the output folder is not
+trained again, and an interrupted one is resumed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from train.results import finished_run, to_readme
+from train.results import finished_run, write_table
 
 _PRESETS = ("none", "noise", "pitch", "noise+pitch", "recorded")
 _MARKS = ("<!-- presets: python -m train.presets -->\n", "<!-- end of presets -->")
@@ -21,9 +21,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    data: Annotated[str, typer.Option(help="Mel cache to train on and to validate with.")],
+    data: Annotated[str, typer.Option(help="Mel cache with training and validation tracks.")],
     audio: Annotated[
-        str | None, typer.Option(help="Folder of audio of validation tracks, for the mean retention over all conditions.")
+        str | None,
+        typer.Option(help="Folder of audio of validation tracks, to measure the mean retention over all conditions."),
     ] = None,
     heard: Annotated[
         list[str] | None,
@@ -32,23 +33,24 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/presets"),
     recipe: str = "default",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the recipe.")
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe. Can be repeated.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How much of the middle of each track of --audio is heard.")] = 12.0,
-    readme: Annotated[bool, typer.Option(help="Put the table into README.md.")] = False,
+    seconds: Annotated[float, typer.Option(help="Length of the middle part of each --audio track that is classified.")] = 12.0,
+    write: Annotated[bool, typer.Option(help="Put the table into train/RESULTS.md.")] = False,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
 ) -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     from genre_app.checkpoint import load_checkpoint
+    from genre_app.evaluation import evaluate
     from genre_app.evaluation.conditions.report import evaluate_conditions
-    from genre_app.evaluation.evaluate import evaluate
     from genre_app.runs.request import Request
+    from genre_app.runs.settings import read_settings
 
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
     head: list[str] = []
     rows = []
     for preset in (*_PRESETS, None):
-        changes = (*(settings or ()), *((f"augment={preset}",) if preset else ()))
+        changes = read_settings(settings or ()) | ({"augment": preset} if preset else {})
         request = Request(recipe=recipe, data=data, settings=changes, columns="data", threads=threads)
         checkpoint = load_checkpoint(finished_run(out / (preset or "recipe"), request).best)
         head, cells = [], []
@@ -65,8 +67,8 @@ def main(
     lines = [f"| augmentation | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|", *rows]
     text = "\n".join(lines) + "\n"
     print(text)
-    if readme:
-        to_readme(text, _MARKS)
+    if write:
+        write_table(text, _MARKS)
 
 
 if __name__ == "__main__":

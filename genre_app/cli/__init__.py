@@ -1,4 +1,4 @@
-"""The command line: one file for each command of ``genre-app``, such as ``classify.py`` with its function ``classify``.
+"""The command line: one file a command; ``classify.py`` holds the function ``classify``.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 success; 1 a file or a run failed; 2 wrong
 usage, including a checkpoint or a data set that cannot be used.
@@ -14,9 +14,9 @@ import typer
 
 
 def build() -> typer.Typer:
-    """Build the command line from the files of this folder; files whose names begin with an underscore are no commands."""
+    """Build the command line from the files of this folder; a file whose name begins with an underscore is not a command."""
     app = typer.Typer(
-        help="Classify the genre of music, measure how well a model does, and train new ones.",
+        help="Classify the genre of music, evaluate models, and train new ones.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -28,7 +28,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
-    # A file's name may hold letters that the terminal's encoding lacks; that must not end the command.
+    # The name of a file may hold letters that the encoding of the terminal lacks.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     build()()

@@ -1,15 +1,16 @@
-"""What several commands share: their options, and how they print and stop."""
+"""Options that several commands share, and how the commands print and stop."""
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-# torch and what needs it are imported by the commands: --help must not wait for them.
+from genre_app.progress import usable_cores
+
+# Each command imports torch, and modules that need it, when it runs: --help must not wait for them.
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
 
@@ -26,7 +27,7 @@ CheckpointOption = Annotated[
 ]
 OverlapOption = Annotated[
     float | None,
-    typer.Option(min=0.0, max=0.95, help="Share of a segment that neighbours have in common; by default as in training."),
+    typer.Option(min=0.0, max=0.95, help="Overlap of neighbouring segments, as a share; by default that of the checkpoint."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads; by default one per core.")]
 
@@ -38,16 +39,11 @@ def open_checkpoint(name: str, threads: int | None) -> Checkpoint:
     from genre_app.checkpoint import load_checkpoint
     from genre_app.errors import CheckpointError
 
-    torch.set_num_threads(threads or n_cores())
+    torch.set_num_threads(threads or usable_cores())
     try:
         return load_checkpoint(name)
     except CheckpointError as error:
         stop(str(error))
-
-
-def n_cores() -> int:
-    """Return the number of cores that this process may use; a container often has fewer than the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stop(message: str, exit_code: int = 2) -> NoReturn:
@@ -57,5 +53,5 @@ def stop(message: str, exit_code: int = 2) -> NoReturn:
 
 
 def printable(text: str) -> str:
-    """Replace control characters: names of files and genres may hold them, and a terminal would obey them."""
+    """Replace control characters, which names of files and genres may hold and a terminal would execute."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

@@ -38,14 +38,16 @@ class ClassifyFormat(StrEnum):
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Audio files, or videos with sound.", show_default=False)],
     checkpoint: CheckpointOption = "default",
-    vote: Annotated[VoteName, typer.Option(help="How the segments decide together.")] = VoteName.mean,
+    vote: Annotated[VoteName, typer.Option(help="Rule that combines the segments into one answer.")] = VoteName.mean,
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,
-    format_: Annotated[ClassifyFormat, typer.Option("--format", help="A line per file in each.")] = ClassifyFormat.table,
+    format_: Annotated[
+        ClassifyFormat, typer.Option("--format", help="Output format; each has one line a file.")
+    ] = ClassifyFormat.table,
 ) -> None:
-    """Name the genre of each file, one line each.
+    """Predict the genre of each file, one line each.
 
-    A file that cannot be classified gets a line that says why, does not stop the others, and makes the exit code 1.
+    If a file cannot be classified, its line says why, the other files are classified, and the exit code is 1.
     """
     model = open_checkpoint(checkpoint, threads)
     from genre_app.audio import open_audio
@@ -66,7 +68,7 @@ def classify(
                 result = classify_clip(stream, model, vote=vote.value, overlap=overlap)
         except AudioError as error:
             result, failed = str(error), True
-        except CheckpointError as error:  # its network's answers are not finite
+        except CheckpointError as error:  # the network returns values that are not finite
             stop(str(error))
         write(_shown(file), result, model)
         sys.stdout.flush()
@@ -75,7 +77,7 @@ def classify(
 
 
 def _shown(file: str) -> str:
-    """Return a file's name as text: bytes that are no UTF-8 would make invalid JSON."""
+    """Return the name of a file as text: bytes that are not UTF-8 would make invalid JSON."""
     return os.fsencode(file).decode("utf-8", "replace")
 
 

@@ -12,51 +12,51 @@ from genre_app.cli._shared import (
     OverlapOption,
     ReportFormat,
     ThreadsOption,
-    n_cores,
     open_checkpoint,
     printable,
     stop,
 )
+from genre_app.progress import usable_cores
 
 
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of genre folders with audio, or a mel cache.")],
     split: Annotated[
         str | None,
-        typer.Option(help="Of a mel cache: a split of its index. Of a folder: a folder within that holds the genre folders."),
+        typer.Option(help="Split of a mel cache, or the folder inside of DATA that holds the genre folders."),
     ] = None,
     conditions: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Hear the same audio under other conditions too and tell how much accuracy is left: all, or names with commas "
-            "between (white-10,telephone,mp3-32 and so on; a wrong name lists them all).",
+            help="Also evaluate the same audio under simulated conditions: all, or names separated by commas, such as "
+            "white-10,telephone,mp3-32. A wrong name lists them all.",
         ),
     ] = None,
     noise: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Noises of your own, as conditions at 20, 10, 5 and 0 dB.")
+        str | None, typer.Option(metavar="FOLDER", help="Your own noises, each a condition at 20, 10, 5 and 0 dB.")
     ] = None,
-    rooms: Annotated[str | None, typer.Option(metavar="FOLDER", help="Impulse responses of your own, as a condition.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.5, help="Classify only so much from the middle of each track.")] = None,
+    rooms: Annotated[str | None, typer.Option(metavar="FOLDER", help="Your own impulse responses, as one condition.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.5, help="Classify only this much of the middle of each track.")] = None,
     checkpoint: CheckpointOption = "default",
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,
     format_: Annotated[ReportFormat, typer.Option("--format")] = ReportFormat.table,
 ) -> None:
-    """Measure a checkpoint on labelled tracks: accuracy, log-loss, F1, confusion.
+    """Evaluate a checkpoint on labelled tracks: accuracy, log-loss, F1, confusion.
 
-    Files that cannot be classified are listed in the report and do not stop it.
+    Files that cannot be classified are listed in the report.
     """
     model = open_checkpoint(checkpoint, threads)
     import torch
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from genre_app.errors import CheckpointError, DataError
+    from genre_app.evaluation import evaluate as evaluate_tracks
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
-    from genre_app.evaluation.evaluate import Report
-    from genre_app.evaluation.evaluate import evaluate as evaluate_tracks
+    from genre_app.evaluation.metrics import Report
 
-    # The threads go to files, not to the work within one: faster, and the sums keep one order whatever their number.
+    # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.
     torch.set_num_threads(1)
     with tqdm(unit="track", leave=False, disable=None) as bar:  # disable=None: only when stderr is a terminal
 
@@ -65,7 +65,7 @@ def evaluate(
             bar.update(done - bar.n)
 
         common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show}
-        common["workers"] = threads or n_cores()
+        common["workers"] = threads or usable_cores()
         report: Report | ConditionsReport
         try:
             if (conditions, noise, rooms) == (None, None, None):

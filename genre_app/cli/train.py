@@ -7,11 +7,15 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genre_app.cli._shared import printable, stop
+
+if TYPE_CHECKING:
+    from genre_app.runs.request import Request
+    from genre_app.runs.run import Run
 
 
 class Columns(StrEnum):
@@ -33,99 +37,127 @@ def _list_recipes(wanted: bool) -> None:
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Argument(help="Name of a recipe (see --list) or path of a TOML file.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Name of a recipe (see --list), or path of a TOML file.")] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="A folder of genre folders, a zip of one, a mel cache, a table of features (CSV), or hub:OWNER/NAME."
+            help="Music to train on: a folder of genre folders, a zip of one, a mel cache, a CSV table of features, or "
+            "hub:OWNER/NAME."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default runs/RECIPE-NUMBER.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; by default runs/RECIPE-NUMBER.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe, such as epochs=20. Can be repeated."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    init_from: Annotated[str | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; by default that of the recipe.")] = None,
+    init_from: Annotated[
+        str | None, typer.Option(help="Checkpoint with the initial weights; by default they are random.")
+    ] = None,
     columns: Annotated[
-        Columns, typer.Option(help="Whose sample rate, hop and mel bands to use: the recipe's, or those of a mel cache.")
+        Columns, typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache.")
     ] = Columns.recipe,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN_FOLDER", help="Go on with a run that was stopped.")] = None,
-    folds: Annotated[int, typer.Option(min=0, max=20, help="Cross-validate over training and validation tracks instead.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads; part of what makes weights repeat.")] = 2,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN_FOLDER", help="Resume the run in this folder.")] = None,
+    folds: Annotated[
+        int, typer.Option(min=0, max=20, help="Cross-validate with this many folds over training and validation tracks.")
+    ] = 0,
+    threads: Annotated[
+        int, typer.Option(min=1, max=256, help="CPU threads. The weights repeat bit by bit only with the same number.")
+    ] = 2,
     list_recipes: Annotated[
-        bool, typer.Option("--list", callback=_list_recipes, is_eager=True, help="List the recipes and stop.")
+        bool, typer.Option("--list", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
     ] = False,
 ) -> None:
-    """Train a network by a recipe; the run's folder gets its journal, its best checkpoint, its report and its model card.
+    """Train a network by a recipe.
 
-    Ctrl-C stops a run; --resume continues it. Several GPUs or machines: accelerate launch -m genre_app train RECIPE ...
+    The folder of the run gets the best checkpoint, a report and a model card. Ctrl-C stops the run, and --resume continues it.
+    For several GPUs: accelerate launch -m genre_app train RECIPE ...
     """
     if resume is None and (recipe is None or data is None):
         stop("name a recipe and --data, or a run to --resume; --list shows the recipes")
     given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
     if resume is not None and given != {"resume"}:
-        stop("--resume takes the recipe, the data and the folder from the run, and all settings; leave the others out")
+        stop("--resume takes all settings from the run; leave the other arguments out")
 
     from genre_app.checkpoint import load_checkpoint
-    from genre_app.data.sources.open_data import check_place
-    from genre_app.runs import executor as job
-    from genre_app.runs import run as runs
+    from genre_app.data.sources import check_place
+    from genre_app.runs.failure import EXPECTED, sentence
     from genre_app.runs.folds import cross_validate
     from genre_app.runs.request import Request
-    from genre_app.training.processes import join
+    from genre_app.runs.run import Run, Status, free_name, runs_folder
+    from genre_app.runs.settings import read_settings
 
     try:
         if resume is not None:
-            run = runs.Run.open(resume)
-            if run.status() is runs.Status.finished:
-                stop(f"{run.name} has finished; start a new run to go further")
+            run = Run.open(resume)
+            if run.status() is Status.finished:
+                stop(f"{run.name} has finished; start a new run to train further")
         else:
             request = Request(
                 recipe=_absolute(str(recipe), ".toml"),
                 data=_absolute(str(data)),
-                settings=tuple(settings or []),
+                settings=read_settings(settings or ()),
                 seed=seed,
                 init_from=_absolute(init_from, ".safetensors") if init_from else None,
                 columns=columns.value,
                 threads=threads,
             )
-            request.config()  # all names before a folder is made, which the command with the right ones could not take
+            # All names are checked before the folder is made: the corrected command can then use the same folder.
+            request.config()
             check_place(request.data)
             if request.init_from is not None:
                 load_checkpoint(request.init_from)
             if folds:
-                cross_validate(request, folds, out or runs.runs_folder() / runs.free_name(str(recipe)), say=_say)
+                cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=_say)
                 return
-            processes, _ = join()
-            if out is None and not processes.alone:
-                stop("several processes need the run's folder by name: --out RUN_FOLDER")
-            if processes.rank == 0:
-                run = runs.Run.create(out.absolute(), request) if out else runs.new_run(request)
-            processes.wait()  # the first one makes the folder
-            if processes.rank > 0:
-                run = runs.Run.open(Path(str(out)).absolute())
-        if not run.status().is_active:  # else it was started just now, and stopped since
-            (run.path / "stop").unlink(missing_ok=True)
-        for name in ("SIGINT", "SIGTERM"):
-            signal.signal(getattr(signal, name), lambda *_: run.request_stop())
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal it was started from
-        job.be_nice()
-        job.work(run, say=_say)
-    except job.EXPECTED as error:
-        stop(job.sentence(error), exit_code=1)
+            run = _create(request, out)
+        _work(run)
+    except EXPECTED as error:
+        stop(sentence(error), exit_code=1)
+
+
+def _create(request: Request, out: Path | None) -> Run:
+    """Create the run in the first process, and open it in the others."""
+    from genre_app.runs.run import Run, new_run
+    from genre_app.training.processes import join
+
+    processes, _ = join()
+    if out is None:
+        if not processes.alone:
+            stop("several processes need the folder of the run: --out RUN_FOLDER")
+        return new_run(request)
+    path = out.absolute()
+    if processes.rank == 0:
+        Run.create(path, request)
+    processes.wait()
+    return Run.open(path)
+
+
+def _work(run: Run) -> None:
+    """Do the work of the run; Ctrl-C stops it in an orderly way."""
+    from genre_app.runs.executor import work
+    from genre_app.runs.host import be_nice
+
+    if not run.status().is_active:  # else the page started it just now, and the request to stop may be new
+        run.cancel_stop()
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda *_: run.request_stop())
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal that it was started from
+    be_nice()
+    work(run, say=_say)
 
 
 def _say(text: str) -> None:
-    """Print a line at once, since the page shows the log; without a terminal or a pipe to print to, a run goes on as well."""
+    """Print a line at once, since the page shows the log; if the terminal is gone, the run continues without."""
     try:
         print(printable(text), flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the rest would fail again when the process ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else printing would fail again when the process ends
 
 
 def _absolute(name: str, suffix: str = "") -> str:
-    """Return the absolute path of what is a file or a folder here: a run is resumed from any other folder."""
+    """Return the absolute path if this is a file or folder with the suffix: a run may be resumed from another folder."""
     from genre_app.files import expanded
 
     path = expanded(name)

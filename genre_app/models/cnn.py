@@ -67,9 +67,9 @@ class ConvBlock(nn.Module):
 def through(blocks: nn.Sequential, x: Tensor) -> Tensor:
     """Apply convolution blocks to ``x`` [b, n, bins, frames]."""
     x = x.contiguous(memory_format=torch.channels_last)
-    if blocks.training:
+    if blocks.training or x.is_cuda:
         passed: Tensor = blocks(x)
-    else:  # the first block is memory-bound: process few segments at a time so that its output stays in the cache
+    else:  # on a CPU the first block is memory-bound: process few segments at a time so that its output stays in the cache
         parts = x.tensor_split(max(1, len(x) // _ITEMS))
         passed = blocks[1:](torch.cat([blocks[0](items) for items in parts]))
     return passed

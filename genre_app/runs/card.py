@@ -1,4 +1,4 @@
-"""The model card: what a checkpoint is, how good it is and what not to expect of it."""
+"""Model card: what a checkpoint is, how it was made, how good it is, and its weaknesses."""
 
 from __future__ import annotations
 
@@ -6,155 +6,161 @@ from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.evaluation.metrics import decimal
 from genre_app.files import write_whole
 from genre_app.runs.recipes import recipes_folder
 
 _TEMPLATE = """# {name}
 
-{what}
+Predicts one of {n_genres} genres for a clip of music: {genres}.
 
 | | |
 |---|---|
 | network | `{model}`, {parameters:,} parameters |
-| input | {bins} x {frames} `{kind}`, segments of {segment} s |
+| input | {bins} x {frames} `{kind}`, segments of {segment:g} s |
 | features | {sample_rate} Hz, n_fft {n_fft}, hop {hop_length}, {n_mels} mel bands |
-| genres | {genres} |
-| made by | `{command}` |
-| with | {torch}, {device}, {threads} threads; kept epoch {best_epoch} |
+| made with | `{command}` |
+| on | torch {torch}, {device}, {threads} threads; epoch {best_epoch} was kept |
 
 ## Data
 
 {n_train} training and {n_valid} validation tracks{origin}
 {notes}
-## How good
+## Results
 
 Validation tracks, mean vote{evaluate}:
 
-| n | accuracy | 95 % interval | log-loss | macro F1 | segments |
+| n | accuracy | 95 % interval | log-loss | macro F1 | segment accuracy |
 |---|---|---|---|---|---|
 | {n} | {accuracy:.1%} | {low:.1%} to {high:.1%} | {log_loss:.3f} | {macro_f1:.3f} | {segment_accuracy:.1%} |
 
-By vote: {by_vote}.
+Accuracy by vote: {by_vote}.
 
-{chosen} The interval says how little {n} tracks decide.
+{chosen}
 {test}{folds}
-| genre | precision | recall | F1 | n | answered instead |
+| genre | precision | recall | F1 | n | wrong answers |
 |---|---|---|---|---|---|
 {per_genre}
 
-## What it is bad at
+## Weaknesses
 
-- Weakest on validation: {weakest}. Most frequent confusions: {confusions}.
-- It knows {n_genres} genres as its training tracks understood them{time}, and answers with one of them whatever it hears: other
-  music, speech and noise included.
-- Genres overlap. A small lead of the first answer over the second means that the network cannot tell, and the app says so.
-- Recordings through a microphone in a room are harder than files; {recordings}
+- Lowest F1 on validation: {weakest}.
+{confusions}- It answers with one of its {n_genres} genres{time} to any sound, also to other music, speech and noise.
+- Genres overlap. If the second genre is close to the first, the app says that it is not sure.
+- Recordings through a microphone in a room are harder than files. {recordings}
 {about}"""
 
 _GTZAN = """ of 30 s from GTZAN, {split}.
-GTZAN has no licence and its author claims none; it is used here for research and not redistributed. The weights are published
-for research on the same understanding."""
+GTZAN has no licence, and its author claims none. It is used here for research and is not redistributed. The weights are
+published for research on the same terms."""
+
+_FAULT_FILTERED = "in the artist- and fault-filtered split of Kereliuk et al. (2015)"
+_OTHER_SPLIT = "in a split other than its artist- and fault-filtered one"
 
 _TEST = """
-Test tracks, which neither trained nor chose: accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {n_tracks}),
-log-loss {log_loss:.3f}.
+Test tracks, used neither for training nor for selection: accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%},
+n = {n_tracks}), log-loss {log_loss:.3f}.
 """
 
 _FOLDS = """
-Cross-validation over training and validation tracks together, {folds} folds of whole tracks, no choice of epoch
-(`{command}`): accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {n}), log-loss {log_loss:.3f}. The folds do
-not keep artists apart, so this flatters.
+Cross-validation with {folds} folds over training and validation tracks, without selection of an epoch (`{command}`):
+accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {n_tracks}), log-loss {log_loss:.3f}. The folds do not
+separate artists, so the accuracy on new artists is lower.
 """
 
 
 def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None) -> None:
-    """Write the model card of a checkpoint from what it carries and the summary of a cross-validation, if there was one."""
+    """Write the model card of a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        With the metrics and the provenance of a finished run.
+    path : pathlib.Path
+    folds : dict or None
+        Summary of a cross-validation with the same settings, if there is one.
+    """
     provenance, report, spec = checkpoint.provenance, checkpoint.metrics["valid"], checkpoint.spec
-    low, high = report["accuracy_ci95"]
-    names, matrix = report["confusion"]["genres"], report["confusion"]["matrix"]
-    wrong = [
-        (matrix[i][j], names[i], names[j]) for i in range(len(names)) for j in range(len(names)) if i != j and matrix[i][j]
-    ]
-    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
-    rows = []
-    for index, (genre, row) in enumerate(report["per_genre"].items()):
-        others = sorted(
-            ((matrix[index][j], names[j]) for j in range(len(names)) if j != index and matrix[index][j]), reverse=True
-        )
-        instead = ", ".join(f"{other} {count}" for count, other in others)
-        rows.append(f"| {genre} | {row['precision']:.2f} | {row['recall']:.2f} | {row['f1']:.2f} | {row['n']} | {instead} |")
-    weakest = sorted(report["per_genre"].items(), key=lambda entry: entry[1]["f1"])[:3]
     config, data = provenance["config"], provenance["data"]
-    filtered = data["fault_filtered"]
-    split = "in the artist- and fault-filtered split of Kereliuk et\nal. (2015), whose test tracks were not used"
-    recorded = config["augment"]["recorded_share"] > 0
-    heard = ", as files and as imitated\nrecordings" if recorded else ""
+    low, high = report["accuracy_ci95"]
+    known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
+    weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
+    is_recorded = config["augment"]["recorded_share"] > 0
+    origin = _GTZAN.format(split=_FAULT_FILTERED if data["fault_filtered"] else _OTHER_SPLIT) if data.get("gtzan") else "."
     text = _TEMPLATE.format(
         name=provenance["recipe"],
-        origin=_GTZAN.format(split=split if filtered else "split otherwise than by its fault-filtered lists")
-        if data.get("gtzan")
-        else ".",
-        notes="".join(f"- {note}\n" for note in provenance["notes"]),
-        evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if filtered else "",
-        chosen="The last epoch was kept, without a choice."
-        if config["keep"] == "last"
-        else f"The epoch was chosen by the log-loss on these tracks{heard}, so expect less on other music.",
-        test=_test(checkpoint),
-        time=", a collection of about the year 2000" if data.get("gtzan") else "",
-        recordings="training imitated rooms, loudspeakers and noise, but the\n  numbers above are of clean files."
-        if recorded
-        else "training did not imitate them.",
-        about=_about(provenance),
-        what=f"Says which of {len(checkpoint.genres)} genres a clip of music belongs to.",
+        genres=", ".join(checkpoint.genres),
+        n_genres=len(checkpoint.genres),
         model=checkpoint.model.name,
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         bins=spec.n_bins,
         frames=spec.segment_frames,
-        segment=f"{spec.segment_seconds:g}",
-        genres=", ".join(checkpoint.genres),
-        n_genres=len(checkpoint.genres),
-        command=provenance["command"],
-        torch=f"torch {provenance['torch']}",
-        device=provenance["device"],
-        threads=provenance["threads"],
-        best_epoch=provenance["best_epoch"],
-        n_train=provenance["n_train"],
-        n_valid=provenance["n_valid"],
+        segment=spec.segment_seconds,
+        origin=origin,
+        notes="".join(f"- {note}\n" for note in provenance["notes"]),
+        evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if data["fault_filtered"] else "",
         n=report["n_tracks"],
         low=low,
         high=high,
         by_vote=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
-        folds=_folds(folds),
-        per_genre="\n".join(rows),
-        weakest=", ".join(f"{genre} (F1 {row['f1']:.2f})" for genre, row in weakest),
-        confusions=", ".join(f"{true} taken for {answer} ({count})" for count, true, answer in wrong[:4]),
+        chosen=_chosen(config["keep"], is_recorded),
+        test=_summary(_TEST, checkpoint.metrics.get("test")),
+        folds=_summary(_FOLDS, folds),
+        per_genre="\n".join(_genre_rows(report)),
+        weakest=", ".join(f"{genre} ({row['f1']:.2f})" for genre, row in weakest),
+        confusions=_confusions(report),
+        time=", as in a collection of about the year 2000," if data.get("gtzan") else "",
+        recordings="Training simulated them, but the numbers above are for files."
+        if is_recorded
+        else "Training did not simulate them.",
+        about=_about(provenance),
+        **{key: provenance[key] for key in ("command", "torch", "device", "threads", "best_epoch", "n_train", "n_valid")},
         **{key: report[key] for key in ("accuracy", "log_loss", "macro_f1", "segment_accuracy")},
         **{key: getattr(spec, key) for key in ("kind", "sample_rate", "n_fft", "hop_length", "n_mels")},
     )
     write_whole(path, text.encode())
 
 
+def _chosen(keep: str, is_recorded: bool) -> str:
+    if keep == "last":
+        return "The last epoch was kept; the validation tracks selected nothing."
+    recordings = ", as files and as simulated recordings" if is_recorded else ""
+    return f"The epoch was selected by the log-loss on these tracks{recordings}, so expect less on other music."
+
+
+def _genre_rows(report: dict[str, Any]) -> list[str]:
+    names, matrix = report["confusion"]["genres"], report["confusion"]["matrix"]
+    rows = []
+    for (genre, row), answers in zip(report["per_genre"].items(), matrix, strict=True):
+        wrong = sorted(((n, name) for n, name in zip(answers, names, strict=True) if n and name != genre), reverse=True)
+        cells = [genre, *(decimal(row[key], 2) for key in ("precision", "recall", "f1")), str(row["n"])]
+        rows.append(f"| {' | '.join(cells)} | {', '.join(f'{name} {n}' for n, name in wrong)} |")
+    return rows
+
+
+def _confusions(report: dict[str, Any]) -> str:
+    names, matrix = report["confusion"]["genres"], report["confusion"]["matrix"]
+    wrong = [
+        (-n, true, answer)
+        for true, answers in zip(names, matrix, strict=True)
+        for answer, n in zip(names, answers, strict=True)
+        if n and answer != true
+    ]
+    listed = ", ".join(f"{true} as {answer} ({-n})" for n, true, answer in sorted(wrong)[:4])
+    return f"- Most frequent confusions: {listed}.\n" if listed else ""
+
+
+def _summary(template: str, report: dict[str, Any] | None) -> str:
+    if report is None:
+        return ""
+    low, high = report["accuracy_ci95"]
+    return template.format(**report, low=low, high=high)
+
+
 def _about(provenance: dict[str, Any]) -> str:
-    """Return what the recipe's own notes say, which lie beside it; a recipe of the user's is no namesake of one of ours."""
+    """Return the notes beside the recipe. A recipe of the user with the name of one of ours has none."""
     name = provenance["recipe"]
     path = recipes_folder() / f"{name}.md"
     if f" train {name} " not in provenance["command"] or not path.is_file():
         return ""
-    return f"\n## About the recipe\n\n{path.read_text(encoding='utf-8').strip()}\n"
-
-
-def _test(checkpoint: Checkpoint) -> str:
-    report = checkpoint.metrics.get("test")
-    if report is None:
-        return ""
-    low, high = report["accuracy_ci95"]
-    return _TEST.format(low=low, high=high, **{key: report[key] for key in ("accuracy", "n_tracks", "log_loss")})
-
-
-def _folds(folds: dict[str, Any] | None) -> str:
-    if folds is None:
-        return ""
-    low, high = folds["accuracy_ci95"]
-    return _FOLDS.format(
-        low=low, high=high, n=folds["n_tracks"], **{k: folds[k] for k in ("folds", "command", "accuracy", "log_loss")}
-    )
+    return f"\n## Effect of each part of the recipe\n\n{path.read_text(encoding='utf-8').strip()}\n"

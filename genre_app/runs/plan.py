@@ -1,4 +1,4 @@
-"""What a run will do, told before it begins: its tracks, its segments, its network, and about how long it will take."""
+"""Plan of a run, made before it starts: its tracks, segments and network, and an estimate of its time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,36 @@ from itertools import zip_longest
 import torch
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.data.cache.mel_cache import CachedTrack, MelCache
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import Dataset
-from genre_app.data.sources.open_data import Data
+from genre_app.data.labelled import Data
+from genre_app.data.tracks import CachedTrack
 from genre_app.features import FeatureSpec, segment_start_frames
 from genre_app.progress import QUIET, Monitor, StoppedError
+from genre_app.runs.host import device_name
 from genre_app.runs.request import Request
-from genre_app.runs.results import adapted, dataset
 from genre_app.training.config import TrainConfig
-from genre_app.training.fit import Step, fit, steps_per_epoch
+from genre_app.training.datasets import load_split
+from genre_app.training.fit import Step, fit
 from genre_app.training.processes import join
 from genre_app.training.state import TrainState
+from genre_app.training.steps import steps_per_epoch
 from genre_app.training.validation import segment_probabilities
 
 _MEASURED_STEPS = 2
-_MEASURED_SEGMENTS = 256  # of validation
-_WITHOUT_EFFECT = frozenset({"epochs", "learning_rate", "schedule", "warmup", "weight_decay", "label_smoothing", "temperature"})
+_MEASURED_SEGMENTS = 256  # one batch of validation
+_NOT_PLANNED = frozenset(
+    {
+        "epochs",
+        "learning_rate",
+        "schedule",
+        "warmup",
+        "weight_decay",
+        "label_smoothing",
+        "temperature",
+        "fit_temperature",
+    }
+)  # fields that change neither the data nor the time of an epoch
 
 
 @dataclass(frozen=True)
@@ -37,22 +51,23 @@ class Plan:
     ----------
     request : Request
     config : TrainConfig
-        As it is for these data.
+        The settings for these data.
     tracks : dict
         Number of tracks by genre, then by split.
     notes : tuple of str
-        What the data source has to say: the split, files left out, duplicates.
+        Notes of the data source: the split, skipped files, copies.
     segments : dict
-        Number of segments by split, as prediction cuts them.
+        Number of segments by split, on the grid of prediction.
     epoch_segments : int
-        What an epoch learns from.
+        Segments that an epoch trains on.
     steps : int
-        Of an epoch.
+        Steps of an epoch.
     parameters : int
+        Parameters of the network.
     device : str
-        Where the time was measured.
+        Device on which the time was measured.
     epoch_seconds : float or None
-        Of an epoch with its share of the validations; None where it was not measured.
+        Estimated time of an epoch, its share of the validations included; None if it was not measured.
     """
 
     request: Request
@@ -68,40 +83,40 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """Of the whole run, if no patience ends it earlier."""
+        """Estimated time of the whole run, if ``patience`` does not end it earlier."""
         return None if self.epoch_seconds is None else self.epoch_seconds * self.config.epochs
 
     def of(self, request: Request) -> Plan | None:
-        """Return the plan of another request if it follows from this one, None if the data must be looked at again."""
+        """Return the plan of another request if it follows from this plan, None if it must be made anew."""
         if request.model_copy(update={"settings": self.request.settings, "seed": self.request.seed}) != self.request:
             return None
         wanted = request.config()
-        changes = {name: getattr(wanted, name) for name in _WITHOUT_EFFECT}
+        changes = {name: getattr(wanted, name) for name in _NOT_PLANNED}
         if self.request.config().model_copy(update=changes) != wanted:
             return None
         return replace(self, request=request, config=self.config.model_copy(update=changes))
 
 
-def plan(request: Request, data: Data, *, measure: bool = True, monitor: Monitor = QUIET) -> Plan:
-    """Work out what a run will do.
+def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = True, monitor: Monitor = QUIET) -> Plan:
+    """Plan a run.
 
     Parameters
     ----------
     request : Request
+    config : TrainConfig
     data : Data
-        As the request's settings open them.
+        Opened by `genre_app.runs.data.open_data`, which returns ``config`` too.
     measure : bool
-        Whether to take a few steps on the device on which the run would train, and tell the time from them.
+        Whether to take a few steps on the device, to estimate the time.
     monitor : Monitor
 
     Raises
     ------
-    DataError, ValueError
-        If the network cannot be built for these data, or cannot begin with the checkpoint that is asked for.
+    DataError
+        If the network cannot be built for these data, or the initial checkpoint does not fit.
     StoppedError
         If ``monitor`` says so.
     """
-    config = adapted(request.config(), data, request.columns)
     tracks: dict[str, Counter[str]] = {genre: Counter() for genre in data.genres}
     for track in data.tracks:
         tracks[track.genre][track.split] += 1
@@ -123,7 +138,7 @@ def plan(request: Request, data: Data, *, measure: bool = True, monitor: Monitor
         epoch_segments=steps * config.batch_size if config.sampling == "random" else counted["train"],
         steps=steps,
         parameters=sum(parameter.numel() for parameter in state.model.parameters()),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         epoch_seconds=None,
     )
     if not measure:
@@ -135,12 +150,12 @@ def plan(request: Request, data: Data, *, measure: bool = True, monitor: Monitor
 
 
 def _segments(track: CachedTrack, data: Data, spec: FeatureSpec) -> int:
-    """Segments that prediction would cut from a track."""
+    """Return the number of segments that prediction cuts from a track."""
     return len(segment_start_frames(track.n_frames, spec)) if isinstance(data.store, MelCache) else track.n_frames
 
 
 def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -> Dataset:
-    """Load as many tracks of a split, of each genre in turn, as a few steps learn from; a large set would take long."""
+    """Load only as many tracks of a split as the measured steps need, from all genres in turn."""
     of_genre = {genre: [track for track in data.of(split) if track.genre == genre] for genre in data.genres}
     in_turn = [track for turn in zip_longest(*of_genre.values()) for track in turn if track is not None]
     taken: list[CachedTrack] = []
@@ -150,7 +165,7 @@ def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -
             break
         taken.append(track)
         segments += _segments(track, data, config.spec)
-    return dataset(replace(data, tracks=tuple(taken)), split, config, device)
+    return load_split(replace(data, tracks=tuple(taken)), split, config, device)
 
 
 def _measure(
@@ -161,7 +176,7 @@ def _measure(
     device: torch.device,
     monitor: Monitor,
 ) -> tuple[float, float]:
-    """Return the seconds that a step takes, and a segment of validation."""
+    """Return the seconds of a training step, and those of a validation segment."""
     times: list[float] = []
 
     def on_step(_: Step) -> None:
@@ -169,7 +184,7 @@ def _measure(
             torch.cuda.synchronize(device)
         times.append(time.perf_counter())
 
-    # The first step warms up. Whatever the sample's size, no epoch of it is the last one or a validated one.
+    # The first step warms up. The sample is small, so an epoch of it must be neither the last one nor validated.
     endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0})
     with suppress(StoppedError):
         for _ in fit(
@@ -185,5 +200,5 @@ def _measure(
     monitor.check()
     features = valid.segments()[0][:_MEASURED_SEGMENTS]
     began = time.perf_counter()
-    segment_probabilities(state.average, features, monitor=monitor).sum().item()
+    segment_probabilities(state.average, features, monitor).sum().item()
     return (times[-1] - times[0]) / _MEASURED_STEPS, (time.perf_counter() - began) / len(features)

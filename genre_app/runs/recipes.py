@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from genre_app.errors import validation_message
-from genre_app.training.config import TrainConfig
+from genre_app.errors import RecipeError, validation_message
+from genre_app.runs.settings import Value
+from genre_app.training.config import TrainConfig, config_fields
 
 
 def recipes_folder() -> Path:
@@ -30,35 +33,42 @@ def describe_recipe(name: str) -> str:
     return _find(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
 
 
-def read_recipe(recipe: str, settings: Sequence[str] = (), seed: int | None = None) -> TrainConfig:
-    """Read a recipe by name or path, with ``FIELD=VALUE`` changes (``augment.mild_share=0.2`` reaches inside).
+def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: int | None = None) -> TrainConfig:
+    """Read a recipe and apply changes to it.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a recipe, or path of a TOML file.
+    settings : mapping, optional
+        New values by the dotted path of the field. A group is set before its fields, whatever the order of the mapping.
+    seed : int, optional
 
     Raises
     ------
-    ValueError
+    RecipeError
         If there is no such recipe, or a field is unknown or out of bounds.
     """
     path = _find(recipe)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = deepcopy(_parse(path, path.stat().st_mtime_ns))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"recipe {path.name} is not TOML: {error}") from error
-    for setting in settings:
-        _change(values, setting)
+        raise RecipeError(f"recipe {path.name} is not TOML: {error}") from error
+    for field, value in sorted((settings or {}).items(), key=lambda setting: setting[0].count(".")):
+        _change(values, field, value)
     if seed is not None:
         values["seed"] = seed
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"recipe {path.name}: {validation_message(error, list(_paths(TrainConfig)))}") from error
+        known = [field for field, _ in config_fields()]
+        raise RecipeError(f"recipe {path.name}: {validation_message(error, known)}") from error
 
 
-def _paths(model: type[BaseModel], group: str = "") -> Iterator[str]:
-    """Yield every field as ``--set`` writes it."""
-    for name, info in model.model_fields.items():
-        yield f"{group}{name}"
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _paths(info.annotation, f"{group}{name}.")
+@lru_cache(maxsize=64)
+def _parse(path: Path, _: int) -> dict[str, Any]:
+    """Parse a recipe once for each time of change: the page asks for it at every keystroke."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _find(recipe: str) -> Path:
@@ -66,27 +76,21 @@ def _find(recipe: str) -> Path:
         return recipes_folder() / f"{recipe}.toml"
     path = Path(recipe)
     if path.suffix != ".toml" or not path.is_file():
-        raise ValueError(f"there is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}, or name a TOML file")
+        raise RecipeError(f"there is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}, or name a TOML file")
     return path
 
 
-def _change(values: dict[str, Any], setting: str) -> None:
-    field, equals, text = setting.partition("=")
-    if not equals:
-        raise ValueError(f"--set {setting!r} must read FIELD=VALUE")
-    *outer, last = field.split(".")
+def _change(values: dict[str, Any], field: str, value: Value) -> None:
+    *groups, last = field.split(".")
     place = values
-    for key in outer:
-        inner = place.setdefault(key, {})
-        if isinstance(inner, str) and key == "augment":  # the name of a preset, of which a part is changed
+    for group in groups:
+        inner = place.setdefault(group, {})
+        if isinstance(inner, str) and group == "augment":  # the name of a preset, of which a field is changed
             from genre_app.augment.presets import PRESETS
 
             inner = PRESETS[inner].model_dump() if inner in PRESETS else {}
         if not isinstance(inner, dict):
-            raise ValueError(f"--set {setting!r}: {key} has no fields of its own")
-        place[key] = inner
+            raise RecipeError(f"--set {field}: {group} has no fields of its own")
+        place[group] = inner
         place = inner
-    try:
-        place[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        place[last] = text
+    place[last] = deepcopy(value)  # a later setting may change a field of it

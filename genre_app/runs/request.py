@@ -4,84 +4,98 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from genre_app.files import expanded
+from genre_app.errors import RecipeError
 from genre_app.runs.recipes import read_recipe
+from genre_app.runs.settings import Value, read_settings, without_folders, write_setting
 from genre_app.training.config import TrainConfig
-
-_QUOTES = "'\""
-_PLACES = ("split.file", "augment.waveform.background_folder")
 
 
 class Request(BaseModel):
-    """What a user asks for: the arguments of ``genre-app train``."""
+    """The arguments of ``genre-app train``.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Attributes
+    ----------
+    recipe : str
+        Name of a recipe, or path of a TOML file.
+    data : str
+        Path of the music, or ``hub:OWNER/NAME``.
+    settings : dict
+        Changes to the recipe: typed values by the dotted path of the field, such as ``{"augment.mild_share": 0.2}``.
+    seed : int, optional
+    init_from : str, optional
+        Checkpoint whose weights the run begins with.
+    columns : {"recipe", "data"}
+        Whether the feature settings of the recipe are used, or those of a mel cache.
+    threads : int
+        CPU threads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     recipe: str
     data: str
-    settings: tuple[str, ...] = ()
+    settings: dict[str, Value] = Field(default_factory=dict)
     seed: int | None = None
     init_from: str | None = None
     columns: Literal["recipe", "data"] = "recipe"
     threads: int = Field(2, ge=1, le=256)
 
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _read_texts(cls, value: Any) -> Any:
+        """Accept a list of texts ``FIELD=VALUE`` too: older run.json files hold one."""
+        return read_settings(value) if isinstance(value, list | tuple) else value
+
     def config(self) -> TrainConfig:
-        """Return the settings that follow from the recipe.
+        """Return the recipe with the settings applied; its paths are absolute, since a run may be resumed from another folder.
 
         Raises
         ------
-        ValueError
-            If the recipe or a setting is wrong, or there are no weights to freeze.
+        RecipeError
+            If the recipe or a setting is wrong, or layers are to be frozen without ``init_from``.
         """
-        config = _placed(read_recipe(self.recipe, self.settings, self.seed))
+        config = read_recipe(self.recipe, self.settings, self.seed).with_absolute_paths()
         if config.freeze != "none" and self.init_from is None:
-            raise ValueError(
-                f"freeze={config.freeze} keeps what a checkpoint has learned, and none is named to begin with; name one "
-                "(--init-from, on the page Begin with), or choose freeze=none"
+            raise RecipeError(
+                f"freeze={config.freeze} keeps layers of an initial checkpoint, but no checkpoint is named; "
+                "name one with --init-from (on the page: Starting weights), or set freeze=none"
             )
         return config
 
     @property
     def init_name(self) -> str:
-        """What the checkpoint to begin with is called where its place is not told: a run's by the run, for all have one."""
+        """Name of the initial checkpoint without its folder; ``RUN/best.safetensors`` if it belongs to a run."""
         path = Path(self.init_from or "")
         return f"{path.parent.name}/{path.name}" if path.name == "best.safetensors" and path.parent.name else path.name
 
     def arguments(self, out: str | None = None, *, data: str | None = None) -> list[str]:
-        """Return the arguments of ``genre-app train``."""
-        settings = self.settings if data is None else map(_placeless, self.settings)
-        options = [part for setting in settings for part in ("--set", setting)]
+        """Return the arguments of ``genre-app train``.
+
+        Parameters
+        ----------
+        out : str, optional
+            Folder of the run.
+        data : str, optional
+            Text that stands for the data, for publication: all other paths are then reduced to their file names.
+        """
+        recipe, settings, init_from = self.recipe, self.settings, self.init_from
+        if data is not None:
+            recipe, settings, init_from = Path(recipe).name, without_folders(settings), self.init_name or None
+        options = [part for setting in settings.items() for part in ("--set", write_setting(*setting))]
         if self.seed is not None:
             options += ["--seed", str(self.seed)]
-        if self.init_from is not None:
-            options += ["--init-from", self.init_from if data is None else self.init_name]
+        if init_from is not None:
+            options += ["--init-from", init_from]
         if self.columns != "recipe":
             options += ["--columns", self.columns]
         if out is not None:
             options += ["--out", out]
-        recipe = self.recipe if data is None else Path(self.recipe).name
         return [recipe, "--data", data or self.data, *options, "--threads", str(self.threads)]
 
     def command(self, out: str | None = None, *, data: str | None = None) -> str:
-        """Return the command, ready to be copied into a shell; ``data`` stands in for the place of the data."""
+        """Return the command line, quoted for a shell; parameters as in `arguments`."""
         return shlex.join(["genre-app", "train", *self.arguments(out, data=data)])
-
-
-def _placeless(setting: str) -> str:
-    """Leave of a path, which may be quoted as TOML is, the name."""
-    field, _, value = setting.partition("=")
-    return f"{field}={Path(value.strip().strip(_QUOTES)).name}" if field.strip() in _PLACES else setting
-
-
-def _placed(config: TrainConfig) -> TrainConfig:
-    """Name in full the files that settings name, since a run may be resumed from another folder."""
-    split, augment, waveform = config.split, config.augment, config.augment.waveform
-    if split.file is not None:
-        split = split.model_copy(update={"file": expanded(split.file).absolute()})
-    if waveform.background_folder is not None:
-        waveform = waveform.model_copy(update={"background_folder": expanded(waveform.background_folder).absolute()})
-    return config.model_copy(update={"split": split, "augment": augment.model_copy(update={"waveform": waveform})})

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
+from genre_app.augment.presets import named_preset
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
+from genre_app.files import expanded
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class TrainConfig(BaseModel):
@@ -40,7 +46,8 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability that the target spreads over all genres")
     average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
     augment: AugmentConfig = Field(AugmentConfig(), description="how segments are changed; also the name of a preset")
-    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits of the finished network")
+    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits outside of the training loss")
+    fit_temperature: bool = Field(False, description="fit the temperature of the finished network on the validation tracks")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass; weights are float32")
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
     keep: Literal["best", "last"] = Field(
@@ -58,9 +65,40 @@ class TrainConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of everything random")
 
+    _augment_by_name = field_validator("augment", mode="before")(named_preset)
+
     @model_validator(mode="after")
     def _fits_the_features(self) -> TrainConfig:
         changed = self.augment.mild_share or self.augment.recorded_share or self.augment.mask_probability
         if self.spec.kind == "summary" and (changed or self.augment.waveform.changes):
             raise ValueError("features of kind summary have no spectrogram to change; of augment they can have mixup only")
         return self
+
+    def with_absolute_paths(self) -> TrainConfig:
+        """Return the settings with all paths made absolute."""
+        return _absolute(self)
+
+
+def config_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path and the annotation of each field; a group is followed by its own fields."""
+    for name, info in model.model_fields.items():
+        yield f"{group}{name}", info.annotation
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from config_fields(info.annotation, f"{group}{name}.")
+
+
+PATH_FIELDS = frozenset(path for path, annotation in config_fields() if annotation is Path or Path in get_args(annotation))
+"""Fields that hold a path of this machine: made absolute at the start of a run and never published."""
+
+
+def _absolute(model: _Model) -> _Model:
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Path):
+            changed[name] = expanded(value).absolute()
+        elif isinstance(value, BaseModel):
+            inner = _absolute(value)
+            if inner is not value:
+                changed[name] = inner
+    return model.model_copy(update=changed) if changed else model

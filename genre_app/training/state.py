@@ -1,4 +1,4 @@
-"""All that a training run has in its head between two steps, and how it is put down and taken up to the bit."""
+"""Training state between two steps: save it and load it bit-exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
@@ -31,25 +31,24 @@ class _ChangedError(Exception):
 
 @dataclass
 class Progress:
-    """Where a run stands; all of it plain numbers.
+    """How far a run has come; plain numbers only.
 
     Attributes
     ----------
     epoch : int
-        Epochs that are over, validation included.
+        Finished epochs, validation included.
     step : int
-        Steps done of the epoch under way.
+        Finished steps of the current epoch.
     best_log_loss : float
-        Least so far of the validations, the mean over files and imitated recordings where there are any; infinity before the
-        first.
+        Lowest validation log-loss so far; infinity before the first validation.
     best_epoch : int
-        To which it belongs; 0 before the first.
+        The epoch to keep so far; 0 before the first validation.
     since_best : int
-        Validations since then.
+        Validations since the lowest log-loss.
     pieces : int
-        Parts that a batch is cut into so that it fits the device's memory.
+        Parts that a batch is cut into so that it fits the memory of the device.
     seconds : float
-        Spent in training so far.
+        Time spent on training steps.
     """
 
     epoch: int = 0
@@ -63,22 +62,26 @@ class Progress:
 
 @dataclass(eq=False)
 class TrainState:
-    """A run between two steps.
+    """State of a training run between two steps.
 
     Attributes
     ----------
     model, average : GenreModel
-        What is trained, and the running average of its weights, which is validated and kept.
+        The trained network, and the moving average of its weights, which is validated and kept.
     optimiser : torch.optim.Optimizer
-    draws, changes : torch.Generator
-        For the order of the tracks, which several processes share, and for what is drawn for each segment, which they do not.
+    draws : torch.Generator
+        Draws the order of the tracks; the same in all processes.
+    changes : torch.Generator
+        Draws segments and augmentation; different in each process.
     dropout : Tensor, uint8
         State of the generator that dropout draws from.
     order : Tensor, int64 [n]
-        Tracks or segments of the epoch under way in the order of their turn; empty between epochs.
+        Tracks or segments of the current epoch in their order; empty between epochs.
     total : Tensor []
-        Sum of the losses of the epoch's steps.
+        Sum of the losses of the epoch so far.
     progress : Progress
+    changes_before : Tensor, uint8, or None
+        State of ``changes`` before the batches that are made and not all used yet; None if all are used.
     """
 
     model: GenreModel
@@ -90,6 +93,7 @@ class TrainState:
     order: Tensor
     total: Tensor
     progress: Progress
+    changes_before: Tensor | None = None
 
     @classmethod
     def begin(cls, config: TrainConfig, train: Dataset, device: torch.device, *, init: Checkpoint | None = None) -> TrainState:
@@ -99,34 +103,36 @@ class TrainState:
         ----------
         config : TrainConfig
         train : Dataset
-            Its segments give the standardisation.
+            The standardisation is fitted on its segments.
         device : torch.device
         init : Checkpoint, optional
-            Its weights are taken over, those of the last layer only if it knows the same genres.
+            Initial weights and standardisation. Its last layer is used only if it has the same genres.
 
         Raises
         ------
         DataError
-            If the checkpoint is of another network or other features.
+            If the network cannot be built, or the checkpoint has another network or other features.
         """
-        spec = config.spec
-        sizes: dict[str, Any] = {"n_bins": spec.n_bins, "n_frames": spec.input_frames, "settings": config.model_settings}
-        # The initial weights take no generator, so the global one is set and put back.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            model = create_model(config.model, n_genres=len(train.genres), **sizes)
-            dropout = torch.get_rng_state()
-        if device.type == "cuda":
-            dropout = torch.Generator(device).manual_seed(config.seed).get_state()
+        model, dropout = _new_model(config, train, device)
         if init is None:
             model.fit_standardisation(train.segments()[0].cpu())
         else:
-            _take_over(model, init, train.genres, config)
+            _load_initial(model, init, train.genres, config)
+        return cls._around(model, dropout, config, device)
+
+    @classmethod
+    def resume(cls, config: TrainConfig, train: Dataset, device: torch.device, path: Path, data: str) -> TrainState:
+        """Return the state that `save` wrote to a file; parameters and errors as those of `begin` and `load`."""
+        state = cls._around(*_new_model(config, train, device), config, device)
+        state.load(path, data)
+        return state
+
+    @classmethod
+    def _around(cls, model: GenreModel, dropout: Tensor, config: TrainConfig, device: torch.device) -> TrainState:
         model.temperature.fill_(config.temperature)
         model.to(device)
-        if config.freeze == "convolutions":
-            for part in frozen(model, config):
-                part.requires_grad_(False)
+        for part in frozen(model, config):
+            part.requires_grad_(False)
         return cls(
             model=model,
             average=copy.deepcopy(model).requires_grad_(False),
@@ -140,18 +146,18 @@ class TrainState:
         )
 
     def reseed(self, seed: int, rank: int, step: int) -> None:
-        """Let what is drawn for each segment depend on these three numbers alone."""
+        """Seed ``changes`` and ``dropout`` by the seed of the run, the rank of the process and the number of the step."""
         changes, dropout = np.random.SeedSequence((seed, rank, step)).generate_state(2, np.uint64) >> np.uint64(1)
         self.changes.manual_seed(int(changes))
         self.dropout = torch.Generator(self.changes.device).manual_seed(int(dropout)).get_state()
 
     def save(self, path: Path, data: str) -> None:
-        """Write everything to a safetensors file, which is there whole or not at all, with what tells the data."""
+        """Write the state to a safetensors file, with a digest of the training data; the file is complete or absent."""
         tensors = {
             **{f"model.{key}": value for key, value in self.model.state_dict().items()},
             **{f"average.{key}": value for key, value in self.average.state_dict().items()},
             "draws": self.draws.get_state(),
-            "changes": self.changes.get_state(),
+            "changes": self.changes.get_state() if self.changes_before is None else self.changes_before,
             "dropout": self.dropout,
             "order": self.order,
             "total": self.total,
@@ -164,19 +170,19 @@ class TrainState:
         write_whole(path, save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, header))
 
     def load(self, path: Path, data: str) -> None:
-        """Take up what `save` wrote, in a state that was begun with the same settings and data.
+        """Load what `save` wrote, into a state with the same settings.
 
         Raises
         ------
         DataError
-            If the file is missing, damaged or of another run, or the data have changed since.
+            If the file is missing, damaged or of another run, or the data have changed.
         """
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 metadata = file.metadata() or {}
-                header, learned = json.loads(metadata[_KEY]), metadata[_DATA]
+                header, digest = json.loads(metadata[_KEY]), metadata[_DATA]
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            if learned != data:
+            if digest != data:
                 raise _ChangedError
             numbers: dict[str, Any] = {key: math.inf if value is None else value for key, value in header.items()}
             progress = Progress(**{field.name: numbers[field.name] for field in fields(Progress)})
@@ -190,15 +196,15 @@ class TrainState:
             self.total = tensors["total"].to(self.total.device)
         except _ChangedError:
             raise DataError(
-                "The data have changed since this run began: other tracks, genres or parts, so that it might be judged on what "
-                "it has learned; put them back as they were, or start a new run."
+                "The data have changed since this run began: tracks, genres or the split are others, so it might be validated "
+                "on tracks that it was trained on; restore the data, or start a new run."
             ) from None
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}; start the run again.") from error
+            raise DataError(f"{path} cannot be read: {error.strerror or error}; start a new run.") from error
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
-                f"{path} is damaged or belongs to other settings ({reason}), so the run cannot go on from it; start it again."
+                f"{path} is damaged or belongs to other settings ({reason}), so the run cannot be resumed; start a new one."
             ) from error
         self.progress = progress
 
@@ -212,7 +218,7 @@ class TrainState:
 
 
 def make_optimiser(model: GenreModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of what may be trained; only matrices and kernels are decayed."""
+    """Return the optimiser of the parameters that are not frozen; weight decay applies to matrices and kernels only."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -224,34 +230,55 @@ def make_optimiser(model: GenreModel, config: TrainConfig) -> torch.optim.Optimi
         "sgd": torch.optim.SGD,
         "rmsprop": torch.optim.RMSprop,
     }
-    optimiser: torch.optim.Optimizer = of_name[config.optimiser](groups, lr=config.learning_rate)
+    # On a GPU, the fused implementation launches one kernel for all parameters.
+    fused = all(parameter.is_cuda for parameter in trained) and config.optimiser != "rmsprop"
+    optimiser: torch.optim.Optimizer = of_name[config.optimiser](
+        groups, lr=config.learning_rate, **({"fused": True} if fused else {})
+    )
     return optimiser
 
 
 def frozen(model: GenreModel, config: TrainConfig) -> list[torch.nn.Module]:
-    """Parts of the network that training leaves as they are, their running statistics included.
+    """Return the layers that training leaves unchanged, with their running statistics.
 
     Raises
     ------
     DataError
-        If convolutions are to be frozen in a network that has none.
+        If the convolutions are to be frozen, and the network has none.
     """
     if config.freeze == "none":
         return []
     parts = list(model.trunk())
     if not parts:
-        raise DataError(f"the network {config.model} has no convolutions to freeze; leave out freeze.")
+        raise DataError(f"the network {config.model} has no convolutions to freeze; set freeze=none.")
     return parts
 
 
-def _take_over(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
+def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tuple[GenreModel, Tensor]:
+    """Return a network with random weights, and the state of the generator that dropout draws from."""
+    spec = config.spec
+    sizes: dict[str, Any] = {"n_bins": spec.n_bins, "n_frames": spec.input_frames, "settings": config.model_settings}
+    # The layers draw their weights from the global generator, so that one is seeded and put back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            model = create_model(config.model, n_genres=len(train.genres), **sizes)
+        except ValueError as error:
+            raise DataError(f"The network {config.model} cannot be built for these data: {first_line(error)}.") from error
+        dropout = torch.get_rng_state()
+    if device.type == "cuda":
+        dropout = torch.Generator(device).manual_seed(config.seed).get_state()
+    return model, dropout
+
+
+def _load_initial(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
     if init.model.name != config.model or init.spec.n_bins != config.spec.n_bins or init.spec.kind != config.spec.kind:
         raise DataError(
             f"checkpoint {init.name} holds a {init.model.name} on {init.spec.n_bins} bins of {init.spec.kind}, this run trains "
             f"a {config.model} on {config.spec.n_bins} bins of {config.spec.kind}; choose a checkpoint that fits the recipe."
         )
     ours, theirs = model.state_dict(), init.model.state_dict()
-    with torch.device("meta"):  # what changes its shape with the number of genres is the last layer
+    with torch.device("meta"):  # the last layer is what changes its shape with the number of genres
         other = type(model)(model.n_bins, model.n_frames, model.n_genres + 1, model.settings).state_dict()
     last = {key for key, value in other.items() if key in ours and value.shape != ours[key].shape}
     taken = {
@@ -262,7 +289,7 @@ def _take_over(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], con
     missing = sorted(set(ours) - set(taken) - last)
     if missing:
         raise DataError(
-            f"checkpoint {init.name} has no tensor {missing[0]!r} of the shape that this run's network has; "
-            "choose one that was trained with the same model_settings and segment length."
+            f"checkpoint {init.name} has no tensor {missing[0]!r} of the shape in this run's network; "
+            "choose a checkpoint with the same model_settings and segment length."
         )
     model.load_state_dict(taken, strict=False)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from genre_app.data.dataset import MelDataset
-from genre_app.data.sources.open_data import open_data
+from genre_app.data.labelled import open_data
 from genre_app.runs.executor import prepare_process
 from genre_app.runs.recipes import read_recipe
 from genre_app.training.fit import fit
@@ -80,7 +80,7 @@ def ours(config, train, valid) -> float:
 
 def main() -> None:
     prepare_process(2)
-    config = read_recipe("default", ["epochs=1", "validate_every=1000"])
+    config = read_recipe("default", {"epochs": 1, "validate_every": 1000})
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
         data = open_data(sys.argv[1], config.spec, config.split, seed=0, work=Path(work), processes=2)

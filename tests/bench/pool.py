@@ -20,7 +20,7 @@ import torch
 
 from genre_app.audio import load_clip
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.waveform import WaveformConfig
+from genre_app.augment.config import WaveformConfig
 from genre_app.data.cache.rows import log_mel_columns
 from genre_app.data.dataset import MelDataset
 from genre_app.data.pool import WavePool
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--refresh-epochs", type=int, default=WaveformConfig().refresh_epochs)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = [f"epochs={given.epochs}", f"validate_every={given.epochs}"]
+    settings = {"epochs": given.epochs, "validate_every": given.epochs}
     config = read_recipe("default", settings)
     waveform = _WAVEFORM.model_copy(update={"refresh_epochs": given.refresh_epochs})
     with tempfile.TemporaryDirectory() as folder:

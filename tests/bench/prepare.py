@@ -49,7 +49,7 @@ def main() -> None:
         spec = FeatureSpec(kind=args.kind) if args.kind != "summary" else FeatureSpec(kind="summary", hop_length=512)
         for what in ("cold", "again"):
             begun = time.perf_counter()
-            prepare(AudioFolder.find(music), spec, work, processes=args.processes)
+            prepare(music, AudioFolder.find(music).tracks, spec, work, processes=args.processes)
             took = time.perf_counter() - begun
             print(f"{what}: {took:.2f} s for {args.files} files, {1000 * took / args.files:.1f} s per 1000", flush=True)
         kind = f"{args.seconds:g} s at {args.rate} Hz, {args.channels} channels, {args.format}"

@@ -155,12 +155,12 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
         expect(badge(one)).to_have_text("stopped")
     (run,) = list_runs()
     assert run.status() is Status.stopped
-    reached = len(run.epochs())
+    reached = len(run.journal().epochs)
     assert 0 < reached < EPOCHS
     page.locator("#run-resume").click()
     expect(badge(page)).to_have_text(re.compile("running|finished"), timeout=40_000)
     expect(badge(page)).to_have_text("finished", timeout=400_000)
-    assert [event["epoch"] for event in run.epochs()] == list(range(1, EPOCHS + 1))
+    assert [epoch.epoch for epoch in run.journal().epochs] == list(range(1, EPOCHS + 1))
     expect(page.locator("#run-report")).to_contain_text("right")
     expect(page.locator("#run-report")).to_contain_text("classical")
 

@@ -14,12 +14,12 @@ from unittest import mock
 import numpy as np
 import soundfile
 import torch
+from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from genre_app import Clip, classify, load_checkpoint
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
 from genre_app.augment.presets import PRESETS
 from genre_app.augment.preview import preview
 from genre_app.augment.waveform import augment_waveform

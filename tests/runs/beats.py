@@ -26,7 +26,7 @@ def same(one, other):
 def wait_for(run, condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, (run.status(), run.journal()[-3:], run.log_tail())
+        assert time.monotonic() < deadline, (run.status(), run.journal().events[-3:], run.log_tail())
         time.sleep(0.005)
 
 

@@ -1,10 +1,14 @@
-"""Two genres told apart by their beat, a recipe for them, and runs of it."""
+"""Two genres told apart by their beat, a recipe for them, runs of it, and the command line."""
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from genre_app.cli import build
 from genre_app.runs import executor as job
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
@@ -20,18 +24,18 @@ average_decay = 0.9
 validate_every = 2
 model_settings = { channels = [8, 16], pools = [[4, 2], [4, 4]], dropout = 0.1 }
 spec = { n_mels = 32, segment_seconds = 2.0, segment_hop_seconds = 1.0 }
-augment = { mild_share = 0.5, mild = { noise_probability = 0.5, pitch_probability = 0.5 }, mixup_probability = 0.5 }
+augment = { mild_share = 0.5, mild = { coloured_noise_probability = 0.5, pitch_probability = 0.5 }, mixup_probability = 0.5 }
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "beats"
     folder.mkdir()
     return write_cache(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def recipe(tmp_path_factory):
     path = tmp_path_factory.mktemp("recipes") / "beat.toml"
     path.write_text(RECIPE)
@@ -46,7 +50,7 @@ def _own_folders(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
-    """As many as the runs ask for, so that those trained here and those in a process of their own are the same to the bit."""
+    """Train with one thread, as runs in a process of their own do, so that the weights are equal bit by bit."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(job, "prepare_process", lambda threads: None)
@@ -61,3 +65,19 @@ def make_run(cache, recipe, tmp_path):
         return Run.create(tmp_path / "runs" / name, request)
 
     return make
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Run ``genre-app train`` in this process; returns typer's result."""
+
+    def call(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr("genre_app.runs.host.be_nice", lambda: None)
+            patch.setattr(signal, "signal", lambda *_: None)
+            result = CliRunner().invoke(build(), ["train", *map(str, arguments)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call

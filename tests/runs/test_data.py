@@ -11,12 +11,12 @@ import torch
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.sources.gtzan import fault_filtered
-from genre_app.data.splits import SPLITS
+from genre_app.data.tracks import SPLITS
 from genre_app.errors import DataError
 from genre_app.runs import executor as job
-from genre_app.runs import folds
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.run import Run, Status
+from genre_app.training import folds
 from tests.runs.beats import quiet, same, weights
 from train.results import finished_run
 
@@ -91,17 +91,20 @@ def test_the_card_claims_the_fault_filtered_split_only_where_it_was_used(make_ru
         job.work(run, say=quiet)
         return (run.path / "card.md").read_text().replace("\n", " ")
 
-    claim, denial = "in the artist- and fault-filtered split of Kereliuk", "split otherwise than by its fault-filtered lists"
+    claim, denial = (
+        "in the artist- and fault-filtered split of Kereliuk",
+        "in a split other than its artist- and fault-filtered one",
+    )
     assert claim in card("stated", asked)
     rows = [line.split(",") for line in (gtzan / "index.csv").read_text().splitlines()[1:]]
     lines = [f"{name},{split}" for name, _, split, *_ in rows]
     (tmp_path / "mine.csv").write_text("\n".join(["track_id,split", *lines]))
-    with_file = asked.model_copy(update={"settings": (*asked.settings, f"split.file={tmp_path / 'mine.csv'}")})
+    with_file = asked.model_copy(update={"settings": asked.settings | {"split.file": str(tmp_path / "mine.csv")}})
     assert claim in card("same", with_file)
     lines[0] = lines[0].replace("train", "valid")
     (tmp_path / "mine.csv").write_text("\n".join(["track_id,split", *lines]))
     assert denial in card("other", with_file)
-    assert denial in card("random", asked.model_copy(update={"settings": (*asked.settings, "split.method=stratified")}))
+    assert denial in card("random", asked.model_copy(update={"settings": asked.settings | {"split.method": "stratified"}}))
 
 
 def test_folds_hold_out_copies_together(make_run, own, monkeypatch):
@@ -110,8 +113,8 @@ def test_folds_hold_out_copies_together(make_run, own, monkeypatch):
     np.save(own / "log_mel.npy", columns.reshape(-1, columns.shape[2]))
     edited(own, lambda name, genre, split, *rest: (name, genre, "train" if int(name[1:]) < 28 else "valid", *rest))
     held = []
-    whole = folds._fold
-    monkeypatch.setattr(folds, "_fold", lambda config, data, *rest: held.append(data) or whole(config, data, *rest))
+    whole = folds._train_fold
+    monkeypatch.setattr(folds, "_train_fold", lambda config, data, *rest: held.append(data) or whole(config, data, *rest))
     cross_validate(request(make_run("any", "epochs=1"), own), 4, own.parent / "out", say=quiet)
     assert len(held) == 4
     for data in held:
@@ -138,7 +141,7 @@ def test_folds_begin_with_the_checkpoint_that_is_asked_for(make_run, cache, tmp_
 
 def test_more_folds_than_a_genre_has_tracks_are_refused(make_run, own):
     edited(own, lambda name, genre, *rest: (name, "rare" if name in ("t00", "t01", "t28") else genre, *rest))
-    with pytest.raises(DataError, match=r"genre rare has 3 different tracks, so that not each of 4 folds"):
+    with pytest.raises(DataError, match=r"genre rare has 3 different tracks, too few for 4 folds"):
         cross_validate(request(make_run(), own), 4, own.parent / "out", say=quiet)
     assert not (own.parent / "out").exists()
 
@@ -148,6 +151,6 @@ def test_a_finished_run_answers_only_what_it_was_asked(make_run, capsys):
     asked = run.description().request
     assert finished_run(run.path, asked).status() is Status.finished
     assert finished_run(run.path, asked).path == run.path
-    with pytest.raises(ValueError, match="done is a run that was asked for otherwise"):
-        finished_run(run.path, asked.model_copy(update={"settings": ("epochs=2",)}))
+    with pytest.raises(ValueError, match="done is a run with other settings"):
+        finished_run(run.path, asked.model_copy(update={"settings": {"epochs": 2}}))
     assert json.loads((run.path / "report.json").read_text())["best_epoch"] == 1

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 
 import psutil
 import pytest
 import torch
 
 from genre_app.errors import DataError, RunError
+from genre_app.runs import events
 from genre_app.runs import executor as job
+from genre_app.runs.failure import EXPECTED
 from genre_app.runs.run import Run, Status, checked_name
 from tests.runs.beats import quiet, same, weights
 
@@ -23,22 +23,24 @@ from tests.runs.beats import quiet, same, weights
     [
         ([], "name a recipe and --data"),
         (["default"], "name a recipe and --data"),
-        (["default", "--resume", "x"], "--resume takes the recipe, the data and the folder from the run"),
-        (["--resume", "x", "--set", "epochs=9"], "and all settings; leave the others out"),
-        (["--resume", "x", "--threads", "2"], "and all settings; leave the others out"),
+        (["default", "--resume", "x"], "--resume takes all settings from the run; leave the other arguments out"),
+        (["--resume", "x", "--set", "epochs=9"], "leave the other arguments out"),
+        (["--resume", "x", "--threads", "2"], "leave the other arguments out"),
         (["--resume", "/nowhere"], "/nowhere is not the folder of a run"),
         (["nothing", "--data", "x"], ", upc-crnn, or name a TOML file"),  # the last of all
         (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
         (["default", "--data", "/no\x1b[31mwhere", "--out", "OUT"], "There is no /no?[31mwhere; give a folder"),
         (["default", "--data", "~no-such-user/x", "--out", "OUT"], "There is no ~no-such-user/x; give a folder"),
         (["default", "--data", ".", "--init-from", "nothing", "--out", "OUT"], "checkpoint 'nothing' is neither"),
-        (["default", "--data", ".", "--set", "freeze=convolutions", "--out", "OUT"], "none is named to begin with; name one"),
+        (
+            ["default", "--data", ".", "--set", "freeze=convolutions", "--out", "OUT"],
+            "no checkpoint is named; name one with --init-from",
+        ),
     ],
 )
-def test_wrong_commands_get_a_sentence(arguments, message, tmp_path):
-    arguments = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
-    done = subprocess.run([sys.executable, "-m", "train", *arguments], capture_output=True, text=True)
-    assert done.returncode in (1, 2)
+def test_wrong_commands_get_a_sentence(command, arguments, message, tmp_path):
+    done = command(*(tmp_path / "out" if argument == "OUT" else argument for argument in arguments))
+    assert done.exit_code in (1, 2)
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -48,12 +50,13 @@ def test_wrong_commands_get_a_sentence(arguments, message, tmp_path):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full; make room, then resume the run"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full; free some space, then resume the run"),
         (torch.OutOfMemoryError("CUDA out of memory"), "too little memory"),
         (RuntimeError("CUDA error: device-side assert triggered\nmore"), "The GPU was lost or failed"),
         (DataError("x.wav is no audio."), "x.wav is no audio."),
         (KeyboardInterrupt(), "Interrupted"),
         (ZeroDivisionError("division by zero"), "failed unexpectedly (ZeroDivisionError: division by zero)"),
+        (ValueError("of some library"), "failed unexpectedly (ValueError: of some library)"),
     ],
 )
 def test_whatever_ends_a_run_is_said_in_a_sentence_and_can_be_resumed(make_run, monkeypatch, error, words):
@@ -70,9 +73,10 @@ def test_whatever_ends_a_run_is_said_in_a_sentence_and_can_be_resumed(make_run, 
         with pytest.raises(type(error)):
             job.work(run, say=quiet)
     assert run.status() is Status.failed
-    last = run.journal()[-1]
-    assert words in last["message"]
-    assert "\n" not in last["message"]
+    message = run.journal().last(events.Failed).message
+    assert words in message
+    assert "\n" not in message
+    assert isinstance(error, EXPECTED) != ("unexpectedly" in message or isinstance(error, RuntimeError | KeyboardInterrupt))
     job.work(run, say=quiet)
     job.work(whole, say=quiet)
     assert same(weights(run), weights(whole))
@@ -107,12 +111,12 @@ def test_a_journal_is_read_whatever_the_crash_left(make_run):
             file.write(json.dumps({"time": 3, "event": "epoch", "epoch": epoch, "train_loss": epoch}) + "\n")
         file.write('{"time": 2, "event": "started", "epoch": 1}\n{"time": 4, "event": "epoch", "epoch": 2, "train_loss": 20}\n')
         file.write('{"time": 5, "event": "epo')
-    assert [(e["epoch"], e["train_loss"]) for e in run.epochs()] == [(1, 1), (2, 20)]
+    assert [(e.epoch, e.train_loss) for e in run.journal().epochs] == [(1, 1), (2, 20)]
     assert run.status() is Status.died
     me = psutil.Process()
-    run.record("process", pid=me.pid, pid_created=me.create_time())
+    run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
     assert run.status() is Status.starting
-    run.record("process", pid=me.pid, pid_created=me.create_time() - 100)  # the number was used again
+    run.record(events.Process(pid=me.pid, pid_created=me.create_time() - 100))  # the number was used again
     assert run.status() is Status.died
 
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from genre_app.errors import RunError
+from genre_app.runs import events, zerogpu
 from genre_app.runs import executor as job
-from genre_app.runs import zerogpu
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, Status
 from tests.bands import write_bands
@@ -87,7 +87,7 @@ def test_turns_give_the_weights_of_a_run_without_them(make_run, monkeypatch):
     paused = []
     while not zerogpu.turn()(str(turns.path), 40.0):
         assert turns.status() is Status.paused
-        paused.append(turns.journal()[-1]["event"])
+        paused.append(turns.journal().events[-1].event)
     monkeypatch.undo()
     assert len(paused) >= 2
     assert calls == [115]
@@ -106,12 +106,12 @@ def test_a_thread_goes_from_turn_to_turn_and_runs_wait_for_each_other(make_run, 
     first, second = make_run("first", "epochs=30"), make_run("second")
     zerogpu.begin(first)
     zerogpu.begin(second)
-    with pytest.raises(RunError, match="at work already"):
+    with pytest.raises(RunError, match="running already"):
         zerogpu.begin(first)
     wait(first, Status.finished)
     wait(second, Status.finished)
     assert turns == sorted(turns)  # all of the first, then all of the second
-    assert "queued" in [event["event"] for event in second.journal()]
+    assert "queued" in [event.event for event in second.journal().events]
     with pytest.raises(RunError, match="has finished"):
         zerogpu.begin(first)
 
@@ -121,7 +121,7 @@ def test_a_run_is_stopped_between_turns_and_taken_up_again(make_run, monkeypatch
     between = threading.Event()
 
     def turn(path, seconds):
-        run.record("paused")
+        run.record(events.Paused())
         run.request_stop()
         between.set()
         return False
@@ -144,4 +144,5 @@ def test_a_turn_that_fails_leaves_its_sentence(make_run, monkeypatch):
     run = make_run("run")
     zerogpu.begin(run)
     wait(run, Status.failed)
-    assert "GPU quota exceeded" in run.journal()[-1]["message"]
+    assert "GPU quota exceeded" in run.journal().events[-1].message
+    assert "in turn\n" in run.log_tail()  # the traceback

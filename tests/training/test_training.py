@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import itertools
-from contextlib import suppress
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
 
-from genre_app.augment.chain import AugmentConfig
-from genre_app.checkpoint import Checkpoint
-from genre_app.data.cache.mel_cache import MelCache
+from genre_app.augment.config import AugmentConfig
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
 from genre_app.models.cnn import CNN
-from genre_app.progress import Monitor, StoppedError
-from genre_app.runs.executor import work
-from genre_app.runs.request import Request
-from genre_app.runs.run import Run
 from genre_app.training import fit, validation
-from genre_app.training.processes import Processes
 from genre_app.training.state import TrainState
-from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
-
-fit_module = importlib.import_module("genre_app.training.fit")  # the package's own `fit` is the function
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
+from genre_app.training.steps import draw_order, steps_per_epoch
+from tests.training.processes import OneOfTwo
+from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all
 
 
 def weights(result):
@@ -93,7 +76,7 @@ def test_a_track_on_both_sides_is_refused(cache):
 @pytest.mark.parametrize("count", [30, 64, 101])
 def test_genres_and_tracks_are_drawn_evenly(count):
     labels = torch.tensor([0] * 20 + [1] * 5 + [2] * 2)
-    order = fit_module._order(labels, 3, count, torch.Generator().manual_seed(0))
+    order = draw_order(labels, 3, count, torch.Generator().manual_seed(0))
     assert len(order) == count
     genres = torch.bincount(labels[order], minlength=3)
     assert genres.max() - genres.min() <= 1
@@ -101,115 +84,13 @@ def test_genres_and_tracks_are_drawn_evenly(count):
         drawn = torch.bincount(order, minlength=27)[labels == genre]
         assert drawn.max() - drawn.min() <= 1
     assert not torch.equal(order, order.sort().values)
-    assert not torch.equal(order, fit_module._order(labels, 3, count, torch.Generator().manual_seed(1)))
+    assert not torch.equal(order, draw_order(labels, 3, count, torch.Generator().manual_seed(1)))
 
 
 def test_bfloat16_learns_too(cache):
     results = run_all(cache, epochs=25, precision="bfloat16")
     assert results[-1].valid_accuracy > 0.9
     assert results[-1].model.members[0].head.weight.dtype == torch.float32
-
-
-@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd", "rmsprop"])
-def test_a_state_that_was_put_down_goes_on_to_the_bit(cache, tmp_path, optimiser):
-    config = CONFIG.model_copy(update={"epochs": 4, "optimiser": optimiser, "learning_rate": 0.003, "keep": "last"})
-    train, valid = datasets(cache)
-    whole = list(fit(config, train, valid, device=CPU))
-    for after in (1, 3, 5, 6, 13):  # looks at whether to stop: after a step or within a validation; an epoch has 5 steps
-        state = TrainState.begin(config, train, CPU)
-        counted = itertools.count(1)
-        with suppress(StoppedError):
-            for _ in fit(
-                config,
-                train,
-                valid,
-                device=CPU,
-                state=state,
-                monitor=Monitor(should_stop=lambda of=counted, n=after: next(of) == n),
-            ):
-                pass
-        state.save(tmp_path / "state", "music")
-        taken_up = TrainState.begin(config, train, CPU)
-        taken_up.load(tmp_path / "state", "music")
-        rest = list(fit(config, train, valid, device=CPU, state=taken_up))
-        assert torch.equal(weights(rest[-1]), weights(whole[-1]))
-        assert rest[-1].train_loss == whole[-1].train_loss
-        assert (rest[-1].valid_log_loss, rest[-1].confusion) == (whole[-1].valid_log_loss, whole[-1].confusion)
-
-
-@dataclass(frozen=True, eq=False)
-class SecondOfTwo(Processes):
-    """One of two processes, without the other."""
-
-    rank: int = 1
-    count: int = 2
-
-    def any(self, mine):
-        return mine
-
-    def average_gradients(self, model):
-        pass
-
-    def average_buffers(self, *models):
-        pass
-
-
-def test_several_processes_stop_though_their_epochs_are_short_and_go_on_alike(cache, tmp_path):
-    config = CONFIG.model_copy(update={"epochs": 6, "keep": "last"})
-    train, valid = datasets(cache)  # an epoch has 5 steps
-    whole = list(fit(config, train, valid, device=CPU, processes=SecondOfTwo()))
-    state = TrainState.begin(config, train, CPU)
-    with pytest.raises(StoppedError):
-        list(
-            fit(
-                config,
-                train,
-                valid,
-                device=CPU,
-                state=state,
-                processes=SecondOfTwo(),
-                monitor=Monitor(should_stop=lambda: True),
-            )
-        )
-    assert (state.progress.epoch, state.progress.step) == (1, 5)
-    state.changes.manual_seed(99)  # what is saved are the generators of the first process
-    state.save(tmp_path / "state", "music")
-    taken_up = TrainState.begin(config, train, CPU)
-    taken_up.load(tmp_path / "state", "music")
-    rest = list(fit(config, train, valid, device=CPU, state=taken_up, processes=SecondOfTwo()))
-    assert torch.equal(weights(rest[-1]), weights(whole[-1]))
-    first = list(fit(config, train, valid, device=CPU))
-    assert not torch.equal(weights(first[-1]), weights(whole[-1]))
-
-
-def test_a_run_that_goes_on_tries_no_failed_file_again(tmp_path, monkeypatch):
-    """Its tracks would be others, and it would be refused."""
-    asked = []
-
-    def open_data(*_, retry, **__):
-        asked.append(retry)
-        raise StoppedError("stopped")
-
-    monkeypatch.setattr("genre_app.data.sources.open_data.open_data", open_data)
-    run = Run.create(tmp_path / "run", Request(recipe="default", data="music"))
-    assert not work(run)
-    run.state.touch()
-    assert not work(run)
-    assert asked == [True, False]
-
-
-def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):
-    train, _ = datasets(cache)
-    state = TrainState.begin(CONFIG, train, CPU)
-    state.save(tmp_path / "state", "music")
-    data = (tmp_path / "state").read_bytes()
-    other = TrainState.begin(CONFIG.model_copy(update={"model_settings": {"channels": [4], "pools": [[4, 2]]}}), train, CPU)
-    for content in (data[: len(data) // 2], b"", b"rubbish" * 10, data):
-        (tmp_path / "state").write_bytes(content)
-        with pytest.raises(DataError, match=r"state is damaged or belongs to other settings|cannot be read"):
-            other.load(tmp_path / "state", "music")
-    with pytest.raises(DataError, match="state cannot be read: No such file"):
-        other.load(tmp_path / "nothing" / "state", "music")
 
 
 def test_out_of_memory_halves_the_parts_and_goes_on(cache, monkeypatch):
@@ -278,24 +159,6 @@ def test_training_ends_early_where_patience_does(cache):
     assert results[-1].epoch == kept[-1] + 3
 
 
-def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutions(cache):
-    train, valid = datasets(cache)
-    model = [result.model for result in fit(CONFIG, train, valid, device=CPU) if result.model is not None][-1]
-    known = Checkpoint(model, SPEC, ("four", "six"), name="known")
-    state = TrainState.begin(CONFIG, train, CPU, init=known)
-    assert torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)
-    renamed = Checkpoint(model, SPEC, ("four", "seven"), name="known")
-    frozen = CONFIG.model_copy(update={"freeze": "convolutions", "epochs": 2, "keep": "last"})
-    state = TrainState.begin(frozen, train, CPU, init=renamed)
-    assert not torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)
-    results = list(fit(frozen, train, valid, device=CPU, state=state))
-    for name, value in results[-1].model.members[0].blocks.state_dict().items():
-        torch.testing.assert_close(value, model.members[0].blocks.state_dict()[name], msg=name)
-    other = CONFIG.model_copy(update={"model": "mlp", "model_settings": {}})
-    with pytest.raises(DataError, match="checkpoint known holds a cnn on 32 bins of log_mel, this run trains a mlp"):
-        TrainState.begin(other, train, CPU, init=known)
-
-
 def test_half_of_the_segments_come_from_the_pool(cache):
     train, valid = datasets(cache)
 
@@ -335,3 +198,43 @@ def test_scaling_apart_gives_the_validation_tracks_their_own_mean(cache):
     torch.testing.assert_close(standardised.std(dim=(0, 2)), torch.ones(32), atol=1e-3, rtol=0)
     plain, _ = validation.validation_features(CONFIG, model, valid)
     assert torch.equal(plain, valid.segments()[0])
+
+
+def test_no_process_gets_a_batch_of_one(cache):
+    train, valid = datasets(cache)
+    n_segments = len(train.grid()[0])
+    config = CONFIG.model_copy(update={"sampling": "grid", "epochs": 1, "batch_size": n_segments - 2})  # 2 are left over
+    assert steps_per_epoch(config, len(train), n_segments) == 2
+    assert steps_per_epoch(config, len(train), n_segments, n_processes=2) == 1
+    sizes = []
+
+    class Watching(CNN):
+        def training_logits(self, features):
+            sizes.append(len(features))
+            return super().training_logits(features)
+
+    for rank in (0, 1):
+        state = TrainState.begin(config, train, CPU)
+        state.model.__class__ = Watching
+        list(fit(config, train, valid, device=CPU, state=state, processes=OneOfTwo(rank=rank)))
+    assert min(sizes) >= 2
+    with pytest.raises(DataError, match="A batch holds 3 segments, too few for 2 processes"):
+        next(fit(config.model_copy(update={"batch_size": 3}), train, valid, device=CPU, processes=OneOfTwo()))
+
+
+def test_no_part_of_a_batch_holds_one_segment(cache):
+    train, valid = datasets(cache)
+    config = CONFIG.model_copy(update={"sampling": "grid", "epochs": 1, "batch_size": 10})
+    sizes = []
+
+    class Watching(CNN):
+        def training_logits(self, features):
+            sizes.append(len(features))
+            return super().training_logits(features)
+
+    state = TrainState.begin(config, train, CPU)
+    state.model.__class__ = Watching
+    state.progress.pieces = 4  # torch.chunk would make 3, 3, 3 and 1
+    list(fit(config, train, valid, device=CPU, state=state))
+    assert min(sizes) >= 2
+    assert sum(sizes) == len(train.grid()[0])

@@ -1,4 +1,4 @@
-"""From an audio file to the rows that a cache stores of it, block by block: log-mel columns, or summaries of segments."""
+"""Decode an audio file block by block and compute the rows that a cache stores: log-mel columns, or summaries of segments."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from genre_app.progress import Monitor
 MAX_SECONDS = 2 * 3600.0
 """Longer files are skipped: they are mixes and broadcasts, not tracks."""
 
-_FLOOR_DB = 80.0  # under the track's maximum, whatever the recipe's own floor: the shared caches have it so
-_SILENT_PEAK = 1e-3  # -60 dBFS, as in prediction
-_CHUNK_SPECTRUM = 1 << 20  # values of the spectra computed at once: larger is no faster and takes memory
-_CHUNK_SAMPLES = 1 << 22
+_FLOOR_DB = 80.0  # under the track's maximum; the same for every recipe, since caches are shared between recipes
+_SILENT_PEAK = 1e-3  # -60 dBFS, the threshold of prediction
+_CHUNK_SPECTRUM = 1 << 20  # spectrum values computed at once; more takes memory and is no faster
+_CHUNK_SAMPLES = 1 << 22  # largest length of a chunk
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What a cache stores of one track.
+    """Rows of one track, and a digest of its audio.
 
     Attributes
     ----------
     values : numpy.ndarray [n, width]
     content : str
-        Digest of the decoded samples, which only exact copies share, whatever the container.
+        Digest of the decoded samples. Only exact copies have the same, whatever their containers.
     warnings : tuple of str
-        The decoder's: damaged, clipped.
+        Warnings of the decoder: damaged, clipped.
     """
 
     values: NDArray[Any]
@@ -52,16 +52,16 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, monitor: Monitor) -> Row
     ----------
     path : pathlib.Path
     name : str
-        What messages call it.
+        Name of the file in messages.
     spec : FeatureSpec
-        Of kind ``summary``: float32 [segments, 58]; of any other: log-mel columns, float16 [frames, n_mels], dB re 1.0, floored
-        80 dB under the track's maximum.
+        Kind ``summary`` gives float32 [segments, 58]. Every other kind gives log-mel columns, float16 [frames, n_mels], dB re
+        1.0, floored 80 dB under the track's maximum.
     monitor : Monitor
 
     Raises
     ------
     AudioError
-        If the file cannot be decoded, is silent or longer than `MAX_SECONDS`.
+        If the file cannot be decoded, is silent or is longer than `MAX_SECONDS`.
     StoppedError
     """
     digest = hashlib.blake2b(digest_size=16)
@@ -72,7 +72,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, monitor: Monitor) -> Row
         for block in blocks:
             monitor.check(f"decoding {name}")
             digest.update(np.ascontiguousarray(block).data)
-            middle = float(block.mean())  # a direct-current offset is no sound
+            middle = float(block.mean())  # a constant offset (direct current) is silence
             peak = max(peak, float(block.max()) - middle, middle - float(block.min()))
             yield block
 
@@ -85,7 +85,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, monitor: Monitor) -> Row
 
 
 def stated_spec(spec: FeatureSpec) -> dict[str, Any]:
-    """Return what a cache's ``spec.json`` says: everything that the rows depend on."""
+    """Return the content of a cache's ``spec.json``: all settings on which the rows depend."""
     if spec.kind == "summary":
         return spec.model_dump(mode="json")
     stated = {name: getattr(spec, name) for name in COLUMN_FIELDS}
@@ -93,7 +93,7 @@ def stated_spec(spec: FeatureSpec) -> dict[str, Any]:
 
 
 def _summaries(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDArray[np.float32]:
-    # One segment at a time, so that stopping need not wait for a batch.
+    # One segment at a time, so that a stop need not wait for a whole batch.
     parts = [
         extract(torch.from_numpy(part.samples), spec, padded=True)[:, :, 0].numpy()
         for part in split(blocks, spec, batch_size=1)
@@ -102,23 +102,23 @@ def _summaries(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDAr
 
 
 def log_mel_columns(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDArray[np.float16]:
-    """Compute log-mel columns [frames, n_mels] of a stream of samples as caches store them."""
+    """Compute the log-mel columns [frames, n_mels] that a cache stores for a stream of samples."""
     bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": math.inf})
     chunks, peak = [], -math.inf
     for samples in _chunks(blocks, spec):
         db = extract(torch.from_numpy(samples)[None], bare, padded=True)[0].T  # [frames, n_mels]
         peak = max(peak, float(db.max()))
-        chunks.append(db.numpy().astype(np.float16))  # at once, since a long file has many
+        chunks.append(db.numpy().astype(np.float16))  # converted now: a long file has many columns
     columns = np.concatenate(chunks) if chunks else np.empty((0, spec.n_mels), np.float16)
     return np.maximum(columns, np.float16(peak - _FLOOR_DB), out=columns)
 
 
 def _chunks(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> Iterator[NDArray[np.float32]]:
-    """Cut a stream so that consecutive chunks, framed without padding, give its consecutive columns."""
+    """Cut a stream into chunks whose columns, computed without padding, are the consecutive columns of the stream."""
     hop, half = spec.hop_length, spec.n_fft // 2
     n_columns = max(1, min(_CHUNK_SPECTRUM // (1 + half), _CHUNK_SAMPLES // hop))
     width = (n_columns - 1) * hop + spec.n_fft
-    waiting = [np.zeros(half, np.float32)]  # half a frame lies before the first column's centre
+    waiting = [np.zeros(half, np.float32)]  # the first column is centred on the first sample
     n_waiting, n_samples, n_done, to_drop = half, 0, 0, 0
     for block in blocks:
         n_samples += len(block)
@@ -128,7 +128,7 @@ def _chunks(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> Iterato
             held = np.concatenate(waiting)[to_drop:]
             yield held[:width]
             n_done += n_columns
-            to_drop = n_columns * hop  # beyond what is held, where the hop is longer than the frame
+            to_drop = n_columns * hop  # exceeds len(held) if the hop is longer than the frame
             kept = held[to_drop:].copy()
             to_drop -= len(held) - len(kept)
             waiting, n_waiting = [kept], len(kept)

@@ -1,4 +1,4 @@
-"""Decode many files in several processes; one that crashes its process is found out and skipped."""
+"""Decode many files in several processes, and skip a file that crashes its process."""
 
 from __future__ import annotations
 
@@ -17,43 +17,42 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genre_app.data.cache.rows import Rows, read_rows
-from genre_app.data.sources.folder import AudioTrack
+from genre_app.data.tracks import AudioTrack
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec
-from genre_app.progress import Monitor
+from genre_app.progress import Monitor, usable_cores
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-# Starting a process takes as long as about as many files.
-_FILES_WORTH_A_PROCESS = 40
-_SUMMARIES_WORTH_A_PROCESS = 4
+# Starting a worker costs about as much as decoding this many files, or summarising this many.
+_FILES_PER_WORKER = 40
+_SUMMARIES_PER_WORKER = 4
 _POLL_SECONDS = 0.2
 
-_stop: Event | None = None  # of a worker process
+_stop: Event | None = None  # in a worker: set when it must stop
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there are no rows of a file.
+    """Why a file has no rows.
 
     Attributes
     ----------
     reason : str
         A sentence.
     passing : bool
-        The file need not be to blame, so that it is worth another try.
+        Whether the cause may lie outside the file, so that another try may succeed.
     """
 
     reason: str
     passing: bool = False
 
 
-def usable_processes(n_files: int, spec: FeatureSpec) -> int:
-    """How many processes to start for so many files: at most one for each core that this process may use."""
-    worth = _SUMMARIES_WORTH_A_PROCESS if spec.kind == "summary" else _FILES_WORTH_A_PROCESS
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, n_files // worth))
+def n_workers(n_files: int, spec: FeatureSpec) -> int:
+    """Return the number of processes worth starting for ``n_files`` files: at most one per usable core."""
+    per_worker = _SUMMARIES_PER_WORKER if spec.kind == "summary" else _FILES_PER_WORKER
+    return max(1, min(usable_cores(), n_files // per_worker))
 
 
 def read_all(
@@ -66,7 +65,7 @@ def read_all(
     tracks : sequence of AudioTrack
     spec : FeatureSpec
     processes : int
-        With 1, the work is done in this process.
+        With 1, this process does the work itself.
     monitor : Monitor
 
     Yields
@@ -78,42 +77,42 @@ def read_all(
     StoppedError
     """
     if processes > 1:
-        yield from _pooled(deque(tracks), spec, processes, monitor)
-        return
-    yield from _here(tracks, spec, monitor)
+        return _in_pool(deque(tracks), spec, processes, monitor)
+    return _in_this_process(tracks, spec, monitor)
 
 
-def _here(tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
+def _in_this_process(
+    tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor
+) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     for track in tracks:
-        yield track, _rows_or_reason(track, spec, monitor)
+        yield track, _rows_or_failure(track, spec, monitor)
 
 
-def _rows_or_reason(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> Rows | Failure:
+def _rows_or_failure(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> Rows | Failure:
     try:
         return read_rows(track.path, track.track_id, spec, monitor)
     except AudioError as error:
         reason, name = str(error), f"{track.path.name}: "
         reason = f"{track.track_id}: {reason.removeprefix(name)}" if reason.startswith(name) else reason
-        # Of the disk or the connection; that a file is there and may be read again is noticed by itself.
+        # An error of the disk or the network may pass. A missing or forbidden file is noticed by its stamp when that changes.
         lasting = (FileNotFoundError, PermissionError)
-        passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, lasting)
-        return Failure(reason, passing)
+        return Failure(reason, isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, lasting))
     except MemoryError:
         return Failure(f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces", passing=True)
 
 
-def _pooled(
+def _in_pool(
     waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
 ) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
-    suspects: deque[AudioTrack] = deque()  # were in work when a process died: each is tried again by itself
+    suspects: deque[AudioTrack] = deque()  # tracks in work when a process died: each is tried again alone
     context = get_context("spawn")
     while waiting or suspects:
         alone = bool(suspects)
         queue, n_flying = (suspects, 1) if alone else (waiting, 2 * processes)
         flying: dict[Future[Rows | Failure], AudioTrack] = {}
         stop = context.Event()
-        n_workers = 1 if alone else processes
-        with ProcessPoolExecutor(n_workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
+        workers = 1 if alone else processes
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
             ready = pool.submit(os.getpid)
             try:
                 while queue or flying:
@@ -130,14 +129,14 @@ def _pooled(
                 if not alone:
                     continue
                 if not ready.done() or ready.exception() is not None:
-                    # No process starts here at all, as where the program is a script without a main guard.
-                    yield from _here([*suspects, *waiting], spec, monitor)
+                    # No worker can start at all, for example when the program is a script without a main guard.
+                    yield from _in_this_process([*suspects, *waiting], spec, monitor)
                     return
-                for track in flying.values():  # the one that it was at
+                for track in flying.values():  # the one track in work: it crashes its process
                     suspects.remove(track)
                     reason = f"{track.track_id}: the process that decoded it crashed or ran out of memory; convert it to WAV"
                     yield track, Failure(reason, passing=True)
-            except BaseException:  # also where the caller wants no more: the workers must not finish what they are at
+            except BaseException:  # also GeneratorExit: the workers must not finish their tracks first
                 stop.set()
                 for future in flying:
                     future.cancel()
@@ -145,17 +144,17 @@ def _pooled(
 
 
 def start_worker(stop: Event) -> None:
-    """Initialise a worker process: one thread, deaf to Ctrl-C, told to stop by an event, and it ends when its parent does."""
+    """Initialise a worker: it uses one thread, ignores Ctrl-C, stops at the event and ends with its parent."""
     global _stop
     _stop = stop
     torch.set_num_threads(1)
-    threadpool_limits(1)  # and numpy's
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process of the terminal; the parent answers it
+    threadpool_limits(1)  # numpy's threads
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to every process; the parent handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    # A parent that was killed cannot end its workers, and they would wait for work for ever.
+    # A killed parent cannot end its workers; without this they would wait for work for ever.
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
@@ -163,9 +162,9 @@ def _end_with_parent() -> None:
 
 
 def worker_stops() -> bool:
-    """Whether this worker process was told to stop."""
+    """Whether this worker must stop."""
     return _stop is not None and _stop.is_set()
 
 
 def _work(track: AudioTrack, spec: FeatureSpec) -> Rows | Failure:
-    return _rows_or_reason(track, spec, Monitor(should_stop=worker_stops))
+    return _rows_or_failure(track, spec, Monitor(should_stop=worker_stops))

@@ -1,8 +1,8 @@
 """A folder of genre folders: ``DATA/<genre>/track.wav``, or ``DATA/<split>/<genre>/track.wav``.
 
-Any depth below a genre's folder belongs to the genre. Hidden files (``._track.wav``, ``.DS_Store``) and files whose ending is
-not that of audio or video are passed over. Links are followed, since data sets are often made of them; a folder that was
-already walked is not walked again.
+Every file below a genre's folder belongs to the genre, at any depth. Hidden files (``._track.wav``, ``.DS_Store``) and files
+without a suffix of audio or video are ignored. Links are followed, since many data sets consist of links; no folder is walked
+twice.
 """
 
 from __future__ import annotations
@@ -12,52 +12,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre_app.data.splits import split_of_name
+from genre_app.data.tracks import AudioTrack, split_of_name
 from genre_app.errors import DataError
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in f"{_AUDIO} {_VIDEO}".split())
 
-_MAX_WALKED = 1_000_000  # files; more than that is somebody's whole disk
+_MAX_WALKED = 1_000_000  # files; a folder with more is probably a whole disk
 _GTZAN_FOLDERS = ("genres", "genres_original")
 _WANTED = "it should hold blues/a.wav, jazz/b.wav and so on"
 
 
 @dataclass(frozen=True)
-class AudioTrack:
-    """One file of a folder.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-    track_id : str
-        The path below the folder, with forward slashes.
-    genre : str
-        Name of the genre's folder.
-    split : str
-        ``train``, ``valid`` or ``test`` where a folder above the genres says so, else empty.
-    """
-
-    path: Path
-    track_id: str
-    genre: str
-    split: str = ""
-
-
-@dataclass(frozen=True)
 class AudioFolder:
-    """The tracks of a folder, ordered by name.
+    """The tracks of a folder, sorted by path.
 
     Attributes
     ----------
     path : pathlib.Path
-        The folder that holds the genres' folders.
+        Folder that holds the genre folders.
     tracks : tuple of AudioTrack
     refused : tuple of (str, str)
-        Links that lead nowhere, each with the reason.
+        Track id of each broken link, and a sentence about it.
     n_outside : int
-        Audio files that lie beside the genres' folders and so have no genre.
+        Number of audio files outside the genre folders. They have no genre and are left out.
     """
 
     path: Path
@@ -67,13 +46,13 @@ class AudioFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], split: str | None = None) -> AudioFolder:
-        """List the tracks of a folder without reading them.
+        """List the tracks of a folder without decoding them.
 
         Parameters
         ----------
         path : str or os.PathLike
         split : str, optional
-            Name of a folder within that holds the genres' folders.
+            Name of the folder in ``path`` that holds the genre folders.
 
         Raises
         ------
@@ -87,15 +66,16 @@ class AudioFolder:
 
     @classmethod
     def find(cls, path: str | os.PathLike[str]) -> AudioFolder:
-        """List the tracks of a folder that holds the genres' folders itself or further down.
+        """List the tracks of a folder that holds the genre folders directly or at a deeper level.
 
-        Folders that only wrap one other folder are entered, and so are GTZAN's ``genres`` and ``genres_original``, whatever
-        lies beside them. Where the folders are named train, valid, test and the genres lie in these, each track has its split.
+        A folder that only contains one other folder is entered. GTZAN's folders ``genres`` and ``genres_original`` are entered
+        even if they have neighbours. If the folders are named train, valid, test and contain the genre folders, each track
+        gets its split.
 
         Raises
         ------
         DataError
-            As `open`.
+            As in `open`.
         """
         root = _checked(path)
         files = list(_audio_files(root))
@@ -148,8 +128,8 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _wrapped(files: list[tuple[str, ...]]) -> str | None:
-    """Name of the folder that holds the genres' folders one level down, if this is not the level that does."""
-    inner = {parts[0]: False for parts in files if len(parts) > 1}  # whether audio lies right in it
+    """Return the folder to enter if the genre folders are one level deeper, None if they are on this level."""
+    inner = {parts[0]: False for parts in files if len(parts) > 1}  # whether a folder directly contains audio
     for parts in files:
         if len(parts) == 2:
             inner[parts[0]] = True
@@ -161,7 +141,7 @@ def _wrapped(files: list[tuple[str, ...]]) -> str | None:
 
 
 def _audio_files(root: Path) -> Iterable[tuple[tuple[str, ...], Path]]:
-    """Walk a folder in the order of names, and yield (the parts of the path below it, file) of what ends like audio."""
+    """Walk a folder in the order of names; yield the path below it, in parts, and the full path of each audio file."""
 
     def stop(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
@@ -186,12 +166,12 @@ def _audio_files(root: Path) -> Iterable[tuple[tuple[str, ...], Path]]:
 
 
 def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dict[str, int]:
-    """Index in ``known`` of each genre found; letter case, spaces and punctuation do not count ("Hip-Hop" is "hiphop").
+    """Return the index in ``known`` of each genre found, ignoring letter case, spaces and punctuation ("Hip-Hop" is "hiphop").
 
     Raises
     ------
     DataError
-        If the model does not know a genre.
+        If a genre is not among ``known``.
     """
     indices = {_key(genre): index for index, genre in reversed(list(enumerate(known)))}
     names = sorted(set(found))

@@ -1,121 +1,40 @@
-"""Feature tables: 58 numbers for each segment of a track, from the well-known CSV files or computed from audio.
+"""Feature tables as CSV: the well-known ``features_3_sec.csv`` and ``features_30_sec.csv``, and files with their columns.
 
-The CSV (``features_3_sec.csv``, ``features_30_sec.csv``) has a row per piece of a track: ``filename`` (``blues.00000.0.wav``),
-``length``, the values under the names of `genre_app.features.SUMMARY_NAMES` and ``label``. One computed from audio is a folder
-of three files: ``spec.json`` (how), ``index.csv`` (as that of a mel cache, in rows) and ``values.npy``, float32 ``[rows, 58]``.
+A row is a piece of a track: ``filename`` (``blues.00000.0.wav``), ``length``, the values under the names of
+`genre_app.features.SUMMARY_NAMES`, and ``label``.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genre_app.data.cache.mel_cache import CachedTrack, open_array, read_index
+from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.sources.gtzan import gtzan_name
+from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError, first_line
-from genre_app.features import SUMMARY_NAMES, FeatureSpec
+from genre_app.features import SUMMARY_NAMES
 
 if TYPE_CHECKING:
     import _csv
 
-FILES = ("spec.json", "index.csv", "values.npy")
 _MAX_ROWS = 2_000_000
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True)
-class FeatureTable:
-    """An opened feature table.
+def read_csv(path: Path) -> FeatureTable:
+    """Read a feature table from CSV; all pieces of a track become its rows.
 
-    Attributes
-    ----------
-    path : pathlib.Path
-        The CSV, or the folder.
-    spec : FeatureSpec or None
-        How the values were computed; None for a CSV, which does not say.
-    tracks : tuple of CachedTrack
-        ``offset`` and ``n_frames`` count rows; a row is a segment.
-    values : numpy.ndarray, float32 [rows, 58]
-        Named by `genre_app.features.SUMMARY_NAMES`.
-    notes : tuple of str
-        Sentences: what the file lacked.
+    Raises
+    ------
+    DataError
+        If a column is missing, or a value is missing or is not a finite number.
     """
-
-    path: Path
-    spec: FeatureSpec | None
-    tracks: tuple[CachedTrack, ...]
-    values: NDArray[np.float32]
-    notes: tuple[str, ...] = ()
-
-    @staticmethod
-    def is_table(path: Path) -> bool:
-        """Whether the folder holds the three files of a feature table."""
-        return all((path / name).is_file() for name in FILES)
-
-    @classmethod
-    def open(cls, path: str | Path) -> FeatureTable:
-        """Open a CSV or a folder and check it.
-
-        Raises
-        ------
-        DataError
-            If it is no feature table, or a value is missing or no finite number.
-        """
-        path = Path(path)
-        return cls._of_folder(path) if path.is_dir() else _read_csv(path)
-
-    @classmethod
-    def _of_folder(cls, path: Path) -> FeatureTable:
-        for name in FILES:
-            if not (path / name).is_file():
-                raise DataError(f"{path} is not a feature table: it has no {name}; a feature table holds {', '.join(FILES)}.")
-        try:
-            spec = FeatureSpec.model_validate(json.loads((path / "spec.json").read_text(encoding="utf-8")))
-            if spec.kind != "summary":
-                raise ValueError(f"its kind is {spec.kind!r}, not 'summary'")
-        except ValueError as error:
-            raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the table again.") from error
-        values = open_array(path / "values.npy", len(SUMMARY_NAMES), (np.float32,))
-        return cls(path, spec, read_index(path / "index.csv", len(values)), values)
-
-    def rows(self, track: CachedTrack) -> NDArray[np.float32]:
-        """Values of a track's segments, float32 [n, 58].
-
-        Raises
-        ------
-        DataError
-            If a value is not finite.
-        """
-        rows = np.array(self.values[track.offset : track.offset + track.n_frames], dtype=np.float32)
-        if not np.isfinite(rows).all():
-            raise DataError(f"{self.path}: {track.track_id} has values that are not finite; make the table again.")
-        return rows
-
-    def pieces(self) -> FeatureTable:
-        """Return the same table with each row as a track of its own, named ``track#0``, ``track#1`` and so on."""
-        pieces = tuple(
-            CachedTrack(
-                track_id=f"{track.track_id}#{row}",
-                genre=track.genre,
-                split=track.split,
-                offset=track.offset + row,
-                n_frames=1,
-            )
-            for track in self.tracks
-            for row in range(track.n_frames)
-        )
-        return FeatureTable(self.path, self.spec, pieces, self.values, self.notes)
-
-
-def _read_csv(path: Path) -> FeatureTable:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows, genres, values, names, notes = _parse(csv.reader(file), path)
@@ -129,9 +48,7 @@ def _read_csv(path: Path) -> FeatureTable:
     order: list[int] = []
     for track_id in sorted(rows):
         n_rows = len(rows[track_id])
-        tracks.append(
-            CachedTrack(track_id=track_id, genre=genres[track_id], split="", offset=len(order), n_frames=n_rows),
-        )
+        tracks.append(CachedTrack(track_id=track_id, genre=genres[track_id], split="", offset=len(order), n_frames=n_rows))
         order += rows[track_id]
     table = np.zeros((len(values), len(SUMMARY_NAMES)), np.float32)
     table[:, [SUMMARY_NAMES.index(name) for name in names]] = np.array(values, np.float32)[order]
@@ -167,7 +84,7 @@ def _parse(
 
 
 def _columns(header: list[str], path: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the column of each value that the table has, by its name among ours."""
+    """Return the column number of each value that the table has, by our name of the value."""
     places = {name: header.index(name) for name in SUMMARY_NAMES if name in header}
     notes = []
     if "tempo" in header and "tempo_mean" not in places:

@@ -1,7 +1,8 @@
-"""Where the music to train on comes from, and a look at it before training."""
+"""The music to train on: where it is, and a look at it before the run starts."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,89 +18,79 @@ from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError
-from genre_app.ui.train import uploads as train_uploads
-from genre_app.ui.train.fields import explain
+from genre_app.ui.train import uploads
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
 UPLOAD = "upload: "
-"""What stands before the name of an uploaded file, where otherwise a path or the name of a data set stands."""
+"""Prefix of the name of an uploaded file in the field for the music."""
 
 _SUFFIXES = (".zip", ".csv")
-_TELL_SECONDS = 0.3
+_REPORT_SECONDS = 0.3  # between two reports of progress
 
 PROBLEMS = (ValueError, OSError, RuntimeError)
-"""What data and settings can bring about; `sentence` puts it into words."""
+"""Errors that wrong data or settings can raise; `sentence` describes them."""
 
 
 def keep_upload(path: str) -> str:
-    """Keep an uploaded file for the runs that will need it, and return what stands for it in the form.
+    """Keep an uploaded file for the runs that will read it, and return the text for the field.
 
     Raises
     ------
     RequestError
-        If it is neither a zip nor a table.
+        If the file is neither a zip nor a table.
     """
     file = Path(path)
     if file.suffix.lower() not in _SUFFIXES:
         raise RequestError(f"{file.name} is neither a zip of genre folders nor a CSV of features; pack the folders into a zip")
-    return UPLOAD + train_uploads.keep(file).name
+    return UPLOAD + uploads.keep(file).name
 
 
 def resolve(source: str | None) -> str:
-    """Return what the training command takes for a source that a visitor has written.
+    """Return the ``--data`` argument for what a visitor wrote into the field.
 
     Raises
     ------
     RequestError
-        If there is none, or it is a path and the visitor is not at this machine.
+        If the field is empty, or the visitor of a Space names a path.
     """
     source = (source or "").strip()
     if not source:
         raise RequestError("Say where the music is: a folder of genre folders, a zip, or hub:OWNER/NAME")
     if source.startswith(UPLOAD):
-        found = train_uploads.find(source.removeprefix(UPLOAD).strip())
+        found = uploads.find(source.removeprefix(UPLOAD).strip())
         if found is None:
             raise RequestError("The uploaded file is no longer here; upload it again")
         return str(found)
     if on_space() and not source.startswith(PREFIX):
         raise RequestError("On a Space, music comes as a zip that you upload, or from the hub as hub:OWNER/NAME")
-    # In full, since the run may be resumed from another folder; what names a data set of the hub is no path.
+    # Paths become absolute, since the run may be resumed from another folder; a data set of the hub is no path.
     return source if source.startswith(PREFIX) or "://" in source else str(expanded(source).absolute())
 
 
 def look(request: Request) -> Iterator[Progress | Plan]:
-    """Open the data of a request as its run would, and yield how far that is, then what the run will do.
+    """Open the data of a request as its run would; yield the progress, then the plan of the run.
 
-    Closing the iterator ends the work soon; what is prepared by then is kept.
+    Closing the iterator stops the work soon and keeps what is prepared.
 
     Raises
     ------
-    DataError, ValueError, OSError
+    ValueError, OSError, RuntimeError
         If the data or the settings cannot be used.
     """
-    told: list[Progress] = []
+    reports: list[Progress] = []
     stop = threading.Event()
 
     def work() -> Plan:
-        # Here, since these bring scipy's statistics along, for which the page's first visitor need not wait.
-        from genre_app.data.sources.open_data import open_data
+        # Imported here, since they load scipy.stats, for which the page's first visitor need not wait.
+        from genre_app.runs.data import open_data
         from genre_app.runs.plan import plan
-        from genre_app.runs.results import columns_of
 
-        config = request.config()
-        data = open_data(
-            request.data,
-            columns_of(config, request),
-            config.split,
-            seed=config.seed,
-            work=work_folder(),
-            monitor=Monitor(told.append, stop.is_set),
-        )
-        told.append(Progress("trying out a few steps", 0, 0, None))
-        # A Space lends its GPU by the turn, and the time on its CPU tells nothing.
-        return plan(request, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
+        data, config = open_data(request, request.config(), monitor=Monitor(reports.append, stop.is_set))
+        reports.append(Progress("trying out a few steps", 0, 0, None))
+        # A Space lends its GPU by the turn, so a measurement on its CPU would not tell how long training takes.
+        return plan(request, config, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
 
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)
@@ -107,22 +98,27 @@ def look(request: Request) -> Iterator[Progress | Plan]:
         yield Progress("looking at the data", 0, 0, None)
         while not future.done():
             with suppress(TimeoutError):
-                future.exception(timeout=_TELL_SECONDS)
-            if told:
-                yield told[-1]
-                told.clear()
+                future.exception(timeout=_REPORT_SECONDS)
+            if reports:
+                yield reports[-1]
+                reports.clear()
         with suppress(StoppedError):
             yield future.result()
     finally:
         stop.set()
-        pool.shutdown(wait=False)  # whoever closes this may be the thread that serves everybody
+        pool.shutdown(wait=False)  # the closing thread may be the event loop, which must not wait
 
 
 def sentence(error: Exception) -> str:
-    """Say in a sentence why data or settings cannot be used, without telling a stranger where files lie."""
-    from genre_app.runs import executor as job
+    """Describe in one sentence why data or settings cannot be used."""
+    from genre_app.runs import failure
 
-    text = explain(error) if isinstance(error, ValueError) else job.sentence(error)
+    text = failure.sentence(error)
     if "--columns data" in text:
-        text += " On this page that is under All other settings, Columns."
-    return text.replace(f"{work_folder()}/", "") if on_space() else text
+        text += " On this page: All other settings, Starting weights, spectrogram, CPU threads."
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """Return a text without the server's own folders: ``music.zip`` for the kept copy of an upload."""
+    return re.sub(rf"{re.escape(str(work_folder()))}/(uploads/{uploads.DIGEST}-|zip-[0-9a-f]+/)?", "", text)

@@ -1,305 +1,244 @@
-"""The form of the Train tab: music, recipe, settings, made from the fields of `TrainConfig`."""
+"""Steps 1 and 2 of the Train tab: the music, the recipe, and a widget for each field of `TrainConfig`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from pydantic import ValidationError
 
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.checkpoint import bundled_checkpoints
+from genre_app.errors import RecipeError
 from genre_app.runs.recipes import describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
-from genre_app.runs.run import checked_name, free_name, runs_folder
-from genre_app.training import TrainConfig
-from genre_app.ui.permission import on_space, shown_data
+from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train import view as train_view
 from genre_app.ui.train.fields import (
     OF_RECIPE,
+    FormError,
     FormField,
-    blamed,
+    changed_settings,
     check_network,
     form_fields,
     network_info,
-    of_table,
-    preset_values,
-    settings_of,
-    shown,
-    table_rows,
+    shown_values,
 )
 from genre_app.ui.train.snapshot import find
 
-_VISIBLE = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")
-_LABELS = {"spec.kind": "Features"}
+_MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # always visible; the others are folded away
+_LABELS = {"spec.kind": "Features", "model_settings": "Settings of the network", "split.file": "Split file"}
 _GROUPS = {
     "": "Training",
     "spec": "Features and segments",
-    "split": "Split of the tracks",
+    "split": "Training, validation and test tracks",
     "augment": "Augmentation of a batch",
-    "augment.mild": "Augmentation: the mild chain",
-    "augment.recorded": "Augmentation: as if recorded in a room",
+    "augment.mild": "Augmentation: mild chain",
+    "augment.recorded": "Augmentation: simulated recording",
     "augment.waveform": "Augmentation of waveforms",
 }
-_MOST_WIDGETS = 16  # of a group; a larger one becomes a table
-_FRESH = "random weights"
-_COLUMNS = [("the recipe's, from audio", "recipe"), ("those of the mel cache", "data")]
+_RANDOM = "random weights"
+_COLUMNS = [("the recipe's", "recipe"), ("those of the mel cache", "data")]
 
 
-@dataclass(frozen=True, eq=False)
 class Form:
-    """The widgets of the form.
+    """The components of the two steps, laid out when the object is made; inside a `gradio.Column`.
 
     Attributes
     ----------
     source, upload, problem
-        The music: where it is, a file, and what is wrong with that.
-    recipe, preset, name, init_from, columns, threads
-        What is not a field of `TrainConfig`.
+        Where the music is, an upload field, and a message about the upload.
+    recipe, preset, init_from, columns, threads
+        Inputs that are not fields of `TrainConfig`.
     widgets : dict
-        A widget for each field, by its path.
-    wrong : dict
-        Where a wrong value is told, under the row of fields in which it was typed, by the path of each; by that of a group
-        what is wrong with several of its fields, or with one in a table.
-    tables : dict
-        For each large group of fields, a table with a row for each, since dozens of widgets would slow the page down.
+        The widget of each field of `TrainConfig`, by path.
     """
 
-    source: gr.Textbox
-    upload: gr.File
-    problem: gr.HTML
-    recipe: gr.Dropdown
-    preset: gr.Dropdown
-    name: gr.Textbox
-    init_from: gr.Dropdown
-    columns: gr.Radio
-    threads: gr.Number
-    widgets: dict[str, Any]
-    wrong: dict[str, gr.HTML]
-    tables: dict[tuple[FormField, ...], gr.Dataframe]
+    def __init__(self) -> None:
+        fields = {field.path: field for field in form_fields() if not (field.is_path and on_space())}
+        self.widgets: dict[str, Any] = {}
+        with gr.Column(elem_classes="step"):
+            self._lay_out_music()
+        with gr.Column(elem_classes="step"):
+            self._lay_out_recipe(fields)
+
+    def _lay_out_music(self) -> None:
+        gr.HTML("<h2><b>1</b> Music</h2>")
+        home = not on_space()
+        self.source = gr.Textbox(
+            label="Folder, zip, mel cache, CSV or data set of the hub" if home else "Data set of the hub",
+            placeholder="/home/me/music or hub:confit/gtzan" if home else "hub:confit/gtzan",
+            info="The folder holds one folder for each genre, with its songs."
+            if home
+            else "hub:OWNER/NAME, or upload a zip with one folder for each genre.",
+            elem_id="train-source",
+        )
+        self.upload = gr.File(label="or upload a zip of genre folders", elem_id="train-upload", height=80)
+        self.problem = gr.HTML(elem_id="train-upload-problem")
+
+    def _lay_out_recipe(self, fields: Mapping[str, FormField]) -> None:
+        gr.HTML("<h2><b>2</b> Recipe</h2>")
+        recipes = recipe_names()
+        values = shown_values(config := read_recipe(recipes[0]))
+        self.recipe = gr.Dropdown(
+            recipes, value=recipes[0], label="Recipe", info=describe_recipe(recipes[0]), elem_id="train-recipe"
+        )
+        for row in (_MAIN_FIELDS[:2], _MAIN_FIELDS[2:]):
+            with gr.Row():
+                for path in row:
+                    self.widgets[path] = _widget(fields[path], values[path], min_width=120)
+        presets = [OF_RECIPE, *PRESETS]
+        self.preset = gr.Dropdown(
+            presets, value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
+        )
+        with gr.Accordion("All other settings", open=False):
+            settings = "model_settings"
+            self.widgets[settings] = _widget(fields[settings], values[settings])
+            self.widgets[settings].info = network_info(config.model)
+            groups = dict.fromkeys(["", *(field.group for field in fields.values())])
+            for group in groups:
+                with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=_element(group or "training")):
+                    rest = [field for path, field in fields.items() if field.group == group and path not in self.widgets]
+                    for first in range(0, len(rest), 2):
+                        with gr.Row():
+                            for field in rest[first : first + 2]:
+                                self.widgets[field.path] = _widget(field, values[field.path])
+            with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
+                self.init_from = gr.Dropdown(
+                    init_choices(),
+                    value=_RANDOM,
+                    label="Starting weights",
+                    info="Start from these weights.",
+                    elem_id=_element("init_from"),
+                )
+                self.columns = gr.Radio(
+                    _COLUMNS,
+                    value="recipe",
+                    label="Spectrogram settings",
+                    info="Sample rate, hop length and mel bands.",
+                    elem_id=_element("columns"),
+                )
+                self.threads = gr.Number(
+                    2,
+                    label="CPU threads",
+                    info="1 to 256. A run repeats exactly only with the same number of threads.",
+                    elem_id=_element("threads"),
+                )
 
     @property
-    def inputs(self) -> set[Any]:
+    def inputs(self) -> list[Any]:
         """Everything that a request is made from."""
-        others = (self.source, self.recipe, self.preset, self.name, self.init_from, self.columns, self.threads)
-        return {*others, *self.filled}
-
-    @property
-    def filled(self) -> list[Any]:
-        """Everything that a recipe fills."""
-        return [*self.widgets.values(), *self.tables.values()]
-
-    def config(self, values: Mapping[Any, Any]) -> TrainConfig:
-        """Return the settings that the values on the page make.
-
-        Raises
-        ------
-        ValueError
-            `genre_app.ui.train.fields.explain` puts it into words.
-        """
-        config = self._request(values, data="DATA").config()
-        check_network(config)
-        return config
-
-    def told(self, error: Exception | None) -> dict[Any, Any]:
-        """Return updates that tell what is wrong where it was typed, and nothing elsewhere."""
-        path = (blamed(error) if error is not None else None) or ""
-        told = self.wrong.get(path, self.wrong.get(path.rpartition(".")[0]))
-        return {
-            place: gr.HTML(train_view.wrong(train_data.sentence(error)), visible=True)
-            if error is not None and place is told
-            else gr.HTML("", visible=False)
-            for place in self.wrong.values()
-        }
+        others = (self.source, self.recipe, self.preset, self.init_from, self.columns, self.threads)
+        return [*others, *self.widgets.values()]
 
     def request(self, values: Mapping[Any, Any]) -> Request:
-        """Return what the values on the page ask for.
+        """Return the request that the form describes; its data is ``DATA`` while no usable music is named.
 
         Raises
         ------
-        ValueError
-            If a value is wrong, or there is no music; `genre_app.ui.train.fields.explain` puts it into words.
+        FormError, RequestError
+            If a value is wrong.
         """
-        self.config(values)
-        return self._request(values, train_data.resolve(values[self.source]))
-
-    def command(self, values: Mapping[Any, Any]) -> str:
-        """Return the command that does the same as Start."""
+        recipe, preset = values[self.recipe], values[self.preset]
+        if recipe not in recipe_names():
+            raise RequestError(f"There is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}")
+        if preset not in PRESETS and preset != OF_RECIPE:
+            raise RequestError(f"There is no augmentation {preset!r}; choose one of: {', '.join(PRESETS)}")
         try:
             data = train_data.resolve(values[self.source])
         except RequestError:
             data = "DATA"
-        named = (values[self.name] or "").strip()
-        out = os.path.relpath(runs_folder() / self.run_name(values)) if named else None
-        return self._request(values, data).command(out, data=shown_data())
+        shown = {path: values[widget] for path, widget in self.widgets.items()}
+        try:
+            request = Request(
+                recipe=recipe,
+                data=data,
+                settings=changed_settings(shown, read_recipe(recipe), preset),
+                init_from=_init_from(values[self.init_from]),
+                columns=values[self.columns],
+                threads=values[self.threads],
+            )
+            check_network(request.config())
+        except ValidationError as error:
+            raise FormError.of(error) from error
+        except RecipeError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise FormError.of(error.__cause__) from error
+            raise
+        return request
 
-    def run_name(self, values: Mapping[Any, Any]) -> str:
-        """Return the name of the run to be; errors as those of `given_name`."""
-        return self.given_name(values) or free_name(_recipe(values[self.recipe]))
-
-    def given_name(self, values: Mapping[Any, Any]) -> str | None:
-        """Return the name on the page, None if there is none.
-
-        Raises
-        ------
-        RunError
-            If the name on the page cannot be used.
-        """
-        name = (values[self.name] or "").strip()
-        return checked_name(name) if name else None
-
-    def of_recipe(self, recipe: str) -> dict[Any, Any]:
-        """Return updates that put the values of a recipe into the form."""
-        config = read_recipe(_recipe(recipe))
-        values = shown(config)
-        updates = self._fill(values)
-        updates[self.widgets["model_settings"]] = gr.Textbox(values["model_settings"], info=network_info(config.model))
-        return updates | {self.preset: _preset(OF_RECIPE), self.recipe: gr.Dropdown(info=describe_recipe(recipe))}
-
-    def of_preset(self, recipe: str, preset: str) -> dict[Any, Any]:
-        """Return updates that put the values of a preset of augmentation into the form."""
-        values = preset_values(preset, read_recipe(_recipe(recipe)))
-        return self._fill(values) | {self.preset: _preset(preset)}
-
-    def of_model(self, recipe: str, model: str) -> dict[Any, Any]:
-        """Return updates that give a network its settings: those of the recipe if it is the recipe's, else its own defaults."""
-        config = read_recipe(_recipe(recipe))
-        text = shown(config)["model_settings"] if model == config.model else ""
-        return {self.widgets["model_settings"]: gr.Textbox(text, info=network_info(model))}
-
-    def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
-        updates = {widget: values[path] for path, widget in self.widgets.items() if path in values}
-        return updates | {
-            table: table_rows(fields, values) for fields, table in self.tables.items() if fields[0].path in values
+    def choose_recipe(self, recipe: str) -> dict[Any, Any]:
+        """Return updates that fill the form with a recipe."""
+        config = read_recipe(recipe)
+        return {
+            **self._fill(shown_values(config)),
+            self.widgets["model_settings"]: _network(config.model, shown_values(config)["model_settings"]),
+            self.recipe: gr.Dropdown(info=describe_recipe(recipe)),
+            self.preset: gr.update(value=OF_RECIPE, info=_preset_info(OF_RECIPE)),
         }
 
-    def _request(self, values: Mapping[Any, Any], data: str) -> Request:
-        recipe = _recipe(values[self.recipe])
-        preset = values[self.preset]
-        if preset not in PRESETS and preset != OF_RECIPE:
-            raise RequestError(f"There is no augmentation {preset!r}; choose one of: {', '.join(PRESETS)}")
-        of_fields = {path: values[widget] for path, widget in self.widgets.items()}
-        for fields, table in self.tables.items():
-            of_fields |= of_table(fields, values[table])
-        return Request(
-            recipe=recipe,
-            data=data,
-            settings=settings_of(of_fields, read_recipe(recipe), preset),
-            init_from=_init_from(values[self.init_from]),
-            columns=values[self.columns],
-            threads=values[self.threads],
-        )
+    def choose_preset(self, recipe: str, preset: str) -> dict[Any, Any]:
+        """Return updates that fill the augmentation fields with a preset."""
+        config = read_recipe(recipe)
+        if preset != OF_RECIPE:
+            config = config.model_copy(update={"augment": PRESETS[preset]})
+        values = {path: value for path, value in shown_values(config).items() if path.startswith("augment.")}
+        return {**self._fill(values), self.preset: gr.Dropdown(info=_preset_info(preset))}
 
+    def choose_model(self, recipe: str, model: str) -> dict[Any, Any]:
+        """Return updates that give a network its settings: the recipe's for the recipe's network, else the defaults."""
+        config = read_recipe(recipe)
+        text = shown_values(config)["model_settings"] if model == config.model else ""
+        return {self.widgets["model_settings"]: _network(model, text)}
 
-def build() -> Form:
-    """Lay out the first two steps; called within a `gradio.Column`."""
-    with gr.Column(elem_classes="step"):
-        gr.HTML("<h2><b>1</b> Music</h2>")
-        home = not on_space()
-        source = gr.Textbox(
-            label="Folder, zip, mel cache, CSV or hub data set" if home else "Data set of the hub",
-            placeholder="/home/me/music or hub:confit/gtzan" if home else "hub:confit/gtzan",
-            info="A folder for each genre, with its songs within."
-            if home
-            else "hub:OWNER/NAME, or upload a zip with a folder for each genre.",
-            elem_id="train-source",
-        )
-        upload = gr.File(label="or upload a zip of genre folders", elem_id="train-upload", height=80)
-        problem = gr.HTML(elem_id="train-upload-problem")
-    recipes = recipe_names()
-    config = read_recipe(recipes[0])
-    values = shown(config)
-    fields = {field.path: field for field in form_fields() if field.kind != "path" or home}
-    widgets: dict[str, Any] = {}
-    wrong: dict[str, gr.HTML] = {}
-    tables: dict[tuple[FormField, ...], gr.Dataframe] = {}
-    with gr.Column(elem_classes="step"):
-        gr.HTML("<h2><b>2</b> Recipe</h2>")
-        recipe = gr.Dropdown(
-            recipes, value=recipes[0], label="Recipe", info=describe_recipe(recipes[0]), elem_id="train-recipe", filterable=True
-        )
-        with gr.Row():
-            for path in _VISIBLE[:2]:
-                widgets[path] = _widget(fields[path], values[path])
-        with gr.Row():
-            for path in _VISIBLE[2:]:
-                widgets[path] = _widget(fields[path], values[path], min_width=120)
-        wrong |= dict.fromkeys(_VISIBLE, _place("recipe"))
-        preset = gr.Dropdown(
-            [OF_RECIPE, *PRESETS], value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
-        )
-        with gr.Accordion("All other settings", open=False):
-            widgets["model_settings"] = gr.Textbox(
-                values["model_settings"],
-                label="Settings of the network",
-                info=network_info(config.model),
-                lines=3,
-                max_lines=12,
-                elem_id="set-model_settings",
-                elem_classes="code",
-            )
-            wrong["model_settings"] = _place("model_settings")
-            for group, label in _grouped(fields):
-                of_group = tuple(field for field in fields.values() if field.group == group)
-                with gr.Accordion(label, open=False):
-                    if group and len(of_group) > _MOST_WIDGETS:
-                        tables[of_group] = _table(of_group, values)
-                    else:
-                        _rows(of_group, values, widgets, wrong)
-                    if group:
-                        wrong[group] = _place(group)
-            with gr.Accordion("Begin, columns, threads", open=False):
-                init_from = gr.Dropdown(init_choices(), value=_FRESH, label="Begin with", info="A checkpoint to learn on from.")
-                columns = gr.Radio(
-                    _COLUMNS, value="recipe", label="Columns", info="Sample rate, hop and mel bands of the spectrograms."
-                )
-                threads = gr.Number(2, label="CPU threads", info="Part of what makes weights repeat; 1 to 256")
-                wrong["threads"] = _place("threads")
-    name = gr.Textbox(label="Name of the run", placeholder="the recipe's, with a number", render=False)
-    return Form(source, upload, problem, recipe, preset, name, init_from, columns, threads, widgets, wrong, tables)
+    def saved(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """Return the values of the form by element id, for the browser to keep."""
+        return {part.elem_id: values[part] for part in self.inputs}
+
+    def restore(self, saved: Any) -> dict[Any, Any]:
+        """Return updates that fill the form with saved values; choices that no longer exist are left out."""
+        choices = {self.init_from: init_choices()}
+        kept = {}
+        for part in self.inputs:
+            value = saved.get(part.elem_id) if isinstance(saved, dict) else None
+            allowed = choices.get(part) or [choice for _, choice in getattr(part, "choices", None) or ()]
+            if value is not None and (not allowed or value in allowed):
+                kept[part] = value
+        if self.recipe not in kept:
+            return {}
+        infos = {
+            self.recipe: describe_recipe(kept[self.recipe]),
+            self.preset: _preset_info(kept.get(self.preset, OF_RECIPE)),
+            self.widgets["model_settings"]: network_info(kept.get(self.widgets["model"], self.widgets["model"].value)),
+        }
+        updates = {part: gr.update(value=value) for part, value in kept.items()}
+        return updates | {part: gr.update(value=kept[part], info=info) for part, info in infos.items() if part in kept}
+
+    def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
+        return {widget: values[path] for path, widget in self.widgets.items() if path in values}
 
 
 def init_choices() -> list[str]:
-    """Return what a run may begin with."""
-    return [_FRESH, *checkpoint_choices()]
+    """Return the choices of starting weights."""
+    return [_RANDOM, *checkpoint_choices()]
 
 
-def _grouped(fields: Mapping[str, FormField]) -> list[tuple[str, str]]:
-    """Return the groups of fields in the order of `TrainConfig`, its own first, and what they are called."""
-    groups = dict.fromkeys(field.group for field in fields.values())
-    return [(group, _GROUPS.get(group, group)) for group in ("", *(group for group in groups if group))]
+def error_mark(error: Exception | None) -> str:
+    """Return a style sheet that writes an error under the field that it belongs to; empty if there is none.
+
+    The sentence is in the plan's alert too, for those who do not see the page.
+    """
+    if not isinstance(error, FormError) or not error.path:
+        return ""
+    # Each letter as CSS's escape, so that no text can leave the quotes.
+    text = "".join(f"\\{ord(letter):06x}" for letter in train_data.sentence(error))
+    return f'<style>#{_element(error.path)}::after{{content:"{text}"}}</style>'
 
 
-def _table(fields: tuple[FormField, ...], values: Mapping[str, Any]) -> gr.Dataframe:
-    return gr.Dataframe(
-        table_rows(fields, values),
-        headers=["Setting", "Value", "What it is"],
-        datatype=["str", "str", "str"],
-        type="array",
-        label="Double-click a value to change it",
-        column_widths=["36%", "20%", "44%"],
-        static_columns=[0, 2],
-        interactive=True,
-        wrap=True,
-        max_height=380,
-        buttons=[],
-        elem_id=f"set-{fields[0].group.replace('.', '-')}",
-        elem_classes="settings",
-    )
-
-
-def _rows(fields: Sequence[FormField], values: Mapping[str, Any], widgets: dict[str, Any], wrong: dict[str, gr.HTML]) -> None:
-    left = [field for field in fields if field.path not in (*_VISIBLE, "model_settings")]
-    for index in range(0, len(left), 2):
-        row = left[index : index + 2]
-        with gr.Row():
-            for field in row:
-                widgets[field.path] = _widget(field, values[field.path])
-        wrong |= dict.fromkeys((field.path for field in row), _place(row[0].path))
+def _element(path: str) -> str:
+    return f"set-{path.replace('.', '-')}"
 
 
 def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
@@ -307,7 +246,7 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
         "label": _LABELS.get(field.path, field.label),
         "info": field.info or None,
         "min_width": min_width,
-        "elem_id": f"set-{field.path.replace('.', '-')}",
+        "elem_id": _element(field.path),
         "interactive": True,
     }
     if field.kind == "choice":
@@ -315,33 +254,26 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
     if field.kind == "flag":
         return gr.Checkbox(value, **common)
     if field.kind == "number":
-        # No bounds here: gradio would tell of them in a passing message, the page does in place.
-        return gr.Number(value, **common)
+        return gr.Number(value, **common)  # without bounds: gradio would report them in a toast, the page does it in place
+    if field.kind == "toml":
+        return gr.Textbox(value, lines=3, max_lines=12, elem_classes="code", **common)
     return gr.Textbox(value, **common)
 
 
-def _place(path: str) -> gr.HTML:
-    return gr.HTML(elem_id=f"wrong-{path.replace('.', '-')}", visible=False)
-
-
-def _recipe(name: str | None) -> str:
-    if name not in recipe_names():
-        raise RequestError(f"There is no recipe {name!r}; choose one of: {', '.join(recipe_names())}")
-    return str(name)
-
-
-def _preset(preset: str) -> gr.Dropdown:
-    return gr.Dropdown([OF_RECIPE, *PRESETS], value=preset, info=_preset_info(preset))
+def _network(model: str, text: str) -> gr.Textbox:
+    return gr.Textbox(text, info=network_info(model))
 
 
 def _preset_info(preset: str) -> str:
-    return DESCRIPTIONS.get(preset, "How training changes segments, so that there is more to learn from.")
+    return DESCRIPTIONS.get(preset, "Changes segments at random during training.")
 
 
 def _init_from(choice: str | None) -> str | None:
-    if choice is None or choice == _FRESH or choice in bundled_checkpoints():
-        return None if choice == _FRESH else choice
+    if choice is None or choice == _RANDOM:
+        return None
+    if choice in bundled_checkpoints():
+        return choice
     run = find(choice.removeprefix(run_choice("")))
     if run is None or choice not in checkpoint_choices():
-        raise RequestError(f"There is no checkpoint {choice!r} to begin with; choose another")
+        raise FormError("init_from", f"There is no checkpoint {choice!r}; choose other starting weights")
     return str(run.best)

@@ -1,47 +1,66 @@
-"""The last step of the Train tab's form: a look at the data, what will happen, and the start of a run."""
+"""Step 3 of the Train tab: check the data, see what will happen, start the run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from genre_app.errors import RunError
 from genre_app.progress import Progress
 from genre_app.runs import zerogpu
-from genre_app.runs.run import new_run
-from genre_app.ui import permission
+from genre_app.runs.request import Request
+from genre_app.runs.run import checked_name, new_run, runs_folder
+from genre_app.ui import cards, permission
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train import view as train_view
-from genre_app.ui.train.data import PROBLEMS, sentence
-from genre_app.ui.train.form import Form
+from genre_app.ui.train import plan_card
+from genre_app.ui.train.data import PROBLEMS, sentence, shortened
+from genre_app.ui.train.fields import FormError
+from genre_app.ui.train.form import Form, error_mark
+from genre_app.ui.train.markup import progress_bar
 from genre_app.ui.train.snapshot import briefs
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# A browser that forbids storage raises an error.
+_SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
+_READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
 
 
 class Start:
-    """The components of the step, laid out when it is made, within a `gradio.Column`, and what they do.
+    """The components of the step, laid out when the object is made, inside a `gradio.Column`; and their handlers.
 
-    ``looked`` holds the plan that the visitor was told last; only that can be started.
+    Attributes
+    ----------
+    chosen : gr.Textbox
+        The name of the run that the page shows; the start of a run fills it.
+    checked : gr.State
+        The plan that the visitor was shown last. Only this one can be started.
+    saved : gr.JSON
+        The values of the form, which the browser keeps over a reload. `gradio.BrowserState` does not work here: it is read when
+        its tab is first opened, after the page's load event.
+    mark : gr.HTML
+        A style sheet that writes an error under its field.
     """
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
-        self.looked = gr.State(None)
+    def __init__(self, form: Form, chosen: gr.Textbox) -> None:
+        self.form, self.chosen = form, chosen
+        self.checked = gr.State(None)
+        self.saved = gr.JSON(visible=False)
         with gr.Column(elem_classes="step"):
             gr.HTML("<h2><b>3</b> Check and start</h2>")
-            self.plan = gr.HTML(train_view.NO_PLAN, elem_id="plan")
+            self.plan = gr.HTML(plan_card.NO_PLAN, elem_id="plan")
+            self.name = gr.Textbox(label="Name of the run", placeholder="the recipe's name and a number", elem_id="set-name")
             with gr.Row():
                 self.check = gr.Button("Check the data", variant="primary", elem_id="train-check", min_width=120)
-                self.halt = gr.Button("Stop checking", visible=False, min_width=120)
+                self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
-            form.name.render()
             self.command = gr.Textbox(
-                label="The same from a terminal",
+                label="The same in a terminal",
                 lines=1,
                 max_lines=8,
                 interactive=False,
@@ -49,129 +68,141 @@ class Start:
                 elem_id="train-command",
                 elem_classes="code",
             )
+            self.mark = gr.HTML(elem_id="train-mark")
 
     @property
-    def _told(self) -> list[Any]:
-        return [
-            self.plan,
-            self.looked,
-            self.start,
-            self.check,
-            self.halt,
-            self.command,
-            *dict.fromkeys(self.form.wrong.values()),
-        ]
+    def _outputs(self) -> list[Any]:
+        own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark, self.saved)
+        return [*own, self.form.problem]
 
-    def connect(self, chosen: gr.Textbox, app: gr.Blocks) -> Any:
-        """Connect the events of the whole form; return the one after which ``chosen`` names a run that has begun."""
-        form, inputs = self.form, {*self.form.inputs, self.looked}
-
-        def change(values: dict[Any, Any]) -> dict[Any, Any]:
-            return self.changed(values)
-
-        def look(values: dict[Any, Any], profile: gr.OAuthProfile | None) -> Iterator[dict[Any, Any]]:
-            yield from self.look(values, profile)
-
-        def begin(values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-            return self.begin(values, chosen, profile)
-
-        def upload(path: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-            return self.upload(path, profile)
-
+    def connect(self, app: gr.Blocks) -> Any:
+        """Connect the events of the form; return the start event."""
+        form, inputs = self.form, {*self.form.inputs, self.name, self.checked}
         changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
-        by_themselves = {form.recipe, form.preset, form.widgets["model"]}
-        typed = [widget.input for widget in form.inputs - by_themselves]
-        # What is pasted, a browser tells gradio of only when the field is left.
-        gr.on([*typed, form.source.blur, form.name.blur], change, inputs, self._told, **changing)
-        app.load(change, inputs, self._told, **_PRIVATE)
-        for trigger, fill, sources in (
-            (form.recipe.input, form.of_recipe, [form.recipe]),
-            (form.preset.input, form.of_preset, [form.recipe, form.preset]),
-            (form.widgets["model"].input, form.of_model, [form.recipe, form.widgets["model"]]),
-        ):
-            filled = trigger(fill, sources, [*form.filled, form.recipe, form.preset], **_PRIVATE)
-            filled.then(change, inputs, self._told, **changing)
-        form.upload.upload(upload, form.upload, [form.source, form.problem], **_PRIVATE).then(
-            change, inputs, self._told, **changing
-        )
-        looking = self.check.click(look, inputs, self._told, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
-        # In a second step, so that no word of the work that was ended comes after this one.
-        self.halt.click(None, cancels=looking, **_PRIVATE).then(
-            lambda: self._idle() | {self.plan: train_view.HALTED}, None, self._told, **_PRIVATE
-        )
-        return self.start.click(begin, inputs, [*self._told, form.name, chosen], **_PRIVATE)
 
-    def changed(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """Say what the values in the form come to: the command, the plan if it still holds, or what is wrong."""
-        looked: Plan | None = values[self.looked]
+        model = form.widgets["model"]
+        filled = [
+            form.recipe.input(form.choose_recipe, form.recipe, form.inputs, **_PRIVATE),
+            form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
+            model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
+            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
+            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
+        ]
+        changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
+        typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
+        # A browser reports pasted text only when the field is left.
+        changed.append(gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **changing))
+        for event in changed:
+            event.then(None, self.saved, None, js=_SAVE)
+        checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
+        # In a second step, so that no report of the cancelled check arrives after this one.
+        self.stop.click(None, cancels=checking, **_PRIVATE).then(
+            lambda: self._idle() | {self.plan: plan_card.STOPPED}, None, self._outputs, **_PRIVATE
+        )
+        return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **_PRIVATE)
+
+    def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
+        """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""
         off = gr.Button(interactive=False, variant="secondary")
+        kept = {self.saved: self.form.saved(values) | {"set-name": values[self.name]}}
         try:
-            command = self.form.command(values)
-            self.form.config(values)
-        except ValueError as error:
-            return {self.plan: train_view.problem(sentence(error)), self.start: off, self.check: off, **self.form.told(error)}
-        shown: dict[Any, Any] = {self.command: command, **self.form.told(None)}
-        try:
-            plan = looked.of(self.form.request(values)) if looked is not None else None
-        except ValueError:
-            plan = None
-        if plan is not None:
-            return shown | self._tell(plan)
-        words = train_view.NO_PLAN if looked is None else train_view.CHANGED
-        return shown | {self.plan: words, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
+            name = self._run_name(values)
+            request = self.form.request(values)
+        except PROBLEMS as error:
+            alert = cards.problem(sentence(error), plan_card.CANNOT)
+            return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error), **kept}
+        shown: dict[Any, Any] = {self.command: _command(request, name), self.mark: "", **kept}
+        plan: Plan | None = values[self.checked]
+        valid = plan and plan.of(request)
+        if valid:
+            return shown | self._tell(valid)
+        card = plan_card.CHANGED if plan else plan_card.NO_PLAN
+        return shown | {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
 
     def look(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> Iterator[dict[Any, Any]]:
-        """Open the data and tell how far that is, then what will happen."""
+        """Open the data; yield the progress, then the plan."""
         off = gr.Button(interactive=False)
-        yield {self.check: off, self.start: off, self.halt: gr.Button(visible=True)}
+        yield {self.check: off, self.start: off, self.stop: gr.Button(visible=True), self.form.problem: ""}
         try:
             permission.check(profile)
+            train_data.resolve(values[self.form.source])
             for found in train_data.look(self.form.request(values)):
                 if isinstance(found, Progress):
-                    yield {self.plan: train_view.preparing(found.stage, found.done, found.total, found.eta_seconds)}
+                    yield {self.plan: progress_bar(found.stage, found.done, found.total, found.eta_seconds)}
                 else:
-                    yield self._idle() | {self.command: self.form.command(values)} | self._tell(found)
+                    yield self._idle() | self._tell(found)
         except PROBLEMS as error:
-            yield self._idle() | {self.plan: train_view.problem(sentence(error)), self.looked: None}
+            yield self._idle() | {self.plan: cards.problem(sentence(error), plan_card.CANNOT), self.checked: None}
 
-    def begin(self, values: dict[Any, Any], chosen: gr.Textbox, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Make a run of what the visitor was told, and begin it."""
-        looked: Plan | None = values[self.looked]
+    def begin(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Start a run of the plan that the visitor was shown."""
+        plan: Plan | None = values[self.checked]
         off = gr.Button(interactive=False, variant="secondary")
         try:
             permission.check(profile)
             request = self.form.request(values)
-            if looked is None or looked.of(request) is None:
-                return {self.plan: train_view.CHANGED, self.start: off}
-            run = new_run(request, self.form.given_name(values))
+            if plan is None or plan.of(request) is None:
+                return {self.plan: plan_card.CHANGED, self.start: off}
+            run = new_run(request, self._run_name(values))
             zerogpu.begin(run)
         except PROBLEMS as error:
-            return {self.plan: train_view.problem(sentence(error))}
+            return {self.plan: cards.problem(sentence(error), plan_card.CANNOT), self.mark: error_mark(error)}
         return {
-            chosen: run.name,
-            self.form.name: "",
-            self.looked: None,
-            self.plan: train_view.begun(run.name),
+            self.chosen: run.name,
+            self.name: "",
+            self.checked: None,
+            self.plan: plan_card.started(run.name),
             self.start: off,
             self.check: gr.Button(interactive=True, variant="primary"),
         }
 
-    def upload(self, path: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Keep an uploaded file, and put what stands for it where the music is named."""
+    def take_upload(self, path: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Keep an uploaded file, and name it in the field for the music."""
         try:
             permission.check(profile)
             return {self.form.source: train_data.keep_upload(path), self.form.problem: ""}
         except PROBLEMS as error:
-            return {self.form.problem: train_view.problem(sentence(error), "Not taken")}
+            return {self.form.problem: cards.problem(sentence(error), "Not taken"), self.form.upload: None}
+
+    def restore(self, saved: Any) -> dict[Any, Any]:
+        """Return updates that fill the form with what the browser has kept."""
+        updates = self.form.restore(saved)
+        # gradio takes an empty dictionary for a value.
+        return {**updates, self.name: saved.get("set-name", "")} if updates else {self.name: gr.skip()}
+
+    def _run_name(self, values: dict[Any, Any]) -> str | None:
+        """Return the name that the visitor has given the run, None if there is none.
+
+        Raises
+        ------
+        FormError
+            If no run can have this name.
+        """
+        name = (values[self.name] or "").strip()
+        if " " in name:
+            raise FormError("name", "Names can't contain spaces")
+        try:
+            if name and (runs_folder() / checked_name(name)).exists():
+                raise FormError("name", f"There is already a run {name}; choose another name")
+        except RunError as error:
+            raise FormError("name", str(error)) from error
+        return name or None
 
     def _idle(self) -> dict[Any, Any]:
-        return {self.check: gr.Button(interactive=True), self.halt: gr.Button(visible=False)}
+        return {self.check: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
     def _tell(self, plan: Plan) -> dict[Any, Any]:
         waits = any(brief.status.is_active for brief in briefs())
         return {
-            self.plan: train_view.plan_card(plan, waits=waits),
-            self.looked: plan,
+            self.plan: plan_card.plan_card(plan, waits=waits),
+            self.checked: plan,
             self.start: gr.Button(interactive=True, variant="primary"),
             self.check: gr.Button(interactive=True, variant="secondary"),
         }
+
+
+def _command(request: Request, name: str | None) -> str:
+    """Return the command that does the same as Start."""
+    folder = runs_folder() / (name or "")
+    out = str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder) if name else None
+    return shortened(request.command(out, data=permission.shown_data()))

@@ -20,14 +20,16 @@ from genre_app.audio import Clip
 from genre_app.audio.synth import STYLES, music
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
-from genre_app.data.sources import open_data as source
-from genre_app.progress import StoppedError
-from genre_app.runs import executor as job
+from genre_app.progress import Monitor, StoppedError
+from genre_app.runs import events
+from genre_app.runs.data import open_data
+from genre_app.runs.host import prepare_process
 from genre_app.runs.request import Request
-from genre_app.runs.results import adapted, columns_of, dataset
-from genre_app.runs.run import Run, Status, runs_folder, work_folder
+from genre_app.runs.run import Run, Status, runs_folder
+from genre_app.runs.settings import read_settings
 from genre_app.training import TrainConfig, fit
-from genre_app.training.fit import _Loop
+from genre_app.training.datasets import load_split
+from genre_app.training.steps import Steps
 
 _PARTS = 2.5  # of the network's memory that the limit leaves: so the batch must be cut twice
 _CLIP_SECONDS = 30.0
@@ -65,7 +67,7 @@ def step(device: torch.device, data: str, recipe: str, steps: str) -> dict[str, 
     n_steps = int(steps)
     config, train, valid = _opened(device, data, recipe, "epochs=10000", "validate_every=1000")  # none is validated here
     times: list[float] = []
-    parts: dict[str, list[float]] = {"_batch": [], "_learn": []}
+    parts: dict[str, list[float]] = {"_next_batch": [], "_learn": []}
     kernels: dict[str, Any] = {"kernels": 0.0, "kernels_ms": 0.0, "most_time": {}}
     profiler = torch.profiler.profile() if device.type == "cuda" else None
 
@@ -84,17 +86,17 @@ def step(device: torch.device, data: str, recipe: str, steps: str) -> dict[str, 
         times.append(time.perf_counter())
         if done == _WARM_UP + n_steps:
             for name in parts:
-                plain = getattr(_Loop, name)
-                setattr(_Loop, name, lambda *arguments, _of=(name, plain): timed(*_of, *arguments))
+                plain = getattr(Steps, name)
+                setattr(Steps, name, lambda *arguments, _of=(name, plain): timed(*_of, *arguments))
                 undo[name] = plain
         if done == _WARM_UP + 2 * n_steps:
             for name, plain in undo.items():
-                setattr(_Loop, name, plain)
+                setattr(Steps, name, plain)
             if profiler is not None:
                 profiler.start()
 
     undo: dict[str, Any] = {}
-    n_profiled = 5 if profiler is not None else 0
+    n_profiled = 8 if profiler is not None else 0
     with suppress(StoppedError):
         for _ in fit(
             config,
@@ -102,7 +104,7 @@ def step(device: torch.device, data: str, recipe: str, steps: str) -> dict[str, 
             valid,
             device=device,
             on_step=on_step,
-            should_stop=lambda: len(times) >= _WARM_UP + 2 * n_steps + n_profiled,
+            monitor=Monitor(should_stop=lambda: len(times) >= _WARM_UP + 2 * n_steps + n_profiled),
         ):
             pass
     if profiler is not None:
@@ -111,7 +113,7 @@ def step(device: torch.device, data: str, recipe: str, steps: str) -> dict[str, 
         kernels = _kernels(profiler, n_profiled)
     natural = (times[_WARM_UP + n_steps - 1] - times[_WARM_UP - 1]) / n_steps
     apart = (times[_WARM_UP + 2 * n_steps - 1] - times[_WARM_UP + n_steps - 1]) / n_steps
-    batch, learn = (float(np.mean(parts[name])) for name in ("_batch", "_learn"))
+    batch, learn = (float(np.mean(parts[name])) for name in ("_next_batch", "_learn"))
     return {
         "step_ms": 1000 * natural,
         "batch_ms": 1000 * batch,
@@ -148,12 +150,12 @@ def clips(device: torch.device, n_clips: str, n_on_cpu: str) -> dict[str, Any]:
 
 def memory(device: torch.device, *arguments: str) -> dict[str, Any]:
     """Train as ``python -m train`` does, with too little memory from the second step on; without a GPU, by a false error."""
-    from genre_app.cli.train import app
+    from genre_app.cli import build
 
-    learn, gradient = _Loop._learn, _Loop._gradient
+    create, learn, gradient = Steps.__init__, Steps._learn, Steps._gradient
     found: dict[str, Any] = {}
 
-    def limited(loop: _Loop, db: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def limited(loop: Steps, db: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if found:
             return learn(loop, db, targets)
         if device.type != "cuda":
@@ -174,13 +176,18 @@ def memory(device: torch.device, *arguments: str) -> dict[str, Any]:
         found["limit"] = f"a step takes {peak / 1e9:.2f} GB, and {limit / 1e9:.2f} GB were left"
         return loss
 
-    def failing(loop: _Loop, db: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def failing(loop: Steps, db: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if found and device.type != "cuda" and loop.state.progress.pieces < 4:
             raise torch.OutOfMemoryError("out of memory, not really")
         return gradient(loop, db, targets)
 
-    _Loop._learn, _Loop._gradient = limited, failing
-    app(list(arguments), standalone_mode=False)
+    def create_plainly(loop: Steps, *of: Any) -> None:
+        """Without groups of batches and CUDA graphs, which take the memory of all steps at the first one."""
+        create(loop, *of)
+        loop.n_at_once, loop.records = 1, False
+
+    Steps.__init__, Steps._learn, Steps._gradient = create_plainly, limited, failing
+    build()(["train", *arguments], standalone_mode=False)
     return found
 
 
@@ -210,10 +217,10 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
         time.sleep(_POLL_SECONDS)
     return {
         "run": run.name,
-        "device": next(event["device"] for event in run.journal() if event["event"] == "started"),
+        "device": run.journal().last(events.Started).device,
         "planned_device": plan.device,
         "planned_epoch_seconds": plan.epoch_seconds,
-        "epochs": len(run.epochs()),
+        "epochs": len(run.journal().epochs),
         "checkpoint_device": load_checkpoint(run.best).provenance["device"],
     }
 
@@ -221,12 +228,10 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
 def _opened(device: torch.device, data: str, recipe: str, *settings: str) -> tuple[TrainConfig, Dataset, Dataset]:
     """Open the data as `genre_app.runs.executor` does."""
     threads = min(2, torch.get_num_threads())
-    request = Request(recipe=recipe, data=data, settings=settings, columns="data", threads=threads)
-    config = request.config()
-    job.prepare_process(request.threads)
-    found = source.open_data(data, columns_of(config, request), config.split, seed=config.seed, work=work_folder(), processes=2)
-    config = adapted(config, found, request.columns)
-    return config, dataset(found, "train", config, device), dataset(found, "valid", config, device)
+    request = Request(recipe=recipe, data=data, settings=read_settings(settings), columns="data", threads=threads)
+    prepare_process(request.threads)
+    found, config = open_data(request, request.config(), processes=2)
+    return config, load_split(found, "train", config, device), load_split(found, "valid", config, device)
 
 
 def _classified(songs: list[Clip], checkpoint: Checkpoint) -> tuple[dict[str, float], float]:

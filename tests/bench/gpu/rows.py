@@ -13,6 +13,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from genre_app.checkpoint import load_checkpoint
+from genre_app.runs import events
 from genre_app.runs.run import Run, Status
 from tests.bench.gpu.bench import Bench, Finding, Row, RowError
 from tests.bench.gpu.usage import Usage
@@ -31,14 +32,13 @@ def default(bench: Bench) -> Finding:
     for name in ("journal.jsonl", "report.json"):
         shutil.copy(run.path / name, bench.out / f"default-{name}")
     parts = seconds_of(run, began, ended)
-    epochs = run.epochs()
-    started = next(event["time"] for event in run.journal() if event["event"] == "started")
-    busy = {"training": usage.busy(started, epochs[-1]["time"]), "all": usage.busy(began, ended)}
+    epochs = run.journal().epochs
+    busy = {"training": usage.busy(run.journal().last(events.Started).time, epochs[-1].time), "all": usage.busy(began, ended)}
     ours, theirs = (run.report() or {})["valid"], load_checkpoint("default").metrics["valid"]
     low, high = theirs["accuracy_ci95"]
     inside = low <= ours["accuracy"] <= high
     wall = ended - began
-    epoch = statistics.median(event["seconds"] for event in epochs)
+    epoch = statistics.median(event.seconds for event in epochs)
     shares = ", ".join(f"{part} {seconds / wall:.0%}" for part, seconds in parts.items())
     text = (
         f"{wall:.1f} s ({shares}); {epoch:.2f} s an epoch; GPU busy {_percent(busy['training'])} of training and "
@@ -67,18 +67,18 @@ def default(bench: Bench) -> Finding:
 def seconds_of(run: Run, began: float, ended: float) -> dict[str, float]:
     """Split the time of a finished run into its parts, in seconds."""
     journal = run.journal()
-    process, started = (next(e["time"] for e in journal if e["event"] == name) for name in ("process", "started"))
+    process, started = (journal.last(kind).time for kind in (events.Process, events.Started))
     gaps: dict[bool, list[float]] = {True: [], False: []}  # time of an epoch beside its steps, by whether it was validated
     before = started
-    for epoch in run.epochs():
-        gaps[epoch["valid_log_loss"] is not None].append(epoch["time"] - before - epoch["seconds"])
-        before = epoch["time"]
+    for epoch in journal.epochs:
+        gaps[epoch.valid_log_loss is not None].append(epoch.time - before - epoch.seconds)
+        before = epoch.time
     saving = statistics.median(gaps[False]) if gaps[False] else 0.0
     of_validation = sum(gaps[True]) - saving * len(gaps[True])
     return {
         "importing": process - began,
         "preparing": started - process,
-        "steps": sum(epoch["seconds"] for epoch in run.epochs()),
+        "steps": sum(epoch.seconds for epoch in journal.epochs),
         "validation": of_validation,
         "saving": sum(gaps[True]) + sum(gaps[False]) - of_validation,
         "final report": ended - before,
@@ -127,11 +127,12 @@ def memory(bench: Bench) -> Finding:
     arguments = bench.train_arguments("memory", "epochs=2", f"batch_size={16 if bench.quick else 512}")
     found = bench.inside("memory", *arguments)
     run = bench.finished("memory")
-    warnings = [event["message"] for event in run.journal() if event["event"] == "warning"]
+    warnings = [event.message for event in run.journal().events if isinstance(event, events.Warned)]
     if not any(text.startswith("out of memory") for text in warnings):
         raise RowError("the run finished without running out of memory, so nothing was shown")
-    text = f"{found['limit']}; the run said '{warnings[-1]}', and finished after epoch {run.epochs()[-1]['epoch']}"
-    return Finding(text, (), {**found, "warnings": warnings, "valid_log_loss": run.epochs()[-1]["valid_log_loss"]})
+    last = run.journal().epochs[-1]
+    text = f"{found['limit']}; the run said '{warnings[-1]}', and finished after epoch {last.epoch}"
+    return Finding(text, (), {**found, "warnings": warnings, "valid_log_loss": last.valid_log_loss})
 
 
 def kill(bench: Bench) -> Finding:
@@ -144,11 +145,11 @@ def kill(bench: Bench) -> Finding:
             for name in names
         }
         killed, process = bench.run("killed"), processes["killed"]
-        bench.wait_for(killed, process, lambda: len(killed.epochs()) >= 2)
-        time.sleep(0.5 * killed.epochs()[-1]["seconds"])  # into the middle of the next epoch
+        bench.wait_for(killed, process, lambda: len(killed.journal().epochs) >= 2)
+        time.sleep(0.5 * killed.journal().epochs[-1].seconds)  # into the middle of the next epoch
         process.kill()
         process.wait()
-        status, after = killed.status(), len(killed.epochs())
+        status, after = killed.status(), len(killed.journal().epochs)
         if status is not Status.died:
             raise RowError(f"after SIGKILL the run is {status}, not died: it ended before the signal came")
         bench.python("killed", "-m", "train", "--resume", str(killed.path))
@@ -158,9 +159,10 @@ def kill(bench: Bench) -> Finding:
     same = _furthest(one, other)
     off = _furthest(one, resumed)
     text = (
-        f"killed after {after} of {len(resumed.epochs())} epochs, resumed and finished; weights differ from an uninterrupted "
+        f"killed after {after} of {len(resumed.journal().epochs)} epochs, resumed and finished; weights differ from an "
+        "uninterrupted "
         f"run by {off:.2g} at most, those of two uninterrupted runs by {same:.2g}; validation log-loss "
-        + ", ".join(f"{run.epochs()[-1]['valid_log_loss']:.5f}" for run in (resumed, one, other))
+        + ", ".join(f"{run.journal().epochs[-1].valid_log_loss:.5f}" for run in (resumed, one, other))
     )
     values = {"killed_after": after, "resumed_differs": off, "uninterrupted_differ": same}
     return Finding(text, ("same weights",) if off > _AS_UNINTERRUPTED * same else (), values)
@@ -186,15 +188,15 @@ def processes(bench: Bench) -> Finding:
         launch = ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "train"]
     bench.python("processes", "-m", *launch, *bench.train_arguments("processes", "epochs=3", "validate_every=1"))
     run = bench.finished("processes")
-    started = next(event for event in run.journal() if event["event"] == "started")
-    epochs = run.epochs()
-    losses = [epoch["train_loss"] for epoch in epochs]
+    started = run.journal().last(events.Started)
+    epochs = run.journal().epochs
+    losses = [epoch.train_loss for epoch in epochs]
     text = (
-        f"{started['processes']} processes on {started['device']}: {statistics.median(e['seconds'] for e in epochs):.2f} s an "
+        f"{started.processes} processes on {started.device}: {statistics.median(e.seconds for e in epochs):.2f} s an "
         f"epoch, training loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(epochs)} epochs"
     )
-    missed = ("two processes",) if started["processes"] != 2 else ("a loss that falls",) if losses[-1] >= losses[0] else ()
-    return Finding(text, missed, {"processes": started["processes"], "train_loss": losses})
+    missed = ("two processes",) if started.processes != 2 else ("a loss that falls",) if losses[-1] >= losses[0] else ()
+    return Finding(text, missed, {"processes": started.processes, "train_loss": losses})
 
 
 def page(bench: Bench) -> Finding:

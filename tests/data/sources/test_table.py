@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from genre_app.data.cache.mel_cache import CachedTrack
-from genre_app.data.sources.table import FeatureTable
+from genre_app.data.cache.feature_table import FeatureTable
+from genre_app.data.sources.table import read_csv
+from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import SUMMARY_NAMES, FeatureSpec
 
@@ -44,7 +45,7 @@ def write_csv(path, rows, header=HEADER):
 
 def test_the_well_known_csv(tmp_path):
     assert len(HEADER) == 60
-    table = FeatureTable.open(write_csv(tmp_path / "features_3_sec.csv", rows_of()))
+    table = read_csv(write_csv(tmp_path / "features_3_sec.csv", rows_of()))
     assert [track.track_id for track in table.tracks] == ["blues.00000", "blues.00002", "jazz.00001", "jazz.00003"]
     assert [track.genre for track in table.tracks] == ["blues", "blues", "jazz", "jazz"]
     assert table.values.shape == (12, 58)
@@ -66,7 +67,7 @@ def test_rows_in_any_order_and_columns_too(tmp_path):
     rows, order = rows_of(), np.random.default_rng(0).permutation(60)
     shuffled = [[row[at] for at in order] for row in rows[::-1]]
     path = write_csv(tmp_path / "a.csv", shuffled, [HEADER[at] for at in order])
-    table = FeatureTable.open(path)
+    table = read_csv(path)
     assert table.rows(table.tracks[1])[:, 0].tolist() == [2200, 2100, 2000]
 
 
@@ -74,19 +75,19 @@ def test_whole_tracks_and_other_names(tmp_path):
     rows = rows_of(4, 1)
     for row, name in zip(rows, ["blues.00000.wav", "my song.wav", "sub\\other.12.mp3", "other.13.wav"], strict=True):
         row[0], row[-1] = name, "x"
-    table = FeatureTable.open(write_csv(tmp_path / "a.csv", rows))
+    table = read_csv(write_csv(tmp_path / "a.csv", rows))
     assert [(track.track_id, track.n_frames) for track in table.tracks] == [("blues.00000", 1), ("my song", 1), ("other", 2)]
 
 
 def test_a_table_with_all_58_needs_no_note(tmp_path):
     header = ["filename", *SUMMARY_NAMES, "label"]
-    table = FeatureTable.open(write_csv(tmp_path / "a.csv", [["a.wav", *range(58), "x"]], header))
+    table = read_csv(write_csv(tmp_path / "a.csv", [["a.wav", *range(58), "x"]], header))
     assert table.values[0].tolist() == list(range(58))
     assert table.notes == ()
 
 
 def test_pieces_are_rows(tmp_path):
-    table = FeatureTable.open(write_csv(tmp_path / "a.csv", rows_of())).pieces()
+    table = read_csv(write_csv(tmp_path / "a.csv", rows_of())).pieces()
     assert len(table.tracks) == 12
     assert table.tracks[4].track_id == "blues.00002#1"
     assert table.rows(table.tracks[4])[:, 0].tolist() == [2100]
@@ -121,7 +122,7 @@ def test_a_bad_csv_is_named(tmp_path, case):
     rows, header = rows_of(), list(HEADER)
     change(rows, header)
     with pytest.raises(DataError, match=message) as caught:
-        FeatureTable.open(write_csv(tmp_path / "a.csv", rows, header))
+        read_csv(write_csv(tmp_path / "a.csv", rows, header))
     assert str(tmp_path / "a.csv") in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -130,12 +131,12 @@ def test_a_bad_csv_is_named(tmp_path, case):
 def test_what_is_no_table_is_named(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.csv (is no feature table|cannot be read as CSV)"):
-        FeatureTable.open(tmp_path / "a.csv")
+        read_csv(tmp_path / "a.csv")
 
 
 def test_a_missing_csv_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no file .*none\.csv"):
-        FeatureTable.open(tmp_path / "none.csv")
+        read_csv(tmp_path / "none.csv")
 
 
 # Folders

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import gradio as gr
 import psutil
+from pydantic import TypeAdapter
 
+from genre_app.runs.events import Event
 from genre_app.runs.run import Run, Status
 from tests.pages import handler, named
 
@@ -26,17 +28,23 @@ TINY = {
     "set-segments_per_track": 2,
     "set-batch_size": 8,
     "set-precision": "float32",
-    "Columns": "data",
-    "CPU threads": 1,
+    "set-columns": "data",
+    "set-threads": 1,
 }
 
 
 def values_of(function, **changes) -> dict:
     """What the form holds when it is opened, with changes by id or label."""
     values = {block: None if isinstance(block, gr.State) else block.value for block in function.inputs}
-    values |= {block: value["data"] for block, value in values.items() if isinstance(block, gr.Dataframe)}
-    places = {name: block for block in values for name in (block.elem_id, getattr(block, "label", None)) if name}
+    places = {block.elem_id: block for block in values}
     return values | {places[name]: value for name, value in changes.items()}
+
+
+def marked(html: str) -> tuple[str, str]:
+    """The element under which a style sheet writes an error, and the error."""
+    found = re.fullmatch(r'<style>#([\w-]+)::after{content:"((?:\\[0-9a-f]{6})*)"}</style>', html)
+    assert found
+    return found[1], "".join(chr(int(code, 16)) for code in found[2].split("\\")[1:])
 
 
 def changed(app, **changes) -> dict:
@@ -106,7 +114,7 @@ def events(status: Status, epochs: int = 4) -> list[dict]:
 
 
 def record(run: Run, event: dict) -> None:
-    run.record(event["event"], **{key: value for key, value in event.items() if key != "event"})
+    run.record(TypeAdapter(Event).validate_python(event))
 
 
 REPORT = {
@@ -131,13 +139,25 @@ REPORT = {
 }
 
 
-def arrive(app, name=None, other=None, remembered=None) -> dict:
+def panel_values(function, name=None, other="", remembered=None, *, new_name="", doomed="") -> dict:
+    """The inputs of a handler of the panel."""
+    values = {"run-chosen": name, "run-other": other, "run-doomed": doomed, "New name": new_name}
+    return {
+        block: remembered if isinstance(block, gr.State) else values.get(block.elem_id or getattr(block, "label", ""))
+        for block in function.inputs
+    }
+
+
+def arrive(app, name=None, other="", remembered=None, profile=None) -> dict:
     """What a page that is opened or reloaded shows."""
-    return named(handler(app, "Train", "select").fn(name, other, None, remembered, None))
+    function = handler(app, "Train", "select")
+    return named(function.fn(panel_values(function, name, other, remembered), profile))
 
 
-def act(app, button: str, run: Run, *extra: str, profile=None) -> dict:
-    return named(handler(app, button, "click").fn(run.name, "", None, None, *(extra or (None,)), profile))
+def act(app, button: str, run: Run, profile=None, **inputs: str) -> dict:
+    """Press a button of the panel for a run."""
+    function = handler(app, button, "click")
+    return named(function.fn(panel_values(function, run.name, **inputs), profile))
 
 
 def words(html: str) -> str:

@@ -12,7 +12,7 @@ from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from genre_app.ui.train import data as train_data
 from tests.pages import handler, named
-from tests.ui.train.page import OWNER, STRANGER, TINY, act, begin, changed, looked
+from tests.ui.train.page import OWNER, STRANGER, TINY, act, arrive, begin, changed, looked
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_no_handler_changes_anything_for_a_stranger(app, told, make_run, tmp_pat
         begin(app, values, plan, profile)["plan"],
         act(app, "run-stop", running, profile=profile)["run-said"],
         act(app, "run-resume", stopped, profile=profile)["run-said"],
-        act(app, "run-rename", stopped, "other", profile=profile)["run-unmanaged"],
-        act(app, "run-really", stopped, "over", profile=profile)["run-unmanaged"],
+        act(app, "run-rename", stopped, profile, new_name="other")["run-unmanaged"],
+        act(app, "run-really", stopped, profile, doomed="over")["run-unmanaged"],
     ):
         assert 'role="alert"' in said
         assert "Ada" in said or "owner" in said
     assert before == {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
-    arrived = named(handler(app, "Train", "select").fn(None, None, None, None, profile))
+    arrived = arrive(app, profile=profile)
     assert "You can watch the runs" in arrived["train-note"]
     assert arrived["run-stop"].visible is False
     assert arrived["train-form"].visible is False
@@ -85,8 +85,7 @@ def test_on_a_space_paths_are_refused_and_not_shown(bundled, cache, tmp_path):
     app = build_app()
     ids = {block.elem_id for block in app.blocks.values()}
     assert not {"set-split-file", "set-augment-waveform-background_folder"} & ids
-    rows = [["Background folder", "/etc", ""], ["Background probability", "0.5", ""]]
-    assert "needs a background_folder" in changed(app, **{"set-augment-waveform": rows})["plan"]
+    assert "needs a background_folder" in changed(app, **{"set-augment-waveform-background_probability": 0.5})["plan"]
     for source in (str(cache), "~", "../data", "/etc/hub:a/b"):
         end = looked(app, OWNER, **TINY, **{"train-source": source})[0][-1]
         assert "On a Space, music comes as a zip" in end["plan"], source

@@ -14,7 +14,7 @@ from genre_app.errors import CheckpointError
 from genre_app.runs.run import Status, list_runs
 from genre_app.ui import service
 from tests.pages import handler, named
-from tests.ui.train.page import act, arrive, words
+from tests.ui.train.page import act, arrive, record, words
 
 
 def test_two_runs_beside_each_other(app, make_run):
@@ -23,12 +23,14 @@ def test_two_runs_beside_each_other(app, make_run):
     compared = named(handler(app, "run-other", "input").fn("one", "two"))
     text = words(compared["run-compared"])
     assert "one two" in text
-    assert "accuracy 75.0 % (30.0 % to 95.0 %, n = 4) 100.0 %" in text
+    assert "accuracy 3 of 4, 75.0 %, 95 % interval 30.0 % to 95.0 % 4 of 4 validation tracks" in text
     assert "batch_size 16 64" in text
-    assert "augment.mild.gaussian_probability 0.0 1.0" in text
+    assert "augment.mild.white_noise_probability 0.0 1.0" in text
     assert "init-from first/best.safetensors" in text
     assert "learning_rate" not in text
-    assert "augment.<wbr>mild.<wbr>gaussian_<wbr>probability" in compared["run-compared"]  # breaks there and not in a word
+    assert (
+        "augment.<wbr>mild.<wbr>white_<wbr>noise_<wbr>probability" in compared["run-compared"]
+    )  # breaks there and not in a word
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
 
@@ -37,7 +39,7 @@ def test_names_from_folders_are_escaped(app, make_run):
     make_run("it", Status.failed, data="<script>alert(1)</script>")
     make_run("other", Status.stopped)
     run = next(run for run in list_runs() if run.name == "it")
-    run.record("failed", message="<script>alert(2)</script>")
+    record(run, {"event": "failed", "message": "<script>alert(2)</script>"})
     shown = arrive(app, "it", "other")
     assert "<script" not in shown["run-head"] + shown["run-compared"]
 
@@ -46,7 +48,7 @@ def test_stop_leaves_its_word_for_the_process(app, make_run):
     run = make_run("it", Status.running)
     shown = act(app, "run-stop", run)
     assert run.should_stop
-    assert "Stopping after the step under way" in shown["run-head"]
+    assert "Stopping after the current step" in shown["run-head"]
     over = make_run("over", Status.finished)
     act(app, "run-stop", over)
     assert not over.should_stop
@@ -64,16 +66,16 @@ def test_a_run_is_renamed_or_the_page_says_why_not(app, make_run):
     run = make_run("it", Status.stopped)
     make_run("taken", Status.stopped)
     # Under the button that was pressed, and nowhere else.
-    said = act(app, "run-rename", run, "taken")
+    said = act(app, "run-rename", run, new_name="taken")
     assert "already" in said["run-unmanaged"]
     assert said["run-said"] == ""
-    assert "cannot name a run" in act(app, "run-rename", run, "../../up")["run-unmanaged"]
-    shown = act(app, "run-rename", run, "better")
+    assert "cannot name a run" in act(app, "run-rename", run, new_name="../../up")["run-unmanaged"]
+    shown = act(app, "run-rename", run, new_name="better")
     assert "better" in shown["run-head"]
     assert shown["run-unmanaged"] == ""
     assert {run.name for run in list_runs()} == {"better", "taken"}
     going = make_run("going", Status.running)
-    said = act(app, "run-rename", going, "else")
+    said = act(app, "run-rename", going, new_name="else")
     assert "stop it first" in said["run-said"]  # the button is hidden by now
     assert said["run-unmanaged"] == ""
 
@@ -98,15 +100,15 @@ def test_a_run_is_deleted_only_after_a_question_about_it(app, make_run):
     assert sure.visible is True
     assert said == ""
     assert "<b>it</b>" in question
-    assert "press Delete again" in act(app, "run-really", other, doomed)["run-unmanaged"]
-    assert "press Delete again" in act(app, "run-really", run, "")["run-unmanaged"]
+    assert "press Delete again" in act(app, "run-really", other, doomed=doomed)["run-unmanaged"]
+    assert "press Delete again" in act(app, "run-really", run, doomed="")["run-unmanaged"]
     assert len(list_runs()) == 2
-    shown = act(app, "run-really", run, doomed)
+    shown = act(app, "run-really", run, doomed=doomed)
     assert list_runs() == [other]
     assert "other" in shown["run-head"]
     going = make_run("going", Status.running)
-    assert "stop it first" in act(app, "run-really", going, "going")["run-said"]
-    assert "There is no run" in act(app, "run-really", run, "it")["run-said"]  # the run that is shown instead is at work
+    assert "stop it first" in act(app, "run-really", going, doomed="going")["run-said"]
+    assert "There is no run" in act(app, "run-really", run, doomed="it")["run-said"]  # the run that is shown instead is at work
 
 
 def test_downloads_are_the_runs_own_files(app, make_run):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.data.sources.open_data import open_data
+from genre_app.data.labelled import open_data
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
@@ -44,7 +44,7 @@ def test_what_will_happen_is_said_before_start(app, cache):
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", end["plan"]))
     assert "high 6 2 low 6 2 all 12 4" in text
     # 60 columns, segments of 26 columns every 13: starts 0, 13, 26 and the right-aligned 34.
-    assert "48 to learn, 16 to choose" in text
+    assert "48 training, 16 validation" in text
     assert "24 segments in 3 steps" in text
     spec = FeatureSpec(n_mels=32, segment_seconds=2, segment_hop_seconds=1)
     settings = {"channels": [4, 8], "pools": [[4, 2], [4, 4]]}
@@ -56,7 +56,7 @@ def test_what_will_happen_is_said_before_start(app, cache):
 
 
 def test_a_checkpoint_that_does_not_fit_is_told_before_start(app, bundled, cache):
-    end = looked(app, **TINY, **{"train-source": str(cache), "Begin with": "default"})[0][-1]
+    end = looked(app, **TINY, **{"train-source": str(cache), "set-init_from": "default"})[0][-1]
     assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
     assert end["State"] is None  # and so nothing to start
 
@@ -103,7 +103,7 @@ def test_data_that_cannot_be_used_are_a_sentence(app, tmp_path):
         ("", "Say where the music is"),
         (str(tmp_path / "nowhere"), "There is no"),
         (str(tmp_path / "empty"), "has no audio files in genre folders"),
-        (str(genres(tmp_path / "one", jazz=3)), "has one genre only, jazz"),
+        (str(genres(tmp_path / "one", jazz=3)), "has only one genre, jazz"),
         (str(genres(tmp_path / "few", jazz=3, rock=1)), "fewer than 2 tracks of rock"),
         ("upload: ../../etc/passwd", "no longer here"),
     ):
@@ -136,7 +136,7 @@ def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_pa
     token = named(upload(str(path), None))["train-source"]
     assert named(upload(str(path), None))["train-source"] == token
     path.unlink()  # as the page does after a while
-    end = looked(app, **TINY | {"Columns": "recipe"}, **{"train-source": token})[0][-1]
+    end = looked(app, **TINY | {"set-columns": "recipe"}, **{"train-source": token})[0][-1]
     assert "Split at random by track" in end["plan"], end["plan"]
     bad = tmp_path / "music.rar"
     bad.write_bytes(b"Rar!")
@@ -228,7 +228,7 @@ def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
         asked.append("stopped")
         raise train_data.StoppedError("stopped")
 
-    monkeypatch.setattr("genre_app.data.sources.open_data.open_data", endless)
+    monkeypatch.setattr("genre_app.data.labelled.open_data", endless)
     looking = train_data.look(Request(recipe="default", data="x"))
     assert next(looking).stage == "looking at the data"
     began = time.monotonic()

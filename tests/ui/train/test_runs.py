@@ -10,24 +10,25 @@ from types import SimpleNamespace
 import pytest
 
 from genre_app.runs.run import Status
+from genre_app.ui.train.charts import curves
+from genre_app.ui.train.run_card import state_card
 from genre_app.ui.train.snapshot import briefs, snapshot
-from genre_app.ui.train.view import head
 from tests.pages import handler, named
-from tests.ui.train.page import arrive, events, record, words
+from tests.ui.train.page import arrive, events, panel_values, record, words
 
 
 @pytest.mark.parametrize(
     ("status", "said", "stop", "resume", "use"),
     [
-        (Status.starting, "Starting a process", True, False, False),
+        (Status.starting, "Starting the training process", True, False, False),
         (Status.queued, "Waiting until the device is free", True, False, False),
         (Status.preparing, "Decoding tracks: 30 of 120 · 45 s left", True, False, False),
         (Status.running, "Epoch 5 of 8 · about 3 min left", True, False, False),
         (Status.paused, "4 of 8 epochs done", True, True, False),
-        (Status.stopped, "Stopped after 4 of 8 epochs; Resume goes on exactly from there", False, True, True),
-        (Status.finished, "75.0 % of the validation tracks are right", False, False, True),
+        (Status.stopped, "Stopped after 4 of 8 epochs. Resume continues exactly from there", False, True, True),
+        (Status.finished, "3 of 4 validation tracks are right", False, False, True),
         (Status.failed, "The disk is full; make room.", False, True, True),
-        (Status.died, "ended without a word after 4 of 8 epochs", False, True, False),
+        (Status.died, "ended without a message after 4 of 8 epochs", False, True, False),
     ],
 )
 def test_a_run_in_every_state(app, make_run, status, said, stop, resume, use):
@@ -53,7 +54,7 @@ def test_numbers_of_a_run_at_work(app, make_run):
         "Epoch 5: step 0 of 10",
         "321 segments/s",
         "1.5 GB",
-        "100.0 % of the tracks, epoch 4",
+        "4 of 4 validation tracks, epoch 4",
         "committee, 1,234",
     ):
         assert piece in text
@@ -89,13 +90,11 @@ def epochs_of(chart) -> tuple[float, float]:
 def test_a_look_that_takes_long_does_not_undo_a_choice(app, make_run):
     make_run("it", Status.running)
     tick = next(function for function in app.fns.values() if ("tick" in [event for _, event in function.targets]))
-    assert "run-chosen" not in named(tick.fn("it", "", None, None, None))
-    assert named(tick.fn("deleted", "", None, None, None))["run-chosen"] == "it"
+    assert "run-chosen" not in named(tick.fn(panel_values(tick, "it"), None))
+    assert named(tick.fn(panel_values(tick, "deleted"), None))["run-chosen"] == "it"
 
 
 def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run):
-    from genre_app.ui.train.snapshot import curves
-
     run = make_run("it", Status.stopped)
     again = [
         {"event": "process", "pid": 1, "pid_created": 1.0},
@@ -106,6 +105,7 @@ def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run
     for event in [*again, epoch]:
         record(run, event)
     loss, accuracy, rate = curves(snapshot(run))
+    loss, accuracy, rate = (frame.dropna() for frame in (loss, accuracy, rate))
     of_training = loss[loss.series == "training"]
     assert list(of_training.epoch) == sorted(of_training.epoch)
     assert list(of_training[of_training.epoch == 4].value) == [0.111]
@@ -114,15 +114,15 @@ def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run
     for frame, value in ((loss, 1.5), (accuracy, 0.5)):  # there is one where training has recordings
         assert frame[frame.series == "recordings"][["epoch", "value"]].values.tolist() == [[4.0, value]]
     assert set(rate.series) == {"learning rate"}
-    assert "As imitated recordings 50.0 % of the tracks" in words(head(snapshot(run)))
+    assert "Under simulated recording 2 of 4 validation tracks" in words(state_card(snapshot(run)))
 
 
 def test_a_report_has_its_interval_its_votes_and_each_genre(app, make_run):
     make_run("it", Status.finished)
     text = words(arrive(app)["run-report"])
     for piece in (
-        "75.0 % right",
-        "30.0 % to 95.0 %",
+        "3 of 4 right",
+        "75.0 %, 95 % interval 30.0 % to 95.0 %",
         "3 of 8",
         "0.400",
         "0.730",
@@ -136,11 +136,11 @@ def test_a_page_gets_only_what_has_changed_since(app, make_run):
     run = make_run("it", Status.running)
     first = arrive(app)
     tick = handler(app, "run-stop", "click")  # any handler of the panel has the same outputs
-    assert set(named(dict.fromkeys(tick.outputs))) >= set(first) - {"train-note", "train-form", "Begin with"}
-    second = arrive(app, "it", None, first["State"])
+    assert set(named(dict.fromkeys(tick.outputs))) >= set(first) - {"train-note", "train-form", "set-init_from"}
+    second = arrive(app, "it", "", first["State"])
     assert not {"run-head", "plot-loss", "confusion", "runs", "run-log"} & set(second)
     record(run, {**[event for event in events(Status.running) if event["event"] == "epoch"][-1], "epoch": 5})
-    third = arrive(app, "it", None, second["State"])
+    third = arrive(app, "it", "", second["State"])
     assert {"run-head", "plot-loss", "confusion", "runs"} <= set(third)
     assert "run-report" not in third
     assert "Epoch 6 of 8" in third["run-head"]
@@ -154,7 +154,7 @@ def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
     def draw(lasted: float, shown: dict | None) -> dict:
         lines[0]["time"], lines[-1]["time"] = 80_000.0 - 600.0, 80_000.0 + lasted
         journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return arrive(app, "it", None, shown)
+        return arrive(app, "it", "", shown)
 
     first = draw(0.5, None)["State"]
     soon = draw(7.5, first)
@@ -171,7 +171,8 @@ def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):
     assert "old" in arrive(app, "deleted")["run-head"]
     assert [row[0] for row in arrive(app)["runs"].value["data"]] == ["new", "old"]
     event = SimpleNamespace(row_value=["new", "finished", "", ""])
-    chosen = named(handler(app, "runs", "select").fn("old", "", None, None, event, None))
+    function = handler(app, "runs", "select")
+    chosen = named(function.fn(panel_values(function, "old"), event, None))
     assert "new" in chosen["run-head"]
     assert 'data-row="0"' in chosen["run-mark"]
     assert 'data-row="1"' in arrive(app)["run-mark"]

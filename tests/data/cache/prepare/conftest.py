@@ -10,7 +10,7 @@ import soundfile
 
 from genre_app.data.cache import workers
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.cache.prepare import prepare
+from genre_app.data.cache.prepare import Prepared, prepare
 from genre_app.data.cache.rows import read_rows
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.features import FeatureSpec
@@ -46,10 +46,14 @@ def decoded(monkeypatch):
     return names
 
 
-def make(music, tmp_path, spec=SPEC, **options):
-    return prepare(AudioFolder.find(music), spec, tmp_path / "work", processes=1, **options)
+def make(music, tmp_path, spec=SPEC, *, processes=1, work="work", **options):
+    return prepare(music, AudioFolder.find(music).tracks, spec, tmp_path / work, processes=processes, **options)
 
 
-def stored(path: Path) -> dict[str, np.ndarray]:
-    cache = MelCache.open(path)
-    return {track.track_id: cache.columns(track) for track in cache.tracks}
+def equal(first: Prepared, second: Prepared) -> bool:
+    return (first.store.path, first.entries) == (second.store.path, second.entries)
+
+
+def stored(made: Prepared) -> dict[str, np.ndarray]:
+    cache = MelCache.open(made.store.path)
+    return {track.track_id: cache.rows(track) for track in cache.tracks}

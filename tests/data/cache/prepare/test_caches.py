@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,29 +15,29 @@ import torch
 from genre_app.audio import load_clip
 from genre_app.data.cache import prepare as prepare_module
 from genre_app.data.cache import rows
+from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.cache.prepare import prepare
-from genre_app.data.sources.folder import AudioFolder
-from genre_app.data.sources.table import FeatureTable
+from genre_app.data.labelled import open_data
+from genre_app.data.splits import SplitConfig
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract, split_columns
 from genre_app.progress import Monitor
-from tests.data.cache.prepare.conftest import SPEC, make, stored, write
+from tests.data.cache.prepare.conftest import SPEC, equal, make, stored, write
 
 
 def test_a_folder_becomes_a_mel_cache(music, tmp_path):
     moments = []
     made = make(music, tmp_path, monitor=Monitor(moments.append))
-    cache = MelCache.open(made.path)
+    cache = MelCache.open(made.store.path)
     assert [track.track_id for track in cache.tracks] == [f"{n}" for n in (
         "blues/0.wav", "blues/1.wav", "blues/2.wav", "jazz/0.flac", "jazz/1.flac", "jazz/2.flac")]  # fmt: skip
     assert {track.genre for track in cache.tracks} == {"blues", "jazz"}
     for track in cache.tracks:
         samples = load_clip(music / track.track_id).samples
         expected = extract(torch.from_numpy(samples)[None], SPEC)[0].T.numpy()
-        np.testing.assert_allclose(cache.columns(track), expected, rtol=2**-11, atol=1e-3)
-        assert len(split_columns(cache.columns(track), SPEC)[0]) > 1
-    stated = json.loads((made.path / "spec.json").read_text())
+        np.testing.assert_allclose(cache.rows(track), expected, rtol=2**-11, atol=1e-3)
+        assert len(split_columns(cache.rows(track), SPEC)[0]) > 1
+    stated = json.loads((made.store.path / "spec.json").read_text())
     assert stated["n_mels"] == 32
     assert stated["unit"].startswith("dB re 1.0")
     assert [(moment.stage, moment.done, moment.total) for moment in moments] == [("decoding tracks", i, 6) for i in range(1, 7)]
@@ -107,24 +107,24 @@ def test_what_did_not_change_is_not_decoded_again(music, tmp_path, decoded):
     assert len(decoded) == 7
     again = make(music, tmp_path, spec=SPEC.model_copy(update={"segment_seconds": 2.0, "kind": "mfcc"}))  # the same columns
     assert len(decoded) == 7
-    assert again == first
+    assert equal(again, first)
 
 
 def test_only_what_changed_is_decoded_again(music, tmp_path, decoded):
     first = make(music, tmp_path)
-    before = stored(first.path)
+    before = stored(first)
     decoded.clear()
     write(music / "blues/1.wav", 3.0, seed=77)
     write(music / "blues/new.wav", 2.0, seed=78)
     (music / "jazz/0.flac").unlink()
     second = make(music, tmp_path)
     assert sorted(decoded) == ["blues/1.wav", "blues/new.wav"]
-    after = stored(second.path)
+    after = stored(second)
     assert sorted(after) == ["blues/0.wav", "blues/1.wav", "blues/2.wav", "blues/new.wav", "jazz/1.flac", "jazz/2.flac"]
     for name in ("blues/0.wav", "blues/2.wav", "jazz/1.flac", "jazz/2.flac"):
         assert np.array_equal(after[name], before[name])
     assert not np.array_equal(after["blues/1.wav"], before["blues/1.wav"])
-    assert not first.path.exists()  # its successor has all of it
+    assert not first.store.path.exists()  # its successor has all of it
 
 
 def test_another_time_of_change_is_a_change(music, tmp_path, decoded):
@@ -139,28 +139,44 @@ def test_another_spec_makes_another_cache_beside_the_first(music, tmp_path, deco
     first = make(music, tmp_path)
     other = make(music, tmp_path, spec=SPEC.model_copy(update={"n_mels": 16}))
     assert len(decoded) == 12
-    assert MelCache.open(other.path).log_mel.shape[1] == 16
+    assert MelCache.open(other.store.path).values.shape[1] == 16
     make(music, tmp_path)
     assert len(decoded) == 12
-    assert MelCache.open(first.path).log_mel.shape[1] == 32
+    assert MelCache.open(first.store.path).values.shape[1] == 32
 
 
 def test_a_cache_that_lost_a_file_is_made_again(music, tmp_path):
     made = make(music, tmp_path)
-    (made.path / "log_mel.npy").unlink()
-    assert len(stored(make(music, tmp_path).path)) == 6
+    (made.store.path / "log_mel.npy").unlink()
+    assert len(stored(make(music, tmp_path))) == 6
 
 
 def test_a_folder_becomes_a_feature_table(music, tmp_path, decoded):
     spec = FeatureSpec(kind="summary", hop_length=1024, segment_seconds=1.0, segment_hop_seconds=1.0)
-    folder = AudioFolder.find(music)
-    folder = replace(folder, tracks=(folder.tracks[0], folder.tracks[3]))
-    made = prepare(folder, spec, tmp_path / "work", processes=1)
-    table = FeatureTable.open(made.path)
+    for name in ("blues/1.wav", "blues/2.wav", "jazz/1.flac", "jazz/2.flac"):
+        (music / name).unlink()
+    made = make(music, tmp_path, spec)
+    table = FeatureTable.open(made.store.path)
     assert table.spec == spec
     assert table.values.shape == (sum(track.n_frames for track in table.tracks), 58)
-    again = prepare(folder, spec, tmp_path / "work", processes=1)
-    assert again == made
+    assert equal(make(music, tmp_path, spec), made)
     assert len(decoded) == 2
-    prepare(folder, spec.model_copy(update={"segment_hop_seconds": 0.5}), tmp_path / "work", processes=1)
+    make(music, tmp_path, spec.model_copy(update={"segment_hop_seconds": 0.5}))
     assert len(decoded) == 4
+
+
+def test_a_cache_that_another_process_removes_stays_open(music, tmp_path, monkeypatch):
+    """The cache is opened while its lock is held, so nobody can remove it between preparing and opening."""
+    locked = prepare_module.locked
+
+    @contextmanager
+    def then_removed(path, monitor):
+        with locked(path, monitor):
+            yield
+        for cache in path.parent.glob("mel-*-*"):
+            shutil.rmtree(cache)
+
+    monkeypatch.setattr(prepare_module, "locked", then_removed)
+    data = open_data(music, SPEC, SplitConfig(), seed=0, work=tmp_path / "work", processes=1)
+    assert not data.store.path.exists()
+    assert all(data.store.rows(track).shape == (track.n_frames, 32) for track in data.tracks)

@@ -15,20 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genre_app.data.cache import build, workers
 from genre_app.data.cache import prepare as prepare_module
-from genre_app.data.cache import workers
-from genre_app.data.cache.prepare import Prepared, prepare
-from genre_app.data.cache.row_file import RowFile
+from genre_app.data.cache.prepare import Prepared
 from genre_app.data.cache.rows import read_rows
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import AudioError, DataError
 from genre_app.features import FeatureSpec
 from genre_app.progress import Monitor, StoppedError
-from tests.data.cache.prepare.conftest import SPEC, make, stored, write
+from tests.data.cache.prepare.conftest import SPEC, equal, make, stored, write
 
 
 def test_stopping_keeps_what_is_done(music, tmp_path, decoded):
-    complete = stored(prepare(AudioFolder.find(music), SPEC, tmp_path / "whole", processes=1).path)
+    complete = stored(make(music, tmp_path, work="whole"))
     decoded.clear()
     seen = []
     with pytest.raises(StoppedError):
@@ -37,7 +36,7 @@ def test_stopping_keeps_what_is_done(music, tmp_path, decoded):
     assert len(decoded) == 3  # the third was broken off
     decoded.clear()
     moments = []
-    after = stored(make(music, tmp_path, monitor=Monitor(moments.append)).path)
+    after = stored(make(music, tmp_path, monitor=Monitor(moments.append)))
     assert not done & set(decoded)
     assert len(decoded) == 4
     assert moments[-1].done == 6
@@ -62,21 +61,22 @@ KILLED = """
     from pathlib import Path
     from genre_app.data.cache import workers
     from genre_app.data.sources.folder import AudioFolder
-    from genre_app.data.cache.prepare import Prepared, prepare
+    from genre_app.data.cache.prepare import prepare
     from genre_app.features import FeatureSpec
     read = workers.read_rows
     def slowly(*args):
         time.sleep(0.1)
         return read(*args)
     workers.read_rows = slowly
-    prepare(AudioFolder.find(sys.argv[1]), FeatureSpec(n_mels=32), Path(sys.argv[2]), processes=1)
+    music = Path(sys.argv[1])
+    prepare(music, AudioFolder.find(music).tracks, FeatureSpec(n_mels=32), Path(sys.argv[2]), processes=1)
 """
 
 
 def test_a_killed_process_is_resumed_without_redoing(music, tmp_path, decoded):
     for index in range(20):
         write(music / f"blues/more{index}.wav", 1.0, 100 + index)
-    whole = stored(prepare(AudioFolder.find(music), SPEC, tmp_path / "whole", processes=1).path)
+    whole = stored(make(music, tmp_path, work="whole"))
     decoded.clear()
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(KILLED), str(music), str(tmp_path / "work")])
     deadline = time.monotonic() + 60
@@ -92,7 +92,7 @@ def test_a_killed_process_is_resumed_without_redoing(music, tmp_path, decoded):
     with journal.open("a") as file:
         file.write('{"track_id": "blues/0.wa')  # a line that the kill cut off
     made = make(music, tmp_path)
-    after = stored(made.path)
+    after = stored(made)
     assert sorted(decoded) == sorted(set(whole) - set(known))
     assert made.entries.keys() == whole.keys()  # the line that was cut off took no other with it
     assert after.keys() == whole.keys()
@@ -102,23 +102,25 @@ def test_a_killed_process_is_resumed_without_redoing(music, tmp_path, decoded):
 def test_a_journal_without_its_rows_is_not_believed(music, tmp_path, decoded):
     with pytest.raises(StoppedError):
         make(music, tmp_path, monitor=Monitor(should_stop=lambda: len(decoded) >= 4))
-    (array,) = (tmp_path / "work").glob("*.part/log_mel.npy")
-    array.write_bytes(b"")
+    rows = sorted((tmp_path / "work").glob("*.part/rows/*.npy"))
+    assert len(rows) == 3  # the fourth was broken off
+    rows[0].unlink()
+    rows[1].write_bytes(rows[1].read_bytes()[:-9])
     decoded.clear()
-    assert len(stored(make(music, tmp_path).path)) == 6
-    assert len(decoded) == 6
+    assert len(stored(make(music, tmp_path))) == 6
+    assert len(decoded) == 5
 
 
 def test_a_full_disk_is_told_and_resumed(music, tmp_path, decoded, monkeypatch):
-    append, calls = RowFile.append, []
+    save, calls = build.save_rows, []
 
-    def full(self, values):
+    def full(path, rows):
         calls.append(1)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        return append(self, values)
+        save(path, rows)
 
-    monkeypatch.setattr(RowFile, "append", full)
+    monkeypatch.setattr(build, "save_rows", full)
     with pytest.raises(DataError, match="disk is full; make room or choose another folder, what is done is kept"):
         make(music, tmp_path)
     decoded.clear()
@@ -129,7 +131,7 @@ def test_a_full_disk_is_told_and_resumed(music, tmp_path, decoded, monkeypatch):
 def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="cannot be written to"):
-        prepare(AudioFolder.find(music), SPEC, tmp_path / "file" / "work", processes=1)
+        make(music, tmp_path, work="file/work")
 
 
 # Failures that pass
@@ -147,7 +149,7 @@ def fail_on(monkeypatch, name: str, error: Exception) -> None:
 
 
 def an_hour_later(made: Prepared) -> None:
-    os.utime(made.path / "journal.jsonl", (time.time() - 3601,) * 2)
+    os.utime(made.store.path / "journal.jsonl", (time.time() - 3601,) * 2)
 
 
 def of_the_disk() -> AudioError:
@@ -163,18 +165,18 @@ def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, m
     fail_on(monkeypatch, "blues/1.wav", error)
     first = make(music, tmp_path)
     assert first.entries["blues/1.wav"].error.startswith("blues/1.wav: ")
-    assert make(music, tmp_path) == first
-    before = stored(first.path)
+    assert equal(make(music, tmp_path), first)
+    before = stored(first)
     an_hour_later(first)
-    assert make(music, tmp_path, retry=False) == first
+    assert equal(make(music, tmp_path, retry=False), first)
     second = make(music, tmp_path)
     assert [name for name, entry in second.entries.items() if entry.error] == ["jazz/bad.flac"]
-    after = stored(second.path)
+    after = stored(second)
     assert after.keys() == {*before, "blues/1.wav"}
     assert all(np.array_equal(after[name], before[name]) for name in before)
     an_hour_later(second)
-    monkeypatch.setattr(prepare_module, "read_all", None)  # a damaged file stays damaged
-    assert make(music, tmp_path) == second
+    monkeypatch.setattr(prepare_module, "Builder", None)  # a damaged file stays damaged
+    assert equal(make(music, tmp_path), second)
 
 
 @pytest.mark.slow
@@ -202,6 +204,7 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
         textwrap.dedent("""
             import os
             from genre_app.data.cache import workers
+            from genre_app.progress import QUIET
             read = workers.read_rows
             def crash(path, name, spec, monitor):
                 if name == "jazz/1.flac":
@@ -209,7 +212,7 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
                 return read(path, name, spec, monitor)
             def work(track, spec):
                 workers.read_rows = crash
-                return workers._rows_or_reason(track, spec, lambda: False)
+                return workers._rows_or_failure(track, spec, QUIET)
         """)
     )
     alone = make(music, tmp_path)
@@ -217,13 +220,13 @@ def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, m
     import crashing
 
     monkeypatch.setattr(workers, "_work", crashing.work)
-    together = prepare(AudioFolder.find(music), SPEC, tmp_path / "other", processes=2)
+    together = make(music, tmp_path, work="other", processes=2)
     assert "crashed or ran out of memory" in together.entries["jazz/1.flac"].error
     assert together.entries["jazz/1.flac"].passing
     an_hour_later(together)
-    assert prepare(AudioFolder.find(music), SPEC, tmp_path / "other", processes=1) == together  # and this process lives
-    assert time.time() - (together.path / "journal.jsonl").stat().st_mtime < 60
-    first, second = stored(alone.path), stored(together.path)
+    assert equal(make(music, tmp_path, work="other"), together)  # and this process lives
+    assert time.time() - (together.store.path / "journal.jsonl").stat().st_mtime < 60
+    first, second = stored(alone), stored(together)
     assert first.keys() - second.keys() == {"jazz/1.flac"}
     for name in second:
         np.testing.assert_allclose(first[name], second[name], atol=0.02)
@@ -245,6 +248,3 @@ def test_workers_stop_soon(tmp_path):
         list(workers.read_all(AudioFolder.find(tmp_path / "music").tracks, spec, 2, Monitor(should_stop=stop)))
     assert time.monotonic() - begun[-1] < 30
     assert not multiprocessing.active_children()
-
-
-# Tables

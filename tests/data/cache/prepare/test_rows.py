@@ -9,7 +9,6 @@ import torch
 
 from genre_app.audio import load_clip
 from genre_app.data.cache import rows
-from genre_app.data.cache.row_file import RowFile
 from genre_app.data.cache.rows import read_rows
 from genre_app.features import FeatureSpec, extract
 from genre_app.progress import QUIET
@@ -71,22 +70,3 @@ def test_summaries_are_those_of_the_segments(tmp_path):
     assert values.dtype == np.float32
     first = extract(torch.from_numpy(samples[: spec.segment_samples])[None], spec)[0, :, 0]
     np.testing.assert_allclose(values[0], first.numpy(), rtol=1e-4, atol=1e-4)
-
-
-def test_a_growing_array_is_an_array_at_each_end(tmp_path):
-    path = tmp_path / "a.npy"
-    for n, kept in ((3, 0), (2, 3), (0, 5)):
-        with RowFile(path, 4, "<f2") as file:
-            assert file.n_rows == kept
-            assert file.append(np.full((n, 4), kept)) == kept
-        values = np.load(path, mmap_mode="r")
-        assert values.shape == (kept + n, 4)
-        assert values.dtype == np.float16
-    assert values[:, 0].tolist() == [0, 0, 0, 3, 3]
-    with path.open("ab") as raw:
-        raw.write(b"abc")  # of a row that was cut off
-    with RowFile(path, 4, "<f2") as file:
-        assert file.n_rows == 5
-
-
-# The cache

@@ -1,0 +1,88 @@
+"""The queue of runs before a device: one run at a time trains on it, in the order in which they were queued."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from genre_app.errors import RunError
+from genre_app.progress import Monitor
+from genre_app.runs.events import Queued
+from genre_app.runs.run import Run, Status, list_runs
+
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def device_of(run: Run, device: torch.device, monitor: Monitor) -> Iterator[None]:
+    """Hold the device for this run; wait while another run trains on it or was queued earlier.
+
+    Raises
+    ------
+    StoppedError
+        If ``monitor`` says so while the run waits.
+    """
+    name = "cpu" if device.type == "cpu" else f"{device.type}-{device.index or 0}"
+    lock = FileLock(_locks_folder() / f"{name}.lock")
+    queued: Queued | None = None
+    while _is_queued_before(run, name, queued) or not _acquired(lock):
+        if queued is None:
+            queued = Queued(device=name)
+            run.record(queued)
+        monitor.check()
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def only_process_of(run: Run) -> Iterator[None]:
+    """Hold the run, so that no two processes work on it; raises `RunError` if another process does."""
+    lock = FileLock(run.path / "run.lock")
+    if not _acquired(lock):
+        raise RunError(f"{run.name} is running already, in another process.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _locks_folder() -> Path:
+    folder = os.environ.get("GENRE_APP_LOCKS")
+    # The user id: in a container it need not have a name.
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    path = Path(folder) if folder else Path(tempfile.gettempdir()) / f"genre-app-{user}"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _is_queued_before(run: Run, device: str, mine: Queued | None) -> bool:
+    """Return whether another run of the folder waits for this device and was queued before this run."""
+    for other in list_runs(run.path.parent):
+        if other.path == run.path:
+            continue
+        journal = other.journal()
+        theirs = journal.last(Queued)
+        if theirs is None or theirs.device != device or other.status(journal) is not Status.queued:
+            continue
+        if mine is None or (theirs.time, other.name) < (mine.time, run.name):
+            return True
+    return False

@@ -1,0 +1,48 @@
+"""From opened data to what the training loop reads: data sets on a device, and the pool of changed waveforms."""
+
+from __future__ import annotations
+
+import torch
+
+from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.dataset import Dataset, MelDataset, TableDataset
+from genre_app.data.labelled import Data
+from genre_app.data.pool import WavePool
+from genre_app.errors import DataError
+from genre_app.features import COLUMN_FIELDS
+from genre_app.training.config import TrainConfig
+
+
+def with_columns_of(cache: MelCache, config: TrainConfig) -> TrainConfig:
+    """Return the settings with the sample rate, hop and mel bands of a mel cache."""
+    columns = {name: getattr(cache.spec, name) for name in COLUMN_FIELDS}
+    spec = type(config.spec).model_validate(config.spec.model_dump() | columns)
+    return config.model_copy(update={"spec": spec})
+
+
+def load_split(data: Data, split: str, config: TrainConfig, device: torch.device) -> Dataset:
+    """Load the tracks of a split onto a device."""
+    tracks = data.of(split)
+    if isinstance(data.store, MelCache):
+        return MelDataset.from_cache(data.store, tracks, data.genres, config.spec, device)
+    return TableDataset.from_table(data.store, tracks, data.genres, config.spec, device)
+
+
+def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str) -> WavePool | None:
+    """Return the pool that changes the waveforms of the training tracks, None if the settings change no waveform.
+
+    Raises
+    ------
+    DataError
+        If a track has no audio; ``source`` is the name of the data in the message.
+    """
+    if not config.augment.waveform.changes:
+        return None
+    missing = [name for name in train.track_ids if name not in data.audio]
+    if missing:
+        raise DataError(
+            f"{source} has no audio for {missing[0]}, which augment.waveform needs; "
+            "train on a folder of audio, or leave augment.waveform out."
+        )
+    paths = [data.audio[name] for name in train.track_ids]
+    return WavePool(paths, config.spec, config.augment.waveform, seed=config.seed)

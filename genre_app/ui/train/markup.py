@@ -1,0 +1,52 @@
+"""Parts of the Train tab's HTML that several cards share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+"""Splits of the tracks, and the page's words for them."""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the units that people use: ``8 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage with one decimal; empty for None."""
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def bar(words: str, done: float, total: float) -> str:
+    """Return a progress bar with a line of text; without a total, the bar shows no amount."""
+    value = f'max="{total:g}" value="{done:g}"' if total > 0 else ""
+    label = escape(words, quote=True)
+    return f'<div class="progress"><progress aria-label="{label}" {value}></progress><p role="status">{label}</p></div>'
+
+
+def progress_bar(stage: str, done: int, total: int, eta_seconds: float | None) -> str:
+    """Return the bar of a stage of the preparation."""
+    words = f"{stage[:1].upper()}{stage[1:]}" + (f": {done:,} of {total:,}" if total else " …")
+    return bar(words + (f" · {duration(eta_seconds)} left" if eta_seconds else ""), done, total)
+
+
+def facts(values: Mapping[str, str], style: str = "facts") -> str:
+    """Return a list of named values; empty if there are none."""
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items())
+    return f'<dl class="{style}">{rows}</dl>' if rows else ""
+
+
+def notes(lines: Iterable[str], style: str = "notes") -> str:
+    """Return a bulleted list; empty if there are no lines."""
+    rows = "".join(f"<li>{escape(line[:1].upper() + line[1:])}</li>" for line in lines)
+    return f'<ul class="{style}">{rows}</ul>' if rows else ""
+
+
+def head_row(names: Iterable[str]) -> str:
+    """Return the head of a table."""
+    return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"

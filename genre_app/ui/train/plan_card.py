@@ -1,0 +1,66 @@
+"""The card "What will happen": what a run would do, told before it starts."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from genre_app.ui.train.markup import SPLITS, duration, facts, head_row, notes
+
+if TYPE_CHECKING:
+    from genre_app.runs.plan import Plan
+
+CANNOT = "Can't train on this yet"
+"""Heading of an error in the data or the settings."""
+
+
+def card(body: str, heading: str = "What will happen") -> str:
+    """Return the card with a heading."""
+    return f'<section class="card" aria-label="Plan" aria-live="polite"><h3 class="eyebrow">{heading}</h3>{body}</section>'
+
+
+NO_PLAN = card("<p>Check the data to see how the tracks are divided and how long training takes.</p>")
+STOPPED = card("<p>The check was stopped. Prepared files are kept. Check again to continue.</p>")
+CHANGED = card("<p>The data or the settings have changed: check again.</p>")
+
+
+def started(name: str) -> str:
+    """Return the card after the start of a run."""
+    return card(f"<p><b>{escape(name)}</b> is training. You can close this page and come back.</p>", "Started")
+
+
+def plan_card(plan: Plan, *, waits: bool = False) -> str:
+    """Return what a run will do.
+
+    Parameters
+    ----------
+    plan : Plan
+    waits : bool
+        Whether another run uses the device.
+    """
+    totals = {split: sum(of_genre.get(split, 0) for of_genre in plan.tracks.values()) for split in SPLITS}
+    splits = [split for split in SPLITS if totals[split] or split != "test"]
+    rows = "".join(
+        f'<tr><th scope="row">{escape(genre)}</th>{"".join(f"<td>{of_genre.get(split, 0)}</td>" for split in splits)}</tr>'
+        for genre, of_genre in plan.tracks.items()
+    )
+    rows += f'<tr class="total"><th scope="row">all</th>{"".join(f"<td>{totals[split]}</td>" for split in splits)}</tr>'
+    values = {
+        "Segments": f"{plan.segments['train']:,} training, {plan.segments['valid']:,} validation",
+        "An epoch": f"{plan.epoch_segments:,} segments in {plan.steps:,} step{'s' * (plan.steps != 1)}",
+        "Network": f"{plan.config.model}, {plan.parameters:,} parameters",
+        "Time": "not measured here"
+        if plan.seconds is None
+        else f"about {duration(plan.seconds)} for {plan.config.epochs} epochs on {plan.device}",
+    }
+    lines = [
+        *(["Another run is active. This one waits until the device is free."] if waits else []),
+        *plan.notes,
+        *(
+            ["Worker processes change the waveforms, which can take longer than the time above."]
+            if plan.config.augment.waveform.changes
+            else []
+        ),
+    ]
+    table = f'<table class="counts">{head_row(["tracks", *map(SPLITS.__getitem__, splits)])}<tbody>{rows}</tbody></table>'
+    return card(f'<div class="scroll" tabindex="0">{table}</div>{facts(values)}{notes(lines)}')

@@ -1,0 +1,249 @@
+"""The cards of a run: its state, its report, and its comparison with another run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
+from genre_app.runs.run import Status
+from genre_app.ui.permission import shown_data
+from genre_app.ui.service import VOTE_NAMES
+from genre_app.ui.train.data import shortened
+from genre_app.ui.train.markup import SPLITS, bar, duration, facts, head_row, notes, percent, progress_bar
+from genre_app.ui.train.snapshot import Brief, Snapshot
+
+NO_RUNS = """
+<div class="empty">No run yet. Say where the music is, check the data and start: the run will appear here.</div>
+"""
+_BADGES = {Status.died: "broke off"}
+_RECORDED = "Under simulated recording"
+_NO_VALUE = "–"
+
+
+def list_row(brief: Brief) -> list[str]:
+    """Return a row of the table of runs."""
+    accuracy = "" if brief.accuracy is None else f"{100 * brief.accuracy:.0f} %"
+    return [brief.name, _BADGES.get(brief.status, brief.status.value), accuracy, f"{brief.epoch}/{brief.epochs}"]
+
+
+def state_card(seen: Snapshot) -> str:
+    """Return the state of a run: a sentence, progress bars, figures and warnings."""
+    status = seen.status
+    stopping = status.is_active and seen.run.should_stop
+    warnings = [event.message for event in seen.journal.events if isinstance(event, Warned)]
+    bars = ""
+    if status is Status.preparing and (now := seen.journal.last(Preparing)):
+        bars = progress_bar(now.stage, now.done, now.total, now.eta_seconds)
+    elif seen.started and status is not Status.finished:
+        bars = _bars(seen, seen.started)
+    badge = "stopping" if stopping else _BADGES.get(status, status.value)
+    return f"""
+<section class="card run" aria-label="Run"><p class="eyebrow">Run</p>
+<h2 class="name">{escape(seen.run.name)} <span class="badge {status.value}">{badge}</span></h2>
+<p class="sub" role="status">{escape(shortened(_sentence(seen, stopping)))}</p>
+{bars}{facts(_figures(seen))}{notes(map(shortened, warnings), "warnings")}</section>
+"""
+
+
+def report_card(seen: Snapshot) -> str:
+    """Return the metrics of a finished run; empty before."""
+    report = seen.report
+    if report is None:
+        return ""
+    valid = report["valid"]
+    votes = ", ".join(f"{VOTE_NAMES.get(vote, vote).lower()} {percent(value)}" for vote, value in valid["by_vote"].items())
+    values = {
+        "Best epoch": f"{report['best_epoch']} of {seen.n_epochs}",
+        "Log-loss": f"{valid['log_loss']:.3f}",
+        "Macro F1": f"{valid['macro_f1']:.3f}",
+        "Segments": percent(valid["segment_accuracy"]),
+        "Training took": duration(report["seconds"]),
+    }
+    wide = {"By vote": votes}
+    if "test" in report:
+        wide["Test tracks"] = f"{_right(report['test'])} right, {_accuracy(report['test'])}"
+    rows = "".join(_genre_row(genre, row) for genre, row in valid["per_genre"].items())
+    table = f'<table class="counts f1">{head_row(["", "", "F1", "precision", "recall", "tracks"])}<tbody>{rows}</tbody></table>'
+    return f"""
+<section class="card" aria-label="Report"><h3 class="eyebrow">Report on the validation tracks</h3>
+<p class="genre">{_right(valid)} right</p>
+<p class="sub">{_accuracy(valid)}</p>
+{facts(values)}{facts(wide, "facts wide")}
+<div class="scroll" tabindex="0">{table}</div></section>
+"""
+
+
+def confusion_of(seen: Snapshot) -> tuple[list[list[int]], list[str], str] | None:
+    """Return a run's newest confusion matrix, its genres and a title; None before the first validation."""
+    report = seen.report
+    if report is not None:
+        confusion = report["valid"]["confusion"]
+        return confusion["matrix"], confusion["genres"], f"Confusion, epoch {report['best_epoch']} (the kept one)"
+    latest = next((epoch for epoch in reversed(seen.journal.epochs) if epoch.confusion), None)
+    if latest is None or latest.confusion is None or seen.started is None or not seen.started.genres:
+        return None
+    return latest.confusion, seen.started.genres, f"Confusion, epoch {latest.epoch}"
+
+
+def confusion_card(webp_base64: str, title: str, matrix: list[list[int]], width: int) -> str:
+    """Return the drawn matrix with words for those who cannot see it; ``width`` in CSS pixels."""
+    right, total = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
+    return (
+        f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3><img class="confusion" style="width:{width}px" '
+        f'alt="{right} of {total} validation tracks on the diagonal" src="data:image/webp;base64,{webp_base64}"></section>'
+    )
+
+
+def comparison(one: Snapshot, other: Snapshot) -> str:
+    """Return a table of two runs: their results, then the settings in which they differ."""
+    results = {name: (first, _results(other)[name]) for name, first in _results(one).items()}
+    mine, theirs = _settings(one), _settings(other)
+    differing = {
+        name: (mine.get(name, ""), theirs.get(name, "")) for name in mine | theirs if mine.get(name) != theirs.get(name)
+    }
+    rows = ""
+    for part, lines in (("Results", results), ("Different settings", differing or {"settings": ("the same", "the same")})):
+        rows += f'<tr class="part"><th colspan="3" scope="rowgroup">{part}</th></tr>' + "".join(
+            f'<tr><th scope="row">{_breakable(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
+            for name, (first, second) in lines.items()
+        )
+    heads = head_row(["", *(_breakable(seen.run.name) for seen in (one, other))])
+    return f'<div class="scroll tall" tabindex="0"><table class="counts compared">{heads}<tbody>{rows}</tbody></table></div>'
+
+
+def question(name: str) -> str:
+    """Return the question before a run is deleted."""
+    return f"<p>Delete <b>{escape(name)}</b> with its checkpoint and its report? This cannot be undone.</p>"
+
+
+def _sentence(seen: Snapshot, stopping: bool) -> str:
+    status, epoch, epochs = seen.status, seen.n_finished, seen.n_epochs
+    if stopping:
+        return "Stopping after the current step; the state is saved."
+    if end := seen.journal.last(Finished) if status is Status.finished else None:
+        early = f", ended early after epoch {epoch}" if epoch < epochs else ""
+        return f"Finished after {duration(end.seconds)} of training{early}: {_tracks(end.accuracy or 0, seen)} are right."
+    if failure := seen.journal.last(Failed) if status is Status.failed else None:
+        return failure.message
+    if status is Status.running:
+        # Without a step since the last start, the time left is unknown.
+        now = seen.journal.latest(Stepped, Process)
+        left = now.eta_seconds if isinstance(now, Stepped) else None
+        return f"Epoch {min(epoch + 1, epochs)} of {epochs}" + (f" · about {duration(left)} left" if left else "")
+    return {
+        Status.starting: "Starting the training process.",
+        Status.queued: "Waiting until the device is free. The run then starts by itself.",
+        Status.preparing: "Preparing the data.",
+        Status.paused: f"Between two turns on the GPU, {epoch} of {epochs} epochs done. The run continues by itself.",
+        Status.stopped: f"Stopped after {epoch} of {epochs} epochs. Resume continues exactly from there.",
+        Status.died: f"The process ended without a message after {epoch} of {epochs} epochs: it was killed, or the machine "
+        "went down. Resume continues from the last saved state.",
+    }[status]
+
+
+def _bars(seen: Snapshot, started: Started) -> str:
+    steps, epochs, now = started.steps, seen.n_epochs, seen.step
+    done = seen.n_finished or started.epoch
+    step = now.step if now and now.epoch > done else started.step if started.epoch >= done else 0
+    run = bar(f"Run: {done} of {epochs} epochs", done + step / max(1, steps), epochs)
+    return f'<div class="bars-two">{run}{bar(f"Epoch {min(done + 1, epochs)}: step {step} of {steps}", step, steps)}</div>'
+
+
+def _figures(seen: Snapshot) -> dict[str, str]:
+    started, now, best = seen.started, seen.step, seen.journal.best
+    values: dict[str, str] = {}
+    if best and best.valid_accuracy is not None and seen.status is not Status.finished:
+        values["Best so far"] = f"{_tracks(best.valid_accuracy, seen)}, epoch {best.epoch}"
+    if best and best.recorded_accuracy is not None:
+        values[_RECORDED] = _tracks(best.recorded_accuracy, seen)
+    if now and seen.status is Status.running:
+        values["Speed"] = f"{now.samples_per_second:,.0f} segments/s"
+        values["Memory"] = f"{now.memory_bytes / 1e9:.1f} GB"
+        values["Learning rate"] = f"{now.learning_rate:.2g}"
+    if started:
+        values["Device"] = started.device + (f" × {started.processes}" if started.processes > 1 else "")
+        values["Network"] = f"{seen.description.config.model}, {started.parameters:,} parameters"
+        tracks = started.tracks
+        values["Tracks"] = ", ".join(f"{tracks[split]} {words}" for split, words in SPLITS.items() if tracks.get(split))
+    values["Started"] = time.strftime("%d %b %Y, %H:%M", time.localtime(seen.description.created))
+    return values
+
+
+def _tracks(accuracy: float, seen: Snapshot) -> str:
+    """Return an accuracy as a count of validation tracks, which says how much it is worth."""
+    n = seen.started.tracks.get("valid", 0) if seen.started else 0
+    return f"{round(accuracy * n)} of {n} validation tracks" if n else f"{percent(accuracy)} of the validation tracks"
+
+
+def _right(metrics: dict[str, Any]) -> str:
+    return f"{round(metrics['accuracy'] * metrics['n_tracks'])} of {metrics['n_tracks']}"
+
+
+def _accuracy(metrics: dict[str, Any]) -> str:
+    low, high = metrics["accuracy_ci95"]
+    return f"{percent(metrics['accuracy'])}, 95 % interval {percent(low)} to {percent(high)}"
+
+
+def _genre_row(genre: str, row: dict[str, Any]) -> str:
+    """Return a row of the report; without tracks, a genre has no F1."""
+    width = 100 * row["f1"] if row["n"] else 0
+    scores = "".join(f"<td>{f'{row[key]:.2f}' if row['n'] else _NO_VALUE}</td>" for key in ("f1", "precision", "recall"))
+    return (
+        f'<tr><th scope="row">{escape(genre)}</th>'
+        f'<td><span class="track"><span class="bar" style="width:{width:.1f}%"></span></span></td>'
+        f"{scores}<td>{row['n']}</td></tr>"
+    )
+
+
+def _results(seen: Snapshot) -> dict[str, str]:
+    report, best = seen.report, seen.journal.best
+    found = {
+        "status": seen.status.value,
+        "accuracy": "",
+        _RECORDED.lower(): "",
+        "log-loss": "",
+        "macro F1": "",
+        "best epoch": "",
+    }
+    seconds = sum(epoch.seconds for epoch in seen.journal.epochs)
+    if best:
+        found["best epoch"] = str(best.epoch)
+        found["accuracy"] = "" if best.valid_accuracy is None else _tracks(best.valid_accuracy, seen)
+        found["log-loss"] = "" if best.valid_log_loss is None else f"{best.valid_log_loss:.3f}"
+        found[_RECORDED.lower()] = "" if best.recorded_accuracy is None else _tracks(best.recorded_accuracy, seen)
+    if report is not None:
+        valid, seconds = report["valid"], report["seconds"]
+        found |= {"accuracy": f"{_right(valid)}, {_accuracy(valid)}", "log-loss": f"{valid['log_loss']:.3f}"}
+        found |= {"macro F1": f"{valid['macro_f1']:.3f}", "best epoch": str(report["best_epoch"])}
+    found["time"] = duration(seconds) if seconds else ""
+    found["parameters"] = f"{seen.started.parameters:,}" if seen.started else ""
+    return found
+
+
+def _settings(seen: Snapshot) -> dict[str, str]:
+    request = seen.description.request
+    own = {
+        "recipe": request.recipe,
+        "data": shown_data() or shortened(request.data),
+        "init-from": request.init_name,
+        "columns": request.columns,
+    }
+    return own | dict(flat(seen.description.config.model_dump(mode="json")))
+
+
+def flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:
+    """Yield dotted paths and values of nested settings."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", str(value)
+
+
+def _breakable(name: str) -> str:
+    """Let a long name break between its words; otherwise a browser breaks it anywhere."""
+    return re.sub(r"([._-]+)", r"\1<wbr>", escape(name))
