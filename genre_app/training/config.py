@@ -67,7 +67,7 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch is always validated")
     keep: Literal["best", "last"] = Field(
         "best",
-        description="best: the epoch with the lowest validation log-loss, over files and simulated recordings if there are any; "
+        description="best: the epoch with the lowest validation log-loss, over files and simulated recordings, if any; "
         "last: the last epoch",
     )
     patience: int = Field(
