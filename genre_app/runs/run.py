@@ -39,6 +39,7 @@ from genre_app.files import write_whole
 from genre_app.runs import events
 from genre_app.runs.host import is_alive
 from genre_app.runs.journal import Journal, add_event, read_journal
+from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 
@@ -117,16 +118,11 @@ class Run:
     def create(cls, path: Path, request: Request) -> Run:
         """Create the folder of a new run.
 
-        Raises
-        ------
-        RunTakenError
-            If the folder exists and is not empty.
-        RunError
-            If the folder cannot be created.
-        RecipeError
-            If the recipe or a setting is wrong.
+        Raises `RunTakenError` if the folder is not empty, `RunError` if it cannot be created, and `RecipeError` if the recipe or
+        a setting is wrong.
         """
         config = request.config()
+        check_model_settings(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):

@@ -40,7 +40,7 @@ class Processes:
         return bool(self.accelerator.reduce(flag, "sum").item() > 0)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have called this."""
         # Accelerate's own wait names a GPU for each process, which fails where two of them share one.
         self.any(False)
 
@@ -72,9 +72,9 @@ def join() -> tuple[Processes, torch.device]:
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
 
-        # NCCL refuses two processes on one GPU; gloo takes them, by way of the CPU's memory.
+        # NCCL refuses two processes on one GPU; gloo accepts them and copies through the memory of the CPU.
         share = has_gpu and torch.cuda.device_count() < int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        # The others wait for as long as the first one queues, decodes or validates.
+        # The other processes wait while the first one queues, decodes or validates.
         group = InitProcessGroupKwargs(backend="gloo" if share else "nccl", timeout=timedelta(days=7))
         accelerator = Accelerator(cpu=not has_gpu, kwargs_handlers=[group])
         return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device

@@ -23,7 +23,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def wait_for(run, condition, seconds=60.0):
+def wait_for(run, condition, seconds=180.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, (run.status(), run.journal().events[-3:], run.log_tail())

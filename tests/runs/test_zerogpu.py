@@ -69,7 +69,7 @@ def spaces(calls: list[int]) -> ModuleType:
 
 
 def wait(run: Run, *statuses: Status) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if run.status() in statuses and not zerogpu.is_going(run):
             return
         time.sleep(0.05)

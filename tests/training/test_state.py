@@ -136,7 +136,7 @@ def test_the_standardisation_is_not_computed_again_when_a_run_is_resumed(cache, 
     assert resumed.model.bin_mean.abs().sum() > 0
 
 
-def test_a_network_that_the_segments_do_not_fit_is_refused_in_a_sentence(cache):
-    config = CONFIG.model_copy(update={"model_settings": {"channels": [4], "pools": [[4096, 2]]}})
+def test_a_network_that_cannot_be_built_is_refused_in_a_sentence(cache):
+    config = CONFIG.model_copy(update={"model_settings": {"depth": 3}})
     with pytest.raises(DataError, match="The network cnn cannot be built for these data: "):
         TrainState.begin(config, datasets(cache)[0], CPU)

@@ -1,0 +1,43 @@
+"""genre-app checkpoints, and the help of all commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from genre_app import checkpoint as checkpoint_module
+from genre_app.checkpoint import save_checkpoint
+from tests.cli.strict_json import strict
+
+
+def test_bundled_checkpoints_are_listed(run, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "checkpoint_folder", lambda: tmp_path)
+    assert run("checkpoints")[:2] == (0, "")
+    save_checkpoint(checkpoint, tmp_path / "default.safetensors")
+    code, out, _ = run("checkpoints")
+    assert code == 0
+    assert out.startswith("default ")
+    _, out, _ = run("checkpoints", "--format", "json")
+    (row,) = strict(out)
+    assert row["name"] == "default"
+    assert row["genres"] == list(checkpoint.genres)
+    assert row["metrics"] == checkpoint.metrics
+
+
+def test_help_takes_less_than_a_second_and_loads_nothing_heavy():
+    durations = []
+    for _ in range(3):
+        start = time.perf_counter()
+        result = subprocess.run([sys.executable, "-m", "genre_app", "--help"], capture_output=True, text=True, check=True)
+        durations.append(time.perf_counter() - start)
+    assert min(durations) < 1.0
+    assert all(name in result.stdout for name in ("classify", "evaluate", "checkpoints"))
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from genre_app.cli import build\n"
+        "assert CliRunner().invoke(build(), ['classify', '--help']).exit_code == 0\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'gradio', 'sklearn')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
