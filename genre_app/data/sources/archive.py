@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre_app.data.cache import mel_cache
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
@@ -206,7 +206,7 @@ def _is_wanted(name: str) -> bool:
     parts = name.split("/")
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
-    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in mel_cache.FILES
+    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in ("spec.json", MelCache.ARRAY)
 
 
 def _too_much(total: int, size: int, limits: Limits) -> str:
