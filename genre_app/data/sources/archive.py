@@ -212,9 +212,7 @@ def _is_wanted(name: str) -> bool:
 def _too_much(total: int, size: int, limits: Limits) -> str:
     if total > limits.unpacked_bytes:
         return f"it unpacks to more than {limits.unpacked_bytes >> 20} MB; unpack it yourself and give the folder"
-    return (
-        f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), unlike any music; check it"
-    )
+    return f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), unlike music; check it"
 
 
 def _folded(name: str) -> str:
