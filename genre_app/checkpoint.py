@@ -15,22 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.checkpoint_file import FORMAT_VERSION, Header, KnnEntry, ModelEntry, check_genres, read_file, write_file
+from genre_app.checkpoint_file import FORMAT_VERSION, Header, KnnEntry, ModelEntry, read_file, write_file
 from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
 from genre_app.models import GenreModel
 from genre_app.vote import References
-
-__all__ = [
-    "DEFAULT_CHECKPOINT",
-    "SUFFIX",
-    "Checkpoint",
-    "bundled_checkpoints",
-    "check_genres",
-    "checkpoint_folder",
-    "load_checkpoint",
-    "save_checkpoint",
-]
 
 DEFAULT_CHECKPOINT = "default"
 SUFFIX = ".safetensors"

@@ -22,7 +22,7 @@ def header_of(path: Path) -> dict:
         return json.loads(file.metadata()["genre_app"])
 
 
-def test_what_is_written_is_read_back(checkpoint, checkpoint_path):
+def test_a_written_checkpoint_is_read_back(checkpoint, checkpoint_path):
     loaded = load_checkpoint(checkpoint_path)
     assert loaded.spec == checkpoint.spec
     assert loaded.genres == checkpoint.genres
@@ -59,7 +59,7 @@ def test_probabilities_are_distributions(checkpoint):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
 
 
-def test_loading_leaves_the_random_numbers_alone(checkpoint_path):
+def test_loading_does_not_change_the_random_state(checkpoint_path):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -85,7 +85,7 @@ def test_a_failed_write_leaves_the_old_file(checkpoint, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "changes", [{"metrics": {"accuracy": float("nan")}}, {"genres": ("a", "a")}, {"metrics": {"a": object()}}]
 )
-def test_what_could_not_be_read_back_is_not_written(checkpoint, tmp_path, changes):
+def test_a_checkpoint_that_could_not_be_read_back_is_not_written(checkpoint, tmp_path, changes):
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's and json's sentences
         save_checkpoint(dataclasses.replace(checkpoint, **changes), tmp_path / "bad.safetensors")
     assert not list(tmp_path.iterdir())
@@ -106,14 +106,14 @@ def test_bundled_checkpoints_are_found_by_name(checkpoint, tmp_path, monkeypatch
         load_checkpoint("huge")
 
 
-def test_a_network_that_answers_nan_is_said(make_checkpoint):
+def test_a_network_whose_output_is_nan_is_refused(make_checkpoint):
     broken = make_checkpoint()
     broken.model.bin_std.zero_()
     with pytest.raises(CheckpointError, match="tiny: its network gives numbers that are not finite"):
         broken.probabilities(torch.zeros(1, 128, broken.spec.segment_frames))
 
 
-def test_the_spec_travels_in_the_file(make_checkpoint, tmp_path):
+def test_the_spec_is_stored_in_the_file(make_checkpoint, tmp_path):
     spec = FeatureSpec(kind="mfcc_delta", hop_length=512, n_mfcc=20, segment_seconds=3.0, segment_hop_seconds=1.5)
     save_checkpoint(make_checkpoint(spec), tmp_path / "mfcc.safetensors")
     loaded = load_checkpoint(tmp_path / "mfcc.safetensors")

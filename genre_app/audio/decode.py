@@ -92,15 +92,13 @@ def open_decoder(source: str | BinaryIO, name: str) -> tuple[Decoder, BinaryIO |
     AudioError
         If the file is missing, unreadable, empty, a folder, or holds no audio that either library can decode.
     """
-    path, file, opened = None, source, None
-    if isinstance(file, str):
-        path, file = file, _open_path(file, name)
-        opened = file
+    path = source if isinstance(source, str) else None
+    file = _open_path(source, name) if isinstance(source, str) else source
     try:
-        return _open_either(path, Source(file), name), opened
+        return _open_either(path, Source(file), name), file if path is not None else None
     except BaseException as error:
-        if opened is not None:
-            opened.close()
+        if path is not None:
+            file.close()
         if isinstance(error, OSError):
             raise AudioError(f"{name}: the file cannot be read; check the disk or the connection") from error
         raise

@@ -80,7 +80,7 @@ class FeatureSpec(BaseModel):
         if self.kind != "log_mel" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
         if self.kind == "summary" and self.n_mfcc != SUMMARY_MFCC:
-            raise ValueError(f"a summary has {SUMMARY_MFCC} MFCC, got n_mfcc {self.n_mfcc}; leave it out")
+            raise ValueError(f"a summary has {SUMMARY_MFCC} MFCC, got {self.n_mfcc}; leave n_mfcc out")
         if self.kind == "summary" and not 2 * self.hop_length <= self.n_fft <= min(self.segment_samples, self.sample_rate):
             raise ValueError(
                 f"a summary needs 2 * hop_length <= n_fft <= samples of a segment and of a second, got {self.hop_length}, "
@@ -89,7 +89,7 @@ class FeatureSpec(BaseModel):
         spectrum = self.segment_frames * (1 + self.n_fft // 2)
         features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)
         if max(spectrum, features) > _MAX_VALUES:
-            raise ValueError(f"a segment's spectrum may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten it")
+            raise ValueError(f"a segment may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten segment_seconds")
         if self.kind == "mfcc_delta" and self.segment_frames < DELTA_WIDTH:
             raise ValueError(f"delta needs segments of at least {DELTA_WIDTH} frames, got {self.segment_frames}")
         return self
@@ -127,9 +127,3 @@ class FeatureSpec(BaseModel):
     def seconds(self, frame: int) -> float:
         """Return the time of a frame's centre, in seconds from the start of the clip."""
         return frame * self.hop_length / self.sample_rate
-
-    def with_overlap(self, overlap: float) -> FeatureSpec:
-        """Return the spec with neighbouring segments that overlap by this share of their length (0 <= overlap < 1)."""
-        if not 0.0 <= overlap < 1.0:
-            raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}")
-        return self.model_copy(update={"segment_hop_seconds": self.segment_seconds * (1.0 - overlap)})

@@ -14,12 +14,13 @@ import soundfile
 from gradio.state_holder import StateHolder
 from playwright.sync_api import expect
 
-from genre_app.audio import Clip, clip_from_array
+from genre_app.audio import Clip
 from genre_app.predict import classify
 from genre_app.ui.live import tab as live
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.listener import HOP_SECONDS, WINDOW_SECONDS, Listener
 from genre_app.ui.page import build_app
+from tests.audio.files import clip_from_array
 from tests.browser.test_microphone import heard_by, panel
 from tests.conftest import synthesise
 from tests.features.test_noise import noise
