@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,47 +18,21 @@ from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, segment_start_frames, split_columns
 
 
-class Dataset(Protocol):
-    """Some tracks, and how segments are cut from them; all tensors are on one device.
+@dataclass(frozen=True)
+class _Tracks:
+    """Some tracks, whose rows follow each other in a tensor; all tensors are on one device.
 
     Attributes
     ----------
     track_ids : tuple of str
     genres : tuple of str
         Labels index this.
+    offsets, lengths : Tensor, int64 [tracks]
+        A track is rows ``offsets[i] : offsets[i] + lengths[i]``.
     labels : Tensor, int64 [tracks]
     spec : FeatureSpec
     """
 
-    @property
-    def track_ids(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
-    @property
-    def genres(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def labels(self) -> Tensor: ...  # noqa: D102
-    @property
-    def spec(self) -> FeatureSpec: ...  # noqa: D102
-    def __len__(self) -> int: ...
-
-    def draw(self, tracks: Tensor, rates: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw one segment [b, bins, frames] from a random place of each track ``tracks`` [b], at the tempos ``rates`` [b]."""
-        ...
-
-    def grid(self) -> tuple[Tensor, Tensor]:
-        """Return the track and the start [s] of each segment that prediction would cut."""
-        ...
-
-    def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
-        """Cut segments [b, bins, frames] that begin at ``starts`` [b], at the tempos ``rates`` [b]."""
-        ...
-
-    def segments(self) -> tuple[Tensor, Tensor]:
-        """Return all segments that prediction would cut [s, bins, frames], and the track of each [s]."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Tracks:
     track_ids: tuple[str, ...]
     genres: tuple[str, ...]
     offsets: Tensor
@@ -71,7 +45,7 @@ class _Tracks:
 
 
 def _fields(tracks: Sequence[CachedTrack], genres: Sequence[str], device: torch.device) -> dict[str, Any]:
-    """Return the fields that both data sets have, for tracks whose rows follow each other."""
+    """Return the fields of `_Tracks`, for tracks whose rows follow each other."""
     lengths = torch.tensor([track.n_frames for track in tracks])
     return {
         "track_ids": tuple(track.track_id for track in tracks),
@@ -84,19 +58,14 @@ def _fields(tracks: Sequence[CachedTrack], genres: Sequence[str], device: torch.
 
 @dataclass(frozen=True)
 class MelDataset(_Tracks):
-    """Log-mel columns of some tracks, all on one device.
+    """Log-mel columns of some tracks.
 
     Attributes
     ----------
-    track_ids : tuple of str
-    genres : tuple of str
-        Labels index this.
-    offsets, lengths, labels : Tensor, int64 [tracks]
-    spec : FeatureSpec
     columns : Tensor, float32 [frames, n_mels]
-        dB; a track is rows ``offsets[i] : offsets[i] + lengths[i]``.
+        dB.
     added : Tensor [added frames, n_mels] or None
-        Columns of further tracks; their rows are counted on from the last of ``columns``.
+        Columns of more tracks. Their row numbers continue those of ``columns``.
     """
 
     columns: Tensor
@@ -222,17 +191,11 @@ class MelDataset(_Tracks):
 
 @dataclass(frozen=True)
 class TableDataset(_Tracks):
-    """Summary features of the pieces of some tracks, all on one device; a piece is a segment of one frame.
+    """Summary features of the pieces of some tracks; a piece is a segment of one frame.
 
     Attributes
     ----------
-    track_ids : tuple of str
-    genres : tuple of str
-        Labels index this.
-    offsets, lengths, labels : Tensor, int64 [tracks]
-    spec : FeatureSpec
     values : Tensor, float32 [pieces, bins]
-        A track is rows ``offsets[i] : offsets[i] + lengths[i]``.
     """
 
     values: Tensor
@@ -264,3 +227,7 @@ class TableDataset(_Tracks):
         """Return all pieces [s, bins, 1] and the track of each [s]."""
         tracks, starts = self.grid()
         return self.cut(tracks, starts, torch.ones(len(tracks), device=tracks.device)), tracks
+
+
+Dataset = MelDataset | TableDataset
+"""Both draw random segments, cut given ones, and return all segments that prediction would cut."""

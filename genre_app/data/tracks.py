@@ -8,16 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 SPLITS = ("train", "valid", "test")
-_SPLIT_OF_NAME = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
+_OTHER_NAMES = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test"}
 
 
 @dataclass(frozen=True)
@@ -55,4 +46,5 @@ class CachedTrack(BaseModel):
 
 def split_of_name(name: str) -> str | None:
     """Return ``train``, ``valid`` or ``test`` for a common name of that split ("validation", "Dev"), otherwise None."""
-    return _SPLIT_OF_NAME.get(name.strip().casefold())
+    name = name.strip().casefold()
+    return name if name in SPLITS else _OTHER_NAMES.get(name)

@@ -172,7 +172,7 @@ class Builder:
         summary = self.spec.kind == "summary"
         width, dtype = (self.spec.n_bins, "<f4") if summary else (self.spec.n_mels, "<f2")
         # Written in sequence and not through a memory map, since a full disk would then kill the process instead of raising.
-        with (self.folder / ("values.npy" if summary else "log_mel.npy")).open("wb") as file:
+        with (self.folder / (FeatureTable.ARRAY if summary else MelCache.ARRAY)).open("wb") as file:
             npy.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": (n_rows, width)})
             for cached in index:
                 self.meter.check()

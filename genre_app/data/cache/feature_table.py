@@ -6,17 +6,15 @@ a mel cache, counted in rows) and ``values.npy``, float32 ``[rows, 58]``. `genre
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from genre_app.data.cache.store import Store, open_array, read_index
-from genre_app.errors import DataError, first_line
+from genre_app.data.cache.store import Store, open_array
 from genre_app.features import SUMMARY_NAMES, FeatureSpec
-
-FILES = ("spec.json", "index.csv", "values.npy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,33 +29,21 @@ class FeatureTable(Store):
         Sentences that say what the file lacked.
     """
 
+    KIND = "feature table"
+    ARRAY = "values.npy"
+
     notes: tuple[str, ...] = ()
 
     @staticmethod
-    def is_table(path: Path) -> bool:
-        """Whether the folder holds the three files of a feature table."""
-        return all((path / name).is_file() for name in FILES)
+    def _spec(stated: dict[str, Any]) -> FeatureSpec:
+        spec = FeatureSpec.model_validate(stated)
+        if spec.kind != "summary":
+            raise ValueError(f"its kind is {spec.kind!r}, not 'summary'")
+        return spec
 
-    @classmethod
-    def open(cls, path: Path) -> FeatureTable:
-        """Open the folder of a feature table and check it.
-
-        Raises
-        ------
-        DataError
-            If a file is missing or malformed, or the index does not fit the array.
-        """
-        for name in FILES:
-            if not (path / name).is_file():
-                raise DataError(f"{path} is not a feature table: it has no {name}; a feature table holds {', '.join(FILES)}.")
-        try:
-            spec = FeatureSpec.model_validate(json.loads((path / "spec.json").read_text(encoding="utf-8")))
-            if spec.kind != "summary":
-                raise ValueError(f"its kind is {spec.kind!r}, not 'summary'")
-        except ValueError as error:
-            raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the table again.") from error
-        values = open_array(path / "values.npy", len(SUMMARY_NAMES), (np.float32,))
-        return cls(path, spec, read_index(path / "index.csv", len(values)), values)
+    @staticmethod
+    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
+        return open_array(path, len(SUMMARY_NAMES), (np.float32,))
 
     def pieces(self) -> FeatureTable:
         """Return the same table with each row as a track of its own, named ``track#0``, ``track#1`` and so on."""

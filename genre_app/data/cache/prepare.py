@@ -135,7 +135,7 @@ def _is_stale(cache: Path, stamps: Mapping[str, Stamp]) -> bool:
 
 
 def _is_finished(folder: Path) -> bool:
-    return (MelCache.is_cache(folder) or FeatureTable.is_table(folder)) and (folder / JOURNAL).is_file()
+    return (MelCache.is_cache(folder) or FeatureTable.is_cache(folder)) and (folder / JOURNAL).is_file()
 
 
 def _is_text(name: str) -> bool:

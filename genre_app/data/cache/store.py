@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,9 @@ _MALFORMED = (
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """Rows of some tracks.
+    """Rows of some tracks: the base of `MelCache` and `FeatureTable`.
+
+    A store on disk is a folder of three files: ``spec.json``, ``index.csv`` and the array.
 
     Attributes
     ----------
@@ -47,10 +50,50 @@ class Store:
         Memory-mapped where it is a file.
     """
 
+    KIND: ClassVar[str]
+    ARRAY: ClassVar[str]
+
     path: Path
     spec: FeatureSpec | None
     tracks: tuple[CachedTrack, ...]
     values: NDArray[Any]
+
+    @classmethod
+    def is_cache(cls, path: Path) -> bool:
+        """Whether the folder holds the three files."""
+        return all((path / name).is_file() for name in cls._files())
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a folder and check it.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or malformed, or the index does not fit the array.
+        """
+        path = Path(path)
+        for name in cls._files():
+            if not (path / name).is_file():
+                raise DataError(f"{path} is not a {cls.KIND}: it has no {name}; a {cls.KIND} holds {', '.join(cls._files())}.")
+        try:
+            spec = cls._spec(json.loads((path / "spec.json").read_text(encoding="utf-8")))
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the {cls.KIND} again.") from error
+        values = cls._open_array(path / cls.ARRAY, spec)
+        return cls(path, spec, read_index(path / "index.csv", len(values)), values)
+
+    @classmethod
+    def _files(cls) -> tuple[str, ...]:
+        return "spec.json", "index.csv", cls.ARRAY
+
+    @staticmethod
+    def _spec(stated: dict[str, Any]) -> FeatureSpec:
+        raise NotImplementedError
+
+    @staticmethod
+    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
+        raise NotImplementedError
 
     def rows(self, track: CachedTrack) -> NDArray[np.float32]:
         """Return the rows of a track, float32 [n, width].

@@ -43,10 +43,9 @@ def open_source(source: str | Path, work: Path, monitor: Monitor) -> AudioFolder
             return read_csv(path)
         path = unpack(path, work, monitor=monitor)
     for folder in (path, *_only_folder(path)):
-        if MelCache.is_cache(folder):
-            return MelCache.open(folder)
-        if FeatureTable.is_table(folder):
-            return FeatureTable.open(folder)
+        for kind in (MelCache, FeatureTable):
+            if kind.is_cache(folder):
+                return kind.open(folder)
     try:
         return AudioFolder.find(path)
     except DataError:

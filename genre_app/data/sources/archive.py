@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre_app.data.cache import mel_cache
+from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
@@ -61,7 +61,7 @@ class _Limited(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > self.limit:
-            raise DataError(f"it lists more files than are read at once ({self.limit} bytes); pack it into several zips")
+            raise DataError(f"its list of files is longer than {self.limit} bytes; pack it into several zips")
         return super().read(self.limit if size is None or size < 0 else size)
 
 
@@ -150,7 +150,7 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
     except DataError:
         raise
     except _DAMAGE as error:
-        raise DataError(f"this is no zip that can be read, or it was cut short ({error}); pack or upload it again") from error
+        raise DataError(f"it is not a readable zip, or a part of it is missing ({error}); pack or upload it again") from error
     if len(members) > limits.files:
         raise DataError(f"it holds {len(members)} files, more than {limits.files}; pack it into several zips")
     folders: dict[str, str] = {}
@@ -165,7 +165,7 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
         if not member.is_dir():
             name = "/".join(parts)
             if name in files:
-                raise DataError(f"{_shown(files[name])} is in it twice, letter case aside; keep one of them")
+                raise DataError(f"{_shown(files[name])} is in it twice, apart from upper and lower case; keep one of them")
             files[name] = member.filename
     for name, shown in files.items():
         if name in folders:
@@ -186,13 +186,13 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
     if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
         return "has an absolute path; pack it with relative ones"
     if ".." in parts or "." in parts or "" in parts:
-        return "has a path that leaves its folder or is not plain; pack it again"
+        return "has a path that leaves its folder or has an empty part; pack it again"
     if len(parts) > limits.depth:
-        return f"lies more than {limits.depth} folders deep; pack it flatter"
+        return f"lies more than {limits.depth} folders deep; use fewer nested folders"
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
         return "has a name that is too long; rename it"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack what it stands for"
+        return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack the file itself"
     if member.flag_bits & 0x2041:  # encrypted, strongly so, or with its names hidden
         return "is encrypted; pack it without a password"
     if member.flag_bits & 0x20:
@@ -206,15 +206,13 @@ def _is_wanted(name: str) -> bool:
     parts = name.split("/")
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
-    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in mel_cache.FILES
+    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in ("spec.json", MelCache.ARRAY)
 
 
 def _too_much(total: int, size: int, limits: Limits) -> str:
     if total > limits.unpacked_bytes:
         return f"it unpacks to more than {limits.unpacked_bytes >> 20} MB; unpack it yourself and give the folder"
-    return (
-        f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), as no music does; check it"
-    )
+    return f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), unlike music; check it"
 
 
 def _folded(name: str) -> str:

@@ -199,7 +199,7 @@ def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> 
         is_whole = file.sha256 in ("", hashlib.file_digest(target, "sha256").hexdigest())
     if not is_whole or path.stat().st_size != file.size:
         path.unlink()
-        raise DataError(f"{PREFIX}{listing.repository}: {file.name} came damaged; start again.")
+        raise DataError(f"{PREFIX}{listing.repository}: {file.name} arrived damaged; start again.")
     return path
 
 
@@ -213,7 +213,7 @@ def _in_a_sentence(repository: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise DataError(
-            f"{shown} asks for its terms to be accepted; do that on its page and log in with: hf auth login."
+            f"{shown} requires you to accept its terms; do that on its page and log in with: hf auth login."
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise DataError(
@@ -221,7 +221,7 @@ def _in_a_sentence(repository: str) -> Iterator[None]:
         ) from error
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # HTTPError is that of the client's HTTP library
         raise DataError(
-            f"{shown} cannot be reached ({first_line(error)}); check the connection and start again, what has come is kept."
+            f"{shown} cannot be reached ({first_line(error)}); check the connection and start again; finished parts are kept."
         ) from error
 
 

@@ -73,7 +73,7 @@ def write_rows(parquet: Path, folder: Path, mark: str, shown: str, monitor: Moni
                 raise DataError(f"{shown}: {parquet.name} holds no audio, only its names; download it yourself.")
     except pa.ArrowException as error:
         parquet.unlink(missing_ok=True)
-        raise DataError(f"{shown}: {parquet.name} came damaged ({first_line(error)}); start again.") from error
+        raise DataError(f"{shown}: {parquet.name} arrived damaged ({first_line(error)}); start again.") from error
 
 
 def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:

@@ -126,7 +126,7 @@ def test_a_broken_connection_is_taken_up_again(server, tmp_path):
 
 def test_what_came_damaged_is_thrown_away(server, tmp_path):
     good, server.content = server.content, server.content[:-9] + b"x" + server.content[-8:]
-    with pytest.raises(DataError, match=r"data/train-0\.parquet came damaged; start again"):
+    with pytest.raises(DataError, match=r"data/train-0\.parquet arrived damaged; start again"):
         fetch("confit/gtzan-parquet", tmp_path / "work")
     server.content = good
     assert len(AudioFolder.find(fetch("confit/gtzan-parquet", tmp_path / "work")).tracks) == 4

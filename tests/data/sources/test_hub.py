@@ -209,7 +209,7 @@ def test_a_damaged_parquet_is_told_and_fetched_anew(gtzan, tmp_path):
     path = gtzan.folder / "data/test-00000-of-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
-    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet came damaged"):
+    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet arrived damaged"):
         fetch("confit/gtzan", tmp_path / "work")
     path.write_bytes(whole)
     assert len(AudioFolder.find(fetch("confit/gtzan", tmp_path / "work")).tracks) == 7

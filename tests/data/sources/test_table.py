@@ -152,7 +152,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_opened(folder):
-    assert FeatureTable.is_table(folder)
+    assert FeatureTable.is_cache(folder)
     table = FeatureTable.open(folder)
     assert table.spec == FeatureSpec(kind="summary", hop_length=512)
     assert table.tracks[1] == CachedTrack(track_id="b", genre="y", split="valid", offset=2, n_frames=1)
