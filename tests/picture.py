@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.bench_page import served
+from tests.bench.page import served
 from tests.chromium import launch
 
 TARGET = Path(__file__).parents[1] / "genre_app" / "ui" / "assets" / "page.webp"

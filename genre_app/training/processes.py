@@ -41,8 +41,8 @@ class Processes:
 
     def wait(self) -> None:
         """Wait until all processes are here."""
-        if not self.alone:
-            self.accelerator.wait_for_everyone()
+        # Accelerate's own wait names a GPU for each process, which fails where two of them share one.
+        self.any(False)
 
     def average_gradients(self, model: nn.Module) -> None:
         """Replace each gradient by its mean over the processes."""
@@ -72,8 +72,10 @@ def join() -> tuple[Processes, torch.device]:
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
 
+        # NCCL refuses two processes on one GPU; gloo takes them, by way of the CPU's memory.
+        share = has_gpu and torch.cuda.device_count() < int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         # The others wait for as long as the first one queues, decodes or validates.
-        patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
-        accelerator = Accelerator(cpu=not has_gpu, kwargs_handlers=[patience])
+        group = InitProcessGroupKwargs(backend="gloo" if share else "nccl", timeout=timedelta(days=7))
+        accelerator = Accelerator(cpu=not has_gpu, kwargs_handlers=[group])
         return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device
     return ONE_PROCESS, torch.device("cuda" if has_gpu else "cpu")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,10 +17,12 @@ import torch
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.errors import RunError
+from genre_app.progress import QUIET
 from genre_app.runs import executor as job
 from genre_app.runs import launch
 from genre_app.runs.launch import device_of, start
 from genre_app.runs.run import Run, Status, list_runs
+from genre_app.training.processes import Processes, join
 from tests.runs.beats import quiet, same, wait_for, weights, work_alone
 
 
@@ -127,7 +130,7 @@ def test_a_queue_survives_a_run_that_is_deleted_and_other_devices(make_run, tmp_
 def test_one_run_at_a_time_has_a_device_and_the_others_queue(make_run):
     first, second, third = (make_run(name, "epochs=2") for name in ("first", "second", "third"))
     device = torch.device("cpu")
-    with device_of(first, device, lambda: False):
+    with device_of(first, device, QUIET):
         start(second)
         wait_for(second, lambda: second.status() is Status.queued)
         start(third)
@@ -162,3 +165,36 @@ def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
     assert next(event for event in run.journal() if event["event"] == "started")["processes"] == 2
     assert [event["epoch"] for event in run.epochs()] == list(range(1, 7))
     assert run.epochs()[-1]["train_loss"] < run.epochs()[0]["train_loss"]
+
+
+@pytest.mark.parametrize(("n_gpus", "backend"), [(1, "gloo"), (2, None)])
+def test_processes_that_share_a_gpu_talk_by_gloo_since_nccl_refuses_them(monkeypatch, n_gpus, backend):
+    asked = []
+
+    def accelerator(*, cpu, kwargs_handlers):
+        asked.append((cpu, kwargs_handlers[0].to_kwargs().get("backend")))
+        return SimpleNamespace(process_index=1, num_processes=2, device=torch.device("cuda", 1 % n_gpus))
+
+    monkeypatch.setattr("accelerate.Accelerator", accelerator)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    processes, device = join()
+    assert asked == [(False, backend)]  # None: Accelerate's own choice, NCCL
+    assert (processes.rank, processes.count, device) == (1, 2, torch.device("cuda", 1 % n_gpus))
+
+
+def test_waiting_needs_nothing_but_a_sum():
+    class Accelerator:
+        device = torch.device("cpu")
+        sums = 0
+
+        def reduce(self, tensor, how):
+            self.sums += 1
+            return tensor
+
+    accelerator = Accelerator()
+    Processes(0, 2, accelerator).wait()
+    assert accelerator.sums == 1
+    Processes().wait()

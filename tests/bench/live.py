@@ -1,4 +1,4 @@
-"""How much work a second of live listening is, and what an hour of it holds: python -m tests.bench_live [--minutes 60].
+"""How much work a second of live listening is, and what an hour of it holds: python -m tests.bench.live [--minutes 60].
 
 One thread, the default checkpoint, synthesised music in stereo at 44.1 kHz, each second as the file that a browser sends, up to
 the HTML that goes back. What gradio and the network do with it is not in it.
@@ -19,7 +19,7 @@ import soundfile
 import torch
 
 from genre_app.audio.synth import STYLES, music
-from genre_app.ui.live import tab as live
+from genre_app.ui.live.tab import tab as live
 
 _RATE = 44100
 _SETTLED = 120  # seconds, after which nothing may grow

@@ -1,4 +1,4 @@
-"""How far a pool of changed waveforms slows training down: python -m tests.bench_pool [--tracks N] [--processes N].
+"""How far a pool of changed waveforms slows training down: python -m tests.bench.pool [--tracks N] [--processes N].
 
 The recipe `default` learns from synthesised files, by turns without and with a pool; validation is left out. What counts is
 segments a second from the first epoch's first step to the last one's last, so that waiting for the pool shows; the time until

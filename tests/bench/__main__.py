@@ -1,7 +1,7 @@
 """How fast the project is, as one table: python -m tests.bench [--quick] [--only ROW] [--checkpoint NAME_OR_PATH].
 
 Audio is synthesised into a temporary folder. What is said to run on one thread does so in a process of its own, see
-tests.bench_core. Medians, and ratios of interleaved repetitions; a bound that does not hold is called "over", and below the
+tests.bench.core. Medians, and ratios of interleaved repetitions; a bound that does not hold is called "over", and below the
 table stands how busy the machine was.
 """
 
@@ -32,9 +32,9 @@ from playwright.sync_api import sync_playwright
 
 from genre_app.audio.synth import STYLES, music
 from tests import chromium
-from tests.bench_page import drop_to_paint, served
+from tests.bench.page import drop_to_paint, served
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _RATE = 44100  # Hz, of the files
 _ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 _LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
@@ -78,7 +78,7 @@ class Bench:
 
     def prepare(self) -> list[float]:
         files = "60" if self.quick else "300"
-        text = self._script("tests.bench_prepare", "--files", files, "--processes", "2")
+        text = self._script("tests.bench.prepare", "--files", files, "--processes", "2")
         return [float(re.search(r"cold: .*, ([\d.]+) s per 1000", text)[1])]
 
     def epoch(self, what: str) -> list[float]:
@@ -88,7 +88,7 @@ class Bench:
         return [plain / ours for plain, ours in zip(found["plain"], found["ours"], strict=True)]
 
     def pool(self) -> list[float]:
-        text = self._script("tests.bench_pool", *(["--tracks", "30", "--rounds", "1"] if self.quick else []))
+        text = self._script("tests.bench.pool", *(["--tracks", "30", "--rounds", "1"] if self.quick else []))
         return [float(re.search(r"with the pool .*\((\d+)%\)", text)[1])]
 
     def page_training(self) -> list[float]:
@@ -174,7 +174,7 @@ class Bench:
 
     @cached_property
     def _epochs(self) -> dict[str, dict[str, list[float]]]:
-        return {of: json.loads(self._script("tests.bench_epoch", str(folder))) for of, folder in self._songs.items()}
+        return {of: json.loads(self._script("tests.bench.epoch", str(folder))) for of, folder in self._songs.items()}
 
     def _script(self, module: str, *arguments: str) -> str:
         run = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
@@ -200,7 +200,7 @@ class Bench:
             raise Skipped("the page takes bundled checkpoints, and there is no default one yet")
 
     def _core(self, what: str, *arguments: str) -> dict:
-        command = [sys.executable, "-m", "tests.bench_core", what, self.checkpoint, *arguments]
+        command = [sys.executable, "-m", "tests.bench.core", what, self.checkpoint, *arguments]
         run = subprocess.run(command, env={**os.environ, **_ONE_THREAD}, stdout=subprocess.PIPE, text=True)
         if run.returncode:
             sys.exit(f"{' '.join(command[:4])} failed, see above")

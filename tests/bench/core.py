@@ -1,4 +1,4 @@
-"""What tests.bench measures in processes of its own: python -m tests.bench_core ways|stream ... prints JSON.
+"""What tests.bench measures in processes of its own: python -m tests.bench.core ways|stream ... prints JSON.
 
 The parent limits the threads in the environment, which numpy, numba and torch read while they are imported.
 """

@@ -1,4 +1,4 @@
-"""How fast audio is prepared: python -m tests.bench_prepare [--files N] [--rate HZ] [--channels C] [--format MP3] [...]
+"""How fast audio is prepared: python -m tests.bench.prepare [--files N] [--rate HZ] [--channels C] [--format MP3] [...]
 
 Synthesises N files, prepares them in a cold work folder and then once more, and prints seconds per 1000 files.
 """

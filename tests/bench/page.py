@@ -1,4 +1,4 @@
-"""How fast the page is, measured in Chromium: python -m tests.bench_page. The default checkpoint, this machine, medians."""
+"""How fast the page is, measured in Chromium: python -m tests.bench.page. The default checkpoint, this machine, medians."""
 
 from __future__ import annotations
 

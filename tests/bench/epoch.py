@@ -1,4 +1,4 @@
-"""One epoch of the default recipe, ours against the plain way: python -m tests.bench_epoch FOLDER.
+"""One epoch of the default recipe, ours against the plain way: python -m tests.bench.epoch FOLDER.
 
 The plain way is a Dataset that loads a file and computes its mel-spectrogram with librosa, an item at a time, in a DataLoader
 of two worker processes; network, loss and optimiser are the same code. Neither changes the waveform; ours augments spectrograms

@@ -1,0 +1,1 @@
+"""Benchmarks: how fast the project is, on a CPU and on a GPU."""
