@@ -34,14 +34,15 @@ class Score:
         """Return an empty score of the same length, for sounds that share an effect."""
         return Score(self.seconds, self.rate, int(self.rng.integers(1 << 31)))
 
-    def _time(self, seconds: float) -> Sound:
+    def time(self, seconds: float) -> Sound:
+        """Return the times of the samples of a sound, in seconds."""
         return np.arange(round(seconds * self.rate)) / self.rate
 
     def tone(self, midi: float, seconds: float, *, slope: float = 1.0, decay: float = 0.0, attack: float = 0.005) -> Sound:
         """Return a harmonic tone: partial ``k`` has the level ``k ** -slope`` and decays at ``decay * sqrt(k)`` per second."""
         key = (midi, seconds, slope, decay, attack)
         if key not in self._tones:
-            time, fundamental = self._time(seconds), _hz(midi)
+            time, fundamental = self.time(seconds), _hz(midi)
             partials = np.arange(1.0, 1 + max(1, min(40, int(0.45 * self.rate / fundamental))))
             phases = self.rng.uniform(0, 2 * np.pi, len(partials))
             sound = np.zeros(len(time))
@@ -54,7 +55,7 @@ class Score:
 
     def noise(self, seconds: float, low_hz: float, high_hz: float, decay: float) -> Sound:
         """Return band-passed noise that decays at ``decay`` per second."""
-        time = self._time(seconds)
+        time = self.time(seconds)
         return self._band(self.rng.standard_normal(len(time)), low_hz, high_hz) * np.exp(-decay * time)
 
     def _band(self, sound: Sound, low_hz: float, high_hz: float) -> Sound:
@@ -64,7 +65,7 @@ class Score:
 
     def kick(self) -> Sound:
         """Return a bass drum: a sine that falls in pitch."""
-        time = self._time(0.3)
+        time = self.time(0.3)
         return np.sin(2 * np.pi * (48 * time + 110 / 30 * (1 - np.exp(-30 * time)))) * np.exp(-11 * time)
 
     def snare(self) -> Sound:
@@ -82,7 +83,7 @@ class Score:
         burst[:period] = self.rng.uniform(-1, 1, min(period, len(burst)))
         loop = np.zeros(period + 2)
         loop[0], loop[period:] = 1.0, -0.4985
-        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self._time(seconds)) / 0.02)
+        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self.time(seconds)) / 0.02)
 
     def filtered(self, low_hz: float, high_hz: float) -> Sound:
         """Return the sum of all sounds, band-passed."""
@@ -90,6 +91,6 @@ class Score:
 
     def reverberate(self, seconds: float, level: float) -> None:
         """Add the reverberation of a room, with a reverberation time of ``seconds``, to all sounds so far."""
-        time = self._time(seconds)
+        time = self.time(seconds)
         room = self.rng.standard_normal(len(time)) * np.exp(-6.9 * time / seconds) / np.sqrt(self.rate * seconds / 14)
         self.out += level * scipy.signal.fftconvolve(self.out, room)[: len(self.out)]

@@ -1,4 +1,4 @@
-"""Synthesise short pieces of music in a few styles: the page's examples and the tests' audio, free of copyright.
+"""Synthesise short pieces of music in five styles, for tests and examples; nobody has rights in them.
 
 Each style is a score of notes for a few instruments. A seed chooses key, tempo, loudness of the notes and melody. The same
 arguments give the same samples.
@@ -6,12 +6,9 @@ arguments give the same samples.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from genre_app.audio.score import Score
@@ -188,34 +185,13 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
         raise ValueError(f"there is no style {style!r}; choose one of: {', '.join(STYLES)}")
     score = Score(seconds, sample_rate, seed)
     _STYLES[style](score)
+    return finished(score)
+
+
+def finished(score: Score) -> NDArray[np.float32]:
+    """Return the samples of a score at about -16 dBFS RMS, limited softly under 0.9, with a fade at the end."""
     samples = score.out * (_RMS / max(1e-9, float(np.sqrt(np.mean(score.out**2)))))
     samples = _CEILING * np.tanh(samples / _CEILING)
-    fade = min(len(samples), round(_FADE_SECONDS * sample_rate))
+    fade = min(len(samples), round(_FADE_SECONDS * score.rate))
     samples[len(samples) - fade :] *= np.linspace(1.0, 0.0, fade)
     return samples.astype(np.float32)
-
-
-def write_examples(folder: str | Path, *, seconds: float = 12.0, styles: Sequence[str] = STYLES) -> list[Path]:
-    """Write a piece of each style as a FLAC file; keep files that exist.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Created if missing.
-    seconds : float
-    styles : sequence of str
-
-    Returns
-    -------
-    list of Path
-        In the order of ``styles``.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{style}.flac" for style in styles]
-    for style, path in zip(styles, paths, strict=True):
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}.part")
-            soundfile.write(unfinished, music(style, seconds, 44100), 44100, format="FLAC")
-            unfinished.replace(path)
-    return paths

@@ -24,7 +24,16 @@ FullScales = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=0.5)]
 Kilobits = Annotated[float, Field(ge=8, le=320)]
 
+Decibels = tuple[Decibel, Decibel]
+Frequencies = tuple[Hertz, Hertz]
+Times = tuple[Seconds, Seconds]
+
 _OLD_SETTINGS = {"most_db": "max_db", "amplitude": "sigma"}
+
+
+def _share(which: str) -> Any:
+    """Return a probability field, 0 by default; on the page, its help is "share of the music" and ``which``."""
+    return Field(0.0, description=f"share of the music {which}")
 
 
 class RecordingConfig(BaseModel):
@@ -36,48 +45,44 @@ class RecordingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pitch_probability: Probability = Field(0.0, description="share whose pitch is shifted at the same tempo")
+    pitch_probability: Probability = _share("whose pitch is shifted at the same tempo")
     pitch_semitones: Semitones = Field(2.0, description="largest shift, up or down")
-    codec_probability: Probability = Field(0.0, description="share that goes through a lossy codec, before or after the room")
-    clip_probability: Probability = Field(0.0, description="share whose peaks are clipped, by the loudspeaker or the recorder")
-    room_probability: Probability = Field(0.0, description="share that is played in a room, a different one for each")
-    room_direct_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="direct-to-reverberant energy ratio")
-    room_t60_seconds: tuple[Seconds, Seconds] = Field((0.25, 1.1), description="reverberation time at 1 kHz; shorter above")
-    response_probability: Probability = Field(0.0, description="share that a small device plays or records")
-    response_low_hz: tuple[Hertz, Hertz] = Field((40.0, 350.0), description="lower edge of the device's frequency band")
-    response_high_hz: tuple[Hertz, Hertz] = Field((4000.0, 11000.0), description="upper edge of the device's frequency band")
-    response_slope_db: tuple[Decibel, Decibel] = Field((6.0, 36.0), description="attenuation per octave outside the band")
-    coloured_noise_probability: Probability = Field(0.0, description="share to which steady coloured noise is added")
-    coloured_noise_snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="power of the music over the noise")
-    coloured_noise_slope_db: tuple[Decibel, Decibel] = Field(
+    codec_probability: Probability = _share("sent through a lossy codec, before or after the room")
+    clip_probability: Probability = _share("whose peaks are clipped, by the loudspeaker or the recorder")
+    room_probability: Probability = _share("that is played in a room, a different one for each")
+    room_direct_db: Decibels = Field((-12.0, 6.0), description="direct-to-reverberant energy ratio")
+    room_t60_seconds: Times = Field((0.25, 1.1), description="reverberation time at 1 kHz; shorter above")
+    response_probability: Probability = _share("that a small device plays or records")
+    response_low_hz: Frequencies = Field((40.0, 350.0), description="lower edge of the device's frequency band")
+    response_high_hz: Frequencies = Field((4000.0, 11000.0), description="upper edge of the device's frequency band")
+    response_slope_db: Decibels = Field((6.0, 36.0), description="attenuation per octave outside the band")
+    coloured_noise_probability: Probability = _share("with steady coloured noise")
+    coloured_noise_snr_db: Decibels = Field((5.0, 40.0), description="power of the music over the noise")
+    coloured_noise_slope_db: Decibels = Field(
         (-6.0, 0.0), description="slope of the noise per octave: 0 white, -3 pink, -6 brown"
     )
-    background_probability: Probability = Field(
-        0.0, description="share to which background noise is added that changes in time"
-    )
-    background_snr_db: tuple[Decibel, Decibel] = Field((3.0, 30.0), description="power of the music over the background noise")
-    white_noise_probability: Probability = Field(0.0, description="share to which white noise of a given level is added")
+    background_probability: Probability = _share("with background noise that changes over time")
+    background_snr_db: Decibels = Field((3.0, 30.0), description="power of the music over the background noise")
+    white_noise_probability: Probability = _share("with white noise of a given level")
     white_noise_sigma: tuple[FullScales, FullScales] = Field(
         (0.001, 0.015), description="standard deviation of the samples of the noise; 1 is full scale"
     )
-    gain_probability: Probability = Field(0.0, description="share whose level is changed")
-    gain_db: tuple[Decibel, Decibel] = Field((-30.0, 6.0), description="change of level")
-    gain_control_probability: Probability = Field(0.0, description="share that goes through automatic gain control")
-    gain_control_target_dbfs: tuple[Decibel, Decibel] = Field((-26.0, -12.0), description="level that gain control aims at")
-    gain_control_seconds: tuple[Seconds, Seconds] = Field((0.5, 4.0), description="time constant of the gain")
-    gain_control_max_db: tuple[Decibel, Decibel] = Field((5.0, 30.0), description="largest amplification or attenuation")
-    suppress_probability: Probability = Field(0.0, description="share that goes through noise suppression")
-    suppress_depth_db: tuple[Decibel, Decibel] = Field((12.0, 21.0), description="attenuation of steady sound")
-    suppress_excess_db: tuple[Decibel, Decibel] = Field(
+    gain_probability: Probability = _share("whose level is changed")
+    gain_db: Decibels = Field((-30.0, 6.0), description="change of level")
+    gain_control_probability: Probability = _share("sent through automatic gain control")
+    gain_control_target_dbfs: Decibels = Field((-26.0, -12.0), description="level that gain control aims at")
+    gain_control_seconds: Times = Field((0.5, 4.0), description="time constant of the gain")
+    gain_control_max_db: Decibels = Field((5.0, 30.0), description="largest amplification or attenuation")
+    suppress_probability: Probability = _share("sent through noise suppression")
+    suppress_depth_db: Decibels = Field((12.0, 21.0), description="attenuation of steady sound")
+    suppress_excess_db: Decibels = Field(
         (-2.0, 11.0), description="threshold: sound is steady if it exceeds the lower quartile of its band by less"
     )
-    suppress_wander_db: tuple[Decibel, Decibel] = Field((1.0, 4.0), description="standard deviation of the threshold in time")
-    suppress_scatter_db: tuple[Decibel, Decibel] = Field(
-        (1.0, 5.0), description="standard deviation of the threshold between bands"
-    )
-    limit_probability: Probability = Field(0.0, description="share that goes through a limiter")
-    limit_threshold_db: tuple[Decibel, Decibel] = Field((-8.0, 3.0), description="threshold over the mean level")
-    limit_release_db: tuple[Decibel, Decibel] = Field((3.0, 60.0), description="decibels that the limiter gives back a second")
+    suppress_wander_db: Decibels = Field((1.0, 4.0), description="standard deviation of the threshold in time")
+    suppress_scatter_db: Decibels = Field((1.0, 5.0), description="standard deviation of the threshold between bands")
+    limit_probability: Probability = _share("sent through a limiter")
+    limit_threshold_db: Decibels = Field((-8.0, 3.0), description="threshold over the mean level")
+    limit_release_db: Decibels = Field((3.0, 60.0), description="decibels that the limiter gives back a second")
 
     OLD_PARTS: ClassVar[dict[str, str]] = {}
     """First word of a field's former name -> prefix of its present name."""
@@ -115,22 +120,22 @@ class LogMelConfig(RecordingConfig):
         "code": "codec",
     }
 
-    equaliser_probability: Probability = Field(0.0, description="share with a smooth random frequency response")
+    equaliser_probability: Probability = _share("with a smooth random frequency response")
     equaliser_db: float = Field(6.0, ge=0, le=40, description="largest boost or cut")
     equaliser_knots: int = Field(6, ge=2, le=32, description="number of points that the response goes through")
-    coloration_probability: Probability = Field(0.0, description="share with a rough random frequency response, as of a room")
+    coloration_probability: Probability = _share("with a rough random frequency response, as of a room")
     coloration_db: float = Field(3.0, ge=0, le=20, description="largest standard deviation between bands")
-    reverb_probability: Probability = Field(0.0, description="share that is smeared in time, as in the average of many rooms")
-    reverb_direct_db: tuple[Decibel, Decibel] = Field((-10.0, 10.0), description="direct-to-reverberant energy ratio")
-    reverb_t60_seconds: tuple[Seconds, Seconds] = Field((0.2, 1.2), description="reverberation time")
-    clip_headroom_db: tuple[Decibel, Decibel] = Field((0.0, 12.0), description="level over the RMS at which peaks are clipped")
-    codec_range_db: tuple[Decibel, Decibel] = Field(
+    reverb_probability: Probability = _share("that is smeared in time, as in the average of many rooms")
+    reverb_direct_db: Decibels = Field((-10.0, 10.0), description="direct-to-reverberant energy ratio")
+    reverb_t60_seconds: Times = Field((0.2, 1.2), description="reverberation time")
+    clip_headroom_db: Decibels = Field((0.0, 12.0), description="level over the RMS at which peaks are clipped")
+    codec_range_db: Decibels = Field(
         (25.0, 60.0), description="level under the maximum of a frame below which the codec keeps nothing"
     )
-    codec_cutoff_hz: tuple[Hertz, Hertz] = Field((4500.0, 16000.0), description="frequency above which the codec keeps nothing")
-    codec_scatter_db: tuple[Decibel, Decibel] = Field((0.3, 3.0), description="standard deviation of the quantised bands")
-    floor_probability: Probability = Field(0.0, description="share whose dynamic range is reduced")
-    floor_db: tuple[Decibel, Decibel] = Field((50.0, 80.0), description="dynamic range that is kept under the maximum")
+    codec_cutoff_hz: Frequencies = Field((4500.0, 16000.0), description="frequency above which the codec keeps nothing")
+    codec_scatter_db: Decibels = Field((0.3, 3.0), description="standard deviation of the quantised bands")
+    floor_probability: Probability = _share("whose dynamic range is reduced")
+    floor_db: Decibels = Field((50.0, 80.0), description="dynamic range that is kept under the maximum")
 
 
 class WaveformConfig(RecordingConfig):
@@ -140,17 +145,17 @@ class WaveformConfig(RecordingConfig):
 
     # Old recipes rely on these two defaults, which differ from those for spectrograms.
     pitch_semitones: Semitones = Field(4.0, description="largest shift, up or down")
-    gain_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="change of level")
+    gain_db: Decibels = Field((-12.0, 6.0), description="change of level")
 
-    stretch_probability: Probability = Field(0.0, description="share whose tempo is changed at the same pitch")
+    stretch_probability: Probability = _share("whose tempo is changed at the same pitch")
     stretch: float = Field(0.1, ge=0, le=0.5, description="largest change of tempo; 0.1 is ten per cent")
     codec_kilobits: tuple[Kilobits, Kilobits] = Field((14.0, 60.0), description="bit rate of MP3 or Opus in kbit/s, mono")
     clip_share: tuple[Share, Share] = Field((0.002, 0.1), description="share of the samples that are clipped")
     room_folder: Path | None = Field(None, description="folder of impulse responses, used for half of the rooms")
-    response_db: tuple[Decibel, Decibel] = Field((0.0, 10.0), description="largest boost or cut within the device's band")
+    response_db: Decibels = Field((0.0, 10.0), description="largest boost or cut within the device's band")
     background_folder: Path | None = Field(None, description="folder of noises: WAV, FLAC, AIFF, Ogg, Opus or MP3 at any depth")
-    snr_probability: Probability = Field(0.0, description="share to which white noise of a given ratio is added")
-    snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="power of the music over the white noise")
+    snr_probability: Probability = _share("with white noise of a given ratio")
+    snr_db: Decibels = Field((5.0, 40.0), description="power of the music over the white noise")
     refresh_epochs: int = Field(
         10, ge=1, le=1000, description="epochs for which a changed track is used; some tracks are changed anew in each epoch"
     )

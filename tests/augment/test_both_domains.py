@@ -36,12 +36,12 @@ def log_mel(samples):
 
 
 def band_difference(found, expected):
-    """Difference of the means over time [styles, bands]."""
+    """Return the absolute difference of the means over time [styles, bands]."""
     return (found.mean(dim=2) - expected.mean(dim=2)).abs()
 
 
 def difference_where_it_sounds(found, expected, pieces):
-    """The same, 0 where power under 1e-10 is counted as 1e-10."""
+    """Return the same, with 0 for bands in which power is clamped to 1e-10."""
     sounds = log_mel(pieces).amin(dim=2) > -75.0
     assert sounds.float().mean() > 0.8
     return torch.where(sounds, band_difference(found, expected), 0.0)
@@ -64,7 +64,7 @@ def test_noise_of_a_sigma_matches_the_waveform(pieces, sigma, generator):
     found = noise.add_white_noise(log_mel(pieces), torch.full((5,), sigma), SPEC, generator)
     assert band_difference(found, expected).max() < 1.5
     assert band_difference(found, expected).mean() < 0.25
-    # Column by column too: the quietest tenth and the loudest tenth of each band lie where they should.
+    # The distribution over the frames agrees too: the lowest and the highest tenth of each band.
     for share in (0.1, 0.9):
         assert (found.quantile(share, dim=2) - expected.quantile(share, dim=2)).abs().mean() < 0.6
 
@@ -84,7 +84,7 @@ def test_equaliser_matches_the_waveform(pieces, range_db, generator):
     assert (curves.amax(dim=1) - curves.amin(dim=1)).mean() > range_db
     difference = difference_where_it_sounds(found, expected, pieces)
     assert difference.mean(dim=0).max() < 0.2
-    # A lone tone at the edge of its band is not where the curve was read: more is left where the curve is steeper.
+    # A single tone at the edge of its band gets a gain that differs from the one at the centre, more so on steep curves.
     assert difference.max() < 0.2 * max(1.0, range_db / 6.0)
 
 

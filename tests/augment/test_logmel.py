@@ -45,14 +45,14 @@ def test_without_augmentation_nothing_changes(sound, generator):
     assert torch.equal(apply_chain(db, LogMelConfig(), SPEC, generator), db)
 
 
-def test_only_the_shares_asked_for_are_changed(sound, generator):
+def test_each_chain_changes_its_share_of_the_batch(sound, generator):
     db, targets = sound.repeat(20, 1, 1), torch.eye(20)
     config = AugmentConfig(mild_share=0.25, mild=LogMelConfig(gain_probability=1.0, gain_db=(-9.0, -3.0)))
     changed, _ = augment(db, targets, config, SPEC, generator)
     assert ((changed - db).abs().amax(dim=(1, 2)) > 1.0).tolist() == [True] * 5 + [False] * 15
 
 
-def test_a_batch_of_any_size_can_be_shared_out(generator):
+def test_shares_of_small_batches_are_rounded(generator):
     config = AugmentConfig(mild_share=0.5, recorded_share=0.5, mild=EVERYTHING, recorded=EVERYTHING)
     for size in (1, 2, 3, 5, 7):
         changed, _ = augment(torch.randn(size, 128, 20), torch.eye(size), config, SPEC, generator)
@@ -61,7 +61,7 @@ def test_a_batch_of_any_size_can_be_shared_out(generator):
         AugmentConfig(mild_share=0.6, recorded_share=0.5)
 
 
-def test_what_is_spared_keeps_its_tempo_and_is_neither_masked_nor_mixed(generator):
+def test_spare_rest_leaves_the_rest_without_stretch_masks_and_mixup(generator):
     everything = {"mask_probability": 1.0, "mixup_probability": 1.0, "stretch_probability": 1.0}
     config = AugmentConfig(mild_share=0.25, mild=EVERYTHING, spare_rest=True, **everything)
     db, targets = torch.randn(20, 128, 30, generator=generator), torch.eye(20)
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_batch_and_another_seed_another(sound):
 
 
 class NothingIsRead(TorchDispatchMode):
-    """Fails where a value is read off a tensor, or a tensor made of values: on a device both wait for it."""
+    """Fail where a value is read from a tensor or a tensor is made of values: on a GPU, both wait for the device."""
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         assert op.overloadpacket not in {
@@ -99,7 +99,7 @@ class NothingIsRead(TorchDispatchMode):
         return op(*args, **(kwargs or {}))
 
 
-def test_augmenting_waits_for_nothing(sound, generator):
+def test_augmenting_never_synchronises_with_the_device(sound, generator):
     spec = FeatureSpec(kind="mfcc_delta", hop_length=512, segment_seconds=3.0)
     db, targets = sound.repeat(10, 1, 1), torch.eye(10)
 

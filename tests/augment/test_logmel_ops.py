@@ -35,7 +35,7 @@ def filled(size, *values):
     return torch.tensor(values or (0.0,)).float().expand(size).clone()
 
 
-def test_power_and_db_invert_each_other():
+def test_decibels_are_the_inverse_of_power():
     db = torch.linspace(-150.0, 60.0, 50)
     torch.testing.assert_close(scale.from_power(scale.to_power(db)), db, atol=1e-3, rtol=0)
 
@@ -55,13 +55,13 @@ def test_noise_matches_white_noise_on_the_waveform(chord, snr_db, generator):
     noise *= np.sqrt(float(chord.square().mean()) / np.mean(noise**2) / 10 ** (snr_db / 10))
     expected = extract(chord + torch.from_numpy(noise.astype(np.float32)), SPEC)
     changed = noise_ops.add_coloured_noise(extract(chord, SPEC), filled(1, snr_db), filled(1), SPEC, generator)
-    # The lowest bands hold one or two bins of the FFT: the mean of few such values in dB strays by itself.
+    # The lowest bands hold one or two bins of the FFT: so their mean in dB has a large random error.
     difference = (changed.mean(dim=2) - expected.mean(dim=2))[0, 8:]
     assert difference.abs().mean() < 0.5
     assert difference.abs().max() < 1.5
 
 
-def test_the_signal_to_noise_ratio_is_the_one_asked_for(chord, generator):
+def test_noise_has_the_given_ratio(chord, generator):
     db = extract(chord, SPEC).expand(2, -1, -1)
     for slope in (0.0, -3.0, -6.0):
         noisy = noise_ops.add_coloured_noise(db, torch.tensor([10.0, 20.0]), filled(2, slope), SPEC, generator)
@@ -115,7 +115,7 @@ def test_band_centres_are_those_of_librosa():
 
 
 @pytest.mark.parametrize("direct_db", [-6.0, 0.0, 12.0])
-def test_the_tail_has_its_energy_and_falls_by_60_db_in_t60(direct_db):
+def test_the_tail_has_the_given_energy_and_falls_by_60_db_in_t60(direct_db):
     spec = SPEC.model_copy(update={"segment_seconds": 6.0})
     impulse = torch.full((1, 128, 250), -200.0)
     impulse[:, :, 10] = 0.0
@@ -126,7 +126,7 @@ def test_the_tail_has_its_energy_and_falls_by_60_db_in_t60(direct_db):
     frames = 1.5 * RATE / spec.hop_length
     fall = 10 * torch.log10(tail[12] / tail[12 + 64]) * frames / 64
     assert fall == pytest.approx(60.0, abs=0.5)
-    assert power[:10].max() < 1e-15  # nothing sounds before its cause
+    assert power[:10].max() < 1e-15  # nothing before the impulse
 
 
 def test_equaliser_stays_in_range_and_is_smooth(generator):
@@ -136,7 +136,7 @@ def test_equaliser_stays_in_range_and_is_smooth(generator):
     assert curve.diff(dim=1).abs().max() <= 18.0 / (127 / 5) + 1e-4
 
 
-def test_band_limits_fall_by_their_slope_and_leave_the_middle_alone():
+def test_band_limits_have_the_given_slope_and_keep_the_middle():
     response = spectrum.band_limit(filled(1, 200.0), filled(1, 4000.0), filled(1, 12.0), SPEC)[0, :, 0]
     centres = scale.band_centres(SPEC, torch.device("cpu"))
     assert response[(centres > 210) & (centres < 3900)].abs().max() < 1e-4
@@ -157,7 +157,7 @@ def test_masks_hide_stripes_with_the_mean(generator):
     assert full_rows.max() > 12
 
 
-def test_mixup_blends_input_and_target_alike(generator):
+def test_mixup_mixes_input_and_target_with_the_same_share(generator):
     targets = torch.eye(8)
     db = targets[:, :, None].expand(-1, -1, 5) * 10.0
     mixed, blended = regularise.mixup(db, targets, 1.0, generator, torch.ones(8, dtype=torch.bool))
@@ -168,7 +168,7 @@ def test_mixup_blends_input_and_target_alike(generator):
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.3, 1.0, 4.0])
-def test_shares_are_beta_distributed(alpha, generator):
+def test_mixing_shares_are_beta_distributed(alpha, generator):
     shares = regularise.symmetric_beta(alpha, 200_000, generator).double()
     assert shares.min() >= 0
     assert shares.max() <= 1
@@ -178,7 +178,7 @@ def test_shares_are_beta_distributed(alpha, generator):
     assert (shares - 0.5).pow(4).mean().item() == pytest.approx(fourth, rel=0.02)
 
 
-def test_mixup_leaves_alone_what_is_not_chosen(generator):
+def test_mixup_keeps_the_items_that_are_not_chosen(generator):
     db, targets = torch.randn(16, 4, 5, generator=generator), torch.eye(16)
     chosen = torch.arange(16) % 2 == 0
     mixed, blended = regularise.mixup(db, targets, 1.0, generator, chosen)
@@ -188,7 +188,7 @@ def test_mixup_leaves_alone_what_is_not_chosen(generator):
 
 
 @pytest.mark.parametrize("sigma", [0.001, 0.004, 0.015])
-def test_gaussian_noise_matches_noise_on_the_waveform(chord, sigma, generator):
+def test_white_noise_matches_noise_on_the_waveform(chord, sigma, generator):
     noise = np.random.default_rng(0).normal(0, sigma, chord.shape)
     expected = extract(chord + torch.from_numpy(noise.astype(np.float32)), SPEC)
     changed = noise_ops.add_white_noise(extract(chord, SPEC), filled(1, sigma), SPEC, generator)
@@ -198,15 +198,15 @@ def test_gaussian_noise_matches_noise_on_the_waveform(chord, sigma, generator):
 
 
 @pytest.mark.parametrize("fields", [{}, {"mel_norm": None, "n_mels": 64}, {"mel_scale": "htk", "n_fft": 1024}, {"power": 1.0}])
-def test_gaussian_noise_alone_has_its_level_and_fluctuates_as_noise_does(fields, generator):
+def test_white_noise_on_silence_has_the_level_and_fluctuation_of_noise(fields, generator):
     spec = SPEC.model_copy(update={"hop_length": 2048, "top_db": 200.0, **fields})
     noise = np.random.default_rng(1).normal(0, 0.01, (1, 2048 * 1500)).astype(np.float32)
     expected = scale.to_power(extract(torch.from_numpy(noise), spec)[0, :, 1:-1])
     silence = torch.full((1, spec.n_mels, expected.shape[1]), -100.0 * spec.power)
     found = scale.to_power(noise_ops.add_white_noise(silence, filled(1, 0.01), spec, generator)[0])
-    full = expected.mean(dim=1) > 1e-9  # narrow bands between two bins of the transform are empty
+    full = expected.mean(dim=1) > 1e-9  # narrow bands between two FFT bins are empty
     ratio_db = 10 * torch.log10(found.mean(dim=1) / expected.mean(dim=1))[full]
-    # The mean of 1500 columns of two independent values strays by 2 %, 0.1 dB; of amplitudes the level is approximate.
+    # The mean of 1500 frames of two independent values has an error of 2 %, 0.1 dB; with power 1 the level is approximate.
     assert ratio_db.abs().max() < (0.45 if spec.power == 2 else 0.6)
     assert abs(ratio_db.mean()) < (0.05 if spec.power == 2 else 0.5)
     spreads = [(power.std(dim=1) / power.mean(dim=1))[full] for power in (found, expected)]

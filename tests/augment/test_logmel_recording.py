@@ -43,7 +43,7 @@ def all_of(size, value):
     return torch.full((size,), float(value))
 
 
-def test_level_is_that_of_the_samples(pieces):
+def test_level_dbfs_is_the_level_of_the_samples(pieces):
     loud = 0.1 * np.random.default_rng(0).standard_normal((1, 6 * RATE))
     assert scale.level_dbfs(log_mel(loud), SPEC).mean() == pytest.approx(-20.0, abs=0.1)
     for fields in ({"power": 1.0}, {"mel_norm": None}, {"mel_scale": "htk", "n_mels": 64, "n_fft": 1024}):
@@ -55,7 +55,7 @@ def test_level_is_that_of_the_samples(pieces):
 
 
 @pytest.mark.parametrize("depth_db", [4.0, 10.0, 14.0])
-def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not(depth_db, generator):
+def test_a_steady_tone_is_suppressed_within_two_seconds_and_a_decaying_one_is_not(depth_db, generator):
     time = np.arange(6 * RATE) / RATE
     tone = 0.2 * np.sin(2 * np.pi * 1000 * time)
     struck = tone * np.exp(-12.0 * (time % 0.5))
@@ -64,14 +64,14 @@ def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not
     band = int(db[0].mean(dim=1).argmax())
     fall = (changed - db)[:40, band]
     assert (fall[:, int(2 * SECOND) : -2] + depth_db).abs().max() < 0.5
-    # Some were switched on with the segment; those that have been running do so from its start.
+    # Suppressors that start with the segment begin without attenuation, the others with all of it.
     assert (fall[:, 0] > -0.1).float().mean() == pytest.approx(0.33, abs=0.2)
-    assert (fall[:, 1] < -0.8 * depth_db).any()  # the first column holds the click with which the tone begins
+    assert (fall[:, 1] < -0.8 * depth_db).any()  # the first frame holds the click at the start of the tone
     power = scale.to_power(changed[40:, band]).mean(dim=1) / scale.to_power(db[40:, band]).mean(dim=1)
     assert (10 * torch.log10(power)).abs().max() < 1.0
 
 
-def test_the_suppressor_changes_its_mind_for_all_bands_at_once_or_for_each_part(pieces, generator):
+def test_the_threshold_wanders_in_all_bands_at_once_and_scatters_between_them(pieces, generator):
     db = log_mel(np.concatenate([pieces] * 8))
     size = len(db)
     steady, wandering, scattering = (
@@ -88,7 +88,7 @@ def test_the_suppressor_changes_its_mind_for_all_bands_at_once_or_for_each_part(
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0])
-def test_gain_control_reaches_its_target_and_takes_its_time(seconds):
+def test_gain_control_reaches_its_target_with_its_time_constant(seconds):
     noise = np.random.default_rng(0).standard_normal((1, 6 * RATE))
     noise[:, : 2 * RATE] *= 0.5
     noise[:, 2 * RATE :] *= 0.05
@@ -102,7 +102,7 @@ def test_gain_control_reaches_its_target_and_takes_its_time(seconds):
     assert weak.max() == pytest.approx(12.0, abs=1e-3)
 
 
-def test_a_limiter_holds_the_threshold_and_lets_go_at_its_pace():
+def test_a_limiter_holds_its_threshold_and_releases_at_its_rate():
     db = torch.full((1, 128, FRAMES), -60.0)
     db[:, :, 20:22] = -30.0
     level = scale.level_dbfs(db, SPEC)
@@ -117,7 +117,7 @@ def test_a_limiter_holds_the_threshold_and_lets_go_at_its_pace():
 
 @pytest.mark.parametrize("headroom_db", [0.0, 3.0, 6.0, 10.0])
 def test_clipping_matches_the_waveform(pieces, headroom_db):
-    # Pieces of even level and white noise, which is what the counterpart takes a column to be made of.
+    # Pieces of even level and white noise: the model assumes that samples are normally distributed.
     ceiling = np.sqrt(np.mean(pieces.astype(float) ** 2, axis=1, keepdims=True)) * 10 ** (headroom_db / 20)
     before, expected = log_mel(pieces), log_mel(np.clip(pieces, -ceiling, ceiling))
     found = distortion.clip(before, all_of(len(pieces), headroom_db), SPEC)
@@ -131,7 +131,7 @@ def test_clipping_matches_the_waveform(pieces, headroom_db):
     assert (found.mean(dim=2) - expected.mean(dim=2))[:, 1:-1].abs().mean() < 0.3
 
 
-def test_clipping_adds_what_the_third_power_does():
+def test_clipping_adds_the_spectrum_of_the_third_power():
     time = np.arange(6 * RATE) / RATE
     band = scipy.signal.butter(6, [900, 1100], "bandpass", fs=RATE, output="sos")
     noise = scipy.signal.sosfilt(band, np.random.default_rng(0).standard_normal(len(time)))
@@ -148,7 +148,7 @@ def test_clipping_adds_what_the_third_power_does():
 
 
 def tail_of(seconds, direct_db, rng):
-    """Exponentially decaying noise with a direct sound of height 1."""
+    """Return exponentially decaying noise after a direct sound of amplitude 1."""
     tail = rng.standard_normal(int(1.2 * seconds * RATE))
     tail *= np.exp(-np.log(1e3) * np.arange(len(tail)) / RATE / seconds)
     tail *= np.sqrt(10 ** (-direct_db / 10) / np.sum(tail**2))
@@ -157,7 +157,7 @@ def tail_of(seconds, direct_db, rng):
 
 
 @pytest.mark.parametrize(("direct_db", "seconds"), [(-3.0, 0.45), (-12.0, 0.93)])
-def test_a_room_does_what_convolution_does(pieces, direct_db, seconds, generator):
+def test_a_room_matches_convolution(pieces, direct_db, seconds, generator):
     rng = np.random.default_rng(0)
     db = log_mel(pieces)
     mean = room.reverberate(db, all_of(5, direct_db), all_of(5, seconds), SPEC)
@@ -174,13 +174,13 @@ def test_a_room_does_what_convolution_does(pieces, direct_db, seconds, generator
             values = torch.stack([statistic(one[:, :, start:], dim=2)[sounding].mean() for one in differences])
             of_both.append(values.mean())
         assert float(of_both[0]) == pytest.approx(float(of_both[1]), abs=tolerance), statistic
-    # Band by band a room is louder here and softer there, by some dB.
+    # A room amplifies some bands and attenuates others, by some dB.
     colours = [torch.cat([one[:, :, start:].mean(dim=2)[sounding] for one in both]).std() for both in (found, convolved)]
     assert colours[1] > 0.8
     assert float(colours[0]) == pytest.approx(float(colours[1]), abs=0.7)
 
 
-def test_the_tail_of_a_room_has_its_ratio_and_its_time(generator):
+def test_the_tail_of_a_room_has_the_given_ratio_and_time(generator):
     size = 300
     click = torch.full((size, 128, FRAMES), -150.0)
     click[:, :, 30] = 0.0
@@ -195,7 +195,7 @@ def test_the_tail_of_a_room_has_its_ratio_and_its_time(generator):
     assert heard[:, :30].max() < 1e-12
 
 
-def test_background_noise_has_its_ratio_and_is_never_still(pieces, generator):
+def test_background_noise_has_the_given_ratio_and_changes_over_time(pieces, generator):
     db = log_mel(np.concatenate([pieces] * 4))
     changed = noise_ops.add_background(db, all_of(20, 12), SPEC, generator)
     added = scale.to_power(changed) - scale.to_power(db)
@@ -204,10 +204,10 @@ def test_background_noise_has_its_ratio_and_is_never_still(pieces, generator):
     silence = torch.full((50, 128, FRAMES), -150.0)
     noise = noise_ops.add_background(silence, all_of(50, -100), SPEC, generator)
     assert noise.std(dim=2).mean() > 5.0
-    assert noise.mean(dim=2).std(dim=0).mean() > 8.0  # one unlike the other
+    assert noise.mean(dim=2).std(dim=0).mean() > 8.0  # the spectra differ between items
 
 
-def test_a_codec_drops_what_it_has_no_bits_for(generator):
+def test_a_codec_drops_soft_bands_and_high_frequencies(generator):
     db = torch.full((1, 128, FRAMES), -20.0)
     db[:, 40:60] = -55.0
     changed = distortion.code(db, all_of(1, 30), all_of(1, 6000), all_of(1, 0), SPEC, generator)
@@ -219,8 +219,8 @@ def test_a_codec_drops_what_it_has_no_bits_for(generator):
     assert strayed.std() == pytest.approx(2.0, rel=0.05)
 
 
-def test_what_has_no_probability_draws_nothing():
-    """Batches are what they were before these parts were there: the values are those of the shipped model's first recipe."""
+def test_a_step_without_probability_draws_nothing():
+    """Without room, suppressor and codecs, a batch has the values that were recorded before these steps existed."""
     mild = {"pitch_semitones": 3.0, "equaliser_db": 10.0, "coloration_db": 2.0, "coloured_noise_snr_db": (10.0, 45.0)}
     recorded = {"pitch_semitones": 3.0, "equaliser_db": 12.0, "coloration_db": 4.0, "coloured_noise_snr_db": (5.0, 35.0)}
     shares = [
@@ -244,7 +244,7 @@ def test_what_has_no_probability_draws_nothing():
     assert float(torch.rand(1, generator=generator)) == pytest.approx(0.48572141, abs=1e-6)
 
 
-def test_the_chain_is_the_same_for_the_same_seed_stays_finite_and_waits_for_nothing(pieces):
+def test_the_chain_repeats_stays_finite_and_never_synchronises(pieces):
     config = LogMelConfig(**{f"{part}_probability": 0.7 for part in NEW})
     for db in (log_mel(np.concatenate([pieces] * 2)), torch.full((10, 128, FRAMES), -100.0), torch.zeros(3, 128, 5)):
         first, again, other = (apply_chain(db, config, SPEC, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
@@ -256,7 +256,7 @@ def test_the_chain_is_the_same_for_the_same_seed_stays_finite_and_waits_for_noth
 
 
 @pytest.mark.parametrize("part", NEW)
-def test_each_part_changes_the_share_it_is_asked_to(part, pieces, generator):
+def test_each_step_changes_the_given_share(part, pieces, generator):
     db = log_mel(pieces[:, : 2 * RATE]).repeat(60, 1, 1)
     loud = {"limit_threshold_db": (-10.0, -9.0), "clip_headroom_db": (-10.0, -9.0), "codec_cutoff_hz": (3000.0, 4000.0)}
     changed = apply_chain(db, LogMelConfig(**{f"{part}_probability": 0.5}, **loud), SPEC, generator)

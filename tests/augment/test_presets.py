@@ -1,4 +1,4 @@
-"""Presets: what they leave alone, what they change, and how close log-mel augmentations come to those of the waveform."""
+"""Presets of augmentation: their names, which half of a batch they change, and their previews."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log_mel(samples):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_name_stands_for_its_settings_and_is_not_remembered(name):
+def test_a_name_stands_for_settings_and_is_not_stored(name):
     held = TrainConfig.model_validate({"augment": name})
     assert held.augment == PRESETS[name]
     assert TrainConfig.model_validate_json(held.model_dump_json()) == held
@@ -75,7 +75,7 @@ def test_no_preset_changes_nothing(pieces, generator):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preview_can_be_heard_and_is_the_same_each_time(name, pieces):
+def test_a_preview_is_within_full_scale_and_repeats(name, pieces):
     before, other = pieces[0], pieces[1]
     after = preview(before, RATE, name, 7, other)
     assert after.dtype == np.float32
@@ -89,7 +89,7 @@ def test_a_preview_can_be_heard_and_is_the_same_each_time(name, pieces):
     assert (len(after) != len(before)) == (name == "all")
 
 
-def test_previews_do_what_they_say(pieces):
+def test_previews_add_noise_and_mix_as_described(pieces):
     piece = pieces[STYLES.index("classical")]
     added = preview(piece, RATE, "noise", 1) - piece
     assert 0.001 <= added.std() <= 0.015
@@ -98,15 +98,15 @@ def test_previews_do_what_they_say(pieces):
         share = np.linalg.lstsq(np.stack([piece, pieces[0]], axis=1), blended, rcond=None)[0]
         assert share.sum() == pytest.approx(1.0, abs=1e-3)
         assert 0.499 <= share[0] <= 1.001
-    np.testing.assert_array_equal(preview(piece, RATE, "mixup", 1), piece)  # there is nothing to blend it with
+    np.testing.assert_array_equal(preview(piece, RATE, "mixup", 1), piece)  # without another clip nothing is mixed in
 
 
-def test_a_recording_is_heard_in_a_room_of_a_small_device(pieces):
+def test_the_preview_of_a_recording_has_a_small_device_and_a_room(pieces):
     piece = pieces[STYLES.index("blues")]
     changed = [preview(piece, RATE, "recorded", seed) for seed in range(6)]
     lost = [10 * np.log10(np.mean(np.abs(np.fft.rfft(one)[:180]) ** 2) / np.mean(one**2)) for one in (piece, *changed)]
-    assert np.mean(lost[1:]) < lost[0] - 6  # under 30 Hz small devices hear little
+    assert np.mean(lost[1:]) < lost[0] - 6  # small devices attenuate frequencies under 30 Hz
     assert all(len(one) == len(piece) for one in changed)
     silent = np.concatenate([piece, np.zeros(RATE, np.float32)])
     tails = [preview(silent, RATE, "recorded", seed)[-RATE + 200 :][: RATE // 10] for seed in range(6)]
-    assert np.median([np.abs(tail).max() for tail in tails]) > 1e-3  # the room rings on
+    assert np.median([np.abs(tail).max() for tail in tails]) > 1e-3  # reverberation

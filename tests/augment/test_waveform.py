@@ -1,4 +1,4 @@
-"""Augmentation of waveforms: each part does what its settings say, and nothing but the samples is changed."""
+"""Augmentation of waveforms: each step follows its settings, and only the samples are changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def samples():
 
 @pytest.fixture(scope="module")
 def noises(tmp_path_factory):
-    """A folder of two noises, one of them at another sample rate, and what is no noise."""
+    """A folder with two noises, one of them at another sample rate, and with files that are no noises."""
     folder = tmp_path_factory.mktemp("noises")
     rng = np.random.default_rng(0)
     (folder / "street").mkdir()

@@ -1,4 +1,4 @@
-"""The recording chain on waveforms: each part against its definition, and against its counterpart on log-mel spectrograms."""
+"""Recording steps on waveforms, against definitions and against their counterparts on log-mel spectrograms."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def log_mel(samples):
 
 
 @pytest.mark.parametrize("depth_db", [4.0, 8.0, 14.0])
-def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not(depth_db, rng):
+def test_a_steady_tone_is_suppressed_within_two_seconds_and_a_decaying_one_is_not(depth_db, rng):
     steady = tone(1000)
     struck = (steady * np.exp(-12 * (np.arange(len(steady)) / RATE % 0.5))).astype(np.float32)
     changed = recorder.suppress(steady, RATE, depth_db, 12.0, 0.0, 0.0, rng)
@@ -59,16 +59,16 @@ def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not
     assert len(kept) == len(struck)
 
 
-def test_without_depth_the_suppressor_leaves_samples_where_they_are(pieces, rng):
+def test_a_suppressor_without_depth_changes_nothing(pieces, rng):
     same = recorder.suppress(pieces[0], RATE, 0.0, 3.0, 5.0, 5.0, rng)
     np.testing.assert_allclose(same, pieces[0], atol=1e-5)
     np.testing.assert_array_equal(recorder.suppress(pieces[0][:500], RATE, 9.0, 3.0, 5.0, 5.0, rng), pieces[0][:500])
 
 
-def test_the_log_mel_suppressor_does_about_what_that_of_waveforms_does(pieces, rng):
+def test_both_suppressors_agree_roughly(pieces, rng):
     db = log_mel(pieces)
     sounding = db > db.amax(dim=(1, 2), keepdim=True) - 60
-    sounding[:, :, :26] = False  # both have adapted by then
+    sounding[:, :, :26] = False  # after both have adapted
     settings = (14.0, 4.0, 2.0, 3.0)
     found, expected = [], []
     for seed in range(6):
@@ -80,24 +80,24 @@ def test_the_log_mel_suppressor_does_about_what_that_of_waveforms_does(pieces, r
     means = [float(torch.stack(both)[:, sounding].mean()) for both in (found, expected)]
     assert means[1] < -2.0
     assert means[0] == pytest.approx(means[1], abs=1.5)
-    averages = [torch.stack(both).mean(dim=0)[sounding] for both in (found, expected)]  # over what chance has it do
+    averages = [torch.stack(both).mean(dim=0)[sounding] for both in (found, expected)]  # averaged over the random thresholds
     assert torch.corrcoef(torch.stack(averages))[0, 1] > 0.6
 
 
 @pytest.mark.parametrize("seconds", [0.8, 1.2])
-def test_gain_control_reaches_its_target_at_its_pace(seconds):
+def test_gain_control_reaches_its_target_with_its_time_constant(seconds):
     noise = 0.5 * np.random.default_rng(0).standard_normal(8 * RATE).astype(np.float32)
     noise[3 * RATE :] *= 0.1
     changed = recorder.control_gain(noise, RATE, -20.0, seconds, 40.0)
     assert level_db(changed[2 * RATE : 3 * RATE]) == pytest.approx(-20.0, abs=0.3)
     assert level_db(changed[-RATE:]) == pytest.approx(-20.0, abs=0.7)
-    at = int((3.1 + seconds) * RATE)  # one time constant after a fall of 20 dB, which is noticed after a tenth of a second
+    at = int((3.1 + seconds) * RATE)  # one time constant after a fall of 20 dB, which is measured with a delay of 0.1 s
     assert level_db(changed[at - 1000 : at + 1000]) == pytest.approx(-20.0 - 20.0 / np.e, abs=2.0)
     limited = recorder.control_gain(noise * 1e-4, RATE, -20.0, seconds, 12.0)
     assert level_db(limited) - level_db(noise * 1e-4) == pytest.approx(12.0, abs=0.01)
 
 
-def test_a_limiter_holds_the_threshold_and_lets_go_at_its_pace():
+def test_a_limiter_holds_its_threshold_and_releases_at_its_rate():
     samples = tone(500) * np.float32(0.05)
     samples[2 * RATE : 2 * RATE + 2205] *= 20
     changed = recorder.limit(samples, RATE, 3.0, 20.0)
@@ -110,7 +110,7 @@ def test_a_limiter_holds_the_threshold_and_lets_go_at_its_pace():
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1])
-def test_clipping_cuts_off_its_share(pieces, share):
+def test_clipping_clips_the_given_share(pieces, share):
     changed = recorder.clip(pieces[0], share)
     ceiling = np.abs(changed).max()
     assert np.mean(np.abs(pieces[0]) >= ceiling) == pytest.approx(share, abs=1e-3)
@@ -120,7 +120,7 @@ def test_clipping_cuts_off_its_share(pieces, share):
 
 @pytest.mark.parametrize("codec", ["mp3", "opus"])
 @pytest.mark.parametrize("rate", [16000, 22050, 44100])
-def test_a_codec_keeps_length_and_time(codec, rate):
+def test_a_codec_keeps_length_and_timing(codec, rate):
     samples = music("blues", 3.0, rate)
     back = round_trip(samples, rate, codec, 56)
     assert back.shape == samples.shape
@@ -141,7 +141,7 @@ def test_a_codec_of_few_bits_loses_more(pieces):
 
 
 @pytest.mark.parametrize(("direct_db", "t60_seconds"), [(-12.0, 0.93), (-3.0, 0.45), (4.0, 0.3)])
-def test_a_drawn_room_has_its_ratio_and_its_time(direct_db, t60_seconds):
+def test_a_drawn_room_has_the_given_ratio_and_time(direct_db, t60_seconds):
     energies = 0.0
     for seed in range(12):
         response = rooms.drawn_response(RATE, direct_db, t60_seconds, np.random.default_rng(seed))
@@ -179,10 +179,10 @@ def test_a_room_from_a_folder_starts_with_its_loudest_sample(tmp_path, pieces):
 def test_a_missing_folder_of_rooms_is_named(tmp_path, pieces):
     config = WaveformConfig(room_probability=1, room_folder=tmp_path / "none")
     with pytest.raises(ValueError, match=r"room_folder .* is not a folder; name one that holds impulse responses"):
-        [augment_waveform(pieces[0][:RATE], RATE, config, seed) for seed in range(8)]  # half of them look there
+        [augment_waveform(pieces[0][:RATE], RATE, config, seed) for seed in range(8)]  # half of the draws read the folder
 
 
-def test_a_small_device_has_its_band_and_its_curve():
+def test_a_small_device_has_the_given_band_and_curve():
     impulse = np.zeros(2 * RATE, np.float32)
     impulse[RATE] = 1.0
     changed = recorder.respond(impulse, RATE, 300.0, 4000.0, 24.0, np.array([6.0, -3.0, 0.0]))
@@ -195,7 +195,7 @@ def test_a_small_device_has_its_band_and_its_curve():
     assert np.interp(60, at, response) == pytest.approx(6 - 24 * np.log2(5), abs=0.6)
 
 
-def test_coloured_noise_has_its_ratio_and_its_slope(pieces, rng):
+def test_coloured_noise_has_the_given_ratio_and_slope(pieces, rng):
     noise = recorder.add_coloured(pieces[0], RATE, 12.0, -6.0, rng) - pieces[0]
     assert level_db(pieces[0]) - level_db(noise) == pytest.approx(12.0, abs=0.05)
     at, density = scipy.signal.welch(noise, RATE, nperseg=4096)
@@ -227,7 +227,7 @@ def test_the_chain_is_the_same_for_the_same_seed(pieces):
         assert np.isfinite(one).all()
 
 
-def test_what_has_no_probability_leaves_the_other_parts_as_they_were(pieces):
+def test_a_step_without_probability_does_not_change_the_draws_of_others(pieces):
     old = {"snr_probability": 1.0, "gain_probability": 1.0}
     expected = augment_waveform(pieces[0], RATE, WaveformConfig(**old), 3)
     nothing = WaveformConfig(**old, clip_share=(0.1, 0.2), codec_kilobits=(8, 9), room_t60_seconds=(1, 2))
@@ -238,7 +238,7 @@ def test_what_has_no_probability_leaves_the_other_parts_as_they_were(pieces):
     np.testing.assert_array_equal(augment_waveform(pieces[0], RATE, rarely, 3), once)
 
 
-def test_each_part_is_applied_to_its_share(pieces):
+def test_each_step_is_applied_to_the_given_share(pieces):
     short = pieces[0][: RATE // 2]
     for part in ("clip", "room", "response", "coloured_noise", "gain_control"):
         config = WaveformConfig(**{f"{part}_probability": 0.3})
@@ -247,7 +247,7 @@ def test_each_part_is_applied_to_its_share(pieces):
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.zeros(1, np.float32), np.ones(700, np.float32)])
-def test_what_is_silent_or_short_stays_finite(samples):
+def test_silent_and_short_samples_stay_finite(samples):
     for seed in range(4):
         changed = augment_waveform(samples, RATE, everything(), seed)
         assert changed.shape == samples.shape

@@ -18,9 +18,9 @@ import genre_app
 from tests.two_beats import write_cache
 
 FIELDS = """
-    tremolo_probability: Probability = Field(0.0, description="share whose level swings")
+    tremolo_probability: Probability = _share("whose level swings")
     tremolo_hz: tuple[Share, Share] = Field((0.2, 0.5), description="rate of the swing")
-    tremolo_db: tuple[Decibel, Decibel] = Field((10.0, 20.0), description="depth of the swing")
+    tremolo_db: Decibels = Field((10.0, 20.0), description="depth of the swing")
 """
 LOG_MEL = """
 def _tremolo(db: Tensor, chain: Chain) -> Tensor:
@@ -97,7 +97,10 @@ for field in form_fields():
 def test_it_is_on_the_form_of_the_page_for_each_chain(checkout):
     lines = run(checkout, "-c", PAGE).splitlines()
     for group in ("mild", "recorded", "waveform"):
-        assert f"augment.{group}.tremolo_probability | Tremolo probability | Share whose level swings; 0 to 1" in lines
+        assert (
+            f"augment.{group}.tremolo_probability | Tremolo probability | Share of the music whose level swings; 0 to 1"
+            in lines
+        )
         assert f"augment.{group}.tremolo_db | Tremolo dB | Depth of the swing; -80 to 80; from, to" in lines
 
 

@@ -1,4 +1,4 @@
-"""Evaluation under conditions: the numbers by hand, the command's table and JSON, and what is refused."""
+"""Evaluation under conditions: metrics computed by hand, the table and JSON of the command, and refused input."""
 
 from __future__ import annotations
 

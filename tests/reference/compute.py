@@ -14,12 +14,13 @@ from unittest import mock
 import numpy as np
 import soundfile
 import torch
-from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from genre_app import Clip, classify, load_checkpoint
 from genre_app.audio.synth import STYLES, music
+from genre_app.augment.config import LogMelConfig
+from genre_app.augment.logmel import apply_chain, augment, draw_rates
 from genre_app.augment.presets import PRESETS
 from genre_app.augment.preview import preview
 from genre_app.augment.waveform import augment_waveform
@@ -94,9 +95,9 @@ def chains(_: Path) -> dict[str, Any]:
     samples = np.stack([music(style, spec.segment_seconds + 0.2, RATE, seed) for style in STYLES for seed in (1, 2)])
     db = extract(torch.from_numpy(samples[:, : spec.segment_samples]), spec)
     targets = torch.eye(len(db))
-    parts = {part: ChainConfig(**{f"{part}_probability": 1.0}) for part in CHAIN_PARTS}
+    parts = {part: LogMelConfig(**{f"{part}_probability": 1.0}) for part in CHAIN_PARTS}
     found: dict[str, Any] = {part: summarised(apply_chain(db, config, spec, _seeded())) for part, config in parts.items()}
-    configs = {f"preset {name}": AugmentConfig.model_validate(name) for name in PRESETS}
+    configs = {f"preset {name}": preset for name, preset in PRESETS.items()}
     configs |= {f"recipe {name}": read_recipe(name).augment for name in ("default", "mlp", "umass-baseline-noise")}
     for name, config in configs.items():
         changed, mixed = augment(db, targets, config, spec, _seeded())

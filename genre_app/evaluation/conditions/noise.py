@@ -15,6 +15,15 @@ _LOWEST_HZ = 20.0  # pink noise is flat below
 _TALKERS = 8
 _TALKER_DB = 4.0  # largest deviation of a talker's level from the mean
 
+# Ranges of speech, set by hand to cover adults.
+_VOICE_HZ = (95.0, 230.0)  # pitch
+_GLIDE = (0.8, 1.25)  # factor of the pitch at both ends of a syllable
+_TRACT = (0.88, 1.18)  # factor of the formants: a short vocal tract has high ones
+_SYLLABLE_SECONDS = (0.13, 0.33)
+_PAUSE_SHARE = 0.15  # share of the syllables that are pauses
+_HISS_SHARE = 0.2  # share of the syllables that hiss
+_HISS_LEVEL = 0.15  # standard deviation of a hissing syllable; a voiced one has amplitude 1
+
 
 def white(n_samples: int, rate: int, generator: Generator) -> Samples:
     """Return Gaussian noise with the same power at each frequency."""
@@ -41,20 +50,17 @@ def babble(n_samples: int, rate: int, generator: Generator) -> Samples:
 
 
 def _talker(n_samples: int, rate: int, generator: Generator) -> NDArray[np.float64]:
-    """Return speech without words: random syllables, voiced or hissing, with pauses between them.
-
-    The ranges of pitch and formants cover adults' voices.
-    """
+    """Return speech without words: random syllables, voiced or hissing, with pauses between them."""
     total = np.zeros(n_samples + rate)  # room for the last syllable
-    voice_hz = float(np.exp(generator.uniform(np.log(95), np.log(230))))
-    tract = generator.uniform(0.88, 1.18)  # factor of the formants: a short vocal tract has high ones
+    voice_hz = float(np.exp(generator.uniform(*np.log(_VOICE_HZ))))
+    tract = generator.uniform(*_TRACT)
     for start, length in _syllables(n_samples, rate, generator):
         envelope = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 0.6
-        if generator.random() < 0.2:
-            source, level = generator.standard_normal(length), 0.15
+        if generator.random() < _HISS_SHARE:
+            source, level = generator.standard_normal(length), _HISS_LEVEL
             formants = [(generator.uniform(2500, 6500), 1200.0)]
         else:
-            glide = voice_hz * np.linspace(generator.uniform(0.8, 1.25), generator.uniform(0.8, 1.25), length)
+            glide = voice_hz * np.linspace(generator.uniform(*_GLIDE), generator.uniform(*_GLIDE), length)
             # The spectrum of a saw-tooth falls by 6 dB an octave, as that of the voice outside the mouth.
             source, level = 2.0 * (np.cumsum(glide) / rate % 1.0) - 1.0, 1.0
             formants = [
@@ -73,8 +79,8 @@ def _syllables(n_samples: int, rate: int, generator: Generator) -> Iterator[tupl
     """Yield first sample and length of each syllable, about four a second."""
     position = -int(generator.integers(rate // 4))  # so that talkers do not start together
     while position < n_samples:
-        length = int(generator.uniform(0.13, 0.33) * rate)
-        if generator.random() > 0.15 and position >= 0:
+        length = int(generator.uniform(*_SYLLABLE_SECONDS) * rate)
+        if generator.random() > _PAUSE_SHARE and position >= 0:
             yield position, length
         position += length
 

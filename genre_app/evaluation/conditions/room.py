@@ -20,6 +20,8 @@ _SPEED = 343.0  # speed of sound in air at 20 degrees Celsius, metres a second
 _DEEPEST_DB = 50.0  # decay at which the response is cut
 _JITTER = 0.08  # largest random displacement of an image along its path, metres
 _ROLL_OFF_HZ = 50.0  # below it small rooms have no modes, and the images, all of one sign, would only add up
+_LIVING_ROOM = ((3.4, 7.0), (2.8, 5.5), (2.3, 3.2))  # ranges of length, width and height, metres; set by hand
+_WITHIN = (0.12, 0.88)  # range of a position as a share of the room: not at a wall
 _BANDS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)  # centres of the octave bands
 _BAND_T60 = (1.2, 1.1, 1.0, 1.0, 0.95, 0.8, 0.6)  # their relative reverberation times: walls and air absorb treble more
 
@@ -47,8 +49,8 @@ class Room:
 
 def draw_room(generator: Generator, *, t60_seconds: tuple[float, float], direct_db: tuple[float, float]) -> Room:
     """Draw a room of a living room's size, with two positions, a reverberation time and a ratio from the given ranges."""
-    size = np.array([generator.uniform(3.4, 7.0), generator.uniform(2.8, 5.5), generator.uniform(2.3, 3.2)])
-    source, microphone = (size * generator.uniform(0.12, 0.88, 3) for _ in range(2))
+    size = np.array([generator.uniform(*extent) for extent in _LIVING_ROOM])
+    source, microphone = (size * generator.uniform(*_WITHIN, 3) for _ in range(2))
     return Room(
         (size[0], size[1], size[2]),
         (source[0], source[1], source[2]),
