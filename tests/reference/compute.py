@@ -31,8 +31,10 @@ from genre_app.evaluation.conditions.report import evaluate_conditions
 from genre_app.features import FeatureSpec, extract
 from genre_app.predict import Prediction
 from genre_app.runs import executor as job
+from genre_app.runs.events import Started
 from genre_app.runs.recipes import read_recipe
 from genre_app.runs.run import Run
+from genre_app.runs.settings import read_settings
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import fit
 from genre_app.training.state import TrainState
@@ -136,7 +138,7 @@ def training(work: Path) -> dict[str, Any]:
     """Train recipes for two epochs on a small mel cache."""
     found = {}
     for name, settings in RECIPES.items():
-        config = read_recipe(name, (*settings, "epochs=2", "validate_every=1"), seed=1)
+        config = read_recipe(name, read_settings((*settings, "epochs=2", "validate_every=1")), seed=1)
         cache = MelCache.open(write_cache(work / name, config.spec, config.spec.segment_frames + 30))
         cpu = torch.device("cpu")
         train, valid = (
@@ -236,9 +238,9 @@ def old_run(work: Path) -> dict[str, Any]:
     return {
         "before": before,
         "after": answers(classify(clip, load_checkpoint(run.best)), ("mean", "knn")),
-        "went on from": [(event["epoch"], event["step"]) for event in run.journal() if event["event"] == "started"],
+        "went on from": [(event.epoch, event.step) for event in run.journal().events if isinstance(event, Started)],
         "status": str(run.status()),
-        "epochs": [{name: event[name] for name in names} for event in run.epochs()],
+        "epochs": [{name: getattr(event, name) for name in names} for event in run.journal().epochs],
         "weights": weights_digest(network),
         "valid": (run.report() or {})["valid"],
     }
