@@ -22,12 +22,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from genre_app.errors import CheckpointError
+from genre_app.errors import CheckpointError, first_line
 from genre_app.features import FeatureSpec
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
@@ -289,17 +289,8 @@ def _parse_header(text: str | None, path: Path) -> _Header:
     except CheckpointError:
         raise
     except ValueError as error:
-        raise CheckpointError(f"checkpoint {path} has a malformed header: {_reason(error)}") from error
+        raise CheckpointError(f"checkpoint {path} has a malformed header: {first_line(error)}") from error
     return header
-
-
-def _reason(error: Exception) -> str:
-    """First complaint of an error, in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
@@ -313,7 +304,7 @@ def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
         with torch.device("meta"):  # shapes without memory
             shell = create_model(header.model.name, **sizes)
     except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"checkpoint {path} describes a network that cannot be built: {_reason(error)}") from error
+        raise CheckpointError(f"checkpoint {path} describes a network that cannot be built: {first_line(error)}") from error
     expected = {f"model.{key}": value for key, value in shell.state_dict().items()}
     found = set(file.keys()) - {"references.probabilities", "references.labels"}
     for problem, keys in (("lacks", set(expected) - found), ("has the superfluous", found - set(expected))):
@@ -333,7 +324,9 @@ def _load_model(file: safe_open, header: _Header, path: Path) -> GenreModel:
         with torch.inference_mode():
             shape = tuple(model(torch.zeros(1, header.spec.n_bins, header.spec.input_frames)).shape)
     except RuntimeError as error:
-        raise CheckpointError(f"checkpoint {path} has a network that its own segments do not fit: {_reason(error)}") from error
+        raise CheckpointError(
+            f"checkpoint {path} has a network that its own segments do not fit: {first_line(error)}"
+        ) from error
     if shape != (1, len(header.genres)):
         raise CheckpointError(f"checkpoint {path} has a network with outputs {shape} for {len(header.genres)} genres")
     return model

@@ -263,7 +263,7 @@ def test_another_format_version(mutate, version, advice):
         ("{}", "format_version"),
         ('{"format_version": "1x"}', "format_version"),
         ("[" * 100_000, "recursion limit"),
-        ('{"format_version": 1}', "malformed header: spec: Field required"),
+        ('{"format_version": 1}', "malformed header: spec is missing"),
     ],
 )
 def test_a_malformed_header(mutate, text, message):

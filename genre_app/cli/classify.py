@@ -83,10 +83,12 @@ def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None
     if isinstance(result, str):
         answer = f"{'error':<{_width(model)}}               {result}"
     else:
-        sure = " " if result.is_sure else "?"
+        sure = " " if result.is_sure or result.is_noise else "?"
         counts = f"{result.n_agree}/{result.n_sounding}"
         notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
-        answer = f"{result.genre:<{_width(model)}}{sure} {result.top(1)[0][1]:4.0%} {counts:>9}  {file}{notes}"
+        share = "" if result.is_noise else f"{result.top(1)[0][1]:.0%}"
+        genre = f"{result.genre or 'no music':<{_width(model)}}"
+        answer = f"{genre}{sure} {share:>4} {counts:>9}  {file}{notes}"
     print(printable(answer.replace("\n", "?")))
 
 
@@ -107,7 +109,7 @@ def _write_csv(file: str, result: Prediction | str, model: Checkpoint) -> None:
     _csv_line(
         [
             file,
-            result.genre,
+            result.genre or "",
             *probabilities,
             result.vote,
             f"{result.agreement:.4f}",

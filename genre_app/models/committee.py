@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from genre_app.errors import validation_message
 from genre_app.models.base import GenreModel, ModelSettings, create_model, register, settings_class
 from genre_app.models.ensemble import joined_logits
 
@@ -38,8 +39,7 @@ class Part(BaseModel):
         try:
             settings_class(self.model).model_validate(self.settings)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"{self.model}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise ValueError(f"{self.model}: {validation_message(error)}") from error
         return self
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from genre_app.errors import validation_message
 from genre_app.training.config import TrainConfig
 
 
@@ -51,19 +50,7 @@ def read_recipe(recipe: str, settings: Sequence[str] = (), seed: int | None = No
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"recipe {path.name}: {_words(error.errors()[0])}") from error
-
-
-def _words(found: ErrorDetails) -> str:
-    place, value = ".".join(map(str, found["loc"])), found["input"]
-    if found["type"] == "extra_forbidden":
-        near = get_close_matches(place, list(_paths(TrainConfig)))
-        return f"there is no field {place!r}; " + (
-            f"there is {', '.join(near)}" if near else "the recipes show which there are"
-        )
-    words = found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    got = f", got {str(value)[:40]!r}" if found["type"] != "value_error" and isinstance(value, str | int | float) else ""
-    return f"{place}: {words}{got}" if place else words
+        raise ValueError(f"recipe {path.name}: {validation_message(error, list(_paths(TrainConfig)))}") from error
 
 
 def _paths(model: type[BaseModel], group: str = "") -> Iterator[str]:

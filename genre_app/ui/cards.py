@@ -107,7 +107,7 @@ def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> l
     labels = []
     for name, genre in prediction.votes.items():
         dissent = "\N{NO-BREAK SPACE}≠" if genre != prediction.genre else ""
-        labels.append((f"{VOTE_NAMES[name]}: {genre}{dissent}", name))
+        labels.append((f"{VOTE_NAMES[name]}: {genre or 'no music'}{dissent}", name))
     return labels
 
 
@@ -140,7 +140,7 @@ def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, f
     frames = len(prediction.segment_starts)
     words = (
         f"Mel-spectrogram of {prediction.name}, and below it the probabilities of {len(prediction.genres)} genres in each of "
-        f"{frames} frames. {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.genre}."
+        f"{frames} frames. {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.guess}."
     )
     left, top, width, height = axes
     return (

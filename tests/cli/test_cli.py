@@ -86,7 +86,7 @@ def test_jsonl_is_a_line_per_file_with_what_classify_says(run, songs, checkpoint
     for row, song in zip(rows, songs, strict=True):
         expected = classify(load_clip(song), checkpoint).to_dict()
         assert row == {**expected, "file": str(song)}
-        assert set(row) == {"file", "genre", "probabilities", "vote", "votes", "segments", "warnings", "checkpoint"}
+        assert set(row) == set(expected)
         assert sum(row["probabilities"].values()) == pytest.approx(1.0)
         assert row["genre"] == max(row["probabilities"], key=row["probabilities"].get)
         assert set(row["segments"][0]) == {"start_seconds", "end_seconds", "probabilities"}
@@ -107,6 +107,16 @@ def test_silence_is_an_error_and_not_a_genre(run, tmp_path):
     code, out, _ = run("classify", tmp_path / "still.wav", "--format", "jsonl")
     assert code == 1
     assert "no sound to classify" in strict(out)["error"]
+
+
+def test_noise_has_no_genre_in_any_format(run, tmp_path):
+    soundfile.write(tmp_path / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 10 * RATE), RATE)
+    lines = {format_: run("classify", tmp_path / "hiss.wav", "--format", format_)[1] for format_ in ("table", "jsonl", "csv")}
+    assert lines["table"].startswith("no music ")
+    assert strict(lines["jsonl"])["genre"] is None
+    (row,) = csv.DictReader(io.StringIO(lines["csv"]))
+    assert row["genre"] == ""
+    assert "no music heard" in row["warnings"]
 
 
 def test_csv_is_a_row_per_file(run, songs, broken, checkpoint):

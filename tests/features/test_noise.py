@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -143,11 +142,10 @@ def test_music_for_a_while_is_enough_and_blocks_make_no_difference():
             assert detector.is_noise() == (name == "noise")
 
 
-def test_a_file_of_noise_keeps_its_answer_and_gets_a_warning(checkpoint, make_clip):
+def test_a_file_of_noise_gets_a_warning(checkpoint, make_clip):
     prediction = classify(Clip(noise(-3, 12.0), RATE, "hiss.wav"), checkpoint)
     assert prediction.is_noise
     assert sum("no music" in warning for warning in prediction.warnings) == 1
-    assert replace(prediction, vote="mean").revote("majority").is_noise
     song = classify(make_clip(12.0), checkpoint)
     assert not song.is_noise
     assert song.warnings == ()

@@ -212,7 +212,7 @@ def test_in_a_committee_each_member_has_the_same_say(features):
     assert len(list(model.trunk())) == 2
     with pytest.raises(ValueError, match="there is no model 'choir'; choose one of: cnn"):
         make("committee", networks=[{"model": "choir"}])
-    with pytest.raises(ValueError, match="cnn: dropout: Input should be less than 1"):
+    with pytest.raises(ValueError, match="cnn: dropout: must be less than 1, got"):
         make("committee", networks=[{"settings": {"dropout": 3}}])
     with pytest.raises(ValueError, match="name all networks in one list"):
         make("committee", networks=[{"model": "committee"}])

@@ -17,7 +17,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
-from genre_app.models import CNN
+from genre_app.models.cnn import CNN
 from genre_app.progress import Monitor, StoppedError
 from genre_app.runs.executor import work
 from genre_app.runs.request import Request

@@ -175,10 +175,10 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert prediction.is_noise
     headline = cards.headline(prediction)
     assert "No music heard" in headline
-    assert prediction.genre not in headline
+    assert prediction.guess not in headline
     row = to_html([Row("noise.wav", prediction)])
     assert "no music heard" in row
-    assert f"<b>{prediction.genre}</b>" not in row
+    assert f"<b>{prediction.guess}</b>" not in row
 
 
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):

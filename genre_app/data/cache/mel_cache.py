@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 FILES = ("spec.json", "index.csv", "log_mel.npy")
@@ -163,11 +163,3 @@ def read_index(path: Path, n_rows: int) -> tuple[CachedTrack, ...]:
     if not tracks:
         raise DataError(f"{path} lists no track; make the cache again.")
     return tracks
-
-
-def first_line(error: Exception) -> str:
-    """Say what an error says, in its first line."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genre_app.data.cache.mel_cache import first_line
 from genre_app.data.cache.prepare import locked
 from genre_app.data.sources.parquet import write_rows
 from genre_app.data.splits import split_of_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.progress import QUIET, Meter, Monitor
 
 PREFIX = "hub:"

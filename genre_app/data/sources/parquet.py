@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genre_app.data.cache.mel_cache import first_line
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.progress import Meter, Monitor
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_app.data.cache.mel_cache import CachedTrack, first_line, open_array, read_index
+from genre_app.data.cache.mel_cache import CachedTrack, open_array, read_index
 from genre_app.data.sources.gtzan import gtzan_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import SUMMARY_NAMES, FeatureSpec
 
 if TYPE_CHECKING:

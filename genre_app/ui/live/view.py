@@ -82,7 +82,7 @@ def announcement(result: LiveResult) -> str:
     """Return the answer in a few words, as plain text escaped for HTML, for screen readers."""
     if result.prediction is None:
         return "silence" if result.is_silent else "no music" if result.is_noise else ""
-    return escape(("" if result.prediction.is_sure else "perhaps ") + result.prediction.top(1)[0][0])
+    return escape(("" if result.prediction.is_sure else "perhaps ") + result.prediction.guess)
 
 
 def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
@@ -98,7 +98,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
     ticks = "".join(f"<span>{f'−{seconds} s' if seconds else 'now'}</span>" for seconds in _TICKS)
     words = "Mel-spectrogram of the last 30 seconds, and below it the probabilities of the genres in each second."
     if result.prediction is not None:
-        words += f" {result.prediction.n_agree} of {result.prediction.n_sounding} frames are won by {result.prediction.genre}."
+        words += f" {result.prediction.n_agree} of {result.prediction.n_sounding} frames are won by {result.prediction.guess}."
     return f"""
 <figure class="live" role="img" aria-label="{escape(words, quote=True)}">
   <p class="live-title">Mel-spectrogram, Hz <span class="live-key magma">−{RANGE_DB:.0f} <i></i> 0 dB</span></p>
