@@ -1,18 +1,15 @@
-"""Short pieces of music in a few styles, computed: the page's examples and the tests' audio, free of anyone's rights.
+"""Synthesise short pieces of music in five styles, for tests and examples; nobody has rights in them.
 
-Each style is a score of notes for a handful of instruments; a seed chooses key, tempo, touch and melody. The same arguments
-give the same samples.
+Each style is a score of notes for a few instruments. The seed chooses key, tempo, melody and how loud each note is. The same
+arguments give the same samples.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-import scipy  # whose parts load when they are first used: scipy.signal takes a second
-import soundfile
+import scipy  # scipy.signal takes a second to import, and scipy imports it when it is first used
 from numpy.typing import NDArray
 
 Sound = NDArray[np.float64]
@@ -25,8 +22,19 @@ def _hz(midi: float) -> float:
     return float(440.0 * 2.0 ** ((midi - 69) / 12))
 
 
-class _Score:
-    """Sounds added up on a time line; sample positions for seconds, and the instruments at its sample rate."""
+class Score:
+    """A piece of music in the making: sounds are added at times in seconds; the methods synthesise instruments.
+
+    Attributes
+    ----------
+    seconds : float
+        Length of the piece.
+    rate : int
+        Sample rate in Hz.
+    rng : numpy.random.Generator
+    out : numpy.ndarray, float64 [n]
+        The sum of the sounds so far.
+    """
 
     def __init__(self, seconds: float, sample_rate: int, seed: int) -> None:
         self.seconds, self.rate = seconds, sample_rate
@@ -35,24 +43,25 @@ class _Score:
         self._tones: dict[tuple[float, ...], Sound] = {}
 
     def add(self, at: float, sound: Sound, level: float) -> None:
-        """Add a sound at a time in seconds, a touch louder or softer than asked, as players do."""
+        """Add a sound at the time ``at`` in seconds; as with players, its level varies by up to 15 %."""
         start = round(at * self.rate)
         if 0 <= start < len(self.out):
             length = min(len(sound), len(self.out) - start)
             self.out[start : start + length] += level * self.rng.uniform(0.85, 1.1) * sound[:length]
 
-    def layer(self) -> _Score:
-        """Return an empty score of the same length, for what shares an effect."""
-        return _Score(self.seconds, self.rate, int(self.rng.integers(1 << 31)))
+    def layer(self) -> Score:
+        """Return an empty score of the same length, for sounds that share an effect."""
+        return Score(self.seconds, self.rate, int(self.rng.integers(1 << 31)))
 
-    def _time(self, seconds: float) -> Sound:
+    def time(self, seconds: float) -> Sound:
+        """Return the times of the samples of a sound, in seconds."""
         return np.arange(round(seconds * self.rate)) / self.rate
 
     def tone(self, midi: float, seconds: float, *, slope: float = 1.0, decay: float = 0.0, attack: float = 0.005) -> Sound:
         """Return a harmonic tone: partial ``k`` has the level ``k ** -slope`` and decays at ``decay * sqrt(k)`` per second."""
         key = (midi, seconds, slope, decay, attack)
         if key not in self._tones:
-            time, fundamental = self._time(seconds), _hz(midi)
+            time, fundamental = self.time(seconds), _hz(midi)
             partials = np.arange(1.0, 1 + max(1, min(40, int(0.45 * self.rate / fundamental))))
             phases = self.rng.uniform(0, 2 * np.pi, len(partials))
             sound = np.zeros(len(time))
@@ -64,8 +73,8 @@ class _Score:
         return self._tones[key]
 
     def noise(self, seconds: float, low_hz: float, high_hz: float, decay: float) -> Sound:
-        """Return noise of a band that dies away at ``decay`` per second."""
-        time = self._time(seconds)
+        """Return band-limited noise that decays at ``decay`` per second."""
+        time = self.time(seconds)
         return self._band(self.rng.standard_normal(len(time)), low_hz, high_hz) * np.exp(-decay * time)
 
     def _band(self, sound: Sound, low_hz: float, high_hz: float) -> Sound:
@@ -74,36 +83,39 @@ class _Score:
         return np.asarray(scipy.signal.sosfilt(band, sound))
 
     def kick(self) -> Sound:
-        time = self._time(0.3)
+        """Return a bass drum."""
+        time = self.time(0.3)
         return np.sin(2 * np.pi * (48 * time + 110 / 30 * (1 - np.exp(-30 * time)))) * np.exp(-11 * time)
 
     def snare(self) -> Sound:
+        """Return a snare drum."""
         return 0.9 * self.noise(0.25, 900, 9000, 18) + 0.5 * self.tone(54, 0.25, slope=2, decay=20)
 
     def hat(self, *, open_: bool = False) -> Sound:
+        """Return a hi-hat, closed or open."""
         return self.noise(0.3 if open_ else 0.08, 6000, 16000, 12 if open_ else 60)
 
     def pluck(self, midi: float, seconds: float) -> Sound:
-        """Return a plucked string: a burst of noise going round a delay line that dulls it (Karplus and Strong, 1983)."""
+        """Return a plucked string: a burst of noise in a delay line with a low-pass filter (Karplus and Strong, 1983)."""
         period = max(2, round(self.rate / _hz(midi) - 0.5))
         burst = np.zeros(round(seconds * self.rate))
         burst[:period] = self.rng.uniform(-1, 1, min(period, len(burst)))
         loop = np.zeros(period + 2)
         loop[0], loop[period:] = 1.0, -0.4985
-        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self._time(seconds)) / 0.02)
+        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self.time(seconds)) / 0.02)
 
     def filtered(self, low_hz: float, high_hz: float) -> Sound:
-        """Return what is there within a band."""
+        """Return the sum so far, limited to a band."""
         return self._band(self.out, low_hz, high_hz)
 
     def reverberate(self, seconds: float, level: float) -> None:
-        """Put everything so far into a room with that reverberation time."""
-        time = self._time(seconds)
+        """Add reverberation of ``seconds`` (RT60) to the sum so far."""
+        time = self.time(seconds)
         room = self.rng.standard_normal(len(time)) * np.exp(-6.9 * time / seconds) / np.sqrt(self.rate * seconds / 14)
         self.out += level * scipy.signal.fftconvolve(self.out, room)[: len(self.out)]
 
 
-def _disco(score: _Score) -> None:
+def _disco(score: Score) -> None:
     beat = 60 / score.rng.uniform(116, 126)
     key = int(score.rng.integers(40, 48))
     chords = [(0, 3, 7, 10), (8, 12, 15, 19), (3, 7, 10, 14), (10, 14, 17, 20)]  # i7 VI7 III7 VII
@@ -127,7 +139,7 @@ def _disco(score: _Score) -> None:
     score.out += strings.filtered(300, 7000)
 
 
-def _metal(score: _Score) -> None:
+def _metal(score: Score) -> None:
     beat = 60 / score.rng.uniform(150, 175)
     root = int(score.rng.integers(38, 42))  # around the low E
     riff = score.rng.choice([0, 0, 0, 1, 3, 5, 6], 8)
@@ -151,7 +163,7 @@ def _metal(score: _Score) -> None:
     score.out += 1.2 * guitars.filtered(120, 5500)  # its loudspeaker
 
 
-def _classical(score: _Score) -> None:
+def _classical(score: Score) -> None:
     beat = 60 / score.rng.uniform(66, 80)
     key = int(score.rng.integers(57, 64))
     chords = [
@@ -180,7 +192,7 @@ def _classical(score: _Score) -> None:
     score.reverberate(1.8, 0.5)
 
 
-def _blues(score: _Score) -> None:
+def _blues(score: Score) -> None:
     beat = 60 / score.rng.uniform(92, 108)
     key = int(score.rng.integers(40, 46))
     form = (0, 5, 0, 0, 5, 5, 0, 0, 7, 5, 0, 7)
@@ -201,7 +213,7 @@ def _blues(score: _Score) -> None:
     score.reverberate(0.5, 0.2)
 
 
-def _reggae(score: _Score) -> None:
+def _reggae(score: Score) -> None:
     beat = 60 / score.rng.uniform(70, 80)
     key = int(score.rng.integers(45, 51))
     chords = [(0, 3, 7), (5, 8, 12), (0, 3, 7), (-2, 2, 5)]
@@ -230,7 +242,7 @@ def _reggae(score: _Score) -> None:
     score.out += skank.filtered(400, 5000)
 
 
-_STYLES: dict[str, Callable[[_Score], None]] = {
+_STYLES: dict[str, Callable[[Score], None]] = {
     "blues": _blues,
     "classical": _classical,
     "disco": _disco,
@@ -241,7 +253,7 @@ STYLES = tuple(_STYLES)
 
 
 def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int = 0) -> NDArray[np.float32]:
-    """Compose and play a short piece.
+    """Synthesise a short piece.
 
     Parameters
     ----------
@@ -251,7 +263,7 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     sample_rate : int
         Hz.
     seed : int
-        Chooses key, tempo, touch and melody.
+        Chooses key, tempo, melody and levels.
 
     Returns
     -------
@@ -265,36 +277,15 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     """
     if style not in _STYLES:
         raise ValueError(f"there is no style {style!r}; choose one of: {', '.join(STYLES)}")
-    score = _Score(seconds, sample_rate, seed)
+    score = Score(seconds, sample_rate, seed)
     _STYLES[style](score)
+    return finished(score)
+
+
+def finished(score: Score) -> NDArray[np.float32]:
+    """Return the samples of a score at about -16 dBFS RMS, limited softly under 0.9, with a fade at the end."""
     samples = score.out * (_RMS / max(1e-9, float(np.sqrt(np.mean(score.out**2)))))
     samples = _CEILING * np.tanh(samples / _CEILING)
-    fade = min(len(samples), round(0.4 * sample_rate))
+    fade = min(len(samples), round(0.4 * score.rate))
     samples[len(samples) - fade :] *= np.linspace(1.0, 0.0, fade)
     return samples.astype(np.float32)
-
-
-def write_examples(folder: str | Path, *, seconds: float = 12.0, styles: Sequence[str] = STYLES) -> list[Path]:
-    """Write a piece of each style as a FLAC file; files that exist are kept.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Made if missing.
-    seconds : float
-    styles : sequence of str
-
-    Returns
-    -------
-    list of Path
-        In the order of ``styles``.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{style}.flac" for style in styles]
-    for style, path in zip(styles, paths, strict=True):
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}.part")
-            soundfile.write(unfinished, music(style, seconds, 44100), 44100, format="FLAC")
-            unfinished.replace(path)
-    return paths

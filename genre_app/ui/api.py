@@ -1,6 +1,6 @@
-"""Named endpoints for programs: HTTP, `gradio_client` and MCP tools; the same answers as the page and the command line.
+"""Endpoints for programs, over HTTP, `gradio_client` and MCP, with the answers of the page and the command line.
 
-The docstrings of the two functions are what clients and language models read; gradio wants a line for each of their ``Args``.
+Clients and language models read the docstrings of the two functions. Gradio needs one line for each of their ``Args``.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import gradio as gr
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
-from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer, checkpoint_choices
+from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer
 from genre_app.vote import DEFAULT_VOTE, VOTES
 
 
 def classify(
     audio: str, checkpoint: str = DEFAULT_CHECKPOINT, vote: str = DEFAULT_VOTE, overlap: float | None = None
 ) -> dict[str, Any]:
-    """Tell the genre of a piece of music from its sound.
+    """Predict the genre of a piece of music from its sound.
 
-    Returns the genre, the probability of every genre, what the other ways to vote say, and the probabilities of each segment of
-    a few seconds with its start and end. Listens to at most 3 hours and 100 MB.
+    Returns the genre, whether the answer is sure, the probability of every genre, the genre by each way to vote, and the
+    probabilities of each segment of a few seconds with its start and end. Takes at most 3 hours and 100 MB.
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.
-        checkpoint: Name of the trained model; "run: NAME" is that of a training run.
-        vote: How the segments become one answer: mean, majority, geometric, or knn (nearest training tracks).
-        overlap: Share of a segment that neighbours have in common, 0 to 0.95; empty means as the model was trained.
+        checkpoint: Name of the trained model: "default", or "run: NAME" for the training run NAME.
+        vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
+        overlap: Share of a segment that neighbouring segments have in common, 0 to 0.95; empty: as the model was trained.
     """
     try:
         return answer(audio, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction.to_dict()
@@ -37,15 +37,15 @@ def classify(
 
 
 def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote: str = DEFAULT_VOTE) -> list[dict[str, Any]]:
-    """Tell the genres of several pieces of music.
+    """Predict the genres of several pieces of music.
 
-    Returns a list in the order of the files; each entry is what classify returns, or the name of the file and an error that
-    says why it has no answer.
+    Returns a list in the order of the files. Each entry is what classify returns, or the file's name and an error that says
+    why it has no answer.
 
     Args:
         files: The pieces of music, at most 200.
-        checkpoint: Name of the trained model; "run: NAME" is that of a training run.
-        vote: How the segments become one answer: mean, majority, geometric, or knn (nearest training tracks).
+        checkpoint: Name of the trained model: "default", or "run: NAME" for the training run NAME.
+        vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
     if not files:
         raise gr.Error("No files arrived: give at least one.", print_exception=False)
@@ -56,18 +56,17 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
 
 def build() -> None:
-    """Offer the endpoints; called within the `gradio.Blocks`. Their components are never shown."""
-    checkpoints = checkpoint_choices()
+    """Add the endpoints; called within the `gradio.Blocks`. Their components are hidden."""
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")
         files = gr.File(file_count="multiple", type="filepath", label="Files")
-        # Runs come and go while the page is served, so names that are not in the list are for `answer` to refuse.
-        checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", allow_custom_value=True)
+        # Not a list of choices: runs come and go while the page is served. `answer` refuses other names.
+        checkpoint = gr.Textbox(DEFAULT_CHECKPOINT, label="Checkpoint")
         vote = gr.Dropdown(list(VOTES), value=DEFAULT_VOTE, label="Vote")
         overlap = gr.Number(None, minimum=0.0, maximum=MAX_OVERLAP, label="Overlap")
         result = gr.JSON(label="Prediction")
         results = gr.JSON(label="Predictions")
-        one, many = gr.Button(), gr.Button()  # gradio ties every endpoint to an event; nobody sees these
+        one, many = gr.Button(), gr.Button()  # gradio needs an event for every endpoint
     one.click(
         classify,
         [audio, checkpoint, vote, overlap],

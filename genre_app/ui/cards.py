@@ -1,10 +1,12 @@
-"""The words of an answer as HTML; whatever came from a visitor or a checkpoint is escaped."""
+"""HTML of an answer: its card, bars, figure and remarks. Text from visitors and checkpoints is escaped."""
 
 from __future__ import annotations
 
 from html import escape
 
-from genre_app.predict import Prediction
+import numpy as np
+
+from genre_app.predict import SURE_MARGIN, Prediction
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
 
@@ -12,11 +14,11 @@ _UNPLAYABLE = (".aif", ".aiff", ".au", ".wma")
 
 WELCOME = f"""
 <section class="card" aria-label="Final vote">
-  <p class="eyebrow">What to do</p>
+  <h2 class="eyebrow">What to do</h2>
   <ol class="steps">
-    <li><b>Drop a song</b> above, choose a file, or record with the microphone: 5 seconds are enough, 15 are better.</li>
-    <li><b>Wait a second.</b> The answer comes by itself.</li>
-    <li><b>Look closer.</b> Each frame of a few seconds has its own prediction; pick one to hear what the model heard.</li>
+    <li><b>Drop a song</b> anywhere on this page, upload it, or record one: 5 seconds are enough, 15 are better.</li>
+    <li><b>Wait a second.</b> The answer appears here.</li>
+    <li><b>Look closer.</b> Each frame of a few seconds has its own prediction; choose a frame to play it.</li>
   </ol>
   <p class="small">WAV, FLAC, MP3, OGG, Opus, M4A, AIFF, WMA, up to {MAX_BYTES / 1e6:.0f} MB and {MAX_SECONDS / 3600:.0f} hours.
   Files are deleted from the server within two hours.</p>
@@ -25,7 +27,7 @@ WELCOME = f"""
 
 LISTENING = """
 <section class="card" aria-label="Final vote" aria-busy="true">
-  <p class="eyebrow">Final vote</p>
+  <h2 class="eyebrow">Final vote</h2>
   <p class="genre quiet">Listening …</p>
 </section>
 """
@@ -35,38 +37,52 @@ NO_MUSIC = (
     "Go nearer to the music, turn it up, or choose another microphone"
 )
 
-NO_FIGURE = """
-<div class="empty">The spectrogram and the prediction of each frame will stand here, over one time axis.</div>
-"""
+NO_FIGURE = '<div class="empty">Your spectrogram and frame-by-frame genres will appear here.</div>'
+
+MEASURES = {
+    "majority": "Share of frames won",
+    "mean": "Mean probability of the frames",
+    "geometric": "Geometric mean of the frames' probabilities",
+    "knn": "Share of the most similar training tracks",
+}
+"""What the number beside each genre is, by vote."""
+
+_DOES = {
+    "majority": "Picks the genre that wins most frames.",
+    "mean": "Averages the frames' probabilities.",
+    "geometric": "Averages log-probabilities: one frame that firmly rules a genre out counts heavily.",
+    "knn": "Picks the genre of the training tracks with the most similar predictions.",
+}
 
 
 def problem(message: str, eyebrow: str = "No answer") -> str:
-    """Say in place what went wrong."""
+    """Return a card that says what went wrong."""
     words = escape(_full_stop(message))
-    return f'<section class="card problem" role="alert"><p class="eyebrow">{eyebrow}</p><p>{words}</p></section>'
+    return f'<section class="card problem" role="alert"><h2 class="eyebrow">{eyebrow}</h2><p>{words}</p></section>'
 
 
 def remark(words: str) -> str:
-    """Say something in passing."""
+    """Return a short note."""
     return f'<p class="remark" role="status">{escape(words)}</p>'
 
 
 def final_vote(prediction: Prediction) -> str:
-    """Write the answer: genre, five bars, agreement, warnings."""
-    first, p_first = prediction.top(1)[0]
-    agree, heard = prediction.n_agree, prediction.n_sounding
-    frames = f"{agree} of {heard} frames agree" if heard > 1 else "a single frame"
-    doubt = "" if prediction.is_sure else f" · ahead by only {_points(100 * prediction.margin)}"
-    told = "what the network says of noise:" if prediction.is_noise else f"{percent(p_first)} {first} · {frames}{doubt}"
+    """Return the card of an answer: the genre, how sure it is, five bars and the warnings."""
+    heading = escape(MEASURES[prediction.vote])
+    if prediction.is_noise:
+        sub, heading = "All of it sounds like noise.", "The model's guess, which means nothing for noise"
+    else:
+        sub = _agreement(prediction) + _doubt(prediction)
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
-        source += "<br>Most browsers cannot play this format, so the frames cannot be heard; the answer is the same."
+        source += "<br>Most browsers cannot play this format. The answer is the same."
     return f"""
 <section class="card" aria-label="Final vote" aria-live="polite">
-  <p class="eyebrow">Final vote</p>
+  <h2 class="eyebrow">Final vote</h2>
   {headline(prediction)}
-  <p class="sub">{escape(told)}</p>
+  <p class="sub">{escape(sub)}</p>
+  <h3 class="measure">{heading}</h3>
   {bars(prediction)}
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
   <p class="small">{source}</p>
@@ -74,53 +90,68 @@ def final_vote(prediction: Prediction) -> str:
 """
 
 
-def _points(margin: float) -> str:
-    whole = int(round(margin, 3))  # never more than it is: what is not sure leads by less than a stated number of points
-    return "less than a point" if not whole else "1 point" if whole == 1 else f"{whole} points"
+def _agreement(prediction: Prediction) -> str:
+    if prediction.n_sounding == 1:
+        return "a single frame"
+    return f"{prediction.n_agree} of {prediction.n_sounding} frames agree"
+
+
+def _doubt(prediction: Prediction) -> str:
+    if prediction.is_sure:
+        return ""
+    # Round down: an answer that is not sure leads by less than the least lead.
+    points = int(round(100 * prediction.margin, 3))
+    if prediction.margin >= SURE_MARGIN:
+        return " · a low probability"
+    return f" · ahead by {'less than one point' if not points else 'one point' if points == 1 else f'only {points} points'}"
 
 
 def headline(prediction: Prediction) -> str:
-    """Name the genre, or two of them when it is close; none for noise."""
-    (first, _), (second, _) = prediction.top(2)
+    """Name the genre; two genres if the answer is not sure, none for noise."""
     if prediction.is_noise:
         return '<p class="genre unsure">No music heard</p>'
+    (first, _), (second, _) = prediction.top(2)
     if prediction.is_sure:
         return f'<p class="genre">{escape(first)}</p>'
     return f'<p class="genre unsure"><span>Not sure:</span> {escape(first)} <span>or</span> {escape(second)}</p>'
 
 
 def bars(prediction: Prediction) -> str:
-    """Draw the probabilities of the first five genres."""
+    """Draw the vote's measure of the first five genres: shares of frames for the majority, else probabilities."""
+    if prediction.vote == "majority":
+        sounding = prediction.segment_probabilities[prediction.segment_sounds]
+        counts = np.bincount(sounding.argmax(axis=1), minlength=len(prediction.genres))
+        # Genres with equal counts stand in the order of their probabilities, so the winner is first.
+        order = np.lexsort((-prediction.probabilities, -counts))[:5]
+        n = prediction.n_sounding
+        values = [(prediction.genres[i], counts[i] / n, f"{counts[i]} of {n} frames") for i in order if counts[i]]
+    else:
+        values = [(genre, p, percent(p)) for genre, p in prediction.top(5)]
     rows = "".join(
         f'<li><span class="name">{escape(genre)}</span>'
-        f'<span class="track"><span class="bar" style="width:{100 * p:.1f}%"></span></span>'
-        f'<span class="value">{escape(percent(p))}</span></li>'
-        for genre, p in prediction.top(5)
+        f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
+        f'<span class="value">{escape(words)}</span></li>'
+        for genre, share, words in values
     )
     return f'<ol class="bars">{rows}</ol>'
 
 
 def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Label and value of each vote: its genre, and whether it disagrees with the one chosen."""
-    if prediction is None:
+    """Return label and value of each vote; the label has the vote's genre, and ≠ if it differs from the chosen vote's."""
+    if prediction is None or prediction.is_noise:
         return [(VOTE_NAMES[name], name) for name in available]
     labels = []
     for name, genre in prediction.votes.items():
         dissent = "\N{NO-BREAK SPACE}≠" if genre != prediction.genre else ""
-        labels.append((f"{VOTE_NAMES[name]}: {genre or 'no music'}{dissent}", name))
+        labels.append((f"{VOTE_NAMES[name]}: {genre}{dissent}", name))
     return labels
 
 
 def vote_info(prediction: Prediction | None, vote: str) -> str:
-    """Say what a vote does and who disagrees."""
-    does = {
-        "majority": "The genre that wins most frames.",
-        "mean": "The average of the frames' probabilities.",
-        "geometric": "The average of their logarithms: one firm no counts.",
-        "knn": "The genres of the training tracks with the most similar predictions.",
-    }[vote]
-    if prediction is None:
-        return f"How the frames' predictions become one. {does}"
+    """Say what a vote does, and which votes disagree."""
+    does = _DOES[vote]
+    if prediction is None or prediction.is_noise:
+        return f"How the frames' predictions become one answer. {does}"
     others = [VOTE_NAMES[name] for name, genre in prediction.votes.items() if genre != prediction.genre]
     if not others:
         return f"{does} All {len(prediction.votes)} votes agree."
@@ -128,24 +159,29 @@ def vote_info(prediction: Prediction | None, vote: str) -> str:
 
 
 def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> str:
-    """Put the drawn figure on the page, with words for those who cannot see it.
+    """Put the drawn figure on the page, with a description for those who cannot see it.
 
     Parameters
     ----------
     webp_base64 : str
     prediction : Prediction
     axes : tuple of float
-        Where time is drawn: left, top, width and height as shares of the figure; there a frame is marked.
+        Left, top, width and height of the time axis, as shares of the figure. The page's script plays from where it is
+        clicked, moves the playhead over it and marks the chosen frame on it.
     """
     frames = len(prediction.segment_starts)
     words = (
         f"Mel-spectrogram of {prediction.name}, and below it the probabilities of {len(prediction.genres)} genres in each of "
-        f"{frames} frames. {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.guess}."
+        f"{frames} frames."
     )
+    if not prediction.is_noise:
+        words += f" {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.genre}."
     left, top, width, height = axes
     return (
         f'<div class="marked"><img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{webp_base64}">'
-        f'<span style="left:{left:.2%};top:{top:.2%};width:{width:.2%};height:{height:.2%}"><i></i></span></div>'
+        f'<span class="time-axis" data-duration="{prediction.duration_seconds:.3f}" title="Click to play from here" '
+        f'style="left:{left:.2%};top:{top:.2%};width:{width:.2%};height:{height:.2%}">'
+        f'<i></i><b class="playhead"></b></span></div>'
     )
 
 
@@ -155,21 +191,21 @@ def frame_mark(row: int, start: float, end: float) -> str:
     Parameters
     ----------
     row : int
-        Of the table, as it was before it was sorted.
+        Index in the table before it was sorted.
     start, end : float
-        Shares of the clip.
+        Shares of the clip, 0 to 1.
     """
     place = f"display:block;left:{start:.2%};width:{end - start:.2%}"
     return f"{row_mark('frames', row)}<style>#figure .marked i{{{place}}}</style>"
 
 
 def row_mark(table: str, row: int) -> str:
-    """Mark a row of a table by its id: gradio has no option for it, and makes the rows anew whenever it likes."""
+    """Mark a row of a table by a style sheet: gradio has no option for it and replaces the rows' elements."""
     return f'<style>#{table} [role="gridcell"][data-row="{row}"]{{background:var(--chosen)!important}}</style>'
 
 
 def progress(done: int, total: int, failed: int, doing: str = "") -> str:
-    """Show how far a batch is."""
+    """Show how many files of a batch are done."""
     words = (
         f"{done} of {total} done"
         + (f", {failed} without an answer" if failed else "")
@@ -179,7 +215,7 @@ def progress(done: int, total: int, failed: int, doing: str = "") -> str:
 
 
 def percent(p: float) -> str:
-    """Write a probability, never as a certainty that it is not."""
+    """Write a probability; only 0 and 1 themselves are written as 0 % and 100 %."""
     return "< 1 %" if 0 < p < 0.005 else "> 99 %" if 0.995 <= p < 1 else f"{100 * p:.0f} %"
 
 

@@ -1,4 +1,4 @@
-"""Files that a visitor downloads."""
+"""Write files for a visitor to download, where gradio serves them and later deletes them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gradio.utils import get_upload_folder
 
 
 def download(name: str, content: str | bytes) -> str:
-    """Write a file where gradio serves it from and deletes it after a while; return its path."""
+    """Write ``content`` to a file called ``name``; return its path."""
     content = content.encode("utf-8") if isinstance(content, str) else content
     path: str = save_bytes_to_cache(content, _safe(name), get_upload_folder())
     return path
 
 
 def download_file(source: Path, name: str) -> str:
-    """Put a file where gradio serves it from and deletes it after a while; return its path."""
+    """Copy ``source`` to a file called ``name``, once as long as it does not change; return its path."""
     stamp = f"{source} {source.stat().st_mtime_ns}"
     path = Path(get_upload_folder()) / hashlib.sha256(stamp.encode()).hexdigest() / _safe(name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The figure of an answer: the spectrogram and the per-frame predictions over one time axis.
+"""The figure of an answer: the spectrogram and the frames' probabilities over one time axis.
 
-Drawn with matplotlib's `Figure` on its own canvas, never with pyplot, whose global state visitors would share. The background
-is transparent and the ink follows the page's theme.
+It uses matplotlib's `Figure`, not pyplot, whose global state visitors would share. The background is transparent, and the
+colours of text and lines follow the page's theme.
 """
 
 from __future__ import annotations
@@ -26,25 +26,34 @@ from PIL import Image
 from genre_app.predict import Prediction
 from genre_app.ui.overview import Overview
 
-RANGE_DB = 80.0  # from the loudest place down
-MAX_CELLS = 480  # frames drawn one by one; more are averaged
-DPI = 100  # of the layout, which is given in CSS pixels
-_WIDTHS = (280, 1600)
-_WINNER = "#ffb020"  # seen on both ends of both heat maps
-_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+RANGE_DB = 80.0
+"""Range of the spectrogram's colours, from the loudest value down."""
+
+MAX_CELLS = 480
+"""Most columns of the heat map; more frames are averaged."""
+
+DPI = 100
+"""CSS pixels to an inch of the layout."""
+
+_WIDTHS = (280, 1600)  # CSS pixels: the narrowest and the widest figure
+_NARROW = 560  # CSS pixels; narrower figures have smaller text and panels
+_WINNER = "#ffb020"  # contrasts with both ends of both heat maps
+_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+_TICKS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
 @dataclass(frozen=True)
 class View:
-    """How a visitor's page looks.
+    """Size and theme of the figure on a visitor's page.
 
     Attributes
     ----------
     width : int
-        CSS pixels that the figure may take.
+        Width of the figure in CSS pixels.
     pixel_ratio : float
         Device pixels to a CSS pixel.
     dark : bool
+        Whether the page has its dark theme.
     """
 
     width: int = 900
@@ -53,13 +62,13 @@ class View:
 
     @classmethod
     def from_page(cls, value: Any) -> View:
-        """Read what the page's script sent; anything else gives the defaults."""
+        """Read the answer of the page's script `genreApp.view`; other values give the defaults."""
         if not isinstance(value, dict):
             return cls()
         width, ratio = value.get("width"), value.get("pixel_ratio")
         return cls(
             width=int(np.clip(width, *_WIDTHS)) if isinstance(width, int) and width > 0 else cls.width,
-            # Twice as many pixels take four times as long to draw and can hardly be told from thrice as many.
+            # Drawing time grows with the square; more than 2 can hardly be seen.
             pixel_ratio=min(2.0, max(1.0, ratio)) if isinstance(ratio, int | float) and ratio > 0 else cls.pixel_ratio,
             dark=value.get("dark") is True,
         )
@@ -67,7 +76,7 @@ class View:
 
 @dataclass(frozen=True)
 class Ink:
-    """Colours of a theme; ``heat`` goes from the page's own to what stands out most."""
+    """Colours of a theme; ``heat`` starts at the page's background."""
 
     text: str
     faint: str
@@ -85,16 +94,17 @@ DARK = Ink(
 
 @dataclass(frozen=True)
 class Cells:
-    """The heat map: each frame's place on the time axis and its probabilities.
+    """Columns of the heat map.
 
     Attributes
     ----------
     edges : numpy.ndarray, float64 [c + 1]
-        Seconds. Frames overlap, so each one's cell reaches half-way to its neighbours' centres.
+        Seconds. Frames overlap, so a cell ends half-way between its frame's centre and the next one's.
     probabilities : numpy.ndarray, float32 [c, g]
     sounds : numpy.ndarray, bool [c]
+        False for silent cells.
     frames_per_cell : int
-        More than one for a long clip, whose frames are averaged.
+        More than 1 for a long clip, whose frames are averaged.
     """
 
     edges: NDArray[np.float64]
@@ -104,7 +114,7 @@ class Cells:
 
 
 def cells(prediction: Prediction, most: int = MAX_CELLS) -> Cells:
-    """Lay the frames out on the time axis, averaged if there are more than ``most``."""
+    """Lay the frames out on the time axis, averaged to at most ``most`` cells."""
     n = len(prediction.segment_starts)
     per_cell = -(-n // most)
     first = np.arange(0, n, per_cell)
@@ -134,7 +144,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
         Its axes are the spectrogram and the heat map.
     """
     ink = DARK if view.dark else LIGHT
-    narrow = view.width < 560
+    narrow = view.width < _NARROW
     size = 8.0 if narrow else 9.5  # points at 100 dpi
     n_genres = len(prediction.genres)
     # Heights in CSS pixels: title, spectrogram, gap with title, heat map, time axis.
@@ -174,19 +184,19 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
 
 
 def time_axes(figure: Figure) -> tuple[float, float, float, float]:
-    """Return where time is drawn in a figure made by `draw`: left, top, width and height as shares of it."""
+    """Return left, top, width and height of the time axis in a figure made by `draw`, as shares of the figure."""
     spectrogram, heat = (ax.get_position() for ax in figure.axes[:2])
     return float(heat.x0), float(1 - spectrogram.y1), float(heat.width), float(spectrogram.y1 - heat.y0)
 
 
 def shortened(name: str, most: int) -> str:
-    """Cut a name that has more letters than there is room for."""
+    """Cut a name to at most ``most`` letters."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 @lru_cache(maxsize=256)
 def text_width(text: str, size: float) -> float:
-    """Width in CSS pixels."""
+    """Return the width of a text of ``size`` points in CSS pixels."""
     return float(TextPath((0, 0), text.replace("$", r"\$"), size).get_extents().width) * DPI / 72
 
 
@@ -210,12 +220,13 @@ def _draw_spectrogram(ax: Axes, prediction: Prediction, overview: Overview, size
 
 
 def mel_rows(overview: Overview) -> tuple[list[float], list[str]]:
-    """Rows of the spectrogram at round frequencies, and their names in Hz."""
+    """Return rows of the spectrogram at round frequencies, and their labels in Hz."""
+    import librosa  # here: the first use takes half a second
+
     spec = overview.spec
-    # The filters' centres, as slaney's and librosa's mel scale has them.
-    mels = np.linspace(_mel(spec.fmin), _mel(spec.fmax), spec.n_mels + 2)[1:-1]
-    shown = [f for f in _HZ if mels[0] <= _mel(f) <= mels[-1]]
-    rows = np.interp([_mel(f) for f in shown], mels, np.arange(spec.n_mels))
+    centres = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax)[1:-1]
+    shown = [hz for hz in _TICKS_HZ if centres[0] <= hz <= centres[-1]]
+    rows = np.interp(librosa.hz_to_mel(shown), librosa.hz_to_mel(centres), np.arange(spec.n_mels))
     kept: list[int] = []
     for index, row in enumerate(rows):
         if not kept or row - rows[kept[-1]] >= spec.n_mels / 9:
@@ -223,14 +234,9 @@ def mel_rows(overview: Overview) -> tuple[list[float], list[str]]:
     return [float(rows[i]) for i in kept], [f"{shown[i] // 1000} k" if shown[i] >= 1000 else str(shown[i]) for i in kept]
 
 
-def _mel(hz: float) -> float:
-    """Slaney's mel scale: linear up to 1 kHz, logarithmic above."""
-    return 3 * hz / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000)) / float(np.log(6.4))
-
-
 def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: Ink, columns: int, size: float) -> None:
     n_genres, duration = len(names), float(layout.edges[-1])
-    # One column a pixel: frames need not be equally long, and this is faster than drawing a mesh.
+    # An image with one column a pixel: cells differ in width, and a mesh takes longer to draw.
     seconds = (np.arange(columns) + 0.5) * duration / columns
     which = np.clip(np.searchsorted(layout.edges, seconds, side="right") - 1, 0, len(layout.sounds) - 1)
     image = ink.heat(layout.probabilities.T[:, which])  # [g, columns, 4]
@@ -238,54 +244,38 @@ def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: Ink, columns: int
     ax.imshow(image, aspect="auto", interpolation="nearest", extent=(0, duration, n_genres - 0.5, -0.5))
     for boundary in np.arange(n_genres - 1) + 0.5:
         ax.axhline(boundary, color=ink.faint, linewidth=0.3, alpha=0.5)
-    centres = (layout.edges[:-1] + layout.edges[1:]) / 2
-    winners = layout.probabilities.argmax(axis=1)
-    many = len(centres) > 60
-    ax.scatter(
-        centres[layout.sounds],
-        winners[layout.sounds],
-        s=5 if many else 22,
-        color=_WINNER,
-        edgecolors="none" if many else LIGHT.text,
-        linewidths=0.7,
-        zorder=3,
-    )
+    centres = (layout.edges[:-1] + layout.edges[1:])[layout.sounds] / 2
+    winners = layout.probabilities.argmax(axis=1)[layout.sounds]
+    many = len(layout.sounds) > 60
+    dots: dict[str, Any] = {"s": 5, "edgecolors": "none"} if many else {"s": 22, "edgecolors": LIGHT.text}
+    ax.scatter(centres, winners, color=_WINNER, linewidths=0.7, zorder=3, **dots)
+    words: dict[str, Any] = {"rotation": 90, "color": ink.faint, "fontsize": size, "ha": "center", "va": "center"}
     for start, end in _silences(layout):
-        ax.text(
-            (start + end) / 2,
-            (n_genres - 1) / 2,
-            "silent",
-            rotation=90,
-            color=ink.faint,
-            fontsize=size,
-            ha="center",
-            va="center",
-        )
+        ax.text((start + end) / 2, (n_genres - 1) / 2, "silent", **words)
     ax.set_yticks(range(n_genres), names, parse_math=False)
     ax.set_ylim(n_genres - 0.5, -0.5)
 
 
 def _silences(layout: Cells) -> list[tuple[float, float]]:
-    """Start and end, in seconds, of the stretches of silent cells that are wide enough to be named."""
+    """Return start and end in seconds of the silent stretches that are wide enough for a label."""
     change = np.flatnonzero(np.diff(np.concatenate([[True], layout.sounds, [True]]).astype(int)))
     stretches = [(float(layout.edges[a]), float(layout.edges[b])) for a, b in zip(change[::2], change[1::2], strict=True)]
     return [(a, b) for a, b in stretches if b - a > 0.03 * layout.edges[-1]]
 
 
 def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: Ink, remark: str) -> None:
-    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-    step = next((s for s in steps if duration / s <= most), duration)
+    step = next((s for s in _TICKS_SECONDS if duration / s <= most), duration)
     ticks = np.arange(0, duration + 1e-6, step)
     upper.set_xticks(ticks, [])
     names = lower.set_xticks(ticks, [clock(t, duration) for t in ticks])
     if ticks[-1] > 0.985 * duration:
-        names[-1].label1.set_horizontalalignment("right")  # so that it stays within the picture
+        names[-1].label1.set_horizontalalignment("right")  # to stay within the picture
     unit = "s" if duration < 60 else "min:s" if duration < 3600 else "h:min:s"
     lower.set_xlabel(f"time, {unit}{remark}", fontsize=size, color=ink.text, labelpad=1)
 
 
 def clock(seconds: float, duration: float | None = None) -> str:
-    """Write a time as a clip of this duration needs it: ``12.5``, ``1:05``, ``1:02:30``."""
+    """Write a time in the format of a clip of this duration: ``12.5``, ``1:05``, ``1:02:30``."""
     duration = seconds if duration is None else duration
     if duration < 60:
         return f"{seconds:.1f}" if duration < 10 or seconds % 1 else f"{seconds:.0f}"
@@ -298,13 +288,13 @@ def clock(seconds: float, duration: float | None = None) -> str:
 def _draw_key(
     figure: Figure, ax: Axes, colours: Colormap, low: str, high: str, width: int, ink: Ink, size: float, *, wins: bool = False
 ) -> None:
-    """Put a colour bar at the right end of the line with the title, and what the dots mean."""
+    """Draw a colour bar at the right end of the title's line; with ``wins``, also a dot that is explained."""
     box = ax.get_position()
     height = figure.get_size_inches()[1] * DPI
     bar_width = 56 / width
     left, middle = box.x1 - (44 if high.endswith("%") else 34) / width - bar_width, box.y1 + 13 / height
     place = TransformedBbox(Bbox.from_bounds(left, middle - 4 / height, bar_width, 8 / height), figure.transFigure)
-    bar = BboxImage(place, cmap=colours)  # an axes of its own would take longer than all the rest of the key
+    bar = BboxImage(place, cmap=colours)  # faster than axes for the colour bar
     bar.set_data(np.linspace(0, 1, 64)[None])
     figure.add_artist(bar)
     words: dict[str, Any] = {"fontsize": size - 0.5, "color": ink.text, "va": "center"}

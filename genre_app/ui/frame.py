@@ -1,4 +1,4 @@
-"""What tabs know of the page and of each other while it is built."""
+"""What a tab receives when it is built: the page, and what other tabs have left for it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import gradio as gr
 
 @dataclass
 class Frame:
-    """The page around a tab that is being built.
+    """The page around the tab that is being built.
 
     Attributes
     ----------
     app : gr.Blocks
-        For its ``load`` event.
+        Its ``load`` event occurs when a visitor opens the page.
     tabs : gr.Tabs
-        Each tab's id is its name.
+        The id of each tab is its label.
     tab : dict
-        The tabs so far, by name.
+        The tabs built so far and the one being built, by label. The ``select`` event occurs when a visitor opens it.
     parts : dict
-        Components that other tabs fill, by a name that their own tab has given them.
+        Components of a tab that later tabs read or fill, by a name that the tab has chosen.
     classify_after : callable
-        Has the loaded clip, if there is one, classified after an event, if a checkbox is ticked by then.
+        Set by the Classify tab: classifies the loaded clip after an event if a checkbox is then ticked.
     """
 
     app: gr.Blocks

@@ -1,28 +1,25 @@
-"""A picture's worth of a clip's spectrogram, gathered while the clip is classified.
+"""The spectrogram of a whole clip at the resolution of a figure, computed while the clip is classified.
 
-The clip is decoded once: the samples that go to the network pass by here. However long the clip, no more than `MAX_COLUMNS`
-columns are kept; when they are full, neighbours are merged and each column stands for twice the time.
+The clip is decoded once: `OverviewTap` copies the samples on their way to the network. Memory does not grow with the clip: at
+2 * `MAX_COLUMNS` columns, neighbouring columns are averaged, and each column then covers twice the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from genre_app.audio import AudioStream, Clip
-from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, extract
-from genre_app.predict import Prediction, classify
-from genre_app.vote import DEFAULT_VOTE
 
 MAX_COLUMNS = 2048
-_CHUNK_FRAMES = 512  # columns computed at once
-_HOP_SECONDS = 0.024  # a 30 s clip has about as many columns as a wide page has pixels
+_CHUNK_FRAMES = 512  # STFT frames computed at the same time
+_HOP_SECONDS = 0.024  # gives a 30 s clip 1250 columns, about one a pixel on a wide page
+_WINDOW_SECONDS = 0.093  # 2048 samples at 22 050 Hz, librosa's default
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,11 @@ class Overview:
     Attributes
     ----------
     db : numpy.ndarray, float32 [n_mels, columns]
-        dB re 1.0.
+        In dB relative to a power of 1.
     column_seconds : float
-        Time from one column to the next; the first is centred on 0 s.
+        Time between columns; the first column is centred on 0 s.
     spec : FeatureSpec
-        Mel scale and edges of the rows.
+        Mel scale and frequency range of the rows.
     """
 
     db: NDArray[np.float32]
@@ -45,7 +42,7 @@ class Overview:
 
 
 class OverviewTap:
-    """Stands between a clip and `classify`, hands the samples on, and keeps what the figure shows.
+    """A stream that passes a clip's samples on to `genre_app.predict.classify` and computes their `Overview`.
 
     Parameters
     ----------
@@ -55,11 +52,11 @@ class OverviewTap:
     def __init__(self, audio: Clip | AudioStream) -> None:
         self._audio = audio
         rate = audio.sample_rate
-        n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # 93 ms: 2048 samples at 22 050 Hz
+        n_fft = 1 << max(9, round(np.log2(rate * _WINDOW_SECONDS)))
         self._spec = FeatureSpec(
             sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * _HOP_SECONDS)), fmax=rate / 2, top_db=200.0
         )
-        self._held = np.zeros(n_fft // 2, np.float32)  # zeros before the clip, as for the features
+        self._held = np.zeros(n_fft // 2, np.float32)  # zeros before the clip, as `extract` pads it
         self._power: list[NDArray[np.float32]] = []  # each [n_mels, columns]
         self._merged = 1  # STFT columns to a column kept
 
@@ -75,16 +72,11 @@ class OverviewTap:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the decoder has to say; complete once the blocks are consumed."""
+        """Warnings of the decoder; complete once the blocks are consumed."""
         return self._audio.warnings
 
-    def classify(self, checkpoint: Checkpoint, *, vote: str = DEFAULT_VOTE, overlap: float | None = None) -> Prediction:
-        """Classify the audio that passes by; parameters and errors as those of `genre_app.predict.classify`."""
-        # `classify` asks for what stands above and the blocks, no more.
-        return classify(cast(AudioStream, self), checkpoint, vote=vote, overlap=overlap)
-
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the clip's samples, float32 [n]; once."""
+        """Yield the clip's samples in blocks, float32 [n]; can be called once."""
         for block in self._audio.blocks():
             self._held = np.concatenate([self._held, block])
             while len(self._held) >= self._width(_CHUNK_FRAMES):
@@ -96,7 +88,7 @@ class OverviewTap:
             self._take(left)
 
     def overview(self) -> Overview:
-        """Return what has gone by."""
+        """Return the spectrogram of the samples that have passed."""
         power, merged = np.concatenate(self._power, axis=1), self._merged
         if power.shape[1] > MAX_COLUMNS:
             power, merged = _merge_pairs(power), 2 * merged
@@ -121,7 +113,7 @@ class OverviewTap:
 
 
 def _merge_pairs(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of neighbouring columns [n_mels, n] -> [n_mels, ceil(n / 2)]; an odd last one stays as it is."""
+    """Average pairs of columns, [n_mels, n] -> [n_mels, ceil(n / 2)]; an odd last column stays as it is."""
     even = power[:, ::2].copy()
     pairs = power.shape[1] // 2
     even[:, :pairs] += power[:, 1::2]

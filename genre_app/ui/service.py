@@ -1,6 +1,6 @@
-"""What every tab and endpoint does with an audio file, and the limits that hold for visitors of the page.
+"""Answers to visitors: limits on what they send, the checkpoints they may name, and the classification itself.
 
-The command line has no such limits; here strangers share one machine.
+The limits hold for the page and its API, where strangers share one machine. The command line has none.
 """
 
 from __future__ import annotations
@@ -10,29 +10,38 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
-from genre_app.audio import open_audio
+from genre_app.audio import AudioStream, open_audio
 from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, bundled_checkpoints, load_checkpoint
-from genre_app.errors import AudioError, CheckpointError, GenreAppError
-from genre_app.predict import MAX_OVERLAP, Prediction
-from genre_app.runs.run import list_runs
+from genre_app.errors import AudioError, CheckpointError, GenreAppError, RunError
+from genre_app.predict import MAX_OVERLAP, Prediction, classify
+from genre_app.runs.run import Run, checked_name, runs_folder
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space
 from genre_app.ui.train.snapshot import briefs
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 
 MAX_BYTES = 100_000_000
-MAX_DATA_BYTES = 4_000_000_000  # of a zip to train on, at home
+MAX_DATA_BYTES = 4_000_000_000
+"""Largest zip of training data, on a page at home."""
+
 MAX_SECONDS = 3 * 3600.0
-MAX_FILES = 200  # in one batch
-CONCURRENT = 4  # clips classified at once; other visitors wait their turn
+MAX_FILES = 200
+"""Files in one batch."""
+
+CONCURRENT = 4
+"""Clips classified at the same time; other visitors wait in the queue."""
 
 VOTE_NAMES = {"majority": "Majority", "mean": "Mean", "geometric": "Geometric mean", "knn": "Nearest tracks"}
 
+_RUN = "run: "
+_OWN = "yours: "
+_loading = Lock()
+
 
 class RequestError(GenreAppError):
-    """A visitor asked for what there is not; the message is one sentence for them."""
+    """A visitor's request cannot be answered; the message is one sentence for them."""
 
 
 PROBLEMS = (AudioError, CheckpointError, RequestError)
@@ -41,24 +50,21 @@ PROBLEMS = (AudioError, CheckpointError, RequestError)
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the page shows of a clip, kept for the visitor who asked."""
+    """A clip's prediction and the spectrogram for its figure."""
 
     prediction: Prediction
     overview: Overview
 
 
-_loading = Lock()
-_RUN = "run: "
-_OWN = "yours: "
-
-
 def max_upload_bytes() -> int:
-    """Size of the largest file that may travel to the server; each tab has its own limit besides."""
+    """Return the size of the largest file that may be uploaded; each tab has its own limit besides."""
     return MAX_BYTES if on_space() else MAX_DATA_BYTES
 
 
 def checkpoint_choices(own: str | None = None) -> list[str]:
-    """Names of what `checkpoint_named` takes: bundled checkpoints, those of runs that are not at work, and the visitor's own.
+    """List the names to offer: bundled checkpoints, those of runs that are over, and the visitor's own.
+
+    This reads every run folder, so call it to show choices, never to answer.
 
     Parameters
     ----------
@@ -70,7 +76,7 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
 
 
 def still_offered(chosen: str | None, own: str | None = None) -> dict[str, Any]:
-    """Return the choices of a field of checkpoints, and what is chosen: the default, if that is gone."""
+    """Return a checkpoint dropdown's choices and its value: ``chosen``, or the default if ``chosen`` is gone."""
     choices = checkpoint_choices(own)
     return {"choices": choices, "value": chosen if chosen in choices else choices[0]}
 
@@ -86,33 +92,47 @@ def own_choice(own: str) -> str:
 
 
 def checkpoint_named(name: str | None, own: str | None = None) -> Checkpoint:
-    """Load a bundled checkpoint, that of a run, or the visitor's own; once, as long as its file stays the same.
+    """Load a checkpoint by the name it is offered under; it stays in memory until its file changes.
 
     Parameters
     ----------
     name : str or None
-        One of `checkpoint_choices`. Paths are not taken: a visitor has no business with the server's files.
+        One of `checkpoint_choices`, never a path: visitors may not read the server's files. None is the default checkpoint.
     own : str, optional
-        Path of the visitor's own checkpoint, as the server remembers it.
+        Path of the visitor's own checkpoint, as the server has stored it.
 
     Raises
     ------
     RequestError
-        If there is none of this name.
+        If no checkpoint has this name.
     CheckpointError
         If it cannot be used.
     """
     name = name or DEFAULT_CHECKPOINT
-    names = checkpoint_choices(own)
-    if name not in names:
-        raise RequestError(f"There is no checkpoint {name!r}; choose one of: {', '.join(names)}")
     if own and name == own_choice(own):
         return _load_file(Path(own), name)
-    run = next((run for run in list_runs() if name == run_choice(run.name)), None)
-    if run is not None:
-        return _load_file(run.best, name)
-    with _loading:  # visitors who come at once wait for one load instead of starting their own
+    if name.startswith(_RUN):
+        return _load_file(_finished_run(name).best, name)
+    if name != DEFAULT_CHECKPOINT and name not in bundled_checkpoints():
+        raise _no_checkpoint(name)
+    with _loading:  # visitors who come at the same time wait for one load
         return _load(name, 0)
+
+
+def _finished_run(name: str) -> Run:
+    """Open the run that ``name`` offers, by its folder alone."""
+    try:
+        run = Run.open(runs_folder() / checked_name(name.removeprefix(_RUN)))
+    except RunError as error:
+        raise _no_checkpoint(name) from error
+    if run.status().is_active or not run.best.is_file():
+        raise _no_checkpoint(name)
+    return run
+
+
+def _no_checkpoint(name: str) -> RequestError:
+    names = ", ".join([*bundled_checkpoints(), f"{_RUN}NAME of a run that is over"])
+    return RequestError(f"There is no checkpoint {name!r}; choose one of: {names}")
 
 
 def check_own(path: str) -> Checkpoint:
@@ -123,12 +143,16 @@ def check_own(path: str) -> Checkpoint:
     RequestError
         If it is too large.
     CheckpointError
-        If it is anything but a checkpoint of this project.
+        If it is not a checkpoint of this project.
     """
     file = Path(path)
-    if (size := file.stat().st_size) > MAX_BYTES:
-        raise RequestError(f"{file.name}: {size / 1e6:.0f} MB are more than the {MAX_BYTES / 1e6:.0f} MB that this page takes")
+    _check_size(file.name, file.stat().st_size)
     return _load_file(file, own_choice(path))
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise RequestError(f"{name}: {size / 1e6:.0f} MB are more than the {MAX_BYTES / 1e6:.0f} MB that this page takes")
 
 
 def _load_file(path: Path, name: str) -> Checkpoint:
@@ -139,13 +163,13 @@ def _load_file(path: Path, name: str) -> Checkpoint:
     try:
         with _loading:
             checkpoint = _load(str(path), stamp)
-    except CheckpointError as error:  # where the file lies is none of a visitor's business
+    except CheckpointError as error:  # visitors do not see the server's folders
         raise CheckpointError(str(error).replace(str(path), path.name)) from error
     return replace(checkpoint, name=name)
 
 
 @lru_cache(maxsize=4)
-def _load(name_or_path: str, _: int) -> Checkpoint:
+def _load(name_or_path: str, _stamp: int) -> Checkpoint:
     return load_checkpoint(name_or_path)
 
 
@@ -157,22 +181,26 @@ def answer(
     overlap: float | None = None,
     name: str | None = None,
     own: str | None = None,
+    suppressed: bool = False,
 ) -> Answer:
-    """Classify an uploaded file and gather its overview on the way.
+    """Classify an uploaded file, and keep its spectrogram for the figure.
 
     Parameters
     ----------
     path : path-like or None
-        None is what an upload that did not arrive leaves.
+        None if the upload did not arrive.
     checkpoint : str, optional
         One of `checkpoint_choices`.
     vote : str, optional
+        One of `genre_app.vote.VOTES`.
     overlap : float, optional
-        Share of a frame, 0 to 0.95; the checkpoint's own by default.
+        Share of a segment that neighbours have in common, 0 to 0.95; by default as the checkpoint was trained.
     name : str, optional
-        What to call the clip instead of its file's name.
+        Name of the clip; by default that of the file.
     own : str, optional
         Path of the visitor's own checkpoint.
+    suppressed : bool
+        The clip has gone through noise suppression.
 
     Raises
     ------
@@ -181,8 +209,7 @@ def answer(
     """
     if path is None:
         raise RequestError("No audio arrived: choose a file, or record for at least a few seconds")
-    name = name or Path(path).name
-    vote = vote or DEFAULT_VOTE
+    name, vote = name or Path(path).name, vote or DEFAULT_VOTE
     if vote not in VOTES:
         raise RequestError(f"There is no vote {vote!r}; choose one of: {', '.join(VOTES)}")
     if overlap is not None and not 0.0 <= overlap <= MAX_OVERLAP:
@@ -191,14 +218,11 @@ def answer(
     if vote not in available_votes(chosen.references):
         raise RequestError(f"The checkpoint {chosen.name} has no reference tracks for the vote {vote!r}; choose another vote")
     try:
-        size = Path(path).stat().st_size
+        _check_size(name, Path(path).stat().st_size)
     except OSError as error:
-        raise RequestError(f"{name}: the file is no longer here; upload it again") from error
-    if size > MAX_BYTES:
-        raise RequestError(
-            f"{name}: {size / 1e6:.0f} MB are more than the {MAX_BYTES / 1e6:.0f} MB that this page takes; cut it shorter"
-        )
+        raise RequestError(f"{name} is no longer here; upload it again") from error
     with open_audio(path, sample_rate=chosen.spec.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
         tap = OverviewTap(stream)
-        prediction = tap.classify(chosen, vote=vote, overlap=overlap)
+        # `classify` uses the name, the rate, the warnings and the blocks of a stream, all of which the tap has.
+        prediction = classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap, suppressed=suppressed)
         return Answer(prediction, tap.overview())

@@ -1,4 +1,4 @@
-"""Clips to try the page with, synthesised by the project itself, each when it is first asked for."""
+"""Files of the examples, each written when a visitor first asks for it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from genre_app.audio.synth import write_examples
+import soundfile
+
+from genre_app.audio.demos import DEMOS
 
 _SECONDS = 20.0
+_RATE = 44100  # Hz
 _writing = Lock()
 
 
-def example_path(style: str) -> Path:
-    """Return the file of one of `genre_app.audio.synth.STYLES`."""
-    with _writing:
-        (path,) = write_examples(_folder().name, seconds=_SECONDS, styles=(style,))
+def example_path(genre: str) -> Path:
+    """Return the file of an example, one of `genre_app.audio.demos.DEMOS`; it is written if it is missing."""
+    path = Path(_folder().name) / f"{genre}.flac"
+    with _writing:  # a second visitor waits for the file
+        if not path.exists():
+            unfinished = path.with_suffix(".part")
+            soundfile.write(unfinished, DEMOS[genre](_SECONDS, _RATE), _RATE, format="FLAC")
+            unfinished.replace(path)
     return path
 
 
 @cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="genre-app-examples-")  # removed when the app ends
+    return tempfile.TemporaryDirectory(prefix="genre-app-examples-")  # deleted when the app ends
