@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import math
@@ -20,7 +19,6 @@ from PIL import Image
 from genre_app import audio, predict
 from genre_app.checkpoint import Checkpoint
 from genre_app.ui import cards, service
-from genre_app.ui.batch.tab import Row, classify_file, to_html
 from genre_app.ui.classify.tab import _pages, _rows, _seek
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
@@ -148,7 +146,6 @@ def test_what_visitors_and_checkpoints_say_is_escaped(make_clip, checkpoint):
         cards.figure("", prediction),
         cards.problem(evil),
         cards.progress(1, 2, 0, evil),
-        to_html([Row(evil, None, evil), Row(evil, prediction)]),
     ):
         assert "<script" not in html
         assert "&lt;script&gt;" in html
@@ -176,9 +173,6 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     headline = cards.headline(prediction)
     assert "No music heard" in headline
     assert prediction.guess not in headline
-    row = to_html([Row("noise.wav", prediction)])
-    assert "no music heard" in row
-    assert f"<b>{prediction.guess}</b>" not in row
 
 
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
@@ -264,30 +258,6 @@ def test_frames_of_a_long_clip_come_in_pages(checkpoint):
     assert numbers == list(range(1, 451))
 
 
-def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
-    bad = tmp_path / "bad.mp3"
-    bad.write_text("no music")
-    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
-    assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
-    end = updates[-1]
-    assert end["results"].count("<tr") == 1 + 3
-    assert "not an audio file" in end["results"]
-    assert "1 without an answer" in end["progress"]
-    rows = list(csv.DictReader(io.StringIO(Path(end["Download CSV"].value["path"]).read_text())))
-    assert [row["file"] for row in rows] == ["song.wav", "bad.mp3", "song.wav"]
-    assert rows[1]["genre"] == ""
-    assert "not an audio file" in rows[1]["error"]
-    assert rows[0] == rows[2]
-    assert sum(float(rows[0][genre]) for genre in checkpoint.genres) == pytest.approx(1, abs=1e-6)
-
-
-def test_a_batch_is_bounded(app, song, monkeypatch):
-    monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
-    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
-    assert end["results"].count("<tr") == 1 + 2
-    assert "takes 2 files" in end["progress"]
-
-
 def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
     path = tmp_path / "large.wav"
     with path.open("wb") as file:
@@ -326,7 +296,6 @@ def test_without_references_the_knn_vote_is_refused_in_words(bundled, song, make
     monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
     with pytest.raises(service.RequestError, match="no reference tracks"):
         service.answer(song, vote="knn")
-    assert classify_file(song, None, "knn").prediction is None
 
 
 def test_the_page_opens_without_any_checkpoint_and_says_so(tmp_path, song, monkeypatch):
