@@ -1,4 +1,4 @@
-"""What the decoders share: their protocol, their one error, and samples of any type as floats."""
+"""Common parts of the decoders: their protocol, a safe file object, and conversion of samples to float."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_VALUES = 1 << 17  # samples times channels that are handed on at once; larger is no faster
+BLOCK_VALUES = 1 << 17  # samples times channels of a block; larger blocks are not faster (measured)
 
 
 class Decoder(Protocol):
-    """An open file, decoded once from its start to its end.
+    """An open file that is decoded once, from its start to its end.
 
     Attributes
     ----------
     damaged : bool
-        Something could not be decoded or is missing; known once the blocks are consumed.
+        A part could not be decoded or is missing; known once the blocks are consumed.
     claimed_seconds : float or None
-        How long a damaged file says it is.
+        Length that a damaged file states.
     """
 
     damaged: bool
@@ -36,9 +36,9 @@ class Decoder(Protocol):
 
 
 class Source:
-    """A file object for the two libraries, in which a seek to before the start fails in silence.
+    """A file object for the decoding libraries whose `seek` never raises.
 
-    Damaged files ask for that, and both libraries would print the exception.
+    Damaged files make both libraries seek to before the start, and both would print the exception.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -46,7 +46,7 @@ class Source:
         self.read, self.tell = file.read, file.tell
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position and return it, or -1 and stay."""
+        """Go to a position and return it; if that is impossible, stay and return -1."""
         try:
             return self._file.seek(offset, whence)
         except (OSError, ValueError):
@@ -54,16 +54,14 @@ class Source:
 
 
 def full_scale(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Return samples of any numeric type as float32 with full scale at 1.0; that of integers is by their width."""
+    """Return samples of any numeric type as float32 with full scale 1.0; integers are scaled by their width."""
     if samples.dtype.kind == "f":
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what does not fit becomes infinite, which is for the caller to refuse
+        with np.errstate(over="ignore", invalid="ignore"):  # too large values become infinite; the caller refuses them
             return samples.astype(np.float32, copy=False)
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    # float64 first where float32 cannot hold the integers.
+    # float32 cannot hold integers of more than 16 bits exactly, so these go through float64.
     wide: NDArray[np.floating] = samples.astype(np.float64 if samples.dtype.itemsize > 2 else np.float32)
     if samples.dtype.kind == "u":
-        wide -= half  # the middle of the range is zero
+        wide -= half  # silence is the middle of the range
     wide /= half
     return wide.astype(np.float32, copy=False)

@@ -1,9 +1,9 @@
-"""Audio files to blocks of float samples at the file's own rate, without a system ffmpeg.
+"""Decode audio files to blocks of float samples at the file's own rate, without a system ffmpeg.
 
-soundfile reads what is not compressed (five times faster there), PyAV the rest: measured on 30 s it takes as long as soundfile
-for MP3, half as long for Vorbis and a third for Opus, it plays an MP3 to its end where libsndfile stops at an estimated length,
-and it resynchronises after damage. What soundfile cannot open goes to PyAV too. Both decode forwards, block by block, so that a
-file's length costs no memory.
+soundfile reads uncompressed files, five times faster than PyAV. PyAV reads compressed files: on 30 s it takes as long as
+soundfile for MP3, half as long for Vorbis and a third for Opus (measured). PyAV also decodes an MP3 to its end, where libsndfile
+stops at an estimated length, and it continues after damage. Files that soundfile cannot open go to PyAV too. Both decode block
+by block, so memory does not grow with the length of a file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from genre_app.audio.base import Decoder, Source
 from genre_app.audio.pyav import AvDecoder
 from genre_app.errors import AudioError
 
-_PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd")  # how uncompressed files begin
+_PLAIN = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd")  # first bytes of uncompressed files: WAV, W64, AIFF, AU
 _COMPRESSED = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"0&\xb2u")  # FLAC, Ogg, tagged MP3, Matroska, WMA
-_PLACEHOLDER_SIZE = 0x7FFF0000  # chunk sizes from here on are what writers to a pipe put, who do not know the length
+_PLACEHOLDER_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe do not know a chunk's length and state this much or more
+_HEAD_BYTES = 4096  # enough to recognise a format and to see a WAV's codec
+_MISSING_SECONDS = 0.05  # a file is damaged if more than this is missing
 
 
 class SoundFileDecoder:
@@ -35,7 +37,7 @@ class SoundFileDecoder:
     def __init__(self, source: str | Source) -> None:
         self._file = soundfile.SoundFile(source)
         self.frames: int = self._file.frames
-        # libsndfile takes what is there and notes in its log where a header promised more.
+        # libsndfile decodes the data that exists; its log names each length in a header that is larger.
         notes = re.findall(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
         notes += re.findall(
             r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", self._file.extra_info
@@ -55,13 +57,13 @@ class SoundFileDecoder:
                 block = self._file.read(out=buffer)
             except soundfile.LibsndfileError:
                 self.damaged = True
-                block = buffer[: self._file.tell() - n_decoded]  # what came before the damage
+                block = buffer[: self._file.tell() - n_decoded]  # the samples before the damage
             if not len(block):
                 break
             n_decoded += len(block)
             yield rate, block
         claimed = max(self.frames, round(n_decoded * self._claims))
-        self.damaged |= claimed - n_decoded > 0.05 * rate
+        self.damaged |= claimed - n_decoded > _MISSING_SECONDS * rate
         self.claimed_seconds = claimed / rate
 
     def close(self) -> None:
@@ -70,25 +72,25 @@ class SoundFileDecoder:
 
 
 def open_decoder(source: str | BinaryIO, name: str) -> tuple[Decoder, BinaryIO | None]:
-    """Open a file with the library that suits it.
+    """Open a file with the library that suits its format.
 
     Parameters
     ----------
     source : str or BinaryIO
-        A path, or a file object that can seek; it is read from its start.
+        A path, or a seekable file object, which is read from its start.
     name : str
-        What messages call it.
+        Name of the file in messages.
 
     Returns
     -------
     decoder : Decoder
     file : BinaryIO or None
-        To be closed after the decoder.
+        The file that was opened here, if any; close it after the decoder.
 
     Raises
     ------
     AudioError
-        If the file is missing, unreadable, empty, a folder, or holds no audio that either library decodes.
+        If the file is missing, unreadable, empty, a folder, or holds no audio that either library can decode.
     """
     path, file, opened = None, source, None
     if isinstance(file, str):
@@ -106,14 +108,14 @@ def open_decoder(source: str | BinaryIO, name: str) -> tuple[Decoder, BinaryIO |
 
 def _open_either(path: str | None, source: Source, name: str) -> Decoder:
     source.seek(0)
-    head = source.read(4096)
+    head = source.read(_HEAD_BYTES)
     if not head:
         raise AudioError(f"{name}: the file is empty; choose another file")
     compressed = head.startswith(_COMPRESSED) or head[4:8] == b"ftyp" or (head[0] == 0xFF and head[1:2] >= b"\xe0")
-    # A WAV can also hold MP3, whose length libsndfile guesses.
+    # A WAV can hold MP3 (codec 0x50 or 0x55), whose length libsndfile only estimates.
     plain = head.startswith(_PLAIN) and not re.search(rb"fmt ....[\x50\x55]\0", head, re.DOTALL)
     decoder = _open_soundfile(path, source) if plain else None
-    if decoder is not None and decoder.frames:  # none where a recorder did not return to fill in how much it wrote
+    if decoder is not None and decoder.frames:  # 0 if the recorder never filled in the length
         return decoder
 
     import av

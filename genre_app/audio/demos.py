@@ -92,9 +92,9 @@ def _metal(score: Score) -> None:
         if step % 4 == 0:
             cymbals.add(at, cymbals.noise(0.6, 3000, 16000, 6), 0.6)
     played = guitar.filtered(150, 6000)
-    guitar.out = np.tanh(12 * played / np.sqrt(np.mean(guitar.out**2)))  # the amplifier
-    guitar.out = guitar.filtered(100, 4500)  # its loudspeaker
-    _mix(score, 1.1, guitar=0, drums=-4, cymbals=-11)(guitar=guitar, drums=drums, cymbals=cymbals)
+    guitar.out = np.tanh(11.5 * played / np.sqrt(np.mean(guitar.out**2)))  # the amplifier
+    guitar.out = guitar.filtered(100, 5000)  # its loudspeaker
+    _mix(score, 4.6, guitar=-10, drums=-10, cymbals=8)(guitar=guitar, drums=drums, cymbals=cymbals)
 
 
 def _disco(score: Score) -> None:

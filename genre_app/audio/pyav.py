@@ -1,4 +1,4 @@
-"""Compressed audio, and the sound of videos, through PyAV, which brings its own FFmpeg."""
+"""Decode compressed audio, and the sound of videos, with PyAV, which brings its own FFmpeg."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-# FFmpeg's playlist formats (hls, dash, concat) would read other files and addresses on a stranger's word.
+# Playlist formats (hls, dash, concat) are left out: with them, an uploaded file could make FFmpeg read other files or URLs.
 _FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,voc,ac3,eac3,amr,ape,wv,tta,avi,flv"
-_EXACT_DURATIONS = {"mov", "matroska", "asf", "flac", "ogg"}  # elsewhere FFmpeg guesses from the bit rate
+_EXACT_DURATIONS = {"mov", "matroska", "asf", "flac", "ogg"}  # in other formats FFmpeg estimates the duration
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-_MAX_CHANNELS = 8
+_MAX_CHANNELS = 8  # PyAV's frames have pointers to eight channels
+# A file is damaged if it ends before this share of its stated frames or duration. A stated duration may be rounded up, so
+# a fixed number of seconds is allowed on top.
+_LEAST_SHARE = 0.99
+_ROUNDED_SECONDS = 0.25
+_MAX_OGG_PAGE = 65307  # bytes (RFC 3533)
 
 
 class AvDecoder:
@@ -36,14 +41,14 @@ class AvDecoder:
     file : Source
         At its start.
     name : str
-        What messages call it.
+        Name of the file in messages.
 
     Raises
     ------
     AudioError
-        If there is no audio track, or none with a codec that PyAV has.
+        If there is no audio track, or none whose codec PyAV supports.
     av.FFmpegError
-        If this is no file that FFmpeg may open.
+        If FFmpeg cannot open the file, or its format is not in `_FORMATS`.
     """
 
     def __init__(self, file: Source, name: str) -> None:
@@ -61,24 +66,29 @@ class AvDecoder:
                 problem = "its audio codec is not supported; convert it to WAV, FLAC or MP3"
             elif streams.video:
                 problem = "the video has no sound; choose a file with an audio track"
-            self._container.close()  # after this, a look at its streams would crash the interpreter
+            self._container.close()  # its streams must not be used after this: that crashes the interpreter
             raise AudioError(f"{name}: {problem}")
         self._stream = decodable[0]
-        # PyAV (to 18.1 at least) frees a layout of the file's own making twice, here and on closing, and that ends the
-        # process. Reading it frees it; an unnamed layout of as many channels ("2C") then stands in its place.
+        # PyAV (up to 18.1 at least) frees a custom channel layout twice, when it is read and when the file is closed, which
+        # crashes the process. So read it once here and replace it by an unnamed layout of the same size ("2C").
         self._stream.codec_context.layout = f"{max(1, self._stream.codec_context.layout.nb_channels)}C"
         self.damaged = False
         self.claimed_seconds: float | None = None
         self._claimed_frames = _mp3_frames(file) if self._format == "mp3" else None
         self._cut_short = self._format == "ogg" and not _ogg_is_whole(file)
         self._n_good = self._n_bad = 0  # packets
-        self._seconds = self._end = 0.0  # decoded, and the last time stamp of all tracks
+        self._seconds = self._end = 0.0  # seconds decoded, and the last time stamp of any track
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield sample rate (Hz) and samples [n, channels]."""
         import av
 
-        fifo, kind, n_held, n_wanted = av.AudioFifo(), None, 0, 0  # frames are short: gathered up to the next change of kind
+        fifo, kind, n_held, n_wanted = (
+            av.AudioFifo(),
+            None,
+            0,
+            0,
+        )  # frames are short, so join them while their kind stays the same
         several, index = len(self._container.streams) > 1, self._stream.index
         try:
             for packet in self._container.demux():
@@ -92,10 +102,10 @@ class AvDecoder:
                         if kind != _kind(frame):
                             fifo, kind = av.AudioFifo(), _kind(frame)
                         n_held, n_wanted = 0, base.BLOCK_VALUES // frame.layout.nb_channels
-                    frame.pts = None  # or the fifo objects to gaps
+                    frame.pts = None  # with time stamps, the fifo refuses gaps
                     fifo.write(frame)
                     n_held += frame.samples
-        except (av.FFmpegError, OSError, IndexError):  # the last for tracks that turn up midway, which PyAV does not know
+        except (av.FFmpegError, OSError, IndexError):  # IndexError: PyAV does not know tracks that begin later
             self._n_bad += 1
         yield from self._drained(fifo)
         self._judge()
@@ -123,7 +133,7 @@ class AvDecoder:
             return
         self._seconds += frame.samples / max(1, frame.sample_rate)
         dtype, channels = _DTYPES[frame.format.packed.name], frame.layout.nb_channels
-        # Not frame.to_ndarray(), which takes what lies in memory behind an eighth channel for a ninth.
+        # Not frame.to_ndarray(): with more than eight channels it reads memory that is not the frame's.
         planes: list[Any] = list(frame.planes[:channels])
         if frame.format.is_planar:
             samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes]).T
@@ -133,17 +143,17 @@ class AvDecoder:
 
     def _judge(self) -> None:
         if self._format == "mp3":
-            # Tags at the end look like bad packets, so only the count in the file's first frame can tell.
-            if self._claimed_frames is not None and self._n_good < 0.99 * self._claimed_frames - 1:
+            # Tags at the end look like bad packets, so only the number of frames stated in the first frame is reliable.
+            if self._claimed_frames is not None and self._n_good < _LEAST_SHARE * self._claimed_frames - 1:
                 self.damaged = True
                 self.claimed_seconds = self._seconds * self._claimed_frames / max(1, self._n_good)
             return
         self.damaged = bool(self._n_bad) or self._cut_short
         if self._format in _EXACT_DURATIONS and self._container.duration:
             self.claimed_seconds = self._container.duration / 1e6
-            # A video may go on after its sound, so beside other tracks the time stamps of all of them have to do.
+            # A video may be longer than its sound, so with several tracks compare the last time stamp of any of them.
             reached = self._seconds if len(self._container.streams) == 1 else self._end
-            self.damaged |= reached < 0.99 * self.claimed_seconds - 0.25
+            self.damaged |= reached < _LEAST_SHARE * self.claimed_seconds - _ROUNDED_SECONDS
 
     def close(self) -> None:
         """Release the file."""
@@ -158,14 +168,14 @@ def _is_usable(frame: AudioFrame) -> bool:
     layout = frame.layout
     name = layout.name
     if " channels (" in name or name.startswith("ambisonic"):
-        # The layout may be of the file's own making, see above. One reference more, and PyAV never frees it.
+        # This may be a custom layout, which PyAV frees twice (see above). One more reference, and PyAV never frees it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
         return False
     return 0 < layout.nb_channels <= _MAX_CHANNELS and frame.format.name.removesuffix("p") in _DTYPES
 
 
 def _mp3_frames(file: Source) -> int | None:
-    """Return how many frames an MP3's first frame announces, if it does (``Xing`` or ``Info``)."""
+    """Return the number of frames that the first frame of an MP3 states (``Xing`` or ``Info``), or None."""
     position = file.tell()
     file.seek(0)
     tag = file.read(10)
@@ -178,10 +188,10 @@ def _mp3_frames(file: Source) -> int | None:
 
 
 def _ogg_is_whole(file: Source) -> bool:
-    """Tell whether the last page of an Ogg file is all there."""
+    """Return whether the last page of an Ogg file is complete."""
     position = file.tell()
     length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - 2 * 65307))  # the largest page, twice
+    file.seek(max(0, length - 2 * _MAX_OGG_PAGE))  # holds at least one whole page
     tail = file.read()
     file.seek(position)
     page = tail[tail.rfind(b"OggS") :]

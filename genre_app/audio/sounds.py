@@ -1,4 +1,4 @@
-"""Folders of sounds that are not music to classify: noises, and impulse responses of rooms."""
+"""Folders of sounds for augmentation: background noises, and impulse responses of rooms."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from genre_app.audio.clip import open_audio
 from genre_app.errors import AudioError
 
 _SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
-_MAX_SECONDS = 300.0  # of a sound that are read
+_MAX_SECONDS = 300.0  # of each sound; the rest is not read, which bounds memory
 
 
 def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
-    """Return the sounds of a folder, at any depth, in the order of their names.
+    """Return the audio files of a folder and of its subfolders, sorted by path.
 
     Parameters
     ----------
     folder : Path
     named : str
-        What messages call the folder: the setting that names it.
+        Name of the folder in messages: the setting that names it.
     what : str
-        What should be in it, as a plural: "noises".
+        Name of the sounds in messages, in the plural: "noises".
 
     Raises
     ------
     ValueError
-        If the folder is missing, has no sounds, or has one that cannot be read or is silent; one sentence.
+        If the folder is missing or holds no sounds, or a sound cannot be read or is silent.
     """
     if not folder.is_dir():
         raise ValueError(f"{named} {folder} is not a folder; name one that holds {what} as audio files")
@@ -48,12 +48,12 @@ def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
 
 
 def read_sound(path: Path, sample_rate: int) -> NDArray[np.float32]:
-    """Read the first minutes of a sound, mixed to mono and resampled: float32 [n].
+    """Return the first five minutes of a sound, mixed to mono and resampled, float32 [n].
 
     Raises
     ------
     AudioError
-        If the file cannot be decoded; one sentence.
+        If the file cannot be decoded.
     """
     blocks: list[NDArray[np.float32]] = []
     with open_audio(path, sample_rate=sample_rate, min_seconds=0.0) as stream:

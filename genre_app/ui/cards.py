@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from genre_app.predict import SURE_MARGIN, Prediction
+from genre_app.prediction import SURE_MARGIN, Prediction
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
 
@@ -99,10 +99,9 @@ def _agreement(prediction: Prediction) -> str:
 def _doubt(prediction: Prediction) -> str:
     if prediction.is_sure:
         return ""
-    # Round down: an answer that is not sure leads by less than the least lead.
-    points = int(round(100 * prediction.margin, 3))
     if prediction.margin >= SURE_MARGIN:
         return " · a low probability"
+    points = int(round(100 * prediction.margin, 3))  # rounded down: a lead of 14.6 points is less than 15
     return f" · ahead by {'less than one point' if not points else 'one point' if points == 1 else f'only {points} points'}"
 
 

@@ -23,7 +23,7 @@ from matplotlib.transforms import Bbox, TransformedBbox
 from numpy.typing import NDArray
 from PIL import Image
 
-from genre_app.predict import Prediction
+from genre_app.prediction import Prediction
 from genre_app.ui.overview import Overview
 
 RANGE_DB = 80.0

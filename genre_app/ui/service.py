@@ -15,7 +15,8 @@ from typing import Any, cast
 from genre_app.audio import AudioStream, open_audio
 from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, bundled_checkpoints, load_checkpoint
 from genre_app.errors import AudioError, CheckpointError, GenreAppError, RunError
-from genre_app.predict import MAX_OVERLAP, Prediction, classify
+from genre_app.predict import MAX_OVERLAP, classify
+from genre_app.prediction import Prediction
 from genre_app.runs.run import Run, checked_name, runs_folder
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space

@@ -115,7 +115,7 @@ def test_samples_far_beyond_full_scale_are_refused(stereo: np.ndarray) -> None:
 def test_files_without_samples_or_with_too_few_are_refused(container: str) -> None:
     text = message(write(np.zeros((0, 1)), RATE, container, "PCM_16"), name="take")
     assert "no audio" in text or "is empty" in text  # soundfile writes no FLAC header without samples
-    assert "0.45 s of audio are too few; give at least 0.5 s" in message(write(np.zeros((19845, 2)), RATE, container, "PCM_16"))
+    assert "0.45 s is too short; at least 0.5 s is needed" in message(write(np.zeros((19845, 2)), RATE, container, "PCM_16"))
     assert load_clip(write(np.zeros((22050, 2)), RATE, container, "PCM_16")).duration_seconds == 0.5
 
 

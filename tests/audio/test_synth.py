@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import welch
 
-from genre_app.audio import load_clip
-from genre_app.audio.synth import STYLES, music, write_examples
+from genre_app.audio.demos import DEMOS
+from genre_app.audio.synth import STYLES, music
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -65,14 +64,11 @@ def test_an_unknown_style_is_named_with_those_there_are() -> None:
         music("polka")
 
 
-def test_examples_are_written_once_and_can_be_read(tmp_path: Path) -> None:
-    paths = write_examples(tmp_path / "new" / "folder", seconds=2.0)
-    assert [path.name for path in paths] == [f"{style}.flac" for style in STYLES]
-    for path in paths:
-        clip = load_clip(path)
-        assert clip.warnings == ()
-        assert clip.duration_seconds == pytest.approx(2.0, abs=0.01)
-    before = [path.stat().st_mtime_ns for path in paths]
-    assert write_examples(tmp_path / "new" / "folder", seconds=2.0) == paths
-    assert [path.stat().st_mtime_ns for path in paths] == before
-    assert sorted(path.name for path in paths[0].parent.iterdir()) == [path.name for path in paths]  # nothing half-written
+@pytest.mark.parametrize("genre", DEMOS)
+def test_a_demo_is_the_same_each_time_and_has_a_sensible_level(genre: str) -> None:
+    samples = DEMOS[genre](4.0, 22050)
+    assert samples.dtype == np.float32
+    assert len(samples) == 4 * 22050
+    assert -20 < 10 * np.log10(np.mean(samples[: 3 * 22050] ** 2)) < -12
+    assert np.abs(samples).max() < 0.9
+    np.testing.assert_array_equal(samples, DEMOS[genre](4.0, 22050))

@@ -183,7 +183,7 @@ def test_a_take_that_is_stopped_at_once_is_explained(recorder, address):
     with recorder.page(address) as page:
         player(page, "Record").click()
         player(page, "Stop").click()
-        expect(page.get_by_role("alert")).to_contain_text("too few")
+        expect(page.get_by_role("alert")).to_contain_text("too short")
 
 
 def test_what_the_browser_does_not_do_is_told(recorder, address):

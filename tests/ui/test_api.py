@@ -61,7 +61,7 @@ def test_a_batch_answers_each_file_and_explains_the_bad_one(client, songs, tmp_p
     [
         ("text.wav", b"I am text. " * 99, "text.wav: this is not an audio file"),
         ("empty.mp3", b"", "empty"),
-        ("short.wav", None, "too few"),
+        ("short.wav", None, "too short"),
     ],
 )
 def test_bad_files_get_a_sentence_and_the_server_still_serves(client, songs, tmp_path, name, content, words):

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from genre_app.audio import Clip
-from genre_app.predict import Prediction
+from genre_app.prediction import Prediction
 from genre_app.ui.figures import View, cells, clock, draw, mel_rows, to_webp
 from genre_app.ui.overview import MAX_COLUMNS, OverviewTap
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,16 @@ import soundfile
 from PIL import Image
 
 from genre_app import audio, predict
-from genre_app.checkpoint import Checkpoint
+from genre_app.checkpoint import Checkpoint, save_checkpoint
+from genre_app.runs.request import Request
+from genre_app.runs.run import Run
 from genre_app.ui import cards, service
+<<<<<<< HEAD
 from genre_app.ui.classify.tab import _pages, _rows, _seek
+=======
+from genre_app.ui.batch.tab import Row, classify_file, to_html
+from genre_app.ui.classify import frames
+>>>>>>> uiclassify
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
 from tests.pages import handler, named
@@ -43,9 +51,20 @@ def song(tmp_path, make_clip) -> str:
 def final(app, path, *, checkpoint="default", vote="mean", overlap="trained", view=None) -> dict:
     """All that the page shows once a file has been dropped."""
     shown: dict = {}
-    for update in handler(app, "Music", "upload").fn(path, checkpoint, vote, overlap, view or VIEW):
-        shown |= named(update)
+    for update in uploaded(app, path, checkpoint, vote, overlap, view):
+        shown |= update
     return shown
+
+
+def uploaded(app, path, checkpoint="default", vote="mean", overlap="trained", view=None) -> list[dict]:
+    """The updates of the page one by one."""
+    updates = handler(app, "Music", "upload").fn(path, checkpoint, vote, overlap, view or VIEW, None, None)
+    return [named(update) for update in updates]
+
+
+def recorded(app, path) -> list[dict]:
+    """The same for a recording that has stopped."""
+    return [named(u) for u in handler(app, "Music", "stop_recording").fn(path, "default", "mean", "trained", VIEW, None, None)]
 
 
 def prediction_of(path: str, checkpoint: Checkpoint, **options) -> predict.Prediction:
@@ -62,9 +81,7 @@ def test_a_first_visit_is_told_what_to_do(app):
 
 
 def test_an_upload_is_answered_in_the_order_in_which_it_is_looked_at(app, song, checkpoint):
-    first, vote, rest = (
-        named(update) for update in handler(app, "Music", "upload").fn(song, "default", "mean", "trained", VIEW)
-    )
+    first, vote, rest = uploaded(app, song)
     expected = prediction_of(song, checkpoint)
     assert "Listening" in first["final-vote"]
     assert f"{expected.n_agree} of {expected.n_sounding} frames agree" in vote["final-vote"]
@@ -114,20 +131,23 @@ def test_silence_gets_words_and_no_genre(app, tmp_path):
     soundfile.write(path, np.zeros(5 * 22050), 22050)
     shown = final(app, str(path))
     assert "no sound to classify" in shown["final-vote"]
-    assert "Final vote</p>" not in shown["final-vote"]
+    assert "Final vote</h2>" not in shown["final-vote"]
 
 
 def test_an_empty_take_is_explained(app):
-    shown: dict = {}
-    for update in handler(app, "Music", "stop_recording").fn(None, "default", "mean", "trained", VIEW):
-        shown |= named(update)
-    assert "No audio arrived" in shown["final-vote"]
-    assert shown["Classify again"].interactive is False
+    *_, end = recorded(app, None)
+    assert "No audio arrived" in end["final-vote"]
+    assert end["State"] is None
 
 
 def test_a_take_is_called_a_recording(app, song):
-    *_, vote, _ = handler(app, "Music", "stop_recording").fn(song, "default", "mean", "trained", VIEW)
-    assert "your recording" in named(vote)["final-vote"]
+    *_, vote, _ = recorded(app, song)
+    assert "your recording" in vote["final-vote"]
+    # It stays one when an option changes; an uploaded file of gradio's name for recordings is none.
+    again = handler(app, "overlap", "input").fn
+    for path, take, name in ((song, song, "your recording"), (song, "/elsewhere/audio.wav", "song.wav")):
+        _, vote, _ = (named(u) for u in again(path, "default", "mean", "0", VIEW, None, take))
+        assert name in vote["final-vote"]
 
 
 def test_what_visitors_and_checkpoints_say_is_escaped(make_clip, checkpoint):
@@ -172,7 +192,19 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert prediction.is_noise
     headline = cards.headline(prediction)
     assert "No music heard" in headline
+<<<<<<< HEAD
     assert prediction.guess not in headline
+=======
+    assert not any(genre in headline for genre in prediction.genres)
+    # Nor from the votes, which agree on nothing, nor from the description of the figure.
+    assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
+    assert "agree" not in cards.vote_info(prediction, "mean")
+    assert "won by" not in cards.figure("", prediction)
+    assert "which means nothing for noise" in cards.final_vote(prediction)
+    row = to_html([Row("noise.wav", prediction)])
+    assert "no music heard" in row
+    assert "<b>" not in row
+>>>>>>> uiclassify
 
 
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
@@ -191,9 +223,19 @@ def test_a_small_margin_is_called_unsure(checkpoint):
     close = np.full(10, 0.02)
     close[[2, 5]] = 0.493, 0.347  # 14.6 points apart, which is not 15
     assert "ahead by only 14 points" in re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [close])))
+    close[[2, 5]] = 0.4215, 0.4185
+    assert "ahead by less than one point" in cards.final_vote(certain(checkpoint, [close]))
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [clear])))
     assert "Not sure" not in card
-    assert "91 % country" in card
+    assert "ahead" not in card
+
+
+def test_a_low_probability_is_called_unsure(checkpoint):
+    low = np.full(10, 0.63 / 9)
+    low[2] = 0.37
+    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [low])))
+    assert "Not sure: country or" in card
+    assert "a low probability" in card
 
 
 def test_five_bars_best_first(checkpoint):
@@ -201,6 +243,20 @@ def test_five_bars_best_first(checkpoint):
     card = cards.final_vote(certain(checkpoint, [row]))
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", card)]
     np.testing.assert_allclose(widths, [100 * p for p in sorted(row)[:-6:-1]], atol=0.06)
+
+
+def test_the_card_names_the_measure_of_each_vote(checkpoint):
+    a, b = np.full(10, 0.01), np.full(10, 0.01)
+    a[2], b[5] = 0.91, 0.91
+    prediction = certain(checkpoint, [a, a, b])
+    measures = {"majority": "Share of frames", "mean": "Mean prob", "geometric": "Geometric mean", "knn": "training tracks"}
+    for vote, words in measures.items():
+        card = cards.final_vote(prediction.revote(vote))
+        assert words in re.search('<h3 class="measure">(.*)</h3>', card)[1]
+    # The majority's bars are counts of frames, not the probabilities of those that won.
+    card = cards.final_vote(prediction.revote("majority"))
+    assert re.findall('class="value">([^<]+)', card) == ["2 of 3 frames", "1 of 3 frames"]
+    assert re.findall(r"width:([\d.]+)%", card) == ["66.7", "33.3"]
 
 
 def test_a_probability_is_never_written_as_certain():
@@ -240,24 +296,144 @@ def test_clearing_returns_the_page_to_the_first_visit(app):
 def test_a_row_seeks_to_its_frame_whatever_the_order_and_page(app, song):
     state = final(app, song)["State"]
     starts = state.prediction.segment_starts
-    player, seconds, mark = _seek(state, SimpleNamespace(index=[5, 1], row_value=[4, "…"]))
-    assert player.playback_position == seconds == starts[3]
+    seconds, mark = frames.mark(state, SimpleNamespace(index=[5, 1], row_value=[4, "…"]))
+    assert seconds == starts[3]
     # It is marked in the row that was chosen, and in the figure from its start to its end.
     assert '#frames [role="gridcell"][data-row="5"]' in mark
     left, width = (float(share) for share in re.findall(r"(?:left|width):([\d.]+)%", mark))
     assert left == pytest.approx(100 * starts[3] / 12, abs=0.01)
     assert left + width == pytest.approx(100 * state.prediction.segment_ends[3] / 12, abs=0.02)
-    assert "playback_position" not in _seek(None, SimpleNamespace(index=[0, 1], row_value=[4, "…"]))
+    assert frames.mark(None, SimpleNamespace(index=[0, 1], row_value=[4, "…"])) == gr.skip()
 
 
 def test_frames_of_a_long_clip_come_in_pages(checkpoint):
     prediction = certain(checkpoint, np.full((450, 10), 0.1))
-    pages = _pages(prediction)
+    pages = frames.pages(prediction)
     assert [page for _, page in pages] == ["0", "1", "2"]
-    numbers = [row[0] for _, page in pages for row in _rows(prediction, page)]
+    numbers = [row[0] for _, page in pages for row in frames.rows(prediction, page)]
     assert numbers == list(range(1, 451))
 
 
+<<<<<<< HEAD
+=======
+def medley(checkpoint, genres: list[int], length: int = 60, seed: int = 0) -> predict.Prediction:
+    """Stretches of one genre each, ``length`` frames of 3 s; a tenth of the frames says something else."""
+    random = np.random.default_rng(seed)
+    winners = np.repeat(genres, length)
+    stray = random.random(len(winners)) < 0.1
+    winners[stray] = random.integers(0, 10, stray.sum())
+    rows = np.full((len(winners), 10), 0.02, np.float32)
+    rows[np.arange(len(winners)), winners] = 0.82
+    spec = checkpoint.spec
+    step = round(3.0 * spec.sample_rate / spec.hop_length)
+    starts = [index * step for index in range(len(winners))]
+    return predict.from_segments(
+        checkpoint,
+        starts,
+        rows,
+        spec=spec,
+        sounds=np.ones(len(rows), bool),
+        name="medley.wav",
+        duration_seconds=spec.seconds(starts[-1]) + 3.0,
+    )
+
+
+def test_a_long_clip_is_summed_up_in_parts(checkpoint):
+    prediction = medley(checkpoint, [5, 0, 8])
+    parts = frames.parts(prediction)
+    assert [part.genre for part in parts] == ["jazz", "blues", "reggae"]
+    assert parts[0].start == 0
+    assert parts[-1].end == prediction.duration_seconds
+    assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
+    np.testing.assert_allclose([part.end for part in parts[:-1]], [180, 360], atol=15)
+    assert all(0.8 * part.n_frames < part.n_agree <= part.n_frames for part in parts)
+    assert sum(part.n_frames for part in parts) == 180
+    outline = frames.outline(prediction)
+    assert outline.count("<li>") == 3
+    assert 'data-seconds="0.00"' in outline
+    # A short clip has its rows only.
+    assert "<li>" not in frames.outline(medley(checkpoint, [5], 20))
+
+
+def test_silent_stretches_are_parts_of_their_own(checkpoint):
+    prediction = medley(checkpoint, [5, 5, 5])
+    prediction.segment_sounds[60:120] = False
+    assert [part.genre for part in frames.parts(prediction)] == ["jazz", None, "jazz"]
+    assert "silent" in frames.outline(prediction)
+
+
+def test_a_new_theme_draws_the_figure_anew(app, song):
+    state = final(app, song)["State"]
+    redraw = handler(app, "redraw", "click").fn
+    light, dark = (redraw(state, {**VIEW, "dark": dark}) for dark in (False, True))
+    assert light != dark
+    assert redraw(None, VIEW) == cards.NO_FIGURE
+
+
+def test_options_take_effect_at_once_and_only_on_a_clip(app, song):
+    for option in ("overlap", "Checkpoint"):
+        again = handler(app, option, "input").fn
+        _, vote, _ = (named(u) for u in again(song, "default", "mean", "0.75", VIEW, None, None))
+        assert len(vote["State"].prediction.segment_starts) == 13
+        (nothing,) = again(None, "default", "mean", "0.75", VIEW, None, None)
+        assert list(nothing.values()) == [gr.skip()]
+
+
+def test_an_example_fills_the_player_first(app, checkpoint):
+    first, *_, end = (
+        named(u) for u in handler(app, "reggae", "click").fn(None, "default", "mean", "trained", VIEW, None, None)
+    )
+    assert Path(first["music"]).name == "reggae.flac"
+    assert end["frames"].visible
+
+
+def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_checkpoint):
+    monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
+    first = Run.create(tmp_path / "runs" / "run-0", Request(recipe="default", data="/music"))
+    for number in range(1, 400):
+        shutil.copytree(first.path, tmp_path / "runs" / f"run-{number}")
+    run = Run(tmp_path / "runs" / "run-7")
+    run.record("stopped")
+    save_checkpoint(make_checkpoint(seed=3), run.best)
+    read: list[str] = []
+    monkeypatch.setattr(Run, "description", lambda self, read=read, real=Run.description: read.append(self.name) or real(self))
+    monkeypatch.setattr(Run, "journal", lambda self, read=read, real=Run.journal: read.append(self.name) or real(self))
+    assert service.answer(song).prediction.checkpoint == "default"
+    assert read == []
+    assert service.answer(song, checkpoint="run: run-7").prediction.checkpoint == "run: run-7"
+    assert set(read) == {"run-7"}
+    with pytest.raises(service.RequestError, match="no checkpoint 'run: none'"):
+        service.answer(song, checkpoint="run: none")
+    assert set(read) == {"run-7", "none"}
+    assert "run: run-7" in service.checkpoint_choices()
+    assert len(set(read)) == 401  # so the counter counts
+
+
+def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
+    assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
+    end = updates[-1]
+    assert end["results"].count("<tr") == 1 + 3
+    assert "not an audio file" in end["results"]
+    assert "1 without an answer" in end["progress"]
+    rows = list(csv.DictReader(io.StringIO(Path(end["Download CSV"].value["path"]).read_text())))
+    assert [row["file"] for row in rows] == ["song.wav", "bad.mp3", "song.wav"]
+    assert rows[1]["genre"] == ""
+    assert "not an audio file" in rows[1]["error"]
+    assert rows[0] == rows[2]
+    assert sum(float(rows[0][genre]) for genre in checkpoint.genres) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_batch_is_bounded(app, song, monkeypatch):
+    monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
+    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
+    assert end["results"].count("<tr") == 1 + 2
+    assert "takes 2 files" in end["progress"]
+
+
+>>>>>>> uiclassify
 def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
     path = tmp_path / "large.wav"
     with path.open("wb") as file:

@@ -1,25 +1,34 @@
-// What gradio has no option for. MAX_BYTES is filled in by the server.
+// What gradio has no option for. The server replaces MAX_BYTES.
 window.genreApp = (() => {
-  const say = (message) => {
-    const card = document.querySelector("#final-vote .card");
+  const find = (selector) => document.querySelector(selector);
+
+  // Wait up to a second for an element, as gradio builds it.
+  const appears = async (selector) => {
+    for (let frame = 0; frame < 60 && !find(selector); frame++) await new Promise(requestAnimationFrame);
+    return find(selector);
+  };
+
+  const say = (title, message, failed) => {
+    const card = find("#final-vote .card");
     if (!card) return;
     const section = document.createElement("section");
-    section.className = "card problem";
-    section.setAttribute("role", "alert");
-    const eyebrow = document.createElement("p");
-    eyebrow.className = "eyebrow";
-    eyebrow.textContent = "No answer";
+    section.className = failed ? "card problem" : "card";
+    section.setAttribute("role", failed ? "alert" : "status");
+    const heading = document.createElement("h2");
+    heading.className = "eyebrow";
+    heading.textContent = title;
     const words = document.createElement("p");
     words.textContent = message;
-    section.append(eyebrow, words);
+    section.append(heading, words);
     card.replaceWith(section);
   };
 
-  // Before gradio sees the files: large ones are refused here, for the server would do so only after they have travelled, and with
-  // an overlay over the whole player. The others pass as audio, for gradio turns WebM and MP4 away by their type and in a toast;
-  // whether there is music in a file is for the decoder to say, in place.
+  // ---- Files ----
+
+  // Large files are refused here: the server refuses them only after the upload, and gradio covers the player then. Other files
+  // pass as audio: gradio refuses WebM and MP4 by their type; the decoder decides, and the page shows its words in place.
   const receive = (event) => {
-    const place = event.target.closest?.("#music, #songs");
+    const place = event.target.closest?.("#music, #songs") ?? (event.target.closest?.(".sources") && find("#music"));
     const files = [...(event.dataTransfer?.files ?? event.target.files ?? [])];
     if (!place || !files.length) return;
     const large = files.find((file) => file.size > MAX_BYTES);
@@ -29,28 +38,112 @@ window.genreApp = (() => {
       if (event.type === "change") event.target.value = "";
       const size = Math.round(large.size / 1e6);
       const message = `${large.name}: ${size} MB are more than the ${MAX_BYTES / 1e6} MB that this page takes; cut it shorter.`;
-      if (place.id === "music") say(message);
-      else document.querySelector("#songs-problem").textContent = message;
+      if (place.id === "music") say("No answer", message, true);
+      else find("#songs-problem").textContent = message;
       return;
     }
-    if (place.id !== "music" || files.every((file) => file.type.startsWith("audio/"))) return;
+    if (place.id !== "music") return;
+    say("Final vote", `Uploading ${files[0].name} …`);
+    if (files.every((file) => file.type.startsWith("audio/"))) return;
     const passed = new DataTransfer();
     for (const file of files) passed.items.add(new File([file], file.name, { type: "audio/mpeg" }));
     if (event.type === "change") event.target.files = passed.files;
     else Object.defineProperty(event, "dataTransfer", { value: passed });
   };
+
+  // A drop outside gradio's own drop zones goes to the tab that is open, so that a second song can follow the first.
+  const selected = () => tabs().find((tab) => tab.getAttribute("aria-selected") === "true");
+  const dropTarget = () => {
+    const name = slug(selected());
+    if (name === "train" || name === "batch") return find(`${name === "train" ? "#train-upload" : "#songs"} input[type=file]`);
+    return find(".sources input[type=file]");
+  };
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const overlay = document.createElement("div");
+  overlay.id = "drop-here";
+  overlay.textContent = "Drop the song anywhere";
+  const showOverlay = (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault(); // otherwise the browser opens the file
+    if (event.type === "dragenter") document.body.append(overlay);
+  };
+  const dropAnywhere = (event) => {
+    overlay.remove();
+    if (!holdsFiles(event) || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const input = dropTarget();
+    if (!input) return;
+    if (slug(selected()) === "live") tabs()[0].click();
+    const files = new DataTransfer();
+    for (const file of event.dataTransfer.files) if (input.multiple || !files.items.length) files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  document.addEventListener("dragenter", showOverlay);
+  document.addEventListener("dragover", showOverlay);
+  document.addEventListener("dragleave", (event) => event.relatedTarget || overlay.remove());
   document.addEventListener("change", receive, true);
   document.addEventListener("drop", receive, true);
+  document.addEventListener("drop", dropAnywhere, true);
   // The file dialog offers videos too.
   document.addEventListener(
     "click",
-    (event) => {
-      if (event.target.matches?.("#music input[type=file]")) event.target.accept = "audio/*,video/*";
+    ({ target }) => {
+      if (target.matches?.(":is(#music, .sources) input[type=file]")) target.accept = "audio/*,video/*";
     },
     true,
   );
 
-  // The address keeps the tab, so that a page that is loaded again, as when the server comes back, shows it again.
+  // ---- The player and the figure ----
+
+  const player = () => find("#music audio");
+  const play = (seconds) => {
+    const audio = player();
+    if (!audio) return;
+    audio.currentTime = seconds;
+    audio.play().catch(() => {}); // a format that the browser cannot play; the card says so
+  };
+  const moveHead = () => {
+    const audio = player();
+    const axis = find("#figure .time-axis");
+    if (!audio || !axis) return;
+    const head = axis.querySelector(".playhead");
+    head.style.display = "block";
+    head.style.left = `${(100 * audio.currentTime) / axis.dataset.duration}%`;
+    if (!audio.paused) requestAnimationFrame(moveHead);
+  };
+  // Events of a player do not bubble.
+  for (const name of ["play", "seeked"])
+    document.addEventListener(name, ({ target }) => target === player() && moveHead(), true);
+  document.addEventListener("click", (event) => {
+    const axis = event.target.closest?.("#figure .time-axis");
+    const part = event.target.closest?.("[data-seconds]");
+    if (part) play(Number(part.dataset.seconds));
+    if (!axis) return;
+    const { left, width } = axis.getBoundingClientRect();
+    play(((event.clientX - left) / width) * axis.dataset.duration);
+  });
+
+  // The figure is drawn for one theme.
+  const view = (place = "#figure") => ({
+    width: Math.round(find(place)?.clientWidth || window.innerWidth),
+    pixel_ratio: window.devicePixelRatio || 1,
+    dark: document.body.classList.contains("dark"),
+    speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest recording
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    let dark = view().dark;
+    new MutationObserver(() => {
+      if (view().dark === dark) return;
+      dark = !dark;
+      if (find("img.figure")) find("#redraw")?.click();
+    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  });
+
+  // ---- Tabs and radios ----
+
+  // The address holds the open tab, so that a page that is loaded again, as after a restart of the server, shows it again.
   const tabs = () => [...document.querySelectorAll('[role="tab"]')];
   const slug = (tab) => tab.textContent.trim().toLowerCase();
   const keepTab = (name) => {
@@ -61,37 +154,44 @@ window.genreApp = (() => {
     const tab = event.target.closest?.('[role="tab"]');
     if (tab) keepTab(slug(tab));
   });
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.('[role="tab"]');
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!tab || !step) return;
+    const all = tabs();
+    const next = all[(all.indexOf(tab) + step + all.length) % all.length];
+    next.click();
+    next.focus();
+    event.preventDefault();
+  });
+  // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.type !== "radio") return;
+    const group = target.closest("fieldset, .block");
+    for (const radio of group?.querySelectorAll("input[type=radio]") ?? []) radio.name = target.name;
+  });
 
   return {
     // Wait until a tab that the server has chosen is shown.
     opened: async (name) => {
-      const shown = () => tabs().some((tab) => slug(tab) === name && tab.getAttribute("aria-selected") === "true");
+      const shown = () => selected() && slug(selected()) === name;
       for (let frame = 0; frame < 60 && !shown(); frame++) await new Promise(requestAnimationFrame);
       keepTab(name);
     },
     openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
-    // How the figure has to be drawn for this visitor.
-    view: (place = "#figure") => ({
-      width: Math.round(document.querySelector(place)?.clientWidth || window.innerWidth),
-      pixel_ratio: window.devicePixelRatio || 1,
-      dark: document.body.classList.contains("dark"),
-      speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest take
-    }),
-    // On a phone, where the tab is one column, bring something into sight.
+    view,
+    // On a phone, where the tab is one column, scroll to something.
     show: (place) => {
-      const found = document.querySelector(place);
+      const found = find(place);
       if (found && found.getBoundingClientRect().top > window.innerHeight) found.scrollIntoView({ behavior: "smooth" });
     },
-    // Start the player, which gradio has moved to its place, unless it is the plain one that stands in for a waveform.
-    play: (seconds) => {
-      const button = document.querySelector("#music .play-pause-button");
-      const plain = document.querySelector("#music audio[controls]");
-      if (button?.offsetParent) {
-        if (button.getAttribute("aria-label") === "Play") button.click();
-      } else if (plain) {
-        plain.currentTime = seconds;
-        plain.play().catch(() => {}); // a format that the browser cannot play; the answer says so
-      }
+    play,
+    // Start a recording, whatever the player shows.
+    record: async () => {
+      if (find("#music .stop-button")?.offsetParent) return;
+      find("#music button[aria-label=Clear]")?.click();
+      (await appears('#music button[aria-label="Record audio"]'))?.click();
+      (await appears("#music .record-button"))?.click();
     },
   };
 })();

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.predict import Prediction
+from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify import frames
 from genre_app.ui.downloads import download

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from genre_app.predict import Prediction
+from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.figures import cells, clock
 from genre_app.ui.service import Answer

@@ -58,7 +58,7 @@ def test_files_that_cannot_be_used_are_skipped_with_a_sentence(music, tmp_path):
     assert "damaged" in errors["blues/bad.wav"]
     assert "empty" in errors["jazz/empty.mp3"]
     assert "silent" in errors["jazz/silent.wav"]
-    assert "too few" in errors["jazz/short.wav"]
+    assert "too short" in errors["jazz/short.wav"]
 
 
 def test_files_that_are_too_long_are_skipped(music, tmp_path, monkeypatch):
