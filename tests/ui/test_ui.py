@@ -22,12 +22,7 @@ from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.ui import cards, service
-<<<<<<< HEAD
-from genre_app.ui.classify.tab import _pages, _rows, _seek
-=======
-from genre_app.ui.batch.tab import Row, classify_file, to_html
 from genre_app.ui.classify import frames
->>>>>>> uiclassify
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
 from tests.pages import handler, named
@@ -192,19 +187,12 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert prediction.is_noise
     headline = cards.headline(prediction)
     assert "No music heard" in headline
-<<<<<<< HEAD
-    assert prediction.guess not in headline
-=======
     assert not any(genre in headline for genre in prediction.genres)
     # Nor from the votes, which agree on nothing, nor from the description of the figure.
     assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
     assert "agree" not in cards.vote_info(prediction, "mean")
     assert "won by" not in cards.figure("", prediction)
     assert "which means nothing for noise" in cards.final_vote(prediction)
-    row = to_html([Row("noise.wav", prediction)])
-    assert "no music heard" in row
-    assert "<b>" not in row
->>>>>>> uiclassify
 
 
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
@@ -314,8 +302,6 @@ def test_frames_of_a_long_clip_come_in_pages(checkpoint):
     assert numbers == list(range(1, 451))
 
 
-<<<<<<< HEAD
-=======
 def medley(checkpoint, genres: list[int], length: int = 60, seed: int = 0) -> predict.Prediction:
     """Stretches of one genre each, ``length`` frames of 3 s; a tenth of the frames says something else."""
     random = np.random.default_rng(seed)
@@ -409,31 +395,6 @@ def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_chec
     assert len(set(read)) == 401  # so the counter counts
 
 
-def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
-    bad = tmp_path / "bad.mp3"
-    bad.write_text("no music")
-    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
-    assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
-    end = updates[-1]
-    assert end["results"].count("<tr") == 1 + 3
-    assert "not an audio file" in end["results"]
-    assert "1 without an answer" in end["progress"]
-    rows = list(csv.DictReader(io.StringIO(Path(end["Download CSV"].value["path"]).read_text())))
-    assert [row["file"] for row in rows] == ["song.wav", "bad.mp3", "song.wav"]
-    assert rows[1]["genre"] == ""
-    assert "not an audio file" in rows[1]["error"]
-    assert rows[0] == rows[2]
-    assert sum(float(rows[0][genre]) for genre in checkpoint.genres) == pytest.approx(1, abs=1e-6)
-
-
-def test_a_batch_is_bounded(app, song, monkeypatch):
-    monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
-    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
-    assert end["results"].count("<tr") == 1 + 2
-    assert "takes 2 files" in end["progress"]
-
-
->>>>>>> uiclassify
 def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
     path = tmp_path / "large.wav"
     with path.open("wb") as file:
