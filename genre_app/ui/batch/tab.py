@@ -125,9 +125,9 @@ def _html_row(row: Row) -> str:
     if p is None:
         genre, remarks = "no answer", row.error.removeprefix(f"{row.file}: ")
     else:
-        remarks = "; ".join(_remarks(p))
+        remarks = "; ".join(p.warnings)
         if p.is_noise:
-            genre = "No music heard"
+            genre, remarks = "No music heard", _guess(p)
         else:
             (first, share), (second, _) = p.top(2)
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
@@ -143,11 +143,9 @@ def _unbroken(file: str) -> str:
     return f'{escape(file.removesuffix(suffix))}<span class="suffix">{escape(suffix)}</span>'
 
 
-def _remarks(p: Prediction) -> list[str]:
-    """Return the warnings, and for noise the labelled guess."""
+def _guess(p: Prediction) -> str:
     first, share = p.top(1)[0]
-    guess = f"The model's guess, which means nothing for noise: {first}, {cards.percent(share)}"
-    return [*p.warnings, *([guess] if p.is_noise else [])]
+    return f"The model's guess, which means nothing for noise: {first}, {cards.percent(share)}"
 
 
 def to_csv(rows: list[Row]) -> str:
@@ -160,8 +158,9 @@ def to_csv(rows: list[Row]) -> str:
         if (p := row.prediction) is None:
             writer.writerow([row.file, *[""] * 7, row.error, *[""] * len(genres)])
             continue
-        genre, agree = ("", "") if p.is_noise else (p.genre, p.n_agree)
-        facts = [genre, str(p.is_sure).lower(), p.n_sounding, agree, p.vote, p.checkpoint, "; ".join(_remarks(p)), ""]
+        remarks = "; ".join([*p.warnings, _guess(p)] if p.is_noise else p.warnings)
+        agree = "" if p.is_noise else p.n_agree
+        facts = [p.genre or "", str(p.is_sure).lower(), p.n_sounding, agree, p.vote, p.checkpoint, remarks, ""]
         writer.writerow([row.file, *facts, *(f"{value:.8g}" for value in p.probabilities)])
     return text.getvalue()
 

@@ -27,7 +27,7 @@ _GUESS_SECONDS = 5.0  # answers from less sound are often wrong
 
 IDLE = """
 <section class="card" aria-label="Live vote">
-  <p class="eyebrow">What to do</p>
+  <h2 class="eyebrow">What to do</h2>
   <ol class="steps">
     <li><b>Press Record</b> and let the microphone hear the music.</li>
     <li><b>Watch.</b> Every second you see the vote over the last 30 seconds, and the frames behind it.</li>
@@ -67,7 +67,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
     return f"""
 <section class="card" aria-label="Live vote">
-  <p class="eyebrow">{eyebrow}</p>
+  <h2 class="eyebrow">{eyebrow}</h2>
   {body}
   {missed}
 </section>
@@ -104,7 +104,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
   <p class="live-title">Mel-spectrogram, Hz <span class="live-key magma">−{RANGE_DB:.0f} <i></i> 0 dB</span></p>
   <div class="live-hertz">{hertz}</div>
   <div class="live-mel"><img decoding="sync" alt="" style="width:{width:.1f}%" src="{_spectrogram(result.overview.db)}"></div>
-  <p class="live-title">Genre by frame <span class="live-key"><b>●</b> wins &nbsp; 0 <i></i> 100 %</span></p>
+  <p class="live-title">Genre by frame <span class="live-key"><b></b> wins &nbsp; 0 <i></i> 100 %</span></p>
   <div class="live-names">{names}</div>
   <div class="live-heat" style="--genres:{len(genres)}">{_heat(result, len(genres))}</div>
   <div class="live-ticks">{ticks}</div>
