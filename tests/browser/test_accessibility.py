@@ -1,0 +1,136 @@
+"""The page for everybody: keyboard, contrast, size of targets, names and headings."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_browser import answered, browser, drop, song  # noqa: F401
+
+pytestmark = pytest.mark.browser
+
+# Contrast of an element's text with what is behind it (WCAG 2.2). Colours are read from a canvas, which takes every notation.
+CONTRAST = """element => {
+    const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+    const rgba = (colour) => {
+        context.clearRect(0, 0, 1, 1);
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below) => [0, 1, 2].map((i) => top[3] * top[i] + (1 - top[3]) * below[i]);
+    const layers = [];
+    for (let place = element; place; place = place.parentElement) layers.push(rgba(getComputedStyle(place).backgroundColor));
+    const behind = layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
+    const style = getComputedStyle(element);
+    const colour = over(rgba(element.type === "radio" ? style.borderTopColor : style.color), behind);
+    const luminance = (rgb) => {
+        const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const [low, high] = [luminance(colour), luminance(behind)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+}"""
+TEXTS = {
+    "selected tab": '[role="tab"][aria-selected="true"]',
+    "other tab": '[role="tab"][aria-selected="false"]',
+    "primary button": "#record-song",
+    "example": ".examples button",
+    "subtitle": ".top p",
+    "eyebrow": "#final-vote .eyebrow",
+    "measure": "#final-vote .measure",
+    "small print": "#final-vote .small",
+    "vote's information": "#vote .info, #vote [data-testid=block-info] ~ *",
+    "vote's label": "#vote label span",
+    "remark": "#outline .remark",
+    "table's head": "#frames th",
+}
+
+
+@pytest.fixture
+def visit(browser, address):  # noqa: F811
+    contexts = []
+
+    def open_page(theme: str = "light", width: int = 1280) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, permissions=["microphone"]))
+        page = contexts[-1].new_page()
+        page.goto(f"{address}?__theme={theme}")
+        expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out(visit, song, theme):  # noqa: F811
+    page = visit(theme)
+    drop(page, song)
+    answered(page)
+    found = {name: page.locator(selector).first.evaluate(CONTRAST) for name, selector in TEXTS.items()}
+    assert {name: round(contrast, 2) for name, contrast in found.items() if contrast < 4.5} == {}
+    # Not text: 3 is enough (WCAG 1.4.11).
+    assert page.locator("#vote input:not(:checked)").first.evaluate(CONTRAST) >= 3
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_targets_are_large_enough(visit, song, width):  # noqa: F811
+    page = visit(width=width)
+
+    def too_small() -> list[str]:
+        return page.evaluate(
+            """() => [...document.querySelectorAll("button, a, input, select, [role=tab], audio")]
+                .map((element) => element.closest("label") ?? element)
+                .filter((element) => element.offsetParent && getComputedStyle(element).visibility === "visible")
+                .filter((element) => !element.closest("footer, table"))
+                .map((element) => [element, element.getBoundingClientRect()])
+                .filter(([, box]) => box.width > 1 && (box.width < 24 || box.height < 24))
+                .map(([element, box]) => `${element.outerHTML.slice(0, 120)} ${box.width}x${box.height}`)"""
+        )
+
+    assert too_small() == []
+    drop(page, song)
+    answered(page)
+    page.get_by_text("Options", exact=True).click()
+    expect(page.locator("#overlap")).to_be_visible()
+    assert too_small() == []
+
+
+def test_arrows_move_between_tabs_and_radios(visit, song):  # noqa: F811
+    page = visit()
+    page.get_by_role("tab", name="Classify").focus()
+    for key, name in (("ArrowRight", "Live"), ("ArrowRight", "Batch"), ("ArrowLeft", "Live"), ("ArrowLeft", "Classify")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("tab", name=name)).to_be_focused()
+    drop(page, song)
+    answered(page)
+    page.locator("#vote input:checked").focus()
+    page.keyboard.press("ArrowDown")
+    chosen = page.locator("#vote input:checked")
+    expect(chosen).to_have_value("geometric")
+    expect(page.locator("#final-vote .measure")).to_contain_text("Geometric mean")
+    outline = page.locator("#vote label:has(input:checked)").evaluate("label => getComputedStyle(label).outlineWidth")
+    assert float(outline.removesuffix("px")) >= 2
+
+
+def test_everything_has_a_sane_name(visit, song):  # noqa: F811
+    page = visit()
+
+    def names() -> list[str]:
+        return page.evaluate(
+            """() => [...document.querySelectorAll("main *")].filter((element) => element.offsetParent)
+                .map((element) => element.getAttribute("aria-label")).filter(Boolean)"""
+        )
+
+    before = names()
+    drop(page, song)
+    answered(page)
+    for name in {*before, *names()}:
+        assert not name.startswith("common."), name
+        assert "000" not in name, name  # "Skip backwards by 1.5000666 seconds"
+    for level, heading in ((1, "Genre app"), (2, "Final vote"), (2, "Frames")):
+        expect(page.get_by_role("heading", name=heading, level=level)).to_be_visible()
+    assert page.evaluate("[...document.querySelectorAll('main span')].filter((e) => e.textContent === 'Error').length") == 0
