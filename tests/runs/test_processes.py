@@ -16,6 +16,7 @@ import torch
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.errors import RunError
+from genre_app.progress import QUIET
 from genre_app.runs import executor as job
 from genre_app.runs import launch
 from genre_app.runs.launch import device_of, start
@@ -127,7 +128,7 @@ def test_a_queue_survives_a_run_that_is_deleted_and_other_devices(make_run, tmp_
 def test_one_run_at_a_time_has_a_device_and_the_others_queue(make_run):
     first, second, third = (make_run(name, "epochs=2") for name in ("first", "second", "third"))
     device = torch.device("cpu")
-    with device_of(first, device, lambda: False):
+    with device_of(first, device, QUIET):
         start(second)
         wait_for(second, lambda: second.status() is Status.queued)
         start(third)

@@ -54,7 +54,7 @@ def test_stopping_does_not_wait_for_a_long_file(tmp_path):
 
     path = write(tmp_path / "long.wav", 60.0)
     with pytest.raises(StoppedError):
-        read_rows(path, "long", SPEC, stop_at_the_fifth_question)
+        read_rows(path, "long", SPEC, Monitor(should_stop=stop_at_the_fifth_question))
 
 
 KILLED = """
@@ -242,7 +242,7 @@ def test_workers_stop_soon(tmp_path):
 
     spec = FeatureSpec(kind="summary", hop_length=512)  # a minute's work
     with pytest.raises(StoppedError):
-        list(workers.read_all(AudioFolder.find(tmp_path / "music").tracks, spec, 2, stop))
+        list(workers.read_all(AudioFolder.find(tmp_path / "music").tracks, spec, 2, Monitor(should_stop=stop)))
     assert time.monotonic() - begun[-1] < 30
     assert not multiprocessing.active_children()
 

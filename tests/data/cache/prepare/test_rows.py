@@ -12,6 +12,7 @@ from genre_app.data.cache import rows
 from genre_app.data.cache.row_file import RowFile
 from genre_app.data.cache.rows import read_rows
 from genre_app.features import FeatureSpec, extract
+from genre_app.progress import QUIET
 from tests.conftest import synthesise
 from tests.data.cache.prepare.conftest import SPEC, write
 
@@ -30,7 +31,7 @@ from tests.data.cache.prepare.conftest import SPEC, write
 def test_columns_are_those_of_extract(tmp_path, monkeypatch, spec, chunk):
     monkeypatch.setattr(rows, "_CHUNK_SPECTRUM", chunk)
     path = write(tmp_path / "a.wav", 9.3, rate=44100)
-    values = read_rows(path, "a", spec, lambda: False).values
+    values = read_rows(path, "a", spec, QUIET).values
     samples = load_clip(path, sample_rate=spec.sample_rate).samples
     bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": 80.0})
     expected = extract(torch.from_numpy(samples)[None], bare)[0].T.numpy()
@@ -44,7 +45,7 @@ def test_the_floor_lies_under_the_tracks_maximum_and_not_the_chunks(tmp_path, mo
     samples = synthesise(6.0)
     samples[: 3 * 22050] *= 1e-4
     soundfile.write(tmp_path / "a.wav", samples, 22050, subtype="FLOAT")
-    values = read_rows(tmp_path / "a.wav", "a", SPEC, lambda: False).values.astype(np.float32)
+    values = read_rows(tmp_path / "a.wav", "a", SPEC, QUIET).values.astype(np.float32)
     assert values.max() - values.min() == pytest.approx(80, abs=0.05)
     assert (values[:20] == values.min()).mean() > 0.3
 
@@ -56,7 +57,7 @@ def test_the_digest_tells_samples_and_not_containers(tmp_path):
         soundfile.write(path, samples, 22050)
     samples[1000] += 1
     soundfile.write(tmp_path / "d.wav", samples, 22050)
-    digests = [read_rows(path, "x", SPEC, lambda: False).content for path in [*paths, tmp_path / "d.wav"]]
+    digests = [read_rows(path, "x", SPEC, QUIET).content for path in [*paths, tmp_path / "d.wav"]]
     assert len(set(digests[:3])) == 1
     assert digests[3] != digests[0]
 
@@ -64,7 +65,7 @@ def test_the_digest_tells_samples_and_not_containers(tmp_path):
 def test_summaries_are_those_of_the_segments(tmp_path):
     spec = FeatureSpec(kind="summary", hop_length=1024, segment_seconds=1.0, segment_hop_seconds=1.0)
     path = write(tmp_path / "a.wav", 2.6)
-    values = read_rows(path, "a", spec, lambda: False).values
+    values = read_rows(path, "a", spec, QUIET).values
     samples = load_clip(path).samples
     assert values.shape == (3, 58)
     assert values.dtype == np.float32
