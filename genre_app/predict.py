@@ -22,21 +22,9 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
 from genre_app.features.noise import NoiseDetector
-from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY, Prediction
+from genre_app.prediction import Prediction as Prediction  # re-exported
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 from genre_app.vote import vote as join_votes
-
-__all__ = [
-    "MAX_OVERLAP",
-    "SURE_MARGIN",
-    "SURE_PROBABILITY",
-    "NoSoundError",
-    "Prediction",
-    "classify",
-    "from_segments",
-    "overlapped",
-    "sounding",
-]
 
 MAX_OVERLAP = 0.95
 """Largest overlap of neighbouring segments, as a share of their length. The work grows with 1 / (1 - overlap)."""
@@ -141,7 +129,7 @@ def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
         return spec
     if not 0.0 <= overlap <= MAX_OVERLAP:
         raise ValueError(f"overlap must lie between 0 and {MAX_OVERLAP}, got {overlap}")
-    return spec.with_overlap(overlap)
+    return spec.model_copy(update={"segment_hop_seconds": spec.segment_seconds * (1.0 - overlap)})
 
 
 def from_segments(

@@ -1,4 +1,4 @@
-"""The checkpoints that come with the project: they load, answer as recorded, and their cards tell their numbers."""
+"""Bundled checkpoints: they load, give the recorded answers, and their cards state their results."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_it_answers_as_recorded(bundled):
         assert set(prediction.votes) == set(VOTES)
 
 
-def test_it_tells_synthesised_styles_apart(bundled):
+def test_it_distinguishes_synthesised_styles(bundled):
     found = answers(bundled)
     assert len({prediction.genre for prediction in found.values()}) > 1
 
 
-def test_its_file_is_small_and_its_card_tells_its_numbers(bundled):
+def test_its_file_is_small_and_its_card_states_its_results(bundled):
     path = checkpoint_folder() / f"{bundled.name}.safetensors"
     assert path.stat().st_size < 10_000_000
     card = path.with_suffix(".md").read_text(encoding="utf-8")

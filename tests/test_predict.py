@@ -33,7 +33,7 @@ def test_segments_cover_the_clip(make_clip, checkpoint):
     assert prediction.segment_probabilities.shape == (len(starts), 10)
     np.testing.assert_allclose(prediction.segment_probabilities.sum(axis=1), 1.0, rtol=1e-5)
     assert prediction.duration_seconds == 20.0
-    assert len(set(prediction.segment_genres)) > 1  # or the tests of votes below would show nothing
+    assert len(set(prediction.segment_genres)) > 1  # otherwise the tests of votes would check nothing
 
 
 def test_each_segment_is_the_network_on_its_own_samples(make_clip, checkpoint):
@@ -57,7 +57,7 @@ def test_each_segment_is_the_network_on_its_own_samples(make_clip, checkpoint):
     ],
     ids=["log_mel", "max", "mfcc_delta", "gaps"],
 )
-def test_neighbours_have_no_say_in_a_segment(make_clip, make_checkpoint, spec):
+def test_a_segment_does_not_depend_on_its_neighbours(make_clip, make_checkpoint, spec):
     clip, checkpoint = make_clip(11.0), make_checkpoint(spec)
     clip.samples[len(clip.samples) // 2 :] *= 0.01  # the floor of the loud half lies above the quiet one
     expected = [
@@ -119,7 +119,7 @@ def test_twenty_visitors_at_once_get_their_own_answers(make_clip, checkpoint):
 
 @pytest.mark.parametrize("level", [0.0, 0.5, -0.9, 5e-4])
 def test_silence_has_no_genre(checkpoint, level):
-    """Digital silence, a constant, and noise under -60 dBFS."""
+    """Classify digital silence, a constant, and noise below -60 dBFS."""
     noise = np.random.default_rng(0).uniform(-1, 1, RATE * 6) if 0 < level < 1e-3 else np.ones(RATE * 6)
     for seconds in (1, 6):
         clip = Clip((level * noise[: seconds * RATE]).astype(np.float32), RATE, "still.wav")
@@ -128,13 +128,13 @@ def test_silence_has_no_genre(checkpoint, level):
         assert isinstance(caught.value, AudioError)
 
 
-def test_a_quiet_take_is_no_silence(make_clip, checkpoint):
+def test_a_quiet_recording_is_not_silence(make_clip, checkpoint):
     clip = make_clip(6.0)
     quiet = clip.samples * np.float32(10 ** (-50 / 20) / np.sqrt(np.mean(clip.samples**2)))
     prediction = classify(dataclasses.replace(clip, samples=quiet), checkpoint)
     assert prediction.segment_sounds.all()
     assert prediction.warnings == ()
-    # The network takes the level out, so that the answer stays.
+    # The network removes the level, so the answer does not change.
     np.testing.assert_allclose(prediction.probabilities, classify(clip, checkpoint).probabilities, atol=1e-3)
 
 
@@ -180,7 +180,7 @@ def test_warnings_of_the_clip_come_first(make_clip, checkpoint):
     assert second.startswith("too short")
 
 
-def test_samples_that_are_no_numbers(make_clip, checkpoint):
+def test_samples_that_are_not_finite_are_refused(make_clip, checkpoint):
     samples = make_clip(6.0).samples.copy()
     samples[100_000] = np.nan
     with pytest.raises(AudioError, match=r"^bad\.wav: some samples are not numbers"):
@@ -202,7 +202,7 @@ def test_overlap_sets_the_distance_of_segments(make_clip, checkpoint):
             classify(clip, checkpoint, overlap=overlap)
 
 
-def test_wrong_use_is_said(make_clip, checkpoint):
+def test_wrong_arguments_are_refused(make_clip, checkpoint):
     with pytest.raises(ValueError, match="no vote 'median'; choose one of"):
         classify(make_clip(3.0), checkpoint, vote="median")
     with pytest.raises(ValueError, match="synthesised 0 has 16000 Hz, the checkpoint tiny needs 22050 Hz"):

@@ -94,7 +94,7 @@ def test_silent_segments_neither_agree_nor_disagree(make_clip, checkpoint):
     assert prediction.agreement == prediction.n_agree / prediction.n_sounding
 
 
-# What leaves
+# JSON and CSV
 
 
 def test_json_has_the_keys_of_the_command_line(prediction, checkpoint):
@@ -152,7 +152,7 @@ def test_the_guess_for_noise_stays_available(noise, checkpoint):
     assert noise.probabilities.sum() == pytest.approx(1.0)
 
 
-def test_noise_leaves_without_a_genre(noise, checkpoint):
+def test_json_and_csv_of_noise_have_no_genre(noise, checkpoint):
     found = strict_json(noise.to_json())
     assert found["genre"] is None
     assert found["sure"] is False

@@ -1,4 +1,4 @@
-"""Votes: what holds for all of them, and each by hand."""
+"""Votes: properties of all of them, and each computed by hand."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_an_unknown_vote_is_refused_with_the_choices():
         np.array([[np.inf, 0.0]]),
     ],
 )
-def test_what_is_no_distribution_is_refused(rows):
+def test_rows_that_are_not_distributions_are_refused(rows):
     with pytest.raises(ValueError, match="probabilities must be"):
         vote(rows, "mean")
 
@@ -173,6 +173,6 @@ def test_what_is_no_distribution_is_refused(rows):
         ([[np.nan, 0]], [0], 1, "finite"),
     ],
 )
-def test_references_that_do_not_fit_are_refused(points, labels, k, message):
+def test_references_that_do_not_match_are_refused(points, labels, k, message):
     with pytest.raises(ValueError, match=message):
         references(points, labels, k)

@@ -1,4 +1,4 @@
-"""Decode any audio file, stream or array to mono float32 samples at a model's sample rate.
+"""Decode any audio file or stream to mono float32 samples at a model's sample rate.
 
 Conventions
 -----------
@@ -6,7 +6,7 @@ Samples are float32 with full scale 1.0. Channels are averaged to mono, then res
 with the length of the file, and the samples do not depend on the block size.
 """
 
-from genre_app.audio.clip import Clip, clip_from_array, load_clip, open_audio
+from genre_app.audio.clip import Clip, load_clip, open_audio
 from genre_app.audio.sounds import read_sound, sound_files
 from genre_app.audio.stream import MIN_SECONDS, AudioStream
 from genre_app.errors import AudioError
@@ -16,7 +16,6 @@ __all__ = [
     "AudioError",
     "AudioStream",
     "Clip",
-    "clip_from_array",
     "load_clip",
     "open_audio",
     "read_sound",

@@ -1,4 +1,4 @@
-"""Clips from files and arrays, and the function that opens a file as a stream."""
+"""Clips, and the functions that open an audio file as a stream or load it as a clip."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from genre_app.audio.base import full_scale
 from genre_app.audio.decode import open_decoder
 from genre_app.audio.stream import MIN_SECONDS, AudioStream
 from genre_app.errors import AudioError
@@ -113,59 +112,9 @@ def load_clip(
         As `open_audio` and `AudioStream.blocks`.
     """
     with open_audio(source, sample_rate=sample_rate, name=name, max_seconds=max_seconds) as stream:
-        return _collected(stream)
-
-
-def clip_from_array(samples: ArrayLike, sample_rate: int, *, target_sample_rate: int = 22050, name: str = "clip") -> Clip:
-    """Make a clip from samples in memory.
-
-    Parameters
-    ----------
-    samples : array_like [n] or [n, channels]
-        Integers of any width with their own full scale, or floats with full scale 1.0.
-    sample_rate : int
-        Hz, of ``samples``.
-    target_sample_rate : int
-        Hz, of the clip.
-    name : str
-        Name of the clip in messages.
-
-    Returns
-    -------
-    Clip
-
-    Raises
-    ------
-    AudioError
-        If the array has another shape or type, and as `AudioStream.blocks`.
-    """
-    values: NDArray[Any] = np.asarray(samples)
-    if values.ndim not in (1, 2) or values.shape[1:] == (0,) or values.dtype.kind not in "iuf":
-        raise AudioError(f"{name}: samples must be numbers [n] or [n, channels], got {values.dtype} {list(values.shape)}")
-    decoder = _ArrayDecoder(full_scale(values[:, None] if values.ndim == 1 else values), sample_rate)
-    return _collected(AudioStream(decoder, target_sample_rate, _display_name(None, name), None))
-
-
-class _ArrayDecoder:
-    """Samples in memory as a `genre_app.audio.base.Decoder`."""
-
-    damaged = False
-    claimed_seconds: float | None = None
-
-    def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        self._samples, self._sample_rate = samples, sample_rate
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        yield self._sample_rate, self._samples
-
-    def close(self) -> None:
-        pass
-
-
-def _collected(stream: AudioStream) -> Clip:
-    blocks = list(stream.blocks())
-    samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)  # a single block needs no copy
-    return Clip(samples, stream.sample_rate, stream.name, stream.warnings)
+        blocks = list(stream.blocks())
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)  # a single block needs no copy
+        return Clip(samples, sample_rate, stream.name, stream.warnings)
 
 
 def _display_name(source: object, name: str | None) -> str:

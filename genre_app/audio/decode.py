@@ -1,9 +1,9 @@
 """Decode audio files to blocks of float samples at the file's own rate, without a system ffmpeg.
 
 soundfile reads uncompressed files, five times faster than PyAV. PyAV reads compressed files: on 30 s it takes as long as
-soundfile for MP3, half as long for Vorbis and a third for Opus (measured). PyAV also decodes an MP3 to its end, where libsndfile
-stops at an estimated length, and it continues after damage. Files that soundfile cannot open go to PyAV too. Both decode block
-by block, so memory does not grow with the length of a file.
+soundfile for MP3, half as long for Vorbis and a third for Opus (measured). PyAV also decodes an MP3 to its end, where
+libsndfile stops at an estimated length, and it continues after damage. Files that soundfile cannot open go to PyAV too. Both
+decode block by block, so memory does not grow with the length of a file.
 """
 
 from __future__ import annotations
@@ -92,15 +92,13 @@ def open_decoder(source: str | BinaryIO, name: str) -> tuple[Decoder, BinaryIO |
     AudioError
         If the file is missing, unreadable, empty, a folder, or holds no audio that either library can decode.
     """
-    path, file, opened = None, source, None
-    if isinstance(file, str):
-        path, file = file, _open_path(file, name)
-        opened = file
+    path = source if isinstance(source, str) else None
+    file = _open_path(source, name) if isinstance(source, str) else source
     try:
-        return _open_either(path, Source(file), name), opened
+        return _open_either(path, Source(file), name), file if path is not None else None
     except BaseException as error:
-        if opened is not None:
-            opened.close()
+        if path is not None:
+            file.close()
         if isinstance(error, OSError):
             raise AudioError(f"{name}: the file cannot be read; check the disk or the connection") from error
         raise

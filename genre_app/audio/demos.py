@@ -13,7 +13,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from genre_app.audio.synth import Score, Sound, finished, music
+from genre_app.audio.score import Score, Sound
+from genre_app.audio.synth import finished, music
 
 # Formants of English vowels: frequency in Hz and level of each (Peterson and Barney, 1952, men).
 _VOWELS = (

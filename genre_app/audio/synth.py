@@ -1,6 +1,6 @@
 """Synthesise short pieces of music in five styles, for tests and examples; nobody has rights in them.
 
-Each style is a score of notes for a few instruments. The seed chooses key, tempo, melody and how loud each note is. The same
+Each style is a score of notes for a few instruments. A seed chooses key, tempo, loudness of the notes and melody. The same
 arguments give the same samples.
 """
 
@@ -9,110 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import scipy  # scipy.signal takes a second to import, and scipy imports it when it is first used
 from numpy.typing import NDArray
 
-Sound = NDArray[np.float64]
+from genre_app.audio.score import Score
 
-_RMS = 10.0 ** (-16 / 20)  # -16 dBFS, about that of a commercial recording
-_CEILING = 0.9
-
-
-def _hz(midi: float) -> float:
-    return float(440.0 * 2.0 ** ((midi - 69) / 12))
-
-
-class Score:
-    """A piece of music in the making: sounds are added at times in seconds; the methods synthesise instruments.
-
-    Attributes
-    ----------
-    seconds : float
-        Length of the piece.
-    rate : int
-        Sample rate in Hz.
-    rng : numpy.random.Generator
-    out : numpy.ndarray, float64 [n]
-        The sum of the sounds so far.
-    """
-
-    def __init__(self, seconds: float, sample_rate: int, seed: int) -> None:
-        self.seconds, self.rate = seconds, sample_rate
-        self.rng = np.random.default_rng(seed)
-        self.out: Sound = np.zeros(round(seconds * sample_rate))
-        self._tones: dict[tuple[float, ...], Sound] = {}
-
-    def add(self, at: float, sound: Sound, level: float) -> None:
-        """Add a sound at the time ``at`` in seconds; as with players, its level varies by up to 15 %."""
-        start = round(at * self.rate)
-        if 0 <= start < len(self.out):
-            length = min(len(sound), len(self.out) - start)
-            self.out[start : start + length] += level * self.rng.uniform(0.85, 1.1) * sound[:length]
-
-    def layer(self) -> Score:
-        """Return an empty score of the same length, for sounds that share an effect."""
-        return Score(self.seconds, self.rate, int(self.rng.integers(1 << 31)))
-
-    def time(self, seconds: float) -> Sound:
-        """Return the times of the samples of a sound, in seconds."""
-        return np.arange(round(seconds * self.rate)) / self.rate
-
-    def tone(self, midi: float, seconds: float, *, slope: float = 1.0, decay: float = 0.0, attack: float = 0.005) -> Sound:
-        """Return a harmonic tone: partial ``k`` has the level ``k ** -slope`` and decays at ``decay * sqrt(k)`` per second."""
-        key = (midi, seconds, slope, decay, attack)
-        if key not in self._tones:
-            time, fundamental = self.time(seconds), _hz(midi)
-            partials = np.arange(1.0, 1 + max(1, min(40, int(0.45 * self.rate / fundamental))))
-            phases = self.rng.uniform(0, 2 * np.pi, len(partials))
-            sound = np.zeros(len(time))
-            for k, phase in zip(partials, phases, strict=True):
-                stretched = fundamental * k * np.sqrt(1 + 1e-4 * k * k)  # strings are a little inharmonic
-                sound += k**-slope * np.exp(-decay * np.sqrt(k) * time) * np.sin(2 * np.pi * stretched * time + phase)
-            rise = np.minimum(1.0, time / attack) * np.minimum(1.0, (seconds - time) / 0.02)
-            self._tones[key] = sound * rise
-        return self._tones[key]
-
-    def noise(self, seconds: float, low_hz: float, high_hz: float, decay: float) -> Sound:
-        """Return band-limited noise that decays at ``decay`` per second."""
-        time = self.time(seconds)
-        return self._band(self.rng.standard_normal(len(time)), low_hz, high_hz) * np.exp(-decay * time)
-
-    def _band(self, sound: Sound, low_hz: float, high_hz: float) -> Sound:
-        high_hz = min(high_hz, 0.49 * self.rate)
-        band = scipy.signal.butter(2, [min(low_hz, 0.6 * high_hz), high_hz], "bandpass", fs=self.rate, output="sos")
-        return np.asarray(scipy.signal.sosfilt(band, sound))
-
-    def kick(self) -> Sound:
-        """Return a bass drum."""
-        time = self.time(0.3)
-        return np.sin(2 * np.pi * (48 * time + 110 / 30 * (1 - np.exp(-30 * time)))) * np.exp(-11 * time)
-
-    def snare(self) -> Sound:
-        """Return a snare drum."""
-        return 0.9 * self.noise(0.25, 900, 9000, 18) + 0.5 * self.tone(54, 0.25, slope=2, decay=20)
-
-    def hat(self, *, open_: bool = False) -> Sound:
-        """Return a hi-hat, closed or open."""
-        return self.noise(0.3 if open_ else 0.08, 6000, 16000, 12 if open_ else 60)
-
-    def pluck(self, midi: float, seconds: float) -> Sound:
-        """Return a plucked string: a burst of noise in a delay line with a low-pass filter (Karplus and Strong, 1983)."""
-        period = max(2, round(self.rate / _hz(midi) - 0.5))
-        burst = np.zeros(round(seconds * self.rate))
-        burst[:period] = self.rng.uniform(-1, 1, min(period, len(burst)))
-        loop = np.zeros(period + 2)
-        loop[0], loop[period:] = 1.0, -0.4985
-        return np.asarray(scipy.signal.lfilter([1.0], loop, burst)) * np.minimum(1.0, (seconds - self.time(seconds)) / 0.02)
-
-    def filtered(self, low_hz: float, high_hz: float) -> Sound:
-        """Return the sum so far, limited to a band."""
-        return self._band(self.out, low_hz, high_hz)
-
-    def reverberate(self, seconds: float, level: float) -> None:
-        """Add reverberation of ``seconds`` (RT60) to the sum so far."""
-        time = self.time(seconds)
-        room = self.rng.standard_normal(len(time)) * np.exp(-6.9 * time / seconds) / np.sqrt(self.rate * seconds / 14)
-        self.out += level * scipy.signal.fftconvolve(self.out, room)[: len(self.out)]
+_RMS = 10.0 ** (-16 / 20)  # -16 dBFS, typical of a commercial recording
+_CEILING = 0.9  # highest peak, so that no example clips
+_FADE_SECONDS = 0.4
 
 
 def _disco(score: Score) -> None:
@@ -178,7 +81,7 @@ def _classical(score: Score) -> None:
     at, step = 0.0, 0
     while at < score.seconds:
         chord = chords[step // 16 % len(chords)]
-        swell = 0.7 + 0.3 * np.sin(2 * np.pi * step / 32)  # phrases come and go
+        swell = 0.7 + 0.3 * np.sin(2 * np.pi * step / 32)  # phrases get louder and softer
         note = chord[(0, 1, 2, 3, 4, 2, 3, 4)[step % 8]]
         score.add(at, score.tone(key + note, 1.6, slope=1.7, decay=1.6), 0.5 * swell)
         if step % 8 == 0:
@@ -200,7 +103,10 @@ def _blues(score: Score) -> None:
     place = 4
     for step in range(int(score.seconds / beat) + 1):
         root = key + form[step // 4 % 12]
-        for at, boogie in ((step * beat, (0, 4, 7, 9)), ((step + 2 / 3) * beat, (0, 4, 7, 10))):  # the shuffle's long and short
+        for at, boogie in (
+            (step * beat, (0, 4, 7, 9)),
+            ((step + 2 / 3) * beat, (0, 4, 7, 10)),
+        ):  # shuffle: long, short
             score.add(at, score.tone(root - 12 + boogie[step % 4], 0.6 * beat, slope=1.5, decay=5), 0.6)
             score.add(at, score.hat(), 0.35)
             for interval in (0, 7 if step % 2 else 9):
@@ -225,7 +131,7 @@ def _reggae(score: Score) -> None:
             score.add(
                 start + position * beat, score.tone(key - 12 + chord[0] + interval, 0.55 * beat, slope=2.2, decay=2), 0.65
             )
-        score.add(start + 2 * beat, score.kick(), 1.0)  # the one drop: nothing on the one, all on the three
+        score.add(start + 2 * beat, score.kick(), 1.0)  # "one drop": the drums play on beat three only
         score.add(start + 2 * beat, score.snare(), 0.6)
         for eighth in range(8):
             score.add(
@@ -263,7 +169,7 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     sample_rate : int
         Hz.
     seed : int
-        Chooses key, tempo, melody and levels.
+        Chooses key, tempo, loudness of the notes and melody.
 
     Returns
     -------
@@ -286,6 +192,6 @@ def finished(score: Score) -> NDArray[np.float32]:
     """Return the samples of a score at about -16 dBFS RMS, limited softly under 0.9, with a fade at the end."""
     samples = score.out * (_RMS / max(1e-9, float(np.sqrt(np.mean(score.out**2)))))
     samples = _CEILING * np.tanh(samples / _CEILING)
-    fade = min(len(samples), round(0.4 * score.rate))
+    fade = min(len(samples), round(_FADE_SECONDS * score.rate))
     samples[len(samples) - fade :] *= np.linspace(1.0, 0.0, fade)
     return samples.astype(np.float32)

@@ -1,9 +1,9 @@
-"""Make audio files of every format, and compare what is decoded."""
+"""Create audio files of every format, and compare decoded samples."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.audio import Clip, load_clip
+from genre_app.audio import AudioStream, Clip, load_clip
+from genre_app.audio.base import full_scale
 from genre_app.errors import AudioError
 
 RATE = 44100
@@ -70,8 +71,31 @@ def film(seconds: float, sound: np.ndarray | None = None) -> bytes:
     return file.getvalue()
 
 
+class _Array:
+    """Samples [n, channels] in memory as a decoder."""
+
+    damaged = False
+    claimed_seconds = None
+
+    def __init__(self, samples: np.ndarray, rate: int) -> None:
+        self.samples, self.rate = samples, rate
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        yield self.rate, self.samples
+
+    def close(self) -> None:
+        pass
+
+
+def clip_from_array(samples: np.ndarray, rate: int, *, name: str = "clip") -> Clip:
+    """Mix and resample samples [n] or [n, channels] of any type as those of a file."""
+    values = full_scale(np.asarray(samples))
+    stream = AudioStream(_Array(values[:, None] if values.ndim == 1 else values, rate), 22050, name, None)
+    return Clip(np.concatenate(list(stream.blocks())), 22050, name, stream.warnings)
+
+
 def error_db(clip: Clip, expected: np.ndarray) -> float:
-    """Error of a clip relative to the samples expected, in dB, over what both have."""
+    """Return the error of a clip relative to the expected samples, in dB, over their common length."""
     n = min(len(clip.samples), len(expected))
     assert n > 0.97 * len(expected)
     return float(10 * np.log10(np.mean((clip.samples[:n] - expected[:n]) ** 2) / np.mean(expected[:n] ** 2) + 1e-30))
@@ -88,7 +112,7 @@ def message(source: object, **options: object) -> str:
     return text
 
 
-# Format, how to make it, and the error allowed in dB: what the codec costs.
+# Format, how to create it, and the largest error in dB, which depends on the codec.
 FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], float]] = {
     "wav u8": (lambda x: write(x, RATE, "WAV", "PCM_U8"), -28),
     "wav 16": (lambda x: write(x, RATE, "WAV", "PCM_16"), -75),
@@ -99,7 +123,7 @@ FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], float]] = {
     "wav mu-law": (lambda x: write(x, RATE, "WAV", "ULAW"), -25),
     "wav adpcm": (lambda x: write(x, RATE, "WAV", "IMA_ADPCM"), -15),
     "wav64": (lambda x: write(x, RATE, "RF64", "PCM_16"), -75),
-    "wav of mp3": (lambda x: encode(x, RATE, "wav", "libmp3lame"), 99),  # without what tells how much is padding
+    "wav of mp3": (lambda x: encode(x, RATE, "wav", "libmp3lame"), 99),  # 99: the file does not state its padding
     "flac 16": (lambda x: write(x, RATE, "FLAC", "PCM_16"), -75),
     "flac 24": (lambda x: write(x, RATE, "FLAC", "PCM_24"), -110),
     "aiff": (lambda x: write(x, RATE, "AIFF", "PCM_16"), -75),
@@ -111,11 +135,11 @@ FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], float]] = {
     "mp3 vbr": (lambda x: write(x, RATE, "MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.4), -10),
     "m4a": (lambda x: encode(x, RATE, "ipod", "aac"), -8),
     "m4a alac": (lambda x: encode(x, RATE, "ipod", "alac"), -75),
-    "mp4 in pieces": (lambda x: encode(x, RATE, "mp4", "aac", {"movflags": "frag_keyframe+empty_moov"}), 99),  # idem
-    "aac": (lambda x: encode(x, RATE, "adts", "aac"), 99),  # idem
+    "mp4 in pieces": (lambda x: encode(x, RATE, "mp4", "aac", {"movflags": "frag_keyframe+empty_moov"}), 99),  # see above
+    "aac": (lambda x: encode(x, RATE, "adts", "aac"), 99),  # see above
     "webm": (lambda x: encode(x, 48000, "webm", "libopus"), -5),
     "webm live": (lambda x: encode(x, 48000, "webm", "libopus", {"live": "1"}), -5),  # as browsers record: without a length
-    "wma": (lambda x: encode(x, RATE, "asf", "wmav2", bit_rate=128000), 99),  # idem
+    "wma": (lambda x: encode(x, RATE, "asf", "wmav2", bit_rate=128000), 99),  # see above
     "mov": (lambda x: encode(x, RATE, "mov", "pcm_s24le"), -110),
 }
 

@@ -1,4 +1,4 @@
-"""Cut off tops are told from loud masters."""
+"""Clipping is detected, and loud masters are not reported as clipped."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from genre_app.audio import base as audio_base
-from genre_app.audio import clip_from_array, load_clip
+from genre_app.audio import load_clip
 from genre_app.audio.synth import music
-from tests.audio.files import RATE, write
+from tests.audio.files import RATE, clip_from_array, write
 
 
-def test_a_run_at_full_scale_is_seen_across_blocks(stereo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_at_full_scale_is_detected_across_blocks(stereo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write(np.clip(8.0 * stereo[60_000:90_000], -1, 1), RATE, "WAV", "PCM_16")
     whole = load_clip(data)
     monkeypatch.setattr(audio_base, "BLOCK_VALUES", 4)
@@ -20,14 +20,14 @@ def test_a_run_at_full_scale_is_seen_across_blocks(stereo: np.ndarray, monkeypat
 
 
 def limited(samples: np.ndarray, gain: float) -> np.ndarray:
-    """Make it as loud as masters are: a limiter that looks 2 ms ahead, peaks at full scale."""
+    """Apply a limiter with 2 ms look-ahead and peaks at full scale, as in loud masters."""
     loud, ahead = gain * samples / np.abs(samples).max(), 88
     peaks = np.maximum(maximum_filter1d(np.abs(loud), 2 * ahead + 1, axis=0), 1.0)
     return np.clip(loud * uniform_filter1d(1.0 / peaks, ahead, axis=0), -1, 1)
 
 
 @pytest.mark.parametrize("style", ["blues", "classical", "disco", "metal", "reggae"])
-def test_cut_off_tops_are_told_from_loud_masters(style: str) -> None:
+def test_clipped_peaks_are_distinguished_from_loud_masters(style: str) -> None:
     samples = music(style, 4.0, RATE)
     samples = (samples / np.abs(samples).max())[:, None]
 
@@ -46,7 +46,7 @@ def test_cut_off_tops_are_told_from_loud_masters(style: str) -> None:
         assert clipped(write(np.clip(4.0 * samples, -1, 1), RATE, container, subtype))
     assert clipped(write(np.clip(2.0 * samples, -1, 1), RATE, "WAV", "PCM_16"))
     assert not clipped(write(limited(samples, 8.0), RATE, "WAV", "PCM_16"))
-    assert not clipped(write(1.3 * samples, RATE, "WAV", "FLOAT"))  # a mix that goes beyond full scale is all there
+    assert not clipped(write(1.3 * samples, RATE, "WAV", "FLOAT"))  # a float mix beyond full scale is not clipped
 
 
 def test_clipping_of_one_channel_counts_and_is_measured_before_resampling() -> None:

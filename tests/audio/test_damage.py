@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import clip_from_array, load_clip
-from tests.audio.files import FORMATS, RATE, cut, encode, error_db, film, message, write
+from genre_app.audio import load_clip
+from tests.audio.files import FORMATS, RATE, clip_from_array, cut, encode, error_db, film, message, write
 
 TRUNCATED = [
     "wav 16",
@@ -103,10 +103,10 @@ def test_tags_and_cover_pictures_are_no_damage(stereo: np.ndarray) -> None:
 
 
 def test_the_length_of_an_mp3_is_counted_and_not_estimated(stereo: np.ndarray) -> None:
-    # Quiet first: whoever estimates from the first frames of a variable bit rate is far off; libsndfile stops at 6.5 s.
+    # Quiet first: an estimate from the first frames of a variable bit rate is far off; libsndfile stops at 6.5 s.
     quiet_first = np.concatenate([1e-4 * stereo, stereo, stereo])
     mp3 = write(quiet_first, RATE, "MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.2)
-    mp3 = mp3.replace(b"Xing", bytes(4)).replace(b"Info", bytes(4))  # the first frame then tells nothing
+    mp3 = mp3.replace(b"Xing", bytes(4)).replace(b"Info", bytes(4))  # the first frame then does not state the length
     layout = struct.pack("<HHIIHHHHIHHH", 0x55, 2, RATE, 16000, 1, 0, 12, 1, 2, 417, 1, 1393)
     content = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data" + struct.pack("<I", len(mp3)) + mp3
     for data in (mp3, b"RIFF" + struct.pack("<I", len(content)) + content):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from genre_app.audio import base as audio_base
-from genre_app.audio import clip_from_array, load_clip
+from genre_app.audio import load_clip
 from genre_app.audio.synth import music
-from tests.audio.files import FORMATS, RATE, encode, error_db, write
+from tests.audio.files import FORMATS, RATE, clip_from_array, encode, error_db, write
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -42,7 +42,7 @@ def test_a_sine_is_resampled_and_mixed_to_its_closed_form(rate: int, channels: i
     assert 10 * np.log10(np.mean((clip.samples - expected)[inner] ** 2) / np.mean(expected[inner] ** 2)) < -125
 
 
-def test_what_the_target_rate_cannot_hold_is_taken_away_and_the_rest_kept() -> None:
+def test_resampling_removes_only_frequencies_above_the_target_rates_limit() -> None:
     time = np.arange(RATE) / RATE
     for frequency, low_db, high_db in ((50, -0.1, 0.1), (9900, -0.1, 0.1), (11300, -300, -120), (15000, -300, -120)):
         clip = clip_from_array(np.sin(2 * np.pi * frequency * time), RATE)

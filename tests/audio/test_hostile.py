@@ -1,4 +1,4 @@
-"""What is no audio, out of bounds or made to do harm."""
+"""Files without audio, out of bounds, or made to do harm."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import clip_from_array, load_clip
+from genre_app.audio import load_clip
 from genre_app.errors import AudioError
-from tests.audio.files import FORMATS, RATE, encode, error_db, message, write
+from tests.audio.files import FORMATS, RATE, clip_from_array, encode, error_db, message, write
 
 
 def custom_layout(samples: np.ndarray) -> bytes:
@@ -49,7 +49,7 @@ def test_an_odd_channel_layout_does_not_end_the_process(stereo: np.ndarray) -> N
         (b"RIFF\x24\0\0\0WAVEfmt ", "damaged"),
     ],
 )
-def test_what_is_no_audio_is_refused_in_one_sentence(content: bytes, part: str, tmp_path: Path) -> None:
+def test_files_without_audio_are_refused_in_one_sentence(content: bytes, part: str, tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(content)
     for source in (path, str(path), content, io.BytesIO(content)):
@@ -124,7 +124,7 @@ def test_sample_rates_out_of_all_bounds_are_refused(rate: int) -> None:
     assert f"sample rate of {rate} Hz is not supported" in message(write(np.zeros((1000, 1)), rate, "WAV", "PCM_16"))
 
 
-def test_a_codec_that_is_not_there_is_named_as_the_reason(stereo: np.ndarray) -> None:
+def test_an_unsupported_codec_is_named_as_the_reason(stereo: np.ndarray) -> None:
     wav = bytearray(write(stereo, RATE, "WAV", "PCM_16"))
     wav[20:22] = b"\xcd\xab"
     assert "codec is not supported" in message(bytes(wav))

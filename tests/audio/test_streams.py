@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_app.audio import clip_from_array, load_clip, open_audio
+from genre_app.audio import load_clip, open_audio
 from genre_app.errors import AudioError
-from tests.audio.files import FORMATS, RATE, cut, message, write
+from tests.audio.files import FORMATS, RATE, clip_from_array, cut, message, write
 
 
 class LongWav(io.RawIOBase):
@@ -88,7 +88,7 @@ def test_memory_does_not_grow_with_the_length_of_compressed_audio(stereo: np.nda
     assert long < 1.1 * short < 8e6
 
 
-def test_longer_audio_than_wanted_is_refused_before_it_is_read() -> None:
+def test_too_long_audio_is_refused_before_it_is_read() -> None:
     source = LongWav(3600)
     text = message(source, name="set.wav", max_seconds=20)
     assert text == "set.wav: the audio is longer than 20 s; cut it into shorter pieces"
@@ -155,14 +155,6 @@ def test_arrays_of_every_type_have_the_same_scale(dtype: str) -> None:
         clip = clip_from_array(values.reshape(shape), 22050, name="take")
         np.testing.assert_allclose(clip.samples, sine, atol=0.01 if "8" in dtype else 5e-4)
         assert clip.name == "take"
-
-
-@pytest.mark.parametrize(
-    "values", [np.zeros((0,)), np.zeros((100, 0)), np.zeros((5, 5, 5)), np.array(["a"]), np.zeros(4, bool), 1.0]
-)
-def test_arrays_that_are_no_audio_are_refused(values: object) -> None:
-    with pytest.raises(AudioError, match="take: "):
-        clip_from_array(values, 22050, name="take")  # type: ignore[arg-type]
 
 
 def test_decoders_write_nothing_to_the_terminal(stereo: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The synthesised pieces: the same every time, at a sensible level, and unlike each other."""
+"""Synthesised pieces are reproducible, have a sensible level, and differ from each other."""
 
 from __future__ import annotations
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns, to_db
+from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns
+from genre_app.features.spectrogram import floored
 from tests.librosa_mel import log_mel
 
 LOG_MEL = FeatureSpec()
-# Every parameter set that the published systems use, beside the default.
+# The default, and every set of parameters of the published systems.
 SPECS = {
     "default log-mel": LOG_MEL,
     "KTH 20 MFCC, 3 s": FeatureSpec(kind="mfcc", hop_length=512, n_mfcc=20, segment_seconds=3.0, segment_hop_seconds=1.5),
@@ -41,7 +42,7 @@ def music(seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:
 
 
 def reference(samples: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """What librosa computes: float32 [bins, frames]."""
+    """Return librosa's features, float32 [bins, frames]."""
     db = log_mel(samples, spec)
     if spec.kind == "log_mel":
         return db
@@ -78,7 +79,7 @@ def test_a_batch_equals_its_singles(spec):
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_segments_are_columns_of_the_whole_clip(spec):
-    """Each segment holds what librosa's spectrogram of the whole clip has there, right up to both ends."""
+    """Each segment equals librosa's spectrogram of the whole clip at the same frames, also at both ends."""
     samples = music(2.7 * spec.segment_seconds, spec.sample_rate)
     columns = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": 200.0})
     whole = reference(samples, columns)
@@ -101,7 +102,7 @@ def test_split_does_not_depend_on_the_blocks(n_samples, cuts, segment_seconds, s
         sample_rate=8000, n_fft=512, hop_length=200, fmax=4000, n_mels=8,
         segment_seconds=segment_seconds, segment_hop_seconds=segment_hop_seconds,
     )  # fmt: skip
-    samples = np.arange(1, n_samples + 1, dtype=np.float32)  # each sample says where it comes from
+    samples = np.arange(1, n_samples + 1, dtype=np.float32)  # each value is the position of its sample
     blocks = np.split(samples, sorted(min(cut, n_samples) for cut in cuts))
     batches = list(split(blocks, spec, batch_size=batch_size))
     starts = [start for batch in batches for start in batch.start_frames]
@@ -198,12 +199,12 @@ def test_doubling_the_amplitude_adds_six_db():
     torch.testing.assert_close(difference, torch.full_like(difference, 20 * np.log10(2.0)), rtol=1e-4, atol=1e-3)
 
 
-def test_db_by_hand():
-    power = torch.tensor([[[1.0, 100.0, 0.0]], [[1e-10, 1e-12, 1e-3]]])
-    expected = [[[0.0, 20.0, -60.0]], [[-100.0, -100.0, -30.0]]]
-    torch.testing.assert_close(to_db(power, LOG_MEL), torch.tensor(expected))  # each item has its own floor
-    expected = [[[-20.0, 0.0, -80.0]], [[-70.0, -70.0, 0.0]]]
-    torch.testing.assert_close(to_db(power, FeatureSpec(db_reference="max")), torch.tensor(expected))
+def test_reference_and_floor_by_hand():
+    db = torch.tensor([[[0.0, 20.0, -100.0]], [[-100.0, -120.0, -30.0]]])
+    expected = [[[0.0, 20.0, -60.0]], [[-100.0, -110.0, -30.0]]]
+    torch.testing.assert_close(floored(db, LOG_MEL), torch.tensor(expected))  # each item has its own floor
+    expected = [[[-20.0, 0.0, -80.0]], [[-70.0, -80.0, 0.0]]]
+    torch.testing.assert_close(floored(db, FeatureSpec(db_reference="max")), torch.tensor(expected))
 
 
 def test_mfcc_and_deltas_of_a_ramp():
@@ -262,10 +263,6 @@ def test_a_spec_survives_json():
         assert FeatureSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
-def test_overlap_sets_the_distance_between_segments():
-    assert LOG_MEL.with_overlap(0.5).segment_hop_seconds == pytest.approx(2.5)
-    assert LOG_MEL.with_overlap(0.0).segment_hop_frames == pytest.approx(LOG_MEL.segment_frames, abs=1)
-    assert LOG_MEL.with_overlap(0.999).segment_hop_frames == 1
-    for overlap in (-0.1, 1.0, float("nan")):
-        with pytest.raises(ValueError, match="overlap"):
-            LOG_MEL.with_overlap(overlap)
+def test_segments_start_at_least_one_frame_apart():
+    assert LOG_MEL.segment_hop_frames == round(2.5 * 22050 / 1709)
+    assert LOG_MEL.model_copy(update={"segment_hop_seconds": 0.005}).segment_hop_frames == 1

@@ -1,4 +1,4 @@
-"""Summaries of a segment against librosa's own functions, and on their way through a checkpoint."""
+"""Summary features against librosa's own functions, and in a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def samples():
 
 
 def reference(samples: np.ndarray) -> dict[str, float]:
-    """Mean and variance of what librosa's functions return by their defaults."""
+    """Return mean and variance of the results of librosa's functions with their defaults."""
     harmonic, percussive = librosa.effects.hpss(samples)
     features = {
         "chroma_stft": librosa.feature.chroma_stft(y=samples),
@@ -48,7 +48,7 @@ def reference(samples: np.ndarray) -> dict[str, float]:
     return found
 
 
-def test_there_are_58_names_in_the_order_of_the_well_known_table():
+def test_there_are_58_names_in_the_order_of_the_gtzan_table():
     assert len(SUMMARY_NAMES) == len(set(SUMMARY_NAMES)) == SPEC.n_bins == 58
     assert SPEC.input_frames == 1
     assert SUMMARY_NAMES[:4] == ("chroma_stft_mean", "chroma_stft_var", "rms_mean", "rms_var")
@@ -65,7 +65,7 @@ def test_extract_equals_librosa(style):
     expected = reference(samples)
     assert set(expected) == set(SUMMARY_NAMES)
     for name, value in zip(SUMMARY_NAMES, found[0, :, 0].tolist(), strict=True):
-        # The mean of a signal without offset is the rounding of its samples.
+        # The mean of a signal without offset is only rounding error.
         assert value == pytest.approx(expected[name], rel=1e-3, abs=1e-6), name
 
 
@@ -97,7 +97,7 @@ def test_silence_is_finite():
     assert extract(torch.zeros(1, 3 * 22050), SPEC).isfinite().all()
 
 
-def test_columns_cannot_be_summed_up():
+def test_a_summary_cannot_be_computed_from_a_log_mel_spectrogram():
     for refused in (lambda: split_columns(np.zeros((300, 128)), SPEC), lambda: finish(torch.zeros(1, 128, 130), SPEC)):
         with pytest.raises(ValueError, match="computed from audio, not from log-mel columns"):
             refused()

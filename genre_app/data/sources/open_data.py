@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genre_app.checkpoint import check_genres
+from genre_app.checkpoint_file import check_genres
 from genre_app.data.cache.mel_cache import CachedTrack, MelCache
 from genre_app.data.cache.prepare import Entry, prepare, write_view
 from genre_app.data.sources.archive import unpack

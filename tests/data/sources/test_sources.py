@@ -199,7 +199,7 @@ WRONG = {
 
 NAMES = {
     "long": (["a" * 41, "jazz"], f"the genre '{'a' * 40}'... is not a printable name of 1 to 40 letters"),
-    "letter case": (["Jazz", "blues", "jazz"], "the genres 'Jazz' and 'jazz' are one name, letter case aside"),
+    "letter case": (["Jazz", "blues", "jazz"], "the genres 'Jazz' and 'jazz' differ only in upper and lower case"),
     "unprintable": (["blues", "ja\nzz"], r"the genre 'ja\\nzz' is not a printable name"),
     "spaces around": (["blues", "jazz "], "the genre 'jazz ' is not a printable name"),
     "too many": ([f"genre {i}" for i in range(1001)], "1001 genres are more than 1000"),
@@ -224,7 +224,9 @@ def test_genres_of_a_cache_that_no_checkpoint_takes_are_refused(music, tmp_path)
     shutil.copytree(opened(music, tmp_path).store.path, cache)
     index = (cache / "index.csv").read_text()
     (cache / "index.csv").write_text(index.replace(",blues,", ",BLUES,", 1))
-    with pytest.raises(DataError, match=r"the genres 'BLUES' and 'blues' are one name.+; rename or merge them"):
+    with pytest.raises(
+        DataError, match=r"the genres 'BLUES' and 'blues' differ only in upper and lower case; rename or merge them"
+    ):
         opened(cache, tmp_path)
 
 
