@@ -9,6 +9,7 @@ const ABOUT = {
 };
 const MOST_TRIES = 20; // to start gradio's recorder of streams
 const RETRY_MS = 500;
+const MOST_FRAMES = 600; // ten seconds at 60 frames a second, for the answer to the browser's question
 
 const panels = () => [...document.querySelectorAll(".mic-panel")];
 const shownPanel = () => panels().find((panel) => panel.offsetParent) ?? panels()[0];
@@ -71,6 +72,21 @@ document.addEventListener(
   },
   true, // before gradio removes the button
 );
+
+// gradio replaces Record by Stop, and back, and drops the keyboard's focus with the old button.
+const keepFocus = async ({ target }) => {
+  const pressed = target.closest?.(".mic-wrap :is(.record-button, .stop-button)");
+  if (!pressed) return;
+  const next = `#${pressed.closest("#music, #live").id} .mic-wrap .${pressed.matches(".record-button") ? "stop" : "record"}-button`;
+  for (let frame = 0; frame < MOST_FRAMES; frame++) {
+    await new Promise(requestAnimationFrame);
+    const button = document.querySelector(next);
+    if (!button?.offsetParent) continue;
+    if (document.activeElement === document.body) button.focus();
+    return;
+  }
+};
+document.addEventListener("click", keepFocus, true); // before gradio removes the button
 
 const checkSettings = (panel, found) => {
   settings.set(panel, found);
