@@ -103,7 +103,6 @@ def test_the_keyboard_starts_and_stops_live(recorder, address):
         expect(live_button(page, "Stop")).to_be_focused()  # gradio drops the focus with the button
         expect(page.locator("#live-vote")).to_contain_text(re.compile("the last [2-9] s"))
         page.keyboard.press("Space")
-        page.wait_for_timeout(1500); print("DIAG", page.locator("#live").inner_text(), page.locator("#live-microphone").inner_text(), page.locator("#live-vote").inner_text(), page.evaluate("document.activeElement.outerHTML.slice(0,200)"), page.evaluate("[...document.querySelectorAll('#live button')].map(b=>[b.className,b.offsetParent!==null])"))
         expect(live_button(page, "Record")).to_be_focused()
         expect(page.locator("#live-vote")).to_contain_text("Stopped")
 

@@ -73,17 +73,15 @@ document.addEventListener(
   true, // before gradio removes the button
 );
 
-// gradio replaces Record by Stop, and back, and drops the keyboard's focus with the old button.
+// gradio replaces Record by a spinner and then by Stop, and back, and each time drops the keyboard's focus.
 const keepFocus = async ({ target }) => {
-  const pressed = target.closest?.(".mic-wrap :is(.record-button, .stop-button)");
-  if (!pressed) return;
-  const next = `#${pressed.closest("#music, #live").id} .mic-wrap .${pressed.matches(".record-button") ? "stop" : "record"}-button`;
-  for (let frame = 0; frame < MOST_FRAMES; frame++) {
+  const recorder = target.closest?.(".mic-wrap :is(.record-button, .stop-button)")?.closest("#music, #live");
+  for (let frame = 0; recorder && frame < MOST_FRAMES; frame++) {
     await new Promise(requestAnimationFrame);
-    const button = document.querySelector(next);
-    if (!button?.offsetParent) continue;
-    if (document.activeElement === document.body) button.focus();
-    return;
+    const active = document.activeElement;
+    if (active !== document.body && !recorder.contains(active)) return; // the visitor has moved on
+    const buttons = [...recorder.querySelectorAll(".mic-wrap :is(.record-button, .stop-button)")];
+    if (active === document.body) buttons.find((button) => button.offsetParent)?.focus({ preventScroll: true });
   }
 };
 document.addEventListener("click", keepFocus, true); // before gradio removes the button
