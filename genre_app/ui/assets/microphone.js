@@ -9,6 +9,7 @@ const ABOUT = {
 };
 const MOST_TRIES = 20; // to start gradio's recorder of streams
 const RETRY_MS = 500;
+const MOST_FRAMES = 600; // ten seconds at 60 frames a second, for the answer to the browser's question
 
 const panels = () => [...document.querySelectorAll(".mic-panel")];
 const shownPanel = () => panels().find((panel) => panel.offsetParent) ?? panels()[0];
@@ -71,6 +72,19 @@ document.addEventListener(
   },
   true, // before gradio removes the button
 );
+
+// gradio replaces Record by a spinner and then by Stop, and back, and each time drops the keyboard's focus.
+const keepFocus = async ({ target }) => {
+  const recorder = target.closest?.(".mic-wrap :is(.record-button, .stop-button)")?.closest("#music, #live");
+  for (let frame = 0; recorder && frame < MOST_FRAMES; frame++) {
+    await new Promise(requestAnimationFrame);
+    const active = document.activeElement;
+    if (active !== document.body && !recorder.contains(active)) return; // the visitor has moved on
+    const buttons = [...recorder.querySelectorAll(".mic-wrap :is(.record-button, .stop-button)")];
+    if (active === document.body) buttons.find((button) => button.offsetParent)?.focus({ preventScroll: true });
+  }
+};
+document.addEventListener("click", keepFocus, true); // before gradio removes the button
 
 const checkSettings = (panel, found) => {
   settings.set(panel, found);

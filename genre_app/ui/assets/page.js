@@ -95,6 +95,10 @@ window.genreApp = (() => {
     true,
   );
 
+  // gradio names this button by the key of a missing translation.
+  const nameUpload = () => find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
+  new MutationObserver(nameUpload).observe(document.documentElement, { subtree: true, childList: true });
+
   // ---- The player and the figure ----
 
   const player = () => find("#music audio");
