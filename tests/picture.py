@@ -20,6 +20,6 @@ if __name__ == "__main__":
         page.get_by_role("button", name="reggae", exact=True).click()
         page.locator("img.figure").wait_for()
         page.get_by_test_id("cell-1-1").wait_for()
-        page.get_by_test_id("waveform-Music").get_by_text("0:20").wait_for()
+        page.wait_for_function("document.querySelector('#music audio').duration > 19")
         page.wait_for_timeout(500)
         Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(TARGET, quality=85, method=6)

@@ -95,6 +95,10 @@ window.genreApp = (() => {
     true,
   );
 
+  // gradio names this button by the key of a missing translation.
+  const nameUpload = () => find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
+  new MutationObserver(nameUpload).observe(document.documentElement, { subtree: true, childList: true });
+
   // ---- The player and the figure ----
 
   const player = () => find("#music audio");
@@ -132,14 +136,17 @@ window.genreApp = (() => {
     dark: document.body.classList.contains("dark"),
     speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest recording
   });
-  document.addEventListener("DOMContentLoaded", () => {
-    let dark = view().dark;
-    new MutationObserver(() => {
+  const watch = () => {
+    let { dark } = view();
+    const look = () => {
       if (view().dark === dark) return;
       dark = !dark;
       if (find("img.figure")) find("#redraw")?.click();
-    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-  });
+    };
+    new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  };
+  if (document.body) watch();
+  else document.addEventListener("DOMContentLoaded", watch);
 
   // ---- Tabs and radios ----
 
