@@ -31,7 +31,7 @@ def test_outputs_are_the_recorded_ones(section, tmp_path):
 def test_the_old_run_opens_as_it_was_left(tmp_path):
     run = copy_old_run(tmp_path)
     assert run.status() == "stopped"
-    assert [event["epoch"] for event in run.epochs()] == [1]
+    assert [event.epoch for event in run.journal().epochs] == [1]
     described = run.description()
     # Its recipe and its settings are still read, and mean what they meant.
     assert described.request.config() == described.config
