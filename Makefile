@@ -2,6 +2,8 @@
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Many tests wait for a server or a process, so two workers for each core use the cores better than one.
+WORKERS := 4
 
 .PHONY: app test check bench
 .DEFAULT_GOAL := app
@@ -10,7 +12,7 @@ app: $(STAMP)
 	$(RUN)/python app.py
 
 test: $(STAMP)
-	$(RUN)/python -m pytest $(ARGS)
+	$(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff format --check .
@@ -21,16 +23,16 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(RUN)/python -m tests.bench $(ARGS)
 
-# The versions that torchaudio 2.11 and Spaces both take; .venv is kept as long as its own Python is one of them.
-SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+# The versions that torch 2.11 has wheels for; .venv is kept while its own Python is one of them.
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
 
 $(STAMP): pyproject.toml
 	@if ! $(RUN)/python -c '$(SUPPORTED)' 2>/dev/null; then \
-	  for python in $(PYTHON) python3.12 python3.11 python3 python; do \
+	  for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	    if $$python -c '$(SUPPORTED)' 2>/dev/null; then found=$$python; break; fi; \
 	  done; \
 	  if [ -z "$$found" ]; then \
-	    echo "Python 3.11 or 3.12 with its venv module is needed and was not found. On Debian or Ubuntu: apt-get install python3-venv;" >&2; \
+	    echo "Python 3.11 to 3.14 with its venv module is needed and was not found. On Debian or Ubuntu: apt-get install python3-venv;" >&2; \
 	    echo "elsewhere install Python 3.12, or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 	    exit 1; \
 	  fi; \
