@@ -21,7 +21,7 @@ from genre_app.audio import AudioStream, Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
-from genre_app.features.noise import NoiseDetector
+from genre_app.features.content import ContentDetector
 from genre_app.prediction import Prediction as Prediction  # re-exported
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 from genre_app.vote import vote as join_votes
@@ -32,6 +32,7 @@ MAX_OVERLAP = 0.95
 # -60 dBFS. A quiet take (-50 dBFS RMS) peaks far above it; the noise of a silent sound card stays far below.
 _SILENT_PEAK = 1e-3
 _MOSTLY = 0.5  # warn if less than this share of the segments sounds
+SPEECH_WARNING = "sounds like speech, not music: the model knows only music, so its answer may mean nothing"
 _NOISE = "no music heard: the clip holds only noise, without tones or rhythm; the probabilities mean nothing"
 
 # Limits of a batch, so that memory is bounded for every spec: segments, values of their spectra, values of the model's input.
@@ -112,7 +113,10 @@ def classify(
         vote=vote,
     )
     warnings = (*clip.warnings, *prediction.warnings)
-    if not observed.noise.is_noise():
+    observed.content.finish()
+    if observed.content.is_speech:
+        return replace(prediction, warnings=(*warnings, SPEECH_WARNING), is_speech=True)
+    if not observed.content.is_noise:
         return replace(prediction, warnings=warnings)
     return replace(prediction, warnings=(*warnings, _NOISE), is_noise=True, votes=dict.fromkeys(prediction.votes))
 
@@ -197,17 +201,17 @@ def sounding(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 class _Observed:
-    """Blocks of samples; counts the samples and detects noise as they pass."""
+    """Blocks of samples; counts the samples and detects noise and speech as they pass."""
 
     def __init__(self, blocks: Iterable[NDArray[np.float32]], sample_rate: int, suppressed: bool) -> None:
         self._blocks = blocks
         self.n_samples = 0
-        self.noise = NoiseDetector(sample_rate, suppressed=suppressed)
+        self.content = ContentDetector(sample_rate, suppressed=suppressed)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for block in self._blocks:
             self.n_samples += len(block)
-            self.noise.add(block)
+            self.content.add(block)
             yield block
 
 

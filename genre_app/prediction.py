@@ -56,6 +56,8 @@ class Prediction:
     duration_seconds : float
     is_noise : bool
         The clip holds nothing but noise.
+    is_speech : bool
+        The clip sounds like speech; it keeps its genre, but the answer is not sure.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Prediction:
     checkpoint: str
     duration_seconds: float
     is_noise: bool = False
+    is_speech: bool = False
     _references: References | None = field(default=None, repr=False)
 
     @property
@@ -108,7 +111,8 @@ class Prediction:
     @property
     def is_sure(self) -> bool:
         """Whether the first genre is probable enough, and far enough ahead, to be named without a caveat."""
-        return not self.is_noise and self.margin >= SURE_MARGIN and float(self.probabilities.max()) >= SURE_PROBABILITY
+        is_music = not (self.is_noise or self.is_speech)
+        return is_music and self.margin >= SURE_MARGIN and float(self.probabilities.max()) >= SURE_PROBABILITY
 
     @cached_property
     def segment_genres(self) -> list[str]:

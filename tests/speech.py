@@ -1,9 +1,9 @@
 """Fit and test the rule that tells speech from music: python -m tests.speech MUSIC SPEECH [--rooms FOLDER].
 
-MUSIC and SPEECH are folders of audio files at any depth. Each file is cut into pieces of 10 s, four times: as it is, with pink noise 30
-and 20 dB under it, and in a room (of ``--rooms``, else simulated). A logistic regression is fitted on all pieces but those of a tenth of
-the files, and tested on these, ten times. The threshold lets 0.5 % of the music's pieces pass for speech. The page warns only if all
-pieces of a clip are speech.
+MUSIC and SPEECH are folders of audio files at any depth. Each file is cut into pieces of 10 s under four conditions: as it is, with
+pink noise 30 and 20 dB below it, and in a room (of ``--rooms``, else simulated). A logistic regression is fitted on nine tenths of
+the files and tested on the other tenth, ten times. The threshold lets 0.5 % of the pieces of music pass for speech. The page warns
+only if all pieces of a clip are speech.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from sklearn.preprocessing import StandardScaler
 from genre_app.audio import load_clip, sound_files
 from genre_app.evaluation.conditions.room import draw_room, impulse_response
 from genre_app.evaluation.metrics import wilson_interval
-from genre_app.features.noise import PIECE_SECONDS, _power
+from genre_app.features.content import PIECE_SECONDS
+from genre_app.features.noise import power_spectra
 from genre_app.features.speech import speech_features
 
 RATE = 22050  # Hz
 FALSE_ALARMS = 0.005
-CONDITIONS = {"as it is": (None, False), "noise at 30 dB": (30.0, False), "noise at 20 dB": (20.0, False), "in a room": (40.0, True)}
+CONDITIONS = {
+    "as it is": (None, False),
+    "noise at 30 dB": (30.0, False),
+    "noise at 20 dB": (20.0, False),
+    "in a room": (40.0, True),
+}
 
 
 def pink(n: int, random: np.random.Generator) -> np.ndarray:
@@ -43,7 +49,7 @@ def pieces(path: Path, snr_db: float | None, response: np.ndarray | None, random
         samples = samples + pink(len(samples), random) * samples.std() * 10 ** (-snr_db / 20)
     width = round(PIECE_SECONDS * RATE)
     starts = range(0, len(samples) - width + 1, width)
-    return [speech_features(_power(samples[start : start + width], RATE), RATE) for start in starts]
+    return [speech_features(power_spectra(samples[start : start + width], RATE), RATE) for start in starts]
 
 
 def main() -> None:

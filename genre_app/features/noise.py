@@ -18,9 +18,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE_SECONDS = 10.0
-"""Audio is classified in pieces of this length; one piece with music is enough."""
-
 MIN_SECONDS = 1.5
 """Shorter audio has too few frames."""
 
@@ -45,47 +42,6 @@ _QUANTILES = (0.1, 0.9)
 _QUANTILE_DISTANCE = 2.5631  # standard deviations between these quantiles of a normal distribution
 
 
-class NoiseDetector:
-    """Decide whether consecutive blocks of samples are noise; stops analysing at the first music.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    suppressed : bool
-        The sound went through noise suppression, as in a browser whose microphone is set up for speech.
-    """
-
-    def __init__(self, sample_rate: int, *, suppressed: bool = False) -> None:
-        self._rate, self._suppressed = sample_rate, suppressed
-        self._held: list[NDArray[np.float32]] = []
-        self._n_held = 0
-        self._music = self._judged = False
-
-    def add(self, block: NDArray[np.float32]) -> None:
-        """Add the next samples, float32 [n]; the result does not depend on the size of the blocks."""
-        width = round(PIECE_SECONDS * self._rate)
-        while not self._music and len(block):
-            taken, block = block[: width - self._n_held], block[width - self._n_held :]
-            self._held.append(taken)
-            self._n_held += len(taken)
-            if self._n_held == width:
-                self._judge()
-
-    def is_noise(self) -> bool:
-        """Return whether there was enough sound and all of it was noise; call it once, at the end."""
-        # If earlier pieces were analysed, ignore a short rest: it decides less reliably.
-        if not self._music and self._n_held >= (PIECE_SECONDS / 2 if self._judged else MIN_SECONDS) * self._rate:
-            self._judge()
-        return self._judged and not self._music
-
-    def _judge(self) -> None:
-        verdict = is_noise(np.concatenate(self._held), self._rate, suppressed=self._suppressed)
-        self._held, self._n_held = [], 0
-        self._judged |= verdict is not None
-        self._music |= verdict is False
-
-
 def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool = False) -> bool | None:
     """Return whether samples hold nothing but noise.
 
@@ -103,7 +59,11 @@ def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool
     bool or None
         None if there is too little sound.
     """
-    power = _power(samples, sample_rate)
+    return is_noise_power(power_spectra(samples, sample_rate), sample_rate, suppressed=suppressed)
+
+
+def is_noise_power(power: NDArray[np.float64], sample_rate: int, *, suppressed: bool = False) -> bool | None:
+    """Return the same as `is_noise` for the power spectra [frames, bins] of `power_spectra`."""
     least = 1 + int((MIN_SECONDS / FRAME_SECONDS - 1) * 2)
     if len(power) < least or not np.isfinite(power).all():
         return None
@@ -111,7 +71,7 @@ def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool
     return variation(power, sample_rate) < most and tonal_share(power, sample_rate) < MOST_TONAL
 
 
-def _power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
+def power_spectra(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
     """Return power spectra [frames, bins] of frames that overlap by half; silent frames are left out."""
     n_fft = 1 << round(np.log2(sample_rate * FRAME_SECONDS))
     if len(samples) < n_fft:

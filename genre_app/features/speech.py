@@ -1,8 +1,8 @@
 """Tell speech from music, so that an answer about speech comes with a warning.
 
-Speech differs from music in how its level changes: it pauses between words, all bands of the spectrum rise and fall together with
-the syllables, no beat repeats, and there is little energy below 90 Hz. Seven numbers measure this over a piece of about 10 s, and a
-logistic regression weighs them.
+Speech differs from music in how its level changes. It pauses between words; all bands rise and fall with the syllables; no beat
+repeats; and there is little energy below 90 Hz. Seven features measure this over about 10 s, and a logistic regression weighs
+them.
 
 References
 ----------
@@ -26,9 +26,12 @@ _LOUD_PERCENTILE = 95.0
 _LOW_HZ = 90.0  # under the fundamental of nearly all voices
 _BEAT_FRAMES = (3, 35)  # lags of 0.3 to 3.2 s
 
-# Fitted, with the threshold, by `python -m tests.speech MUSIC SPEECH`; the command prints these lines.
-WEIGHTS = np.zeros(7)
-BIAS = 0.0
+# Fitted by `python -m tests.speech MUSIC SPEECH`, which prints these lines: 408 pieces of 136 tracks of GTZAN, and 170 pieces of
+# speech (recorded telephone prompts in five languages, and speech synthesisers), each as it is, with noise, and in rooms. In files
+# held out, no piece of music is taken for speech (0.0 % to 0.9 %), and 95 % of the speech is found (91 % to 98 %). With noise at
+# 20 dB 64 % is found; in a room 43 %, and there 2.2 % of the music is taken for speech (1.2 % to 4.1 %).
+WEIGHTS = np.array([2.119, -0.4407, 1.008, -0.343, -9.429, -20.74, -0.1865])
+BIAS = -6.058
 
 
 def is_speech(power: NDArray[np.float64], sample_rate: int) -> bool | None:
@@ -37,7 +40,7 @@ def is_speech(power: NDArray[np.float64], sample_rate: int) -> bool | None:
     Parameters
     ----------
     power : numpy.ndarray, float64 [frames, bins]
-        Power spectra of frames of 0.186 s, each overlapping the next by half, as `genre_app.features.noise` computes them.
+        Power spectra of frames of 0.186 s that overlap by half, as `genre_app.features.noise.power_spectra` returns them.
     sample_rate : int
         Hz.
 
@@ -46,7 +49,7 @@ def is_speech(power: NDArray[np.float64], sample_rate: int) -> bool | None:
     bool or None
         None if there are too few frames, or the sample rate is too low.
     """
-    if len(power) < MIN_FRAMES or sample_rate < MIN_SAMPLE_RATE:
+    if len(power) < MIN_FRAMES or sample_rate < MIN_SAMPLE_RATE or not np.isfinite(power).all():
         return None
     return bool(speech_features(power, sample_rate) @ WEIGHTS + BIAS > 0.0)
 
@@ -63,9 +66,9 @@ def speech_features(power: NDArray[np.float64], sample_rate: int) -> NDArray[np.
     Returns
     -------
     numpy.ndarray, float64 [7]
-        Standard deviation of the level, its range from the 10th to the 90th percentile, and its mean change from frame to frame, in
-        dB; standard deviation of the bands in dB; share of the first principal component in the variance of the bands; largest
-        autocorrelation of the onsets at the lags of a beat; level below 90 Hz against the whole, in dB.
+        Of the level in dB: standard deviation, range from the 10th to the 90th percentile, mean change between frames. Of the
+        bands in dB: standard deviation, and the share of the first principal component in their variance. Largest
+        autocorrelation of the onsets at the lags of a beat. Level below 90 Hz relative to the whole, in dB.
     """
     hz_per_bin = sample_rate / 2 / (power.shape[1] - 1)
     edges = np.unique(np.round(BAND_EDGES_HZ / hz_per_bin).astype(np.intp))

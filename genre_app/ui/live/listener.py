@@ -7,7 +7,7 @@ samples are kept only until the next segment has used them. So memory does not g
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, extract
-from genre_app.features.noise import is_noise
-from genre_app.predict import Prediction, classify, from_segments, sounding
+from genre_app.features.noise import is_noise, power_spectra
+from genre_app.features.speech import is_speech
+from genre_app.predict import SPEECH_WARNING, Prediction, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
 from genre_app.ui.overview import Overview
 from genre_app.vote import DEFAULT_VOTE
@@ -147,6 +148,8 @@ class Listener:
             if long_enough and not (segments or silent or noise):  # shorter than a segment
                 clip = Clip(self._held[-self._n_samples :], self._spec.sample_rate, _NAME)
                 prediction = classify(clip, self._checkpoint, vote=vote)
+        if prediction is not None:
+            prediction = self._marked(prediction)
         missed = 0.0 if self._began is None else time.monotonic() - self._began - seconds
         return LiveResult(
             prediction,
@@ -167,6 +170,13 @@ class Listener:
 
     def _is_noise(self) -> bool:
         return is_noise(self._recent(), self._spec.sample_rate, suppressed=self._suppressed) is True
+
+    def _marked(self, prediction: Prediction) -> Prediction:
+        """Warn if the last seconds sound like speech."""
+        rate = self._spec.sample_rate
+        if not is_speech(power_spectra(self._recent(), rate), rate):
+            return prediction
+        return replace(prediction, warnings=(*prediction.warnings, SPEECH_WARNING), is_speech=True)
 
     @property
     def _n_judged(self) -> int:
