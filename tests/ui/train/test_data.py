@@ -140,7 +140,11 @@ def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_pa
     assert "Split at random by track" in end["plan"], end["plan"]
     bad = tmp_path / "music.rar"
     bad.write_bytes(b"Rar!")
-    assert "neither a zip" in named(upload(str(bad), None))["train-upload-problem"]
+    refused = named(upload(str(bad), None))
+    assert "neither a zip" in refused["train-upload-problem"]
+    assert refused["train-upload"] is None  # so that another file can be dropped
+    first = looked(app, **TINY, **{"train-source": token})[0][0]
+    assert first["train-upload-problem"] == ""  # the message does not outlive the next check
 
 
 def zipped(path: Path, seed: int, source: Path) -> Path:

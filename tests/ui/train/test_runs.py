@@ -132,6 +132,33 @@ def test_a_report_has_its_interval_its_votes_and_each_genre(app, make_run):
         assert piece in text
 
 
+def test_a_genre_without_tracks_has_no_f1(app, make_run):
+    run = make_run("it", Status.finished)
+    report = json.loads((run.path / "report.json").read_text())
+    report["valid"]["per_genre"]["none"] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "n": 0}
+    (run.path / "report.json").write_text(json.dumps(report))
+    text = words(arrive(app)["run-report"])
+    assert "none – – – 0" in text
+    assert "0.00" not in text
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_chart_has_all_its_series_from_the_start(make_run, share):
+    """gradio never draws a series that is not in the first data of a chart."""
+    run = make_run("it", Status.running, f"augment.recorded_share={share}", "augment.mild_share=0")
+    journal = run.path / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    before_validation = next(index for index, line in enumerate(lines) if '"event": "epoch"' in line)
+    journal.write_text("".join(lines[:before_validation]))
+    loss, accuracy, rate = curves(snapshot(run))
+    recordings = {"recordings"} if share else set()
+    assert set(loss.series) == {"training", "validation"} | recordings
+    assert set(accuracy.series) == {"whole tracks", "segments"} | recordings
+    assert set(loss.dropna().series) == {"training"}
+    assert accuracy.dropna().empty
+    assert not rate.dropna().empty
+
+
 def test_a_page_gets_only_what_has_changed_since(app, make_run):
     run = make_run("it", Status.running)
     first = arrive(app)
