@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
+from tomlkit.items import InlineTable
 
 from genre_app.augment.presets import PRESETS
 from genre_app.errors import GenreAppError, validation_message
@@ -242,7 +243,14 @@ def _toml_lines(settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             rows = tomlkit.array().multiline(True)
-            rows.extend(value)
+            rows.extend(_inline(row) for row in value)
             value = rows
         document.add(name, value)
     return tomlkit.dumps(document).strip()
+
+
+def _inline(settings: Mapping[str, Any]) -> InlineTable:
+    table = tomlkit.inline_table()
+    for name, value in settings.items():
+        table[name] = _inline(value) if isinstance(value, dict) else value
+    return table
