@@ -5,13 +5,13 @@
 >>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.spec.sample_rate), checkpoint)
 >>> prediction.genre, prediction.top(3), prediction.warnings
 
-Layers; each may import only what stands to its right, and import-linter enforces that:
+Layers: each package imports only packages to its right (import-linter checks this), and ``|`` joins packages of one layer.
 
-``app, train > cli | ui > runs > training > evaluation > data > augment > predict > checkpoint > vote | models >
-features > audio > errors | files | progress``
+``app, train > cli | ui > runs > training > evaluation > data > augment > predict > checkpoint | prediction >
+checkpoint_file > vote | models > features > audio > errors | files | progress``
 
-Nothing happens at import: the public names are looked up when they are first used, so that the command line's help and the
-page's first byte do not wait for torch.
+Importing the package imports nothing else. A public name is imported at its first use, so that the command line's help and the
+first byte of the page do not wait for torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOMES = {
     "AudioError": "genre_app.errors",
     "CheckpointError": "genre_app.errors",
     "Clip": "genre_app.audio",
-    "Prediction": "genre_app.predict",
+    "Prediction": "genre_app.prediction",
     "classify": "genre_app.predict",
     "load_checkpoint": "genre_app.checkpoint",
     "load_clip": "genre_app.audio",

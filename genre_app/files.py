@@ -1,4 +1,4 @@
-"""Paths, and files that are written completely or not at all."""
+"""Expand paths, and write files atomically."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """Return a path with ``~`` replaced by the home folder; a ``~name`` that is nobody's stays as it is."""
+    """Return a path with ``~`` replaced by the home folder; ``~name`` of an unknown user stays as it is."""
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that after any interruption the old one or the new one is there, whole."""
+    """Write a file atomically: after an interruption, the old file or the new one is complete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

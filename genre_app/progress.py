@@ -91,6 +91,10 @@ class Meter:
         self.check()
         self.monitor.on_progress(Progress(self._stage, min(self._done, self._total), self._total, self._eta()))
 
+    def advance_bytes(self, n_bytes: int, *, free: bool = False) -> None:
+        """Count finished bytes in a stage whose unit is the MB and whose work is counted in bytes."""
+        self.advance((int(self._worked + n_bytes) >> 20) - (int(self._worked) >> 20), n_bytes, free=free)
+
     def _eta(self) -> float | None:
         elapsed, paid = time.monotonic() - self._began, self._worked - self._free
         if self._worked >= self._work:

@@ -1,19 +1,20 @@
-"""From the probabilities of a clip's segments to those of the clip.
+"""Votes: combine the probabilities of a clip's segments into the probabilities of the clip.
 
 Conventions
 -----------
-``probabilities`` is [s, g]: a row per segment, a column per genre, each row summing to one. A vote is a float64 vector [g] that
-sums to one and whose largest entry is the clip's genre. The order of the segments does not matter, to the last bit.
+``probabilities`` is [s, g]: a row for each segment, a column for each genre; each row sums to one. A vote returns a float64
+vector [g] that sums to one; its largest entry is the clip's genre. The result does not depend on the order of the segments, not
+even in its last bit.
 
 Votes
 -----
 majority
-    The genre that wins most segments; ties go to the larger mean probability, then to the genre that comes first. The
-    probabilities are the mean over the segments that voted for it, so that they name the same winner.
+    The genre that is most probable in most segments; ties go to the larger mean probability, then to the first genre. The
+    probabilities are the mean over the segments that voted for this genre.
 mean
     The mean over the segments.
 geometric
-    The normalised geometric mean over the segments, which a single confident "no" can sink.
+    The normalised geometric mean over the segments. One segment that firmly rules a genre out counts heavily.
 knn
     The share of each genre among the nearest training tracks (see `References`).
 """
@@ -30,8 +31,9 @@ from numpy.typing import NDArray
 VOTES = ("majority", "mean", "geometric", "knn")
 DEFAULT_VOTE = "mean"
 
-_FLOOR = 1e-12  # keeps one segment's exact zero from deciding a geometric mean alone
-_TIE = 1e-6  # how far genres with equal shares are set apart
+_FLOOR = 1e-12  # least probability in a geometric mean, so that an exact zero in one segment does not decide alone
+_TIE = 1e-6  # largest difference added between genres with equal shares
+_SUM_TOLERANCE = 1e-3  # rows of a float32 softmax sum to one within 1e-5; a larger error means no distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +43,16 @@ class References:
     Attributes
     ----------
     probabilities : numpy.ndarray, float32 [tracks, g]
-        Mean segment probabilities of each track, best taken from a model that has not seen the track.
+        Mean segment probabilities of each track, preferably from a model that was not trained on the track.
     labels : numpy.ndarray, int64 [tracks]
         Index of each track's genre.
     k : int
-        Neighbours to ask, 1 <= k <= tracks.
+        Number of neighbours, 1 <= k <= tracks.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit together or a value is out of range.
+        If the shapes do not match or a value is out of range.
     """
 
     probabilities: NDArray[np.float32]
@@ -73,21 +75,21 @@ class References:
 
 
 def available_votes(references: References | None) -> tuple[str, ...]:
-    """Names of the votes that can be taken: ``knn`` needs references."""
+    """Return the names of the available votes; ``knn`` needs references."""
     return VOTES if references is not None else tuple(name for name in VOTES if name != "knn")
 
 
 def vote(probabilities: NDArray[Any], method: str, references: References | None = None) -> NDArray[np.float64]:
-    """Join the segments' probabilities into the clip's.
+    """Combine the probabilities of the segments into those of the clip.
 
     Parameters
     ----------
     probabilities : numpy.ndarray [s, g]
-        At least one row; each sums to one.
+        At least one row; each row sums to one.
     method : str
         One of `VOTES`.
     references : References, optional
-        What ``knn`` compares with.
+        Training tracks for ``knn``.
 
     Returns
     -------
@@ -97,17 +99,16 @@ def vote(probabilities: NDArray[Any], method: str, references: References | None
     Raises
     ------
     ValueError
-        For an unknown method, an array that is not a matrix of probabilities, or ``knn`` without fitting references.
+        For an unknown method, an array that is not a matrix of probabilities, or ``knn`` without matching references.
     """
     if method not in VOTES:
         raise ValueError(f"there is no vote {method!r}; choose one of: {', '.join(VOTES)}")
     rows = np.asarray(probabilities, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"probabilities must be a matrix [segments, genres] with at least one segment, got {rows.shape}")
-    # Rows of float32 softmax sum to one within 1e-5; anything further off is no distribution.
-    if not (np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, atol=1e-3)):
+    if not (np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, atol=_SUM_TOLERANCE)):
         raise ValueError("probabilities must be finite, not negative and sum to one in each row")
-    rows = rows[np.lexsort(rows.T)]  # sums of floats depend on the order; a fixed one makes the vote independent of it
+    rows = rows[np.lexsort(rows.T)]  # sums of floats depend on their order, so sort the segments
     if method == "knn":
         return _knn(rows, references)
     return _normalised(_JOINS[method](rows))
@@ -145,10 +146,10 @@ _JOINS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 
 def _knn(rows: NDArray[np.float64], references: References | None) -> NDArray[np.float64]:
-    """Shares of the genres among the ``k`` reference tracks nearest (Euclidean) to the clip's mean probabilities.
+    """Return the shares of the genres among the ``k`` reference tracks nearest to the clip's mean probabilities (Euclidean).
 
-    Of equally near tracks the one stored first counts. Of genres with equal shares the one with the nearest neighbour leads by
-    less than one part in a million.
+    Among equally near tracks, the one stored first counts. Among genres with equal shares, the one with the nearest neighbour
+    leads by less than `_TIE`.
     """
     if references is None:
         raise ValueError("the knn vote needs reference tracks, and this checkpoint carries none; choose another vote")

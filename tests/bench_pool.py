@@ -20,7 +20,7 @@ import torch
 
 from genre_app.audio import load_clip
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.waveform import WaveformConfig
+from genre_app.augment.config import WaveformConfig
 from genre_app.data.cache.rows import log_mel_columns
 from genre_app.data.dataset import MelDataset
 from genre_app.data.pool import WavePool

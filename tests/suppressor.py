@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genre_app.augment import recorder, spectrogram_recording
-from genre_app.augment.chain import ChainConfig
-from genre_app.augment.spectrogram import uniform
+from genre_app.augment.config import RecordingConfig
+from genre_app.augment.logmel_ops import recorder as logmel
+from genre_app.augment.logmel_ops.scale import uniform
+from genre_app.augment.waveform_ops import recorder as waveform
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.evaluation.evaluate import load_middle
 from genre_app.features import FeatureSpec, extract
@@ -56,7 +57,7 @@ def described(gain: Tensor, browser: Tensor) -> tuple[float, float, float]:
 def main(folder: str, takes: str) -> None:
     """Print a row each for the browser and its imitations."""
     generator = torch.Generator().manual_seed(0)
-    chain = ChainConfig()
+    chain = RecordingConfig()
     ranges = [getattr(chain, f"suppress_{name}_db") for name in SETTINGS]
     files = {Path(track.track_id).with_suffix(""): track for track in AudioFolder.open(folder).tracks}
     rows: dict[str, list[tuple[float, float, float]]] = {"browser": [], "waveform": [], "log-mel": []}
@@ -66,8 +67,8 @@ def main(folder: str, takes: str) -> None:
         samples = aligned(load_middle(files[Path(of_take.track_id).with_suffix("")], SPEC.sample_rate, longer).samples, take)
         file = log_mel(samples)
         drawn = [uniform(*bounds, (1,), generator) for bounds in ranges]
-        changed = recorder.suppress(samples, SPEC.sample_rate, *map(float, drawn), np.random.default_rng(number))
-        imitated = spectrogram_recording.suppress(file[None], *drawn, SPEC, generator)[0]
+        changed = waveform.suppress(samples, SPEC.sample_rate, *map(float, drawn), np.random.default_rng(number))
+        imitated = logmel.suppress(file[None], *drawn, SPEC, generator)[0]
         of_browser = partial(described, browser=take - file)
         for name, heard in (("browser", take), ("waveform", log_mel(changed)), ("log-mel", imitated)):
             rows[name].append(of_browser(heard - file))

@@ -27,7 +27,7 @@ CONFIG = TrainConfig(
     validate_every=2,
     augment={
         "mild_share": 0.5,
-        "mild": {"noise_probability": 0.5, "pitch_probability": 0.5, "equaliser_probability": 0.5},
+        "mild": {"coloured_noise_probability": 0.5, "pitch_probability": 0.5, "equaliser_probability": 0.5},
         "mask_probability": 0.3,
         "mask_bins": 4,
         "mask_frames": 4,

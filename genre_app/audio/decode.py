@@ -1,9 +1,9 @@
 """Decode audio files to blocks of float samples at the file's own rate, without a system ffmpeg.
 
 soundfile reads uncompressed files, five times faster than PyAV. PyAV reads compressed files: on 30 s it takes as long as
-soundfile for MP3, half as long for Vorbis and a third for Opus (measured). PyAV also decodes an MP3 to its end, where libsndfile
-stops at an estimated length, and it continues after damage. Files that soundfile cannot open go to PyAV too. Both decode block
-by block, so memory does not grow with the length of a file.
+soundfile for MP3, half as long for Vorbis and a third for Opus (measured). PyAV also decodes an MP3 to its end, where
+libsndfile stops at an estimated length, and it continues after damage. Files that soundfile cannot open go to PyAV too. Both
+decode block by block, so memory does not grow with the length of a file.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Changes made to training audio so that a network hears more than it was given."""
+"""Augmentation: random changes of the training audio and of its spectrograms."""

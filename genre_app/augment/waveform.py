@@ -1,7 +1,8 @@
-"""Augmentation of waveforms with audiomentations, before a spectrogram is computed.
+"""Augmentation of waveforms, before a spectrogram is computed.
 
-audiomentations draws from the global generators of ``random`` and ``numpy.random``; here they are seeded for the time of a call
-and put back afterwards, one call at a time.
+`STEPS` is the physical path from an instrument to a recording; `augment_waveform` sends a track down it. To add a step, write a
+function ``(samples [n], sample rate, Drawn) -> samples`` and put it into `STEPS`; its settings are the fields of
+`WaveformConfig` that begin with the step's name.
 """
 
 from __future__ import annotations
@@ -9,77 +10,218 @@ from __future__ import annotations
 import random
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from genre_app.audio import sound_files
-from genre_app.augment.ranges import Decibel, Probability
-from genre_app.augment.recording import Recording, RecordingConfig
+from genre_app.augment.config import WaveformConfig
+from genre_app.augment.waveform_ops import recorder, rooms
+from genre_app.augment.waveform_ops.codec import Codec, round_trip
 
-Amplitude = Annotated[float, Field(gt=0, le=1)]
+Samples = NDArray[np.float32]
 
+_CURVE_KNOTS = 10  # points of a device's frequency response, about one an octave
+_LEAST_SIGMA = 1e-9  # audiomentations refuses 0
 _LOCK = threading.Lock()
 
 
-class WaveformConfig(RecordingConfig):
-    """What is done to a track's samples: pitch, tempo, what makes a recording of it, noise, gain.
+@dataclass(frozen=True)
+class Drawn:
+    """What a step needs beside the samples: the settings, and a random generator of its own."""
 
-    Each part has its own ``*_probability``; a range is drawn from uniformly.
+    config: WaveformConfig
+    rng: Generator
+
+    def draw(self, *settings: str) -> list[float]:
+        """Draw a value from each of these ranges, which are fields of `WaveformConfig`."""
+        return [float(self.rng.uniform(*getattr(self.config, name))) for name in settings]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Apply a change to ``{name}_probability`` of the tracks.
+
+    Attributes
+    ----------
+    name : str
+        Prefix of its settings in `WaveformConfig`.
+    change : callable
+    place : {"only", "early", "late"}
+        A step that the list holds twice is applied early to half of its tracks and late to the others.
+    stream : str
+        Name that the step's generator is seeded with, `name` if empty. Two steps were renamed, and keep their former draws.
     """
 
-    pitch_probability: Probability = Field(0.0, description="share of the tracks whose pitch is shifted, at the same tempo")
-    pitch_semitones: float = Field(4.0, ge=0, le=12, description="largest shift, up or down")
-    stretch_probability: Probability = Field(0.0, description="share of the tracks whose tempo is changed, at the same pitch")
-    stretch: float = Field(0.1, ge=0, le=0.5, description="largest change of tempo, 0.1 is ten per cent")
-    background_probability: Probability = Field(0.0, description="share of the tracks over which a sound of a folder is laid")
-    background_folder: Path | None = Field(None, description="folder of noises: WAV, FLAC, AIFF, Ogg, Opus or MP3 at any depth")
-    background_snr_db: tuple[Decibel, Decibel] = Field((3.0, 30.0), description="mean power of the track over the sound's")
-    snr_probability: Probability = Field(0.0, description="share of the tracks to which white noise of a ratio is added")
-    snr_db: tuple[Decibel, Decibel] = Field((5.0, 40.0), description="mean power of the track over the noise's")
-    noise_probability: Probability = Field(0.0, description="share of the tracks to which white noise of an amplitude is added")
-    noise_amplitude: tuple[Amplitude, Amplitude] = Field(
-        (0.001, 0.015), description="standard deviation of the noise, in full scales"
-    )
-    gain_probability: Probability = Field(0.0, description="share of the tracks that are made louder or softer")
-    gain_db: tuple[Decibel, Decibel] = Field((-12.0, 6.0), description="by how much")
-    refresh_epochs: int = Field(
-        10, ge=1, le=1000, description="epochs for which a changed track is used before it is changed anew, some in each epoch"
-    )
+    name: str
+    change: Callable[[Samples, int, Drawn], Samples]
+    place: Literal["only", "early", "late"] = "only"
+    stream: str = ""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> WaveformConfig:
-        if self.background_probability > 0 and self.background_folder is None:
-            raise ValueError("background_probability needs a background_folder to take sounds from")
-        return self
+    def __call__(self, samples: Samples, rate: int, config: WaveformConfig, seed: int) -> Samples:
+        """Return the samples, changed if the draw says so.
 
-    @property
-    def changes(self) -> bool:
-        """Whether anything may happen to a track."""
-        return any(value > 0 for name, value in self if name.endswith("_probability"))
+        Each step has a generator of its own, so that no step's draws depend on whether another is applied.
+        """
+        part = (self.stream or self.name).encode()
+        if self.place != "only" and (np.random.default_rng((seed, 1, *part)).random() < 0.5) != (self.place == "early"):
+            return samples
+        rng = np.random.default_rng((seed, 0, *part))
+        if rng.random() >= getattr(config, f"{self.name}_probability"):
+            return samples
+        return self.change(samples, rate, Drawn(config, rng))
+
+
+@dataclass(frozen=True)
+class LibraryStep:
+    """Apply a transform of audiomentations to ``{name}_probability`` of the tracks.
+
+    Attributes
+    ----------
+    name : str
+        Prefix of its settings in `WaveformConfig`.
+    make : callable
+        ``(the module audiomentations, WaveformConfig, probability) -> transform``. The transform draws from the global
+        generators of `random` and `numpy.random`, which `augment_waveform` seeds.
+    """
+
+    name: str
+    make: Callable[[Any, WaveformConfig, float], Any]
+
+    def __call__(self, samples: Samples, rate: int, config: WaveformConfig, seed: int) -> Samples:
+        """Return the samples, changed if the draw says so."""
+        probability = getattr(config, f"{self.name}_probability")
+        if probability == 0:
+            return samples
+        import audiomentations  # here: it imports librosa and scipy, which take seconds
+
+        changed: Samples = self.make(audiomentations, config, probability)(samples, rate)
+        return changed
+
+
+def _pitch(am: Any, config: WaveformConfig, p: float) -> Any:
+    return am.PitchShift(-config.pitch_semitones, config.pitch_semitones, p=p)
+
+
+def _stretch(am: Any, config: WaveformConfig, p: float) -> Any:
+    return am.TimeStretch(1.0 - config.stretch, 1.0 + config.stretch, leave_length_unchanged=False, p=p)
+
+
+def _codec(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    codec: Codec = "mp3" if drawn.rng.random() < 0.5 else "opus"
+    (kilobits,) = drawn.draw("codec_kilobits")
+    peak = max(1.0, float(np.abs(samples).max(initial=0.0)))  # the codec must not clip: that is a step of its own
+    return round_trip(samples / np.float32(peak), rate, codec, kilobits) * np.float32(peak)
+
+
+def _clip(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    return recorder.clip(samples, *drawn.draw("clip_share"))
+
+
+def _room(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    folder, rng = drawn.config.room_folder, drawn.rng
+    if folder is not None and rng.random() < 0.5:
+        files = room_files(folder)
+        return rooms.play_in(samples, rooms.read_response(files[int(rng.integers(len(files)))], rate))
+    direct_db, t60_seconds = drawn.draw("room_direct_db", "room_t60_seconds")
+    return rooms.play_in(samples, rooms.drawn_response(rate, direct_db, t60_seconds, rng))
+
+
+def _response(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    settings = ("response_low_hz", "response_high_hz", "response_slope_db", "response_db")
+    low_hz, high_hz, slope_db, range_db = drawn.draw(*settings)
+    curve_db = range_db * drawn.rng.uniform(-1.0, 1.0, _CURVE_KNOTS)
+    return recorder.respond(samples, rate, low_hz, high_hz, slope_db, curve_db)
+
+
+def _background(am: Any, config: WaveformConfig, p: float) -> Any:
+    files = background_files(config.background_folder) if config.background_folder is not None else ()
+    return am.AddBackgroundNoise(list(files), *config.background_snr_db, p=p)
+
+
+def _snr(am: Any, config: WaveformConfig, p: float) -> Any:
+    return am.AddGaussianSNR(*config.snr_db, p=p)
+
+
+def _coloured_noise(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    snr_db, slope_db = drawn.draw("coloured_noise_snr_db", "coloured_noise_slope_db")
+    return recorder.add_coloured(samples, rate, snr_db, slope_db, drawn.rng)
+
+
+def _white_noise(am: Any, config: WaveformConfig, p: float) -> Any:
+    return am.AddGaussianNoise(*(max(sigma, _LEAST_SIGMA) for sigma in config.white_noise_sigma), p=p)
+
+
+def _gain(am: Any, config: WaveformConfig, p: float) -> Any:
+    return am.Gain(*config.gain_db, p=p)
+
+
+def _gain_control(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    settings = ("gain_control_target_dbfs", "gain_control_seconds", "gain_control_max_db")
+    return recorder.control_gain(samples, rate, *drawn.draw(*settings))
+
+
+def _suppress(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    settings = ("suppress_depth_db", "suppress_excess_db", "suppress_wander_db", "suppress_scatter_db")
+    depth_db, excess_db, wander_db, scatter_db = drawn.draw(*settings)
+    return recorder.suppress(samples, rate, depth_db, excess_db, wander_db, scatter_db, drawn.rng)
+
+
+def _limit(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    return recorder.limit(samples, rate, *drawn.draw("limit_threshold_db", "limit_release_db"))
+
+
+STEPS: tuple[Step | LibraryStep, ...] = (
+    LibraryStep("pitch", _pitch),  # the instruments play in another key
+    LibraryStep("stretch", _stretch),  # and at another tempo
+    Step("codec", _codec, "early"),  # the file that is played was compressed
+    Step("clip", _clip, "early"),  # the loudspeaker is driven too loud
+    Step("room", _room),  # the loudspeaker stands in a room
+    Step("response", _response, "early"),  # the loudspeaker is small
+    LibraryStep("background", _background),  # other sounds in the room
+    LibraryStep("snr", _snr),  # white noise in proportion to the music
+    Step("coloured_noise", _coloured_noise, stream="colour"),  # steady noise of the room
+    Step("response", _response, "late"),  # or the microphone is small, and its response changes the noise too
+    LibraryStep("white_noise", _white_noise),  # the microphone's amplifier hisses
+    LibraryStep("gain", _gain),  # the recording level is too low or too high
+    Step("gain_control", _gain_control, "early", stream="control"),  # the recorder turns soft passages up
+    Step("suppress", _suppress),  # the browser takes steady music for noise
+    Step("gain_control", _gain_control, "late", stream="control"),  # the browser turns up what is left
+    Step("limit", _limit),  # the recorder avoids clipping
+    Step("clip", _clip, "late"),  # the recorder clips
+    Step("codec", _codec, "late"),  # the recording is compressed to be sent
+)
+"""The path from an instrument to a recording, in physical order."""
 
 
 @lru_cache(maxsize=8)
 def background_files(folder: Path) -> tuple[Path, ...]:
-    """Sounds of a folder that can be laid over music, in the order of their names.
+    """Return the noises of a folder, sorted by name.
 
     Raises
     ------
     ValueError
-        If the folder is missing, has none, or has one that cannot be read; one sentence.
+        If the folder is missing, has no sound files, or has one that cannot be read; one sentence.
     """
     return sound_files(folder, "background_folder", "noises")
 
 
+@lru_cache(maxsize=8)
+def room_files(folder: Path) -> tuple[Path, ...]:
+    """Return the impulse responses of a folder, sorted by name; errors as those of `background_files`."""
+    return sound_files(folder, "room_folder", "impulse responses")
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators, and give them back as they were."""
+    """Seed the global generators, and restore their state afterwards."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
@@ -90,31 +232,7 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _transforms(config: WaveformConfig, seed: int) -> Iterator[Any]:
-    import audiomentations as am  # here: it brings librosa and scipy, seconds that most callers need not wait
-
-    recording = Recording(config, seed)
-    if config.pitch_probability > 0:
-        yield am.PitchShift(-config.pitch_semitones, config.pitch_semitones, p=config.pitch_probability)
-    if config.stretch_probability > 0:
-        slow, fast = 1.0 - config.stretch, 1.0 + config.stretch
-        yield am.TimeStretch(slow, fast, leave_length_unchanged=False, p=config.stretch_probability)
-    yield from recording.before_noise()
-    if config.background_probability > 0 and config.background_folder is not None:
-        files = list(background_files(config.background_folder))
-        yield am.AddBackgroundNoise(files, *config.background_snr_db, p=config.background_probability)
-    if config.snr_probability > 0:
-        yield am.AddGaussianSNR(*config.snr_db, p=config.snr_probability)
-    yield from recording.noise()
-    yield from recording.device()
-    if config.noise_probability > 0:
-        yield am.AddGaussianNoise(*config.noise_amplitude, p=config.noise_probability)
-    if config.gain_probability > 0:
-        yield am.Gain(*config.gain_db, p=config.gain_probability)
-    yield from recording.recorder()
-
-
-def augment_waveform(samples: NDArray[np.float32], sample_rate: int, config: WaveformConfig, seed: int) -> NDArray[np.float32]:
+def augment_waveform(samples: Samples, sample_rate: int, config: WaveformConfig, seed: int) -> Samples:
     """Augment a track.
 
     Parameters
@@ -135,14 +253,13 @@ def augment_waveform(samples: NDArray[np.float32], sample_rate: int, config: Wav
     Raises
     ------
     ValueError
-        If the folder of backgrounds or of rooms cannot be used; one sentence.
+        If the folder of noises or of impulse responses cannot be used; one sentence.
     """
     if not config.changes:
         return samples
-    transforms = list(_transforms(config, seed))
+    # audiomentations draws from global generators, so only one thread at a time may run it.
     with _LOCK, _seeded(seed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of sounds that had to be resampled, and of silent ones
-        changed = samples
-        for transform in transforms:
-            changed = transform(changed, sample_rate)
-    return np.ascontiguousarray(changed, dtype=np.float32)
+        warnings.simplefilter("ignore")  # audiomentations warns about resampled and about silent noises
+        for step in STEPS:
+            samples = step(samples, sample_rate, config, seed)
+    return np.ascontiguousarray(samples, dtype=np.float32)

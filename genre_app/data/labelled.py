@@ -11,6 +11,7 @@ from genre_app.data.cache.build import Entry
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.cache.prepare import prepare
+from genre_app.data.cache.store import differences
 from genre_app.data.sources import open_source
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.gtzan import KNOWN_DAMAGED, gtzan_name
@@ -167,21 +168,16 @@ def _check_spec(store: MelCache | FeatureTable, spec: FeatureSpec) -> None:
                 f"{store.path} is a feature table and has no spectrograms, which features of kind {spec.kind} need; "
                 "give audio or a mel cache, or choose a model for features of kind summary."
             )
-        names, remedy = [name for name in FeatureSpec.model_fields if name != "kind"], "give the audio itself"
+        names, remedy = tuple(FeatureSpec.model_fields), "give the audio itself"
     else:
         if spec.kind == "summary":
             raise DataError(
                 f"{store.path} is a mel cache, from which features of kind summary cannot be computed; give the audio itself "
                 "or a features CSV."
             )
-        names, remedy = list(COLUMN_FIELDS), "take the data's columns with --columns data, or give the audio itself"
-    differing = [
-        f"{name} {getattr(store.spec, name)} instead of {getattr(spec, name)}"
-        for name in names
-        if store.spec is not None and getattr(store.spec, name) != getattr(spec, name)
-    ]
-    if differing:
-        raise DataError(f"{store.path} was not made as the recipe has it: {', '.join(differing)}; {remedy}.")
+        names, remedy = COLUMN_FIELDS, "take the data's columns with --columns data, or give the audio itself"
+    if store.spec is not None and (differing := differences(store.spec, spec, names)):
+        raise DataError(f"{store.path} was not made as the recipe has it: {differing}; {remedy}.")
 
 
 def _check_names(genres: Iterable[str], where: object, remedy: str) -> None:
@@ -200,10 +196,10 @@ def _file_notes(folder: AudioFolder, entries: Mapping[str, Entry]) -> list[str]:
             known = KNOWN_DAMAGED.get(gtzan_name(track_id) or "")
             skipped.append(f"Skipped: {entry.error}{f' ({known})' if known else ''}.")
         if entry.damage:
-            damaged.append(f"Used as far as it goes: {track_id}, {entry.damage}.")
-    notes = _first(skipped, "Skipped: {} more files.") + _first(damaged, "So were {} more files.")
+            damaged.append(f"Used in part: {track_id}, {entry.damage}.")
+    notes = _first(skipped, "Skipped: {} more files.") + _first(damaged, "Used in part: {} more files.")
     if folder.n_outside:
-        notes.append(f"Audio files that lie in no genre's folder and were left out: {folder.n_outside}.")
+        notes.append(f"Left out, since they are in no genre folder: {folder.n_outside} audio files.")
     return notes
 
 
@@ -211,7 +207,7 @@ def _copy_notes(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> li
     notes = []
     for group in copies(tracks, content):
         genres = sorted({track.genre for track in group})
-        odd = f", and are in different genres: {', '.join(genres)}" if len(genres) > 1 else ""
+        odd = f", in different genres: {', '.join(genres)}" if len(genres) > 1 else ""
         notes.append(f"Exact copies of each other: {', '.join(track.track_id for track in group)}{odd}.")
     return _first(notes, "There are {} more groups of exact copies.")
 

@@ -1,4 +1,4 @@
-"""Training tracks with changed waveforms, made by worker processes while training goes on."""
+"""Training tracks with changed waveforms, computed by worker processes during training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.audio import load_clip
-from genre_app.augment.waveform import WaveformConfig, augment_waveform, background_files
+from genre_app.augment.config import WaveformConfig
+from genre_app.augment.waveform import augment_waveform, background_files, room_files
 from genre_app.data.cache.rows import MAX_SECONDS, log_mel_columns
 from genre_app.data.cache.workers import n_workers, start_worker, worker_stops
-from genre_app.errors import DataError
+from genre_app.errors import DataError, first_line
 from genre_app.features import FeatureSpec
 from genre_app.progress import QUIET, Monitor, StoppedError
 
@@ -25,11 +26,11 @@ Columns = NDArray[np.float16]
 
 
 class WavePool:
-    """Changed tracks as log-mel columns.
+    """Log-mel columns of tracks whose waveforms were changed.
 
-    Each epoch a part of them is changed anew, so that a few processes keep pace with a fast device: track ``i`` whenever
-    ``epoch + i`` is a multiple of ``config.refresh_epochs``. How it is changed then depends on the seed, ``i`` and the epoch
-    only, and not on what was asked for before: a resumed run gets the same.
+    In each epoch only a part of the tracks is changed again, so that a few processes can supply a fast device: track ``i`` in
+    the epochs in which ``epoch + i`` is a multiple of ``config.refresh_epochs``. The change depends only on the seed, ``i`` and
+    the epoch, so a resumed run gets the same columns.
 
     Parameters
     ----------
@@ -39,12 +40,12 @@ class WavePool:
     config : WaveformConfig
     seed : int
     processes : int, optional
-        By default as many as are worth starting, less one core that training keeps.
+        Number of workers; by default one per core, fewer for few files, minus one core for training.
 
     Raises
     ------
     DataError
-        If the background folder cannot be used, or the features are not made of log-mel columns.
+        If the background or the room folder cannot be used, or the features are not computed from log-mel columns.
     """
 
     def __init__(
@@ -52,14 +53,16 @@ class WavePool:
     ) -> None:
         if spec.kind == "summary":
             raise DataError("Waveforms can be changed only for log-mel spectrograms and MFCC; choose another augmentation.")
-        if config.background_probability > 0 and config.background_folder is not None:
-            try:
+        try:  # now, rather than in a worker during training
+            if config.background_probability > 0 and config.background_folder is not None:
                 background_files(config.background_folder)
-            except ValueError as error:
-                raise DataError(f"{error}.") from error
+            if config.room_probability > 0 and config.room_folder is not None:
+                room_files(config.room_folder)
+        except ValueError as error:
+            raise DataError(f"{error}.") from error
         self.paths, self.spec, self.config, self.seed = tuple(paths), spec, config, seed
-        self._held: dict[int, tuple[int, Columns]] = {}  # by track: version and columns
-        self._asked: dict[tuple[int, int], Future[Columns | str]] = {}  # by track and version
+        self._held: dict[int, tuple[int, Columns]] = {}  # track -> version and columns
+        self._asked: dict[tuple[int, int], Future[Columns | str]] = {}  # track and version -> columns, or why there are none
         context = get_context("spawn")
         self._stop = context.Event()
         if processes is None:
@@ -70,7 +73,7 @@ class WavePool:
         )
 
     def begin(self, epoch: int) -> None:
-        """Have the workers make what an epoch needs and is not there yet; does not wait for them.
+        """Let the workers compute the missing tracks of an epoch, without waiting for them.
 
         Raises
         ------
@@ -99,12 +102,12 @@ class WavePool:
         Returns
         -------
         list of numpy.ndarray, float16 [frames, n_mels]
-            dB re 1.0, one for each path.
+            dB re 1.0, one array for each path.
 
         Raises
         ------
         DataError
-            If a file cannot be used any more, or a worker died; one sentence.
+            If a file can no longer be used, or a worker died; one sentence.
         StoppedError
             If ``monitor`` says so.
         """
@@ -128,12 +131,12 @@ class WavePool:
         return [self._held[track][1] for track in range(len(self.paths))]
 
     def close(self) -> None:
-        """End the worker processes; what they are at is given up."""
+        """End the workers without waiting for the tracks that they are changing."""
         self._stop.set()
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     def _version(self, track: int, epoch: int) -> int:
-        """Epoch in which a track was last changed anew, or would have been before the first one."""
+        """Return the last epoch up to ``epoch`` in which the track is changed; 0 or less if that lies before training."""
         return epoch - (epoch + track) % self.config.refresh_epochs
 
 
@@ -145,7 +148,7 @@ def _died() -> DataError:
 
 
 def _changed_columns(path: Path, spec: FeatureSpec, config: WaveformConfig, seed: int) -> Columns | str:
-    """Columns of a track that was changed, or a sentence that says why there are none; runs in a worker."""
+    """Return the columns of the changed track, or a sentence that says why there are none; runs in a worker."""
     if worker_stops():
         return "stopped"
     try:
@@ -154,7 +157,7 @@ def _changed_columns(path: Path, spec: FeatureSpec, config: WaveformConfig, seed
             return "stopped"
         changed = augment_waveform(clip.samples, clip.sample_rate, config, seed)
         return "stopped" if worker_stops() else log_mel_columns([changed], spec)
-    except ValueError as error:  # an AudioError, or the background folder's
+    except ValueError as error:  # AudioError, or an unusable background folder
         return str(error)
     except (OSError, RuntimeError, MemoryError) as error:
-        return f"{path.name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}; try another file"
+        return f"{path.name}: {first_line(error)}; try another file"

@@ -1,7 +1,7 @@
-"""Which tracks are learned from, which choose, and which are kept back.
+"""Split tracks into ``train``, ``valid`` and ``test`` without a leak.
 
-What holds the same music goes to one side: exact copies, and pieces of one GTZAN track, which their names betray. Where a split
-that the user or the data state does otherwise, it is refused.
+Tracks with the same music stay in one split: exact copies, and pieces of one GTZAN track, recognised by their names. A split
+stated by the user or the data is refused if it separates them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class SplitConfig(BaseModel):
 
     method: Literal["auto", "stratified", "pieces"] = Field(
         "auto",
-        description="auto: the data's own split, or GTZAN's fault-filtered one where its names are recognised, or stratified; "
-        "stratified: by track, each genre alike; pieces: pieces of one track on both sides, a leak that some papers have",
+        description="auto: the data's own split; for GTZAN its fault-filtered split; otherwise stratified. "
+        "stratified: random whole tracks, the same shares of each genre. "
+        "pieces: random pieces, so that one track is in train and valid; a leak that some papers have",
     )
-    train: float = Field(0.7, gt=0, lt=1, description="share of the tracks to learn from, where the split is stratified")
-    valid: float = Field(0.15, gt=0, lt=1, description="share of the tracks to choose by; the rest is kept back as test")
-    file: Path | None = Field(None, description="CSV with the columns track_id and split, instead of all else")
+    train: float = Field(0.7, gt=0, lt=1, description="share of the tracks to train on, if the split is stratified")
+    valid: float = Field(0.15, gt=0, lt=1, description="share of the tracks for validation; the rest is the test split")
+    file: Path | None = Field(None, description="CSV with the columns track_id and split; replaces the other settings")
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:
@@ -49,38 +50,38 @@ def divide(
     content: Mapping[str, str],
     skipped: Collection[str] = (),
 ) -> tuple[dict[str, str], list[str]]:
-    """Divide tracks.
+    """Put each track into a split.
 
     Parameters
     ----------
     tracks : sequence of CachedTrack
-        ``split`` is what the data state, or empty.
+        ``split`` is the split stated by the data, or empty.
     config : SplitConfig
     seed : int
-        Of a stratified split, which depends on nothing else but the names: a further track moves few others.
+        Seed of a stratified split. That split depends only on the seed and the names, so one more track moves few others.
     content : mapping
-        Of each track's id, a digest that only exact copies share.
+        Digest of each track's music, by track id; only exact copies have the same.
     skipped : collection of str
-        Tracks that the user's CSV may name although they cannot be used.
+        Ids of unusable tracks that the user's CSV may name.
 
     Returns
     -------
     splits : dict
-        ``train``, ``valid`` or ``test`` of each track; those left out are missing.
+        ``train``, ``valid`` or ``test``, by track id; tracks that are left out are missing.
     notes : list of str
-        Sentences: how it was done.
+        Sentences for the user about the split.
 
     Raises
     ------
     DataError
-        If the split that the user or the data state cannot be used or shares a track, or a genre has too few tracks.
+        If a stated split cannot be used or separates tracks with the same music, or a genre has too few tracks.
     """
     if config.file is not None:
         return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file.name}")
     if config.method == "pieces":
         splits = _stratified([[track] for track in tracks], config, seed)
-        leak = "a leak, since pieces of one track are on both sides, so the numbers flatter and say little about new music"
-        return splits, [f"Pieces divided at random ({_counts(splits)}): {leak}."]
+        leak = "a leak: pieces of one track are in train and valid, so the results are too good and say little about new music"
+        return splits, [f"Random split of pieces ({_counts(splits)}), {leak}."]
     units = units_of(tracks, content)
     if config.method == "auto":
         own = {track.track_id: split for track in tracks if (split := split_of_name(track.split))}
@@ -93,15 +94,13 @@ def divide(
             if "valid" in filtered.values() and {track.genre for track in tracks} == _genres(tracks, filtered, "train"):
                 return _stated(tracks, filtered, content, "GTZAN's fault-filtered lists (Kereliuk et al. 2015)")
             splits, notes = _stratified_with_note(units, config, seed)
-            return splits, [
-                "By GTZAN's fault-filtered lists there would be no validation here, or a genre to learn nothing of.",
-                *notes,
-            ]
+            lacks = "it leaves no validation tracks here, or no training tracks of a genre"
+            return splits, [f"GTZAN's fault-filtered split was not used: {lacks}.", *notes]
     return _stratified_with_note(units, config, seed)
 
 
 def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
-    """Refuse data of a single genre, or with fewer than ``least`` tracks in one.
+    """Check that there are at least two genres, each with ``least`` tracks.
 
     Raises
     ------
@@ -109,12 +108,13 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
     """
     counts = Counter(genres)
     if len(counts) == 1:
-        raise DataError(f"{where} has one genre only, {next(iter(counts))}; to tell genres apart takes at least two.")
+        raise DataError(f"{where} has only one genre, {next(iter(counts))}; a classifier needs at least two.")
     poor = sorted(genre for genre, count in counts.items() if count < least)
     if poor:
         shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; give one to learn from and one to check with, or leave it out."
+            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so "
+            "add tracks or leave the genre out."
         )
 
 
@@ -127,7 +127,7 @@ def copies(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[li
 
 
 def units_of(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
-    """Return the groups of tracks that hold the same music, by content or by GTZAN's name for it."""
+    """Group the tracks with the same music, recognised by content or by GTZAN's name of the track."""
     parents = list(range(len(tracks)))
 
     def root(index: int) -> int:
@@ -153,8 +153,8 @@ def _stratified(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, see
     for genre in sorted({track.genre for unit in units for track in unit}):
         if len(by_genre[genre]) < 2:
             raise DataError(
-                f"The genre {genre} has no two different tracks; add one, so that one is learned from and one checks, "
-                "or leave the genre out."
+                f"The genre {genre} has no two different tracks, one for training and one for validation; add a track or leave "
+                "the genre out."
             )
     splits: dict[str, str] = {}
     for of_genre in by_genre.values():
@@ -168,7 +168,7 @@ def _stratified(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, see
 
 
 def _rank(name: str, seed: int) -> bytes:
-    # A hash instead of a shuffle: the same on every machine and with every version of the libraries.
+    # A hash instead of a shuffle gives the same order on every machine and with every version of the libraries.
     return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
@@ -178,7 +178,7 @@ def _stratified_with_note(
     splits = _stratified(units, config, seed)
     notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
     if any(gtzan_name(track_id) for track_id in splits):
-        notes.append("GTZAN has artists with many tracks, who are on both sides of such a split: the numbers flatter.")
+        notes.append("GTZAN has many tracks of the same artists, and a random split separates them: the results are too good.")
     return splits, notes
 
 
@@ -198,7 +198,7 @@ def _own(
         content,
         "the data's own split, which has no validation",
     )
-    return splits, [*notes, "A share of its training tracks was set aside for validation, each genre alike."]
+    return splits, [*notes, "The same share of each genre's training tracks was set aside for validation."]
 
 
 def _stated(
@@ -219,10 +219,10 @@ def _stated(
         raise DataError(f"By {whose} there is {lacks}; name one, or choose the stratified split.")
     notes = [f"Split by {whose} ({_counts(splits)})."]
     if unchecked:
-        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so accuracy says nothing of that.")
+        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so the accuracy does not cover it.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
-        notes.append(f"{len(left_out)} tracks are in none of its parts and were left out: {_some(left_out)}.")
+        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {_some(left_out)}.")
     return splits, notes
 
 
@@ -231,7 +231,7 @@ def _genres(tracks: Sequence[CachedTrack], splits: Mapping[str, str], *of: str) 
 
 
 def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -> dict[str, str]:
-    """Read the user's CSV; a track may be named by its id, without its ending, or by its file name alone."""
+    """Read the user's CSV. It may name a track by its id or its file name, each with or without the suffix."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -241,9 +241,9 @@ def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -
             rows = [(row["track_id"] or "", row["split"] or "") for row in reader]
     except FileNotFoundError as error:
         raise DataError(f"There is no split file {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except (OSError, csv.Error, ValueError) as error:
         raise DataError(f"The split file {path} cannot be read as CSV text: {error}; save it as UTF-8.") from error
     known: dict[str, set[str]] = defaultdict(set)
     for track_id in [*(track.track_id for track in tracks), *skipped]:

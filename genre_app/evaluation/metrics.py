@@ -1,25 +1,27 @@
-"""Numbers that tell how well tracks were classified.
+"""Metrics of a classifier on labelled tracks.
 
 Conventions
 -----------
-- A track counts once, whatever its length; its probabilities are those of the default vote (mean) over its segments.
-- Tracks that cannot be classified (damaged, silent) are listed as failed and count nowhere else.
-- ``segment_accuracy`` pools the segments of all tracks, silent ones left out.
+- Each track counts once, whatever its length. Its probabilities come from the default vote (mean) over its segments.
+- A track that cannot be classified (damaged, silent) is listed as failed and counts nowhere else.
+- ``segment_accuracy`` pools the segments of all tracks, without silent segments.
 
 Metrics
 -------
 accuracy
-    Share of tracks whose genre is right, with its 95 % Wilson interval; by each vote besides.
+    Share of tracks whose genre is right, with its 95 % Wilson interval. ``by_vote`` holds the accuracy by each vote.
 log_loss
-    Mean of ``-ln p(true genre)``, p clipped at 1e-12.
-macro_f1
-    Mean F1 of the genres that the data contain.
+    Mean of ``-ln p(true genre)``, with p clipped at 1e-12.
 per_genre
-    Precision, recall and F1; 0 where they are undefined. ``n`` is the number of tracks.
+    Precision, recall and F1 of each genre. ``n`` is its number of tracks. A genre without tracks has none of the three (None).
+    A genre with tracks that was never predicted has precision 0.
+macro_f1
+    Mean F1 of the genres that have tracks.
 confusion
-    A row per true genre, a column per genre answered.
+    A row per true genre, a column per predicted genre.
 
-The knn vote compares with the checkpoint's training tracks: on those very tracks its accuracy says nothing.
+The knn vote compares with the checkpoint's training tracks. On those tracks its accuracy means nothing, since each track is its
+own neighbour.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
 
-_LEAST_PROBABILITY = 1e-12
+_LEAST_PROBABILITY = 1e-12  # keeps the log-loss of a certain mistake finite
 
 
 @dataclass(frozen=True, eq=False)
 class TrackResult:
-    """What a checkpoint says of one labelled track.
+    """Prediction for one labelled track.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class TrackResult:
     label : int
         Index of the true genre.
     probabilities : numpy.ndarray, float32 [s, g]
-        Of the segments that sound.
+        Of the segments that are not silent.
     """
 
     track_id: str
@@ -58,7 +60,7 @@ class TrackResult:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Metrics of a checkpoint on some tracks; see the module for their definitions.
+    """Metrics of a checkpoint on some tracks; the module defines them.
 
     Attributes
     ----------
@@ -68,7 +70,7 @@ class Report:
     references : References or None
         For the knn vote.
     failed : tuple of (str, str)
-        Tracks that could not be classified, with the reason.
+        Track id of each track that could not be classified, with the reason.
     leave_one_out : bool
         Whether the references are the tracks themselves, in the same order: no track is then its own neighbour.
     """
@@ -113,31 +115,32 @@ class Report:
 
     @property
     def segment_accuracy(self) -> float:
-        """Share of segments whose own winner is right."""
+        """Share of segments whose own prediction is right."""
         right = [track.probabilities.argmax(axis=1) == track.label for track in self.tracks]
         return float(np.concatenate(right).mean())
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
-        """Tracks by true genre (rows) and answer (columns) [g, g]."""
+        """Number of tracks by true genre (rows) and predicted genre (columns) [g, g]."""
         matrix = confusion_matrix(self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)))
         return np.asarray(matrix, dtype=np.int64)
 
     @cached_property
-    def per_genre(self) -> dict[str, dict[str, float]]:
-        """Precision, recall, F1 and number of tracks of each genre."""
+    def per_genre(self) -> dict[str, dict[str, float | None]]:
+        """Precision, recall, F1 and number of tracks of each genre; the first three are None for a genre without tracks."""
         columns = precision_recall_fscore_support(
             self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)), zero_division=0.0
         )
-        return {
-            genre: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "n": int(n)}
-            for genre, precision, recall, f1, n in zip(self.genres, *columns, strict=True)
-        }
+        rows = {}
+        for genre, *shares, n in zip(self.genres, *columns, strict=True):
+            precision, recall, f1 = (float(share) if n else None for share in shares)
+            rows[genre] = {"precision": precision, "recall": recall, "f1": f1, "n": int(n)}
+        return rows
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 of the genres that the data contain."""
-        return float(np.mean([row["f1"] for row in self.per_genre.values() if row["n"]]))
+        """Mean F1 of the genres that have tracks."""
+        return float(np.mean([row["f1"] for row in self.per_genre.values() if row["f1"] is not None]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the keys of ``genre-app evaluate --format json``."""
@@ -155,7 +158,7 @@ class Report:
         }
 
     def to_table(self) -> str:
-        """Return the metrics for a person to read."""
+        """Return the metrics as text for the terminal."""
         low, high = self.accuracy_interval
         width = max(5, *(len(genre) for genre in self.genres))
         lines = [
@@ -173,7 +176,8 @@ class Report:
                 f"{self.genres[index]} {counts[index]}" for index in np.argsort(-counts, kind="stable") if counts[index]
             )
             lines.append(
-                f"{genre:{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  {row['n']:5d}    {answers}"
+                f"{genre:{width}}  {decimal(row['precision']):>9}  {decimal(row['recall']):>6}  {decimal(row['f1']):>5}  "
+                f"{row['n']:5d}    {answers}"
             )
         return "\n".join([*lines, *([""] if self.failed else []), *(f"failed: {error}" for _, error in self.failed)])
 
@@ -190,7 +194,12 @@ class Report:
         return References(references.probabilities[others], references.labels[others], references.k)
 
 
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Return a metric as text with ``digits`` decimals; "–" if it is undefined (None)."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
+    """Return the 95 % Wilson interval of the share ``n_right / n``."""
     interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

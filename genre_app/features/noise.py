@@ -1,14 +1,14 @@
-"""Whether a recording holds anything but noise: a microphone that hears no music hears its own hiss, a fan, the room.
+"""Detect recordings that hold nothing but noise, such as the hiss of a microphone, a fan or a quiet room.
 
-Conventions
------------
-Noise of any colour is a Gaussian process that does not change. The energy of a band then varies from frame to frame by no
-more than chance, and that much is known: the logarithm of a sum of ``k`` exponentially distributed values has the variance
-``trigamma(k)``. Notes and beats move the energy from band to band and let it vary ten times as much and more. A tone that is
-held does not vary at all, but stands out of its neighbourhood in the mean spectrum. What does neither is noise.
+Method
+------
+Noise of any colour is a stationary Gaussian process. Its energy in a band varies from frame to frame only by chance, and the
+variance is known: the logarithm of a sum of ``k`` exponentially distributed values has the variance ``trigamma(k)``. In music,
+notes and beats make the energy vary at least ten times as much. A sustained tone does not vary, but forms a peak in the mean
+spectrum. A recording with neither variation nor peaks is noise.
 
-What all bands do together is left out: a swell, a fan that beats, or a gain control make no music of noise, and the level
-plays no part.
+Changes common to all bands are removed first, because a swell, a beating fan or a gain control does not turn noise into music.
+The level has no influence.
 """
 
 from __future__ import annotations
@@ -19,38 +19,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIECE_SECONDS = 10.0
-"""Audio is judged by such pieces; one with music in it is enough."""
+"""Audio is classified in pieces of this length; one piece with music is enough."""
 
 MIN_SECONDS = 1.5
-"""Shorter audio has too few frames to be judged."""
+"""Shorter audio has too few frames."""
 
-# Measured in pieces of 5 s. Noise of any colour, in rooms and a telephone's band too: variation 0.8 to 1.2. Real music: 5.1 at
-# least, at -50 dB too; 3.8 in a telephone's band; 2.5 across a room with a phone and with noise 12 dB under it. With pink noise
-# as strong as the music it comes down to 1.1, and 5 % of the pieces pass for noise, but hardly ever all pieces of a take.
+# Variation measured in pieces of 5 s. Noise of any colour, also in rooms and in a telephone's band: 0.8 to 1.2. Music: at least
+# 5.1, also at -50 dB; 3.8 in a telephone's band; 2.5 recorded across a room with noise 12 dB below it. With pink noise as loud
+# as the music it drops to 1.1, and 5 % of the pieces count as noise, but almost never all pieces of a recording.
 MOST_VARIATION = 1.5
-# What a browser's noise suppression leaves of noise flickers: 1.8 to 2.9, with music in it 11 at least.
+# A browser's noise suppression makes noise flicker: variation 1.8 to 2.9, and at least 11 with music (measured).
 MOST_SUPPRESSED_VARIATION = 4.0
-MOST_TONAL = 0.3  # share of the energy; noise has under 0.02, in a room too
+MOST_TONAL = 0.3  # share of the energy; noise has less than 0.02, also in a room (measured)
 
 FRAME_SECONDS = 0.186  # 4096 samples at 22 050 Hz
 N_BANDS = 16
 LOWEST_HZ = 100.0
-LOWEST_TONE_HZ = 200.0  # mains hum and its first overtones make no music
-PEAK = 10.0  # power over the median of the neighbourhood that makes a tone
-NEIGHBOURS = 15  # bins to either side
-_SILENT_POWER = 1e-10  # mean square; -100 dBFS, where digital silence and rounding are
-FAINT = 1e-6  # of the strongest band's power: what a codec or the decoder's filter has emptied
+HIGHEST_SHARE = 0.45  # of the sample rate; just below it, resampling filters attenuate
+LOWEST_TONE_HZ = 200.0  # mains hum and its first overtones are not music
+PEAK = 10.0  # a tone has this many times the median power of its neighbouring bins
+NEIGHBOURS = 15  # bins on each side
+_SILENT_POWER = 1e-10  # mean square, -100 dBFS: digital silence and rounding errors
+FAINT = 1e-6  # share of the strongest band's power; weaker bands were emptied by a codec or a resampling filter
+_QUANTILES = (0.1, 0.9)
+_QUANTILE_DISTANCE = 2.5631  # standard deviations between these quantiles of a normal distribution
 
 
 class NoiseDetector:
-    """Listens to consecutive samples until it hears music.
+    """Decide whether consecutive blocks of samples are noise; stops analysing at the first music.
 
     Parameters
     ----------
     sample_rate : int
         Hz.
     suppressed : bool
-        The sound has gone through noise suppression, as a browser's microphone has when it is set up for speech.
+        The sound went through noise suppression, as in a browser whose microphone is set up for speech.
     """
 
     def __init__(self, sample_rate: int, *, suppressed: bool = False) -> None:
@@ -60,7 +63,7 @@ class NoiseDetector:
         self._music = self._judged = False
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Take the next samples, float32 [n]; how they are cut into blocks makes no difference."""
+        """Add the next samples, float32 [n]; the result does not depend on the size of the blocks."""
         width = round(PIECE_SECONDS * self._rate)
         while not self._music and len(block):
             taken, block = block[: width - self._n_held], block[width - self._n_held :]
@@ -70,8 +73,8 @@ class NoiseDetector:
                 self._judge()
 
     def is_noise(self) -> bool:
-        """Whether there was enough to judge by, and all of it was noise; asked once, at the end."""
-        # The end of a longer recording is as short as it happens to be, and the rest is known.
+        """Return whether there was enough sound and all of it was noise; call it once, at the end."""
+        # If earlier pieces were analysed, ignore a short rest: it decides less reliably.
         if not self._music and self._n_held >= (PIECE_SECONDS / 2 if self._judged else MIN_SECONDS) * self._rate:
             self._judge()
         return self._judged and not self._music
@@ -84,21 +87,21 @@ class NoiseDetector:
 
 
 def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool = False) -> bool | None:
-    """Tell whether samples are noise and nothing else.
+    """Return whether samples hold nothing but noise.
 
     Parameters
     ----------
     samples : numpy.ndarray, float32 [n]
-        Some seconds.
+        A few seconds.
     sample_rate : int
         Hz.
     suppressed : bool
-        The sound has gone through noise suppression.
+        The sound went through noise suppression.
 
     Returns
     -------
     bool or None
-        None if there is too little sound to tell.
+        None if there is too little sound.
     """
     power = _power(samples, sample_rate)
     least = 1 + int((MIN_SECONDS / FRAME_SECONDS - 1) * 2)
@@ -109,21 +112,21 @@ def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool
 
 
 def _power(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
-    """Power spectra [frames, bins] of the frames that are not silent, each overlapping the next by half."""
+    """Return power spectra [frames, bins] of frames that overlap by half; silent frames are left out."""
     n_fft = 1 << round(np.log2(sample_rate * FRAME_SECONDS))
     if len(samples) < n_fft:
         return np.empty((0, 1 + n_fft // 2))
     frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[:: n_fft // 2].astype(np.float64)
     frames -= frames.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is for the caller to see
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller handles values that are not finite
         frames = frames[~(np.mean(frames**2, axis=1) < _SILENT_POWER)]
         return np.abs(np.fft.rfft(frames * np.hanning(n_fft))) ** 2
 
 
 def variation(power: NDArray[np.float64], sample_rate: int) -> float:
-    """Variation of the bands' log energies over time, in units of what it is for noise.
+    """Return the variance over time of the bands' log energies, relative to that of Gaussian noise.
 
-    Quantiles stand for the variance, so that a click or a cough does not count.
+    The variance is estimated from quantiles, so that a click or a cough has no influence.
     """
     first = _bands(power.shape[1], sample_rate)
     energy = np.add.reduceat(power[:, : first[-1]], first[:-1], axis=1)  # [frames, bands]
@@ -132,21 +135,21 @@ def variation(power: NDArray[np.float64], sample_rate: int) -> float:
     total = np.add.reduceat(mean, first[:-1])
     density = total / n_bins
     heard = density > FAINT * density.max()
-    # A room or a filter leaves some bins of a band stronger than others, and those decide alone, as if there were fewer. In a
-    # room without any direct sound it is half of them; a tone would leave one, but is no noise.
+    # A room or a filter makes some bins of a band stronger; the others then hardly count. `equal_bins` is the number of equally
+    # strong bins with the same effect. In a room without direct sound it is half of the bins, so that is its least value.
     equal_bins = (1 + 1 / len(power)) * total**2 / np.maximum(np.add.reduceat(mean**2, first[:-1]), 1e-60)
     expected = _log_variance(np.maximum(equal_bins, n_bins / 2)[heard])
     weights = 1.0 / expected
     logs = np.log(np.maximum(energy[:, heard], 1e-30))
-    logs -= (logs @ weights / weights.sum())[:, None]  # what all bands do together
-    low, high = np.quantile(logs, [0.1, 0.9], axis=0)
-    return float(np.mean(((high - low) / 2.5631) ** 2 / expected))  # that many standard deviations lie between them
+    logs -= (logs @ weights / weights.sum())[:, None]  # changes common to all bands
+    low, high = np.quantile(logs, _QUANTILES, axis=0)
+    return float(np.mean(((high - low) / _QUANTILE_DISTANCE) ** 2 / expected))
 
 
 def tonal_share(power: NDArray[np.float64], sample_rate: int) -> float:
-    """Share of the energy that lies in bins which stand out of their neighbourhood in the mean spectrum."""
+    """Return the share of the energy in peaks of the mean spectrum."""
     hz_per_bin = sample_rate / 2 / (power.shape[1] - 1)
-    mean = power.mean(axis=0)[round(LOWEST_TONE_HZ / hz_per_bin) : round(0.45 * sample_rate / hz_per_bin)]
+    mean = power.mean(axis=0)[round(LOWEST_TONE_HZ / hz_per_bin) : round(HIGHEST_SHARE * sample_rate / hz_per_bin)]
     around = np.lib.stride_tricks.sliding_window_view(np.pad(mean, NEIGHBOURS, mode="reflect"), 2 * NEIGHBOURS + 1)
     peaks = mean > PEAK * np.median(around, axis=1)
     return float(mean[peaks].sum() / max(mean.sum(), 1e-30))
@@ -154,14 +157,14 @@ def tonal_share(power: NDArray[np.float64], sample_rate: int) -> float:
 
 @lru_cache(maxsize=8)
 def _bands(n_bins: int, sample_rate: int) -> NDArray[np.intp]:
-    """First bin of each band, and the one after the last: equally wide on a logarithmic axis."""
-    edges = np.geomspace(LOWEST_HZ, 0.45 * sample_rate, N_BANDS + 1) * 2 * (n_bins - 1) / sample_rate
+    """Return the first bin of each band and the end of the last; bands are equally wide on a logarithmic axis."""
+    edges = np.geomspace(LOWEST_HZ, HIGHEST_SHARE * sample_rate, N_BANDS + 1) * 2 * (n_bins - 1) / sample_rate
     return np.unique(np.round(edges).astype(np.intp))
 
 
 def _log_variance(n_bins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of the logarithm of a band's energy in Gaussian noise: trigamma of the number of independent values in it."""
-    k = np.maximum(1.0, (n_bins + 0.6) / 1.72)  # neighbouring bins of a Hann window hang together
-    # By the recurrence and the asymptotic series; scipy takes longer to import than all of this takes.
+    """Return the variance of a band's log energy in Gaussian noise: trigamma of its number of independent values."""
+    k = np.maximum(1.0, (n_bins + 0.6) / 1.72)  # fewer than its bins, because a Hann window correlates neighbouring bins
+    # Recurrence and asymptotic series (Abramowitz and Stegun 6.4.6, 6.4.12); importing scipy takes longer than all of this.
     tail = 1 / (k + 4) + 1 / (2 * (k + 4) ** 2) + 1 / (6 * (k + 4) ** 3)
     return np.asarray(tail + sum(1.0 / (k + i) ** 2 for i in range(4)))

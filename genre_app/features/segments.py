@@ -1,4 +1,4 @@
-"""Segmentation of a clip, whether as samples or as stored columns."""
+"""Cut a clip into segments, from samples or from a stored spectrogram."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from genre_app.features.spectrogram import finish
 
 
 def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
-    """First columns of the segments that cover ``n_frames`` columns: evenly spaced, the last one right-aligned.
+    """Return the first frame of each segment of a clip of ``n_frames`` frames: evenly spaced, the last one right-aligned.
 
-    A clip shorter than a segment gets one segment, which starts at 0 and repeats the clip until it is full: a network that was
-    trained on music takes silence for a sign of something.
+    A clip shorter than a segment gets one segment, which repeats the clip. Padding with silence instead would mislead a network
+    that was trained on music.
     """
     last = n_frames - spec.segment_frames
     if last <= 0:
@@ -31,14 +31,14 @@ def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
 
 @dataclass(frozen=True)
 class Segments:
-    """Some consecutive segments of a clip.
+    """A batch of consecutive segments of a clip.
 
     Attributes
     ----------
     start_frames : list of int
     samples : numpy.ndarray, float32 [s, n_fft // 2 + segment_samples + n_fft // 2]
-        Each segment with the samples that its outermost columns reach into; zeros beyond the clip. A clip shorter than a
-        segment is repeated.
+        Each segment with ``n_fft // 2`` samples of context at both ends, which the outermost frames need; zeros beyond the
+        clip. A clip shorter than a segment is repeated.
     """
 
     start_frames: list[int]
@@ -46,7 +46,7 @@ class Segments:
 
 
 def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_size: int = 32) -> Iterator[Segments]:
-    """Cut a stream of samples into batches of segments, holding no more than one batch of them.
+    """Cut a stream of samples into batches of segments, with at most one batch in memory.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
         Consecutive mono samples at ``spec.sample_rate``.
     spec : FeatureSpec
     batch_size : int
-        Segments to a batch.
+        Number of segments in a batch.
 
     Yields
     ------
@@ -63,7 +63,7 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     half = spec.n_fft // 2
     width = half + spec.segment_samples + half
     hop = spec.segment_hop_frames * spec.hop_length
-    held = np.zeros(half, np.float32)  # padded samples from position `origin` on
+    held = np.zeros(half, np.float32)  # samples from position `origin` on; positions count the zeros before the clip
     origin = 0
     n_samples = 0
     next_start = 0  # frame
@@ -77,15 +77,15 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     for block in blocks:
         n_samples += len(block)
         held = np.concatenate([held, block])
-        # A segment is complete once its last column is; that column exists when its centre lies within the clip, but the
-        # samples after the centre may still come, so wait for the whole width.
+        # A segment belongs to the clip if the centre of its last frame does. The context after that centre may arrive later,
+        # so wait for the whole width.
         while next_start * spec.hop_length + width <= origin + len(held):
             at = next_start * spec.hop_length - origin
             waiting.append((next_start, held[at : at + width]))
             next_start += spec.segment_hop_frames
             if len(waiting) == batch_size:
                 yield from batches(batch_size)
-        # Keep what the next segment needs, and what a right-aligned last one may need.
+        # Keep the samples of the next segment, and those of a right-aligned last one, if the clip ends now.
         keep = max(0, min(next_start * spec.hop_length, origin + len(held) - width - hop) - origin)
         held = held[keep:]
         origin += keep
@@ -103,7 +103,7 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
 
 
 def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[list[int], Tensor]:
-    """Cut a track's stored log-mel columns into segments with the features that `extract` gives for the same audio.
+    """Cut a stored log-mel spectrogram into segments; their features equal those that `extract` computes from the audio.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[lis
     Raises
     ------
     ValueError
-        For the kind ``summary``, which cannot be had from log-mel columns.
+        For the kind ``summary``, which cannot be computed from a log-mel spectrogram.
     """
     db = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32)).T  # [n_mels, frames]
     if db.shape[1] < spec.segment_frames:

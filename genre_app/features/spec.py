@@ -1,4 +1,4 @@
-"""What turns samples into a model's input, as data."""
+"""The feature specification: all settings of the way from samples to a model's input."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DELTA_WIDTH = 9
-"""Frames that a delta looks at, librosa.feature.delta's default."""
+"""Frames from which a delta is computed, the default of librosa.feature.delta."""
 
 SUMMARY_MFCC = 20
-"""MFCC among the features of kind ``summary``."""
+"""Number of MFCC in features of kind ``summary``."""
 
-_SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)
+_SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)  # mean and variance of nine other features and the MFCC
 
-_MAX_VALUES = 1 << 24  # in one segment: ten times what any published system has, and what a hostile checkpoint may ask for
+# Most values of a segment, so that a hostile checkpoint cannot exhaust memory; ten times those of any published system.
+_MAX_VALUES = 1 << 24
 
-# What a stored log-mel column depends on; the other fields say how columns are grouped and finished.
+# Fields on which a stored log-mel spectrogram depends. The others set the segments and the features computed from it.
 COLUMN_FIELDS = (
     "sample_rate",
     "n_fft",
@@ -32,13 +33,13 @@ COLUMN_FIELDS = (
 
 
 class FeatureSpec(BaseModel):
-    """Everything needed to turn samples into a model's input; it travels inside the checkpoint.
+    """All settings of the way from samples to a model's input; stored in the checkpoint.
 
     Attributes
     ----------
     kind : {"log_mel", "mfcc", "mfcc_delta", "summary"}
-        ``mfcc_delta`` stacks MFCC, delta and delta-delta: ``3 * n_mfcc`` bins. ``summary`` is mean and variance of 29 features
-        over the segment, `genre_app.features.SUMMARY_NAMES`: 58 bins, one column.
+        ``mfcc_delta`` stacks MFCC, delta and delta-delta: ``3 * n_mfcc`` bins. ``summary`` holds the mean and the variance of
+        29 features over the segment, named by `genre_app.features.SUMMARY_NAMES`: 58 bins, one frame.
     sample_rate : int
         Hz.
     n_fft, hop_length : int
@@ -46,31 +47,31 @@ class FeatureSpec(BaseModel):
     fmin, fmax : float
         Edges of the mel filterbank, Hz.
     db_reference : {"one", "max"}
-        Zero dB is a power of 1.0, or the loudest value of the segment.
+        The power at 0 dB: 1.0, or the maximum of the segment.
     top_db : float
-        The floor lies this many dB under the segment's maximum.
+        Distance of the floor below the segment's maximum, dB.
     segment_seconds, segment_hop_seconds : float
-        Length of a segment and distance between starts; both are rounded to whole columns.
+        Length of a segment, and distance between the starts of segments; both are rounded to whole frames.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["log_mel", "mfcc", "mfcc_delta", "summary"] = Field("log_mel", description="what the network is given")
+    kind: Literal["log_mel", "mfcc", "mfcc_delta", "summary"] = Field("log_mel", description="features that the network gets")
     sample_rate: int = Field(22050, ge=4000, le=192000, description="Hz")
-    n_fft: int = Field(2048, ge=64, le=65536, description="samples of a frame")
-    hop_length: int = Field(1709, ge=16, le=65536, description="samples from one frame to the next")
-    n_mels: int = Field(128, ge=4, le=1024, description="mel bands")
-    n_mfcc: int = Field(20, ge=1, le=1024, description="MFCC, where they are the features")
+    n_fft: int = Field(2048, ge=64, le=65536, description="samples in a frame")
+    hop_length: int = Field(1709, ge=16, le=65536, description="samples between the starts of frames")
+    n_mels: int = Field(128, ge=4, le=1024, description="number of mel bands")
+    n_mfcc: int = Field(20, ge=1, le=1024, description="number of MFCC, for the kinds mfcc and mfcc_delta")
     fmin: float = Field(0.0, ge=0.0, description="lower edge of the mel filterbank, Hz")
     fmax: float = Field(11025.0, gt=0.0, description="upper edge of the mel filterbank, Hz")
     mel_scale: Literal["slaney", "htk"] = Field("slaney", description="formula of the mel scale")
-    mel_norm: Literal["slaney"] | None = Field("slaney", description="slaney: filters of equal area")
-    power: float = Field(2.0, ge=1.0, le=2.0, description="exponent of the magnitudes")
+    mel_norm: Literal["slaney"] | None = Field("slaney", description="slaney gives all filters the same area")
+    power: float = Field(2.0, ge=1.0, le=2.0, description="exponent of the magnitude spectrum: 2 is power, 1 is magnitude")
     center: Literal[True] = Field(True, description="frames are centred on their samples")
-    db_reference: Literal["one", "max"] = Field("one", description="0 dB is a power of 1, or a segment's loudest value")
-    top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's loudest value down to its floor")
+    db_reference: Literal["one", "max"] = Field("one", description="power at 0 dB: 1, or the segment's maximum")
+    top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's maximum down to its floor")
     segment_seconds: float = Field(5.0, ge=0.1, le=120.0, description="length of a segment")
-    segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="from the start of one segment to that of the next")
+    segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="time between the starts of segments")
 
     @model_validator(mode="after")
     def _consistent(self) -> FeatureSpec:
@@ -95,7 +96,7 @@ class FeatureSpec(BaseModel):
 
     @property
     def n_bins(self) -> int:
-        """Rows of a model's input."""
+        """Number of rows of a model's input."""
         return {
             "log_mel": self.n_mels,
             "mfcc": self.n_mfcc,
@@ -105,30 +106,30 @@ class FeatureSpec(BaseModel):
 
     @property
     def input_frames(self) -> int:
-        """Columns of a model's input."""
+        """Number of columns of a model's input."""
         return 1 if self.kind == "summary" else self.segment_frames
 
     @property
     def segment_frames(self) -> int:
-        """Columns of a segment's spectrogram."""
+        """Number of frames in a segment."""
         return 1 + round(self.segment_seconds * self.sample_rate) // self.hop_length
 
     @property
     def segment_hop_frames(self) -> int:
-        """Columns between the starts of neighbouring segments, at least one."""
+        """Number of frames between the starts of neighbouring segments, at least one."""
         return max(1, round(self.segment_hop_seconds * self.sample_rate / self.hop_length))
 
     @property
     def segment_samples(self) -> int:
-        """Samples from the centre of a segment's first column to the centre of its last."""
+        """Samples between the centres of a segment's first and last frame."""
         return (self.segment_frames - 1) * self.hop_length
 
     def seconds(self, frame: int) -> float:
-        """Time of a column, in seconds from the start of the clip."""
+        """Return the time of a frame's centre, in seconds from the start of the clip."""
         return frame * self.hop_length / self.sample_rate
 
     def with_overlap(self, overlap: float) -> FeatureSpec:
-        """Return the spec with segments that share the fraction ``overlap`` (0 <= overlap < 1) of their length."""
+        """Return the spec with neighbouring segments that overlap by this share of their length (0 <= overlap < 1)."""
         if not 0.0 <= overlap < 1.0:
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}")
         return self.model_copy(update={"segment_hop_seconds": self.segment_seconds * (1.0 - overlap)})

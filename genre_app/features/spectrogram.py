@@ -1,4 +1,4 @@
-"""The one place that computes a spectrogram."""
+"""Compute features of segments; no other module computes a model's input from samples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torchaudio import functional as AF
 from genre_app.features.spec import DELTA_WIDTH, FeatureSpec
 from genre_app.features.summary import summarise
 
-_AMIN = 1e-10  # power floor of librosa.power_to_db
+_AMIN = 1e-10  # least power, the default of librosa.power_to_db
 
 
 @lru_cache(maxsize=16)
 def mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
-    """Return the weight of each bin of the Fourier transform in each mel band, float32 [n_fft // 2 + 1, n_mels]."""
+    """Return the weight of each FFT bin in each mel band, float32 [n_fft // 2 + 1, n_mels]."""
     filterbank: Tensor = AF.melscale_fbanks(
         1 + spec.n_fft // 2, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, norm=spec.mel_norm, mel_scale=spec.mel_scale
     )
@@ -38,34 +38,20 @@ def _dct(n_mfcc: int, n_mels: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _delta_matrix(n_frames: int, order: int, device: torch.device) -> Tensor:
-    from scipy.signal import savgol_filter  # here, since it takes longer to import than most specs ever need it
+    from scipy.signal import savgol_filter  # here: its import is slow, and only one kind of features needs it
 
-    # The Savitzky-Golay derivative is linear, so its response to the unit vectors is the whole of it, edges included.
+    # The Savitzky-Golay filter is linear, so its responses to the unit vectors are the columns of its matrix, edges included.
     response = savgol_filter(np.eye(n_frames), DELTA_WIDTH, deriv=order, polyorder=order, axis=0, mode="interp")
     return torch.from_numpy(response).float().to(device)  # [frames out, frames in]
 
 
-def to_db(power: Tensor, spec: FeatureSpec) -> Tensor:
-    """Power to dB with the spec's reference and floor, each item of the batch for itself.
-
-    Parameters
-    ----------
-    power : Tensor [s, bins, frames]
-
-    Returns
-    -------
-    Tensor [s, bins, frames]
-        dB.
+def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
+    """Apply the spec's reference and floor to ``db`` [s, bins, frames] in dB re 1.0, to each segment by itself.
 
     References
     ----------
-    librosa.power_to_db
+    librosa.power_to_db, its ``ref`` and ``top_db``
     """
-    return floored(10.0 * torch.log10(power.clamp(min=_AMIN)), spec)
-
-
-def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Bring dB re 1.0 to the spec's reference and floor, each item of the batch for itself."""
     peak = db.amax(dim=(-2, -1), keepdim=True)
     if spec.db_reference == "max":
         db = db - peak
@@ -74,14 +60,14 @@ def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
 
 
 def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Go from log-mel columns in dB re 1.0 [s, n_mels, frames] to the features of ``spec.kind`` [s, n_bins, frames].
+    """Turn log-mel spectrograms in dB re 1.0 [s, n_mels, frames] into the features of ``spec.kind`` [s, n_bins, frames].
 
-    Each segment gets the spec's reference and floor first; doing that twice changes nothing.
+    Each segment gets the spec's reference and floor first. Applying them twice gives the same result.
 
     Raises
     ------
     ValueError
-        For the kind ``summary``, which cannot be had from log-mel columns.
+        For the kind ``summary``, which cannot be computed from a log-mel spectrogram.
     """
     if spec.kind == "summary":
         raise ValueError("summary features are computed from audio, not from log-mel columns; give the audio itself")
@@ -95,9 +81,9 @@ def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
     return torch.cat([mfcc, *deltas], dim=1)
 
 
-@torch.no_grad()  # not inference_mode, whose tensors cannot be trained on
+@torch.no_grad()  # not inference_mode: a network cannot be trained on its tensors
 def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tensor:
-    """Compute the features of a batch of segments, on the device that the samples are on.
+    """Compute the features of a batch of segments on the device of ``samples``.
 
     Parameters
     ----------
@@ -105,13 +91,13 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
         Mono samples at ``spec.sample_rate``.
     spec : FeatureSpec
     padded : bool
-        The samples already carry ``n_fft // 2`` samples of context at either end, as those of `split` do; otherwise zeros
-        are put there, which is what librosa does.
+        The samples include ``n_fft // 2`` samples of context at both ends, as those of `split` do. If False, zeros are added
+        there, as in librosa.
 
     Returns
     -------
     Tensor, float32 [s, bins, frames]
-        dB for ``log_mel``. ``frames = 1 + n // hop_length`` without context; one column for ``summary``.
+        dB for ``log_mel``. ``frames = 1 + n // hop_length`` without context; one frame for ``summary``.
 
     Raises
     ------

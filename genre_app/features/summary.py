@@ -1,4 +1,4 @@
-"""Twenty-nine features of a segment, each summed up by its mean and variance over time."""
+"""Twenty-nine features of a segment, each as its mean and variance over time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from genre_app.features.spec import SUMMARY_MFCC, FeatureSpec
 
-# In the order of the well-known features_3_sec.csv, which has the tempo as one column only.
+# In the order of the table features_3_sec.csv that is distributed with GTZAN; that table has no variance of the tempo.
 _FEATURES = (
     "chroma_stft",
     "rms",
@@ -21,25 +21,25 @@ _FEATURES = (
     *(f"mfcc{index}" for index in range(1, 1 + SUMMARY_MFCC)),
 )
 SUMMARY_NAMES: tuple[str, ...] = tuple(f"{feature}_{part}" for feature in _FEATURES for part in ("mean", "var"))
-"""What the values of a segment of kind ``summary`` are."""
+"""Names of the values of a segment of kind ``summary``, in their order."""
 
-
-_HPSS_WIDTH = 31  # frames, and bins: the default of librosa.decompose.hpss
+_HPSS_WIDTH = 31  # frames or bins, the default of librosa.decompose.hpss
+_TEMPOGRAM_SECONDS = 8.0  # the default of librosa.feature.tempo
 
 
 def _running_median(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median over `_HPSS_WIDTH` neighbours within each row, mirrored at its ends."""
-    import scipy  # whose parts load when they are first used
+    """Return the median of `_HPSS_WIDTH` neighbours within each row, mirrored at its ends."""
+    import scipy  # loads scipy.ndimage at its first use
 
     half = _HPSS_WIDTH // 2
     padded = np.pad(rows, ((0, 0), (half, half)), mode="symmetric")
-    # End to end in one dimension, for which scipy has a filter ten times as fast; what straddles two rows is cut off.
+    # Join the rows: scipy's one-dimensional filter is ten times as fast. The padding keeps neighbouring rows apart.
     medians: NDArray[np.float32] = scipy.ndimage.median_filter(padded.ravel(), _HPSS_WIDTH).reshape(padded.shape)
     return medians[:, half:-half]
 
 
 def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
-    """Sum up one segment.
+    """Compute mean and variance of the features of one segment.
 
     Parameters
     ----------
@@ -50,22 +50,21 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
     Returns
     -------
     numpy.ndarray, float32 [58]
-        Mean and variance of each feature over all frames (of ``chroma_stft`` over all pitch classes too, of ``harmony`` and
-        ``perceptr`` over samples), named by `SUMMARY_NAMES`. ``tempo_mean`` is librosa's estimate for the segment as a
-        whole, in beats per minute, as the tempo of the well-known table is; ``tempo_var`` the variance of its estimates frame
-        by frame.
+        Mean and variance of each feature over all frames, named by `SUMMARY_NAMES`. Those of ``chroma_stft`` are over the
+        pitch classes too; those of ``harmony`` and ``perceptr`` are over samples. ``tempo_mean`` is librosa's tempo of the
+        whole segment in beats per minute; ``tempo_var`` is the variance of its tempo of each frame.
 
     References
     ----------
     librosa.feature.chroma_stft, rms, spectral_centroid, spectral_bandwidth, spectral_rolloff, zero_crossing_rate, tempo, mfcc;
     librosa.effects.hpss
     """
-    import librosa  # here: it takes seconds the first time, and most specs need none of it
+    import librosa  # here: its import takes seconds, and only this kind of features needs it
 
     rate, n_fft, hop = spec.sample_rate, spec.n_fft, spec.hop_length
     spectrum = librosa.stft(samples, n_fft=n_fft, hop_length=hop)
     magnitude = np.abs(spectrum)
-    # Without a peak there is no tuning to estimate, and librosa would warn.
+    # librosa warns if it is to estimate the tuning of silence.
     tuning = None if samples.any() else 0.0
     mel = librosa.feature.melspectrogram(
         S=magnitude**spec.power,
@@ -93,7 +92,7 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
         onset_envelope=librosa.onset.onset_strength(S=log_mel, sr=rate, n_fft=n_fft, hop_length=hop),
         sr=rate,
         hop_length=hop,
-        win_length=librosa.time_to_frames(8.0, sr=rate, hop_length=hop).item(),
+        win_length=librosa.time_to_frames(_TEMPOGRAM_SECONDS, sr=rate, hop_length=hop).item(),
     )
     tempo = librosa.feature.tempo(tg=tempogram, sr=rate, hop_length=hop)
     tempo_by_frame = librosa.feature.tempo(tg=tempogram, sr=rate, hop_length=hop, aggregate=None)

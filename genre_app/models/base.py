@@ -1,4 +1,4 @@
-"""What every network shares: its place in the registry and the standardisation of its input."""
+"""Base class of all networks, with the standardisation of the input, and the registry of networks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-Size = Annotated[int, Field(ge=1, le=65536)]  # of a layer, a pool
+Size = Annotated[int, Field(ge=1, le=65536)]
+"""Number of units, feature maps or pooled values of a layer."""
 
-# A bin that varies less than this in training tells nothing about genre, and what it does in use must not drown the others.
+# A bin with a standard deviation below `_CONSTANT` on the training tracks says nothing about genre. Dividing by the large
+# `_STD_OF_CONSTANT` keeps its values near 0, even if it varies later.
 _CONSTANT = 1e-5
 _STD_OF_CONSTANT = 1e6
 
 
 class ModelSettings(BaseModel):
-    """Settings that a network adds to the three sizes that all have; JSON-able, they travel in the checkpoint."""
+    """Base of a network's own settings. They are JSON-able and are stored in the checkpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,8 +27,9 @@ class ModelSettings(BaseModel):
 class GenreModel(nn.Module):
     """A network from features [b, bins, frames] to logits [b, genres].
 
-    Each bin is standardised with the mean and the standard deviation of the training tracks, and the logits are divided by a
-    temperature; both are part of the weights. A network defines `logits`, and may define `prepare` and `training_logits`.
+    Each bin is standardised with its mean and standard deviation over the training tracks, and the logits are divided by a
+    temperature; all three are part of the weights. A network defines `logits`, and may define `prepare`, `trunk` and
+    `training_logits`.
 
     Parameters
     ----------
@@ -48,13 +51,13 @@ class GenreModel(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def prepare(self, features: Tensor) -> Tensor:
-        """Bring features into the form in which they are standardised; the identity unless a network says otherwise."""
+        """Transform features before they are standardised; by default, return them unchanged."""
         return features
 
     def fit_standardisation(self, features: Tensor) -> None:
-        """Take mean and standard deviation of each bin from training features [s, bins, frames].
+        """Set mean and standard deviation of each bin from training features [s, bins, frames].
 
-        A bin that does not vary gets so large a deviation that it comes out near 0, whatever it does in use.
+        A constant bin gets a very large standard deviation, so that it stays near 0.
         """
         prepared = self.prepare(features)
         std = prepared.std(dim=(0, 2))
@@ -66,7 +69,7 @@ class GenreModel(nn.Module):
         return (self.prepare(features) - self.bin_mean[:, None]) / self.bin_std[:, None]
 
     def trunk(self) -> Iterable[nn.Module]:
-        """Modules that stay as they were when only the classifier is trained further: a network's convolutions, if any."""
+        """Return the modules that training with ``freeze`` leaves unchanged: the convolutions, if any."""
         return ()
 
     def logits(self, features: Tensor) -> Tensor:
@@ -74,7 +77,7 @@ class GenreModel(nn.Module):
         raise NotImplementedError
 
     def training_logits(self, features: Tensor) -> Tensor:
-        """Return logits [heads, b, genres] whose losses training adds up; one head unless a network is several."""
+        """Return logits [heads, b, genres]; training adds up the losses of the heads. By default there is one head."""
         return self.logits(features)[None]
 
     def forward(self, features: Tensor) -> Tensor:
@@ -91,7 +94,7 @@ _MODELS: dict[str, type[GenreModel]] = {}
 
 
 def register(name: str) -> Callable[[type[GenreModel]], type[GenreModel]]:
-    """Class decorator that offers a network under ``name`` in recipes, checkpoints, command line and page."""
+    """Return a class decorator that registers a network under ``name`` for recipes, checkpoints, command line and page."""
 
     def add(cls: type[GenreModel]) -> type[GenreModel]:
         if name in _MODELS:
@@ -104,12 +107,12 @@ def register(name: str) -> Callable[[type[GenreModel]], type[GenreModel]]:
 
 
 def model_names() -> list[str]:
-    """Names of all networks."""
+    """Return the sorted names of all networks."""
     return sorted(_MODELS)
 
 
 def settings_class(name: str) -> type[ModelSettings]:
-    """Return the class of a network's settings, with their defaults and bounds.
+    """Return the settings class of a network, which has their defaults and bounds.
 
     Raises
     ------
@@ -120,12 +123,12 @@ def settings_class(name: str) -> type[ModelSettings]:
 
 
 def create_model(name: str, *, n_bins: int, n_frames: int, n_genres: int, settings: dict[str, Any] | None = None) -> GenreModel:
-    """Make an untrained network by name.
+    """Create an untrained network by name.
 
     Raises
     ------
     ValueError
-        For an unknown name, or settings that the network does not have or that are out of bounds.
+        For an unknown name, or settings that are unknown or out of bounds.
     """
     cls = _find(name)
     return cls(n_bins, n_frames, n_genres, cls.Settings.model_validate(settings or {}))

@@ -1,4 +1,4 @@
-"""Convolutions along one axis: over the bins of a feature vector, or over the frames of a spectrogram."""
+"""One-dimensional convolutional networks, along the bins of a feature vector or the frames of a spectrogram."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ class CNN1DSettings(ModelSettings):
     Attributes
     ----------
     along : {"bins", "frames"}
-        Axis along which the kernels move; the other one gives the input's channels.
+        Axis along which the kernels move; the other axis becomes the input channels.
     channels : tuple of int
         Feature maps of each convolution block.
     pool : int
         Max-pooling of each block.
     kernel : int
+        Length of the kernels.
     padding : {"same", "valid"}
-        With zeros to the same size, or none.
+        "same" pads with zeros to keep the length; "valid" does not pad.
     dropout : float
-        Share of each block's outputs that training drops.
+        Share of each block's outputs that is dropped in training.
     dense : int
-        Units of the dense layer before the one to the genres.
+        Units of the hidden dense layer.
     dense_dropout : float
-        Share of its outputs that training drops.
+        Share of the hidden layer's outputs that is dropped in training.
     """
 
     along: Literal["bins", "frames"] = "bins"

@@ -1,4 +1,4 @@
-"""Networks of different kinds that answer as one."""
+"""A committee: networks of different kinds whose probabilities are averaged."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Part(BaseModel):
     Attributes
     ----------
     model : str
-        Its name.
+        Name of the network.
     settings : dict
-        What it is made with; its defaults fill in the rest.
+        Settings of the network; missing ones have their defaults.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Part(BaseModel):
     @model_validator(mode="after")
     def _can_be_made(self) -> Part:
         if self.model == _NAME:
-            raise ValueError("a committee of committees is no more than one; name all networks in one list")
+            raise ValueError("a committee cannot contain a committee; name all networks in one list")
         try:
             settings_class(self.model).model_validate(self.settings)
         except ValidationError as error:
@@ -49,7 +49,7 @@ class CommitteeSettings(ModelSettings):
     Attributes
     ----------
     networks : tuple of Part
-        The networks; each of their members has the same say.
+        The networks; each of their members has the same weight.
     """
 
     networks: tuple[Part, ...] = Field(
@@ -59,9 +59,9 @@ class CommitteeSettings(ModelSettings):
 
 @register(_NAME)
 class Committee(GenreModel):
-    """Networks that are trained side by side and answer with the mean of their probabilities.
+    """Networks that are trained together; the output is the mean of their probabilities.
 
-    Networks of one kind err alike, those of different kinds less so. Each standardises its input by itself.
+    Networks of different kinds make different errors, so their mean is better. Each standardises its input by itself.
     """
 
     Settings = CommitteeSettings
@@ -76,7 +76,7 @@ class Committee(GenreModel):
         return cast(list[GenreModel], list(self.networks))
 
     def fit_standardisation(self, features: Tensor) -> None:
-        """Take each network's means and standard deviations from training features [s, bins, frames]."""
+        """Set each network's means and standard deviations from training features [s, bins, frames]."""
         super().fit_standardisation(features)
         for part in self.parts():
             part.fit_standardisation(features)

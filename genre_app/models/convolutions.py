@@ -1,4 +1,4 @@
-"""Plain convolution blocks and the sizes that their pools leave; what the networks of the literature are stacked from."""
+"""Plain convolution blocks for the published networks, and the sizes that remain after their pools."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Padding = Literal["same", "valid"]
 
 
 def activation_layer(activation: Activation) -> nn.Module:
-    """Make a layer of an activation function."""
+    """Create a layer of an activation function."""
     return nn.ELU() if activation == "elu" else nn.ReLU()
 
 
 def fitted_pools(
     size: Sequence[int], pools: Sequence[Sequence[int]], *, lost: int = 0, fit: bool | None = None
 ) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    """Follow the size of an input through blocks of one convolution and one max-pool each.
+    """Compute the size of an input after blocks of one convolution and one max-pool each.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ def fitted_pools(
     pools : sequence of sequences of int
         For each block, the pool's length along each axis.
     lost : int
-        What a convolution takes off each axis: 0 with padding, else the kernel's length less 1.
+        Values that a convolution removes from each axis: 0 with padding, else the kernel's length minus 1.
     fit : bool or None
-        Shorten a pool that is longer than what is left, instead of refusing; None where a network has no such setting.
+        Shorten a pool that is longer than the remaining axis instead of raising; None if the network has no such setting.
 
     Returns
     -------
     pools : list of tuple of int
     size : tuple of int
-        After the last block.
+        Size after the last block.
 
     Raises
     ------
     ValueError
-        If less than one value is left along an axis.
+        If no value remains along an axis.
     """
     fitted = []
     left = tuple(size)
@@ -79,9 +79,9 @@ def conv_blocks(
     activation: Activation,
     dropout: float,
 ) -> nn.Sequential:
-    """Make one block after the other: convolution, activation, max-pool, dropout, with batch norm where it is asked for.
+    """Create a sequence of blocks: convolution, activation, max-pool, dropout, and batch norm at the position asked for.
 
-    Convolutions are over as many axes as a pool has, one or two.
+    The blocks are one- or two-dimensional, like their pools.
     """
     two = len(pools[0]) == 2
     conv, norm, max_pool = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d) if two else (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
@@ -94,7 +94,7 @@ def conv_blocks(
         if batch_norm == "after_activation":
             yield from (activation_layer(activation), norm(n_out), *pooling)
         else:
-            # Maximum and an activation that never falls may change places; after pooling there is less to activate.
+            # For a monotonic activation the order does not change the result; after pooling it has fewer values to process.
             yield from (*pooling, activation_layer(activation))
         if batch_norm == "after_pool":
             yield norm(n_out)
@@ -103,7 +103,7 @@ def conv_blocks(
 
     sizes = (n_in, *channels)
     blocks = nn.Sequential(*(nn.Sequential(*layers(*of)) for of in zip(sizes, sizes[1:], pools, strict=False)))
-    # The layout in which convolution, pooling and norm are quickest, on the CPU too; what passes takes it from the weights.
+    # In this layout convolution, pooling and norm are fastest, on the CPU too. The activations take it from the weights.
     blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
     return blocks
 
@@ -114,6 +114,7 @@ def check_blocks(channels: Sequence[int], pools: Sequence[object], kernel: int, 
     Raises
     ------
     ValueError
+        If channels and pools differ in number, or an even kernel has padding "same".
     """
     if len(channels) != len(pools):
         raise ValueError(f"channels and pools must be equally many, got {len(channels)} and {len(pools)}")

@@ -1,4 +1,4 @@
-"""Convolutional recurrent networks: convolutions that leave a sequence, and GRUs that read it."""
+"""Convolutional recurrent networks: convolution blocks, then GRU layers over the frames."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class CRNNSettings(ModelSettings):
     units : tuple of int
         Cells of each GRU layer.
     dropout : float
-        Share of each block's outputs that training drops.
+        Share of each block's outputs that is dropped in training.
     readout_dropout : float
-        Share of the last GRU layer's last output that training drops.
+        Share of the last GRU layer's last output that is dropped in training.
     pad_frames : int
-        Frames of zeros, which are the training tracks' mean, put before and after each segment.
+        Number of frames of zeros, the mean of the training tracks, added before and after each segment.
     fit_pools : bool
-        Shorten pools that are longer than what is left of the input, instead of refusing it.
+        Shorten pools that are longer than the remaining input instead of refusing the input.
     """
 
     channels: tuple[Size, ...] = Field((64, 128, 128, 128), min_length=1, max_length=12)
@@ -45,10 +45,10 @@ class CRNNSettings(ModelSettings):
 
 @register("crnn")
 class CRNN(GenreModel):
-    """Blocks of [convolution 3 x 3, batch norm, ELU, max-pool, dropout], GRU layers over what is left, one dense layer.
+    """Blocks of [convolution 3 x 3, batch norm, ELU, max-pool, dropout], GRU layers over the frames, one dense layer.
 
-    Pools of 2 x 2, 3 x 3, 4 x 4 and 4 x 4 leave one bin of 96, so that the GRUs read a sequence of 128 maps; where more bins
-    are left, they read all of them side by side.
+    The default pools reduce 96 bins to one, so the GRUs get a sequence of 128 feature maps. If more bins remain, the GRUs get
+    the feature maps of all of them.
 
     References
     ----------

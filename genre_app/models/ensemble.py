@@ -1,4 +1,4 @@
-"""Several networks that answer as one, and what each sees of the features."""
+"""Ensembles: networks of one kind, each on its own view of the features, whose probabilities are averaged."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _SEEN = {"plain": slice(0, 1), "centred": slice(0, 1), "contrast": slice(1, 2), 
 def centred_and_contrast(x: Tensor, contrast_bins: int) -> Tensor:
     """Return two views [b, 2, bins, frames] of a standardised spectrogram [b, bins, frames].
 
-    *Centred*: each bin without its mean over the segment, which leaves what moves in time. *Contrast*: each value without the
-    mean of the ``contrast_bins`` bins around it, which leaves what stands out in frequency.
+    *Centred*: each bin minus its mean over the segment, which keeps changes in time. *Contrast*: each value minus the mean of
+    the ``contrast_bins`` bins around it, which keeps peaks in frequency.
     """
     n_bins, half = x.shape[1], contrast_bins // 2
-    # The local mean over bands is linear, so its response to the unit vectors is the whole of it.
+    # The local mean over bins is linear, so its responses to the unit vectors are the columns of its matrix.
     units = F.pad(torch.eye(n_bins, device=x.device)[None], (half, half), mode="replicate")
     mean_around = F.avg_pool1d(units, contrast_bins, stride=1)[0].T  # [bins out, bins in]
     return torch.stack([x - x.mean(dim=2, keepdim=True), x - mean_around @ x], dim=1)
 
 
 def masked(db: Tensor, depth_db: float) -> Tensor:
-    """Lay each bin of features [b, bins, frames] in dB over a floor ``depth_db`` under its mean power over the segment.
+    """Raise each bin of features [b, bins, frames] in dB to a soft floor, ``depth_db`` below its mean power over the segment.
 
-    What is softer than that is what noise and rooms fill in, so a network that never sees it misses less in a recording.
+    In recordings, noise and rooms cover the values below that floor. A network that never gets them loses less in a recording.
 
     References
     ----------
@@ -56,12 +56,12 @@ class EnsembleSettings(ModelSettings):
     Attributes
     ----------
     views : tuple of {"plain", "centred", "contrast", "both"}
-        One member network for each; what it sees of the features. The answer is the mean of the members' probabilities.
-        "plain" is all there is; the others have no absolute level.
+        One member network for each view; the output is the mean of the members' probabilities. "plain" is the features
+        themselves; the other views have no absolute level.
     contrast_bins : int
-        Bands over which the contrast view takes its local mean; odd.
+        Number of bins in the local mean of the contrast view; odd.
     masking_db : float or None
-        Lay each bin over a floor so many dB under its mean power over the segment; for features in dB. None: as they are.
+        Depth of a soft floor below the mean power of each bin over the segment, for features in dB. None: no floor.
     """
 
     views: tuple[View, ...] = Field(("plain",), min_length=1, max_length=32)
@@ -70,7 +70,7 @@ class EnsembleSettings(ModelSettings):
 
 
 class Ensemble(GenreModel):
-    """Member networks from views [b, v, bins, frames] to logits [b, genres]; a subclass says what a member is.
+    """Member networks from views [b, v, bins, frames] to logits [b, genres]; a subclass defines `member`.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ class Ensemble(GenreModel):
         self.members = nn.ModuleList(self.member(seen.stop - seen.start) for seen in self.seen)
 
     def member(self, n_views: int) -> nn.Module:
-        """Make one member for ``n_views`` views, from the sizes and settings of this network."""
+        """Create one member for ``n_views`` views, from the sizes and settings of this network."""
         raise NotImplementedError
 
     def prepare(self, features: Tensor) -> Tensor:
-        """Lay the bins over their floors and take out the level of each segment, its mean, unless the view is plain."""
+        """Apply the soft floor and, unless the view is plain, subtract the mean of each segment, its level."""
         if self.masking_db is not None:
             features = masked(features, self.masking_db)
         return features if self.is_plain else features - features.mean(dim=(1, 2), keepdim=True)
 
     def views(self, features: Tensor) -> Tensor:
-        """Return what the members see [b, v, bins, frames] of features [b, bins, frames]."""
+        """Return the views [b, v, bins, frames] of features [b, bins, frames]."""
         x = self.standardise(features)
         return x[:, None] if self.is_plain else centred_and_contrast(x, self.contrast_bins)
 

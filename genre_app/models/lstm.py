@@ -1,4 +1,4 @@
-"""Recurrent networks over the frames of a segment."""
+"""LSTM networks over the frames of a segment."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class LSTMSettings(EnsembleSettings):
     units : tuple of int
         Cells of each LSTM layer, in each direction.
     bidirectional : bool
-        Each layer reads the segment forwards and backwards.
+        Each layer processes the segment forwards and backwards.
     dropout : float
-        Share of each LSTM layer's outputs that training drops.
+        Share of each LSTM layer's outputs that is dropped in training.
     readout : {"last", "mean", "attention"}
-        What the classifier sees of the last layer's outputs: the last one (of each direction), their mean, or a mean with
-        weights that are learnt.
+        Input of the classifier: the last output of the last layer (of each direction), the mean of its outputs, or their mean
+        with learned weights.
     channels : tuple of int
-        Feature maps of each convolution block before the first LSTM layer; none: it reads the frames themselves.
+        Feature maps of each convolution block before the first LSTM layer; empty: no convolution.
     pools : tuple of (int, int)
         Max-pooling of each convolution block over (bins, frames).
     projection : int
-        Units of a dense layer between what is left of the bins and the first LSTM layer; 0: none.
+        Units of a dense layer before the first LSTM layer; 0: no such layer.
     fit_pools : bool
-        Shorten pools that are longer than what is left of the input, instead of refusing it.
+        Shorten pools that are longer than the remaining input instead of refusing the input.
     """
 
     units: tuple[Size, ...] = Field((128, 32), min_length=1, max_length=8)
@@ -88,7 +88,7 @@ class _Recurrent(nn.Module):
         return logits
 
     def read(self, x: Tensor, last: Tensor) -> Tensor:
-        """Reduce the outputs [b, frames, width] to what the classifier sees [b, width]."""
+        """Reduce the outputs [b, frames, width] to the input of the classifier [b, width]."""
         if self.readout == "last":
             return last
         if self.readout == "mean":
@@ -98,7 +98,7 @@ class _Recurrent(nn.Module):
 
 @register("lstm")
 class LSTM(Ensemble):
-    """LSTM layers over the frames, after convolution blocks if there are any, and one dense layer."""
+    """Convolution blocks if any, LSTM layers over the frames, one dense layer."""
 
     Settings = LSTMSettings
 
@@ -107,7 +107,7 @@ class LSTM(Ensemble):
         super().__init__(n_bins, n_frames, n_genres, settings)
 
     def member(self, n_views: int) -> nn.Module:
-        """Make one recurrent network."""
+        """Create one recurrent network."""
         return _Recurrent(n_views, self.n_bins, self.n_frames, self.n_genres, cast(LSTMSettings, self.settings))
 
     def trunk(self) -> Iterable[nn.Module]:

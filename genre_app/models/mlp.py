@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, on all values of a segment or on statistics over its time."""
+"""Multilayer perceptrons, on all values of a segment or on statistics over its frames."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class MLPSettings(EnsembleSettings):
         Units of each hidden layer.
     activation : {"relu", "elu"}
     dropout : float
-        Share of each hidden layer's outputs that training drops.
+        Share of each hidden layer's outputs that is dropped in training.
     batch_norm : bool
-        Normalise between each hidden layer and its activation.
+        Batch norm between each hidden layer and its activation.
     pool : tuple of str
-        Statistics over time of each bin that the network sees instead of the frames; "delta" is the mean absolute difference
-        from frame to frame. None: the frames themselves.
+        Statistics of each bin over the frames, which replace the frames as input; "delta" is the mean absolute difference
+        between neighbouring frames. Empty: the input is the frames.
     modulation_bands : int
-        Bands of modulation frequency, an octave or less each, whose strength in each bin joins the statistics.
+        Number of bands of modulation frequency, each an octave wide or less; the strength of each band in each bin is added
+        to the statistics.
     pool_bins : int
-        Neighbouring bins that are averaged before statistics are taken.
+        Number of neighbouring bins that are averaged before the statistics are computed.
     patch_bins : int
-        Bins of each of the patches, half overlapping, whose modulation spectrum over time and bins joins the statistics: of
-        every pair of a modulation band and a frequency over the bins its strength, which a small shift of pitch does not
-        change. Even; 0: none.
+        Bins in a patch; patches overlap by half. The two-dimensional modulation spectrum of each patch, over frames and
+        bins, is added to the statistics. A small shift of pitch does not change it. Even; 0: no patches.
     """
 
     hidden: tuple[Size, ...] = Field((256, 256, 256, 256), min_length=1, max_length=16)
@@ -54,12 +54,12 @@ class MLPSettings(EnsembleSettings):
 
     @property
     def takes_statistics(self) -> bool:
-        """Whether the network sees statistics over time instead of the frames."""
+        """Whether the input is statistics over the frames instead of the frames."""
         return bool(self.pool) or self.modulation_bands > 0
 
 
 class _Statistics(nn.Module):
-    """Statistics over time [b, v, bins // pool_bins, statistics] of views [b, v, bins, frames]."""
+    """Statistics over the frames [b, v, bins // pool_bins, statistics] of views [b, v, bins, frames]."""
 
     bands: Tensor
 
@@ -99,7 +99,7 @@ class _PatchSpectra(nn.Module):
         super().__init__()
         self.n_bins = settings.patch_bins
         self.register_buffer("bands", _band_weights(n_frames, settings.modulation_bands), persistent=False)
-        # Ends that are not 0, so that every bin of a short patch counts.
+        # A Hann window without its zeros at both ends, so that every bin of a short patch counts.
         self.register_buffer("window", torch.hann_window(self.n_bins + 2, periodic=False)[1:-1], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,13 +107,13 @@ class _PatchSpectra(nn.Module):
         patches = spectrum.unfold(2, self.n_bins, self.n_bins // 2) * self.window  # [b, v, patches, frequencies, n_bins]
         strength = torch.fft.fft(patches, dim=-1).abs() / self.n_bins**0.5
         rising = torch.arange(self.n_bins // 2 + 1, device=x.device)
-        strength = (strength[..., rising] + strength[..., -rising]) / 2  # what moves up in frequency and what moves down
+        strength = (strength[..., rising] + strength[..., -rising]) / 2  # mean of upward and downward movement
         spectra: Tensor = (strength.transpose(-1, -2) @ self.bands).log1p()
         return spectra
 
 
 def _band_weights(n_frames: int, n_bands: int) -> Tensor:
-    """Weights [frequencies, bands] that average the spectrum of so many frames in bands."""
+    """Return weights [frequencies, bands] that average a spectrum of ``n_frames`` frames in bands."""
     weights = torch.zeros(1 + n_frames // 2, n_bands)
     for band, (low, high) in enumerate(_band_edges(1 + n_frames // 2, n_bands)):
         weights[low:high, band] = 1.0 / (high - low)
@@ -142,7 +142,7 @@ class _Perceptron(nn.Module):
                 n_patches = 2 * n_bins // settings.patch_bins - 1
                 n_of_view += n_patches * (settings.patch_bins // 2 + 1) * settings.modulation_bands
             n_in = n_views * n_of_view
-            self.norm = nn.BatchNorm1d(n_in)  # what is standardised is the spectrogram, not its statistics
+            self.norm = nn.BatchNorm1d(n_in)  # the statistics are not standardised, only the spectrogram is
         layers: list[nn.Module] = []
         sizes = (n_in, *settings.hidden)
         for size, n_units in pairwise(sizes):
@@ -166,14 +166,16 @@ class _Perceptron(nn.Module):
 
 @register("mlp")
 class MLP(Ensemble):
-    """Dense layers, each with its activation and dropout, and one to the genres."""
+    """Hidden dense layers with activation and dropout, one output layer."""
 
     Settings = MLPSettings
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: MLPSettings) -> None:
         if settings.takes_statistics:
             if n_frames < 2:
-                raise ValueError(f"statistics over time need at least 2 frames, got {n_frames}; leave pool and modulation out")
+                raise ValueError(
+                    f"statistics over time need at least 2 frames, got {n_frames}; leave pool and modulation_bands out"
+                )
             if settings.modulation_bands > n_frames // 2:
                 raise ValueError(
                     f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {settings.modulation_bands}"
@@ -183,9 +185,9 @@ class MLP(Ensemble):
         if settings.patch_bins > n_bins:
             raise ValueError(f"patch_bins must not exceed the {n_bins} bins, got {settings.patch_bins}")
         if settings.patch_bins and not settings.modulation_bands:
-            raise ValueError("patch_bins needs modulation_bands, in which the patches' spectra over time are averaged")
+            raise ValueError("patch_bins needs modulation_bands above 0")
         super().__init__(n_bins, n_frames, n_genres, settings)
 
     def member(self, n_views: int) -> nn.Module:
-        """Make one perceptron."""
+        """Create one perceptron."""
         return _Perceptron(n_views, self.n_bins, self.n_frames, self.n_genres, cast(MLPSettings, self.settings))

@@ -1,4 +1,4 @@
-"""The residual network of 18 layers, made for pictures, on spectrograms."""
+"""ResNet-18, a residual network for images, on spectrograms."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from genre_app.models.base import GenreModel, ModelSettings, register
 
 @register("resnet18")
 class ResNet18(GenreModel):
-    """torchvision's ResNet-18 with random weights; its first convolution takes one channel instead of three.
+    """torchvision's ResNet-18 with random weights and a first convolution with one input channel instead of three.
 
-    A spectrogram is one channel. Repeating it to three would give the first convolution three kernels where their sum does the
-    same, so it has one.
+    A spectrogram has one channel. Repeating it three times gives the same results as one channel with the sum of the kernels.
 
     References
     ----------
     He et al. 2016, Deep residual learning for image recognition.
     """
 
-    Settings = ModelSettings
-
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: ModelSettings) -> None:
-        from torchvision.models import resnet18  # here, since it takes longer to import than all other networks together
+        from torchvision.models import resnet18  # here: its import takes longer than that of all other networks
 
         super().__init__(n_bins, n_frames, n_genres, settings)
         self.network = resnet18(weights=None, num_classes=n_genres)
@@ -39,5 +36,5 @@ class ResNet18(GenreModel):
         return logits
 
     def trunk(self) -> Iterable[nn.Module]:
-        """Return all that comes before the dense layer."""
+        """Return all layers before the dense layer."""
         return [module for name, module in self.network.named_children() if name != "fc"]

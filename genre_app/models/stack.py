@@ -1,4 +1,4 @@
-"""Plain stacks of convolution blocks and dense layers, as the literature has them."""
+"""Plain stacks of convolution blocks and dense layers, as in published systems."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ class StackSettings(ModelSettings):
     channels : tuple of int
         Feature maps of each convolution block.
     pools : tuple of (int, int)
-        Max-pooling of each block over (bins, frames), whatever order the axes have in the source.
+        Max-pooling of each block over (bins, frames); a publication may state the axes in the other order.
     kernel : int
         Length of the convolutions' square kernels.
     padding : {"same", "valid"}
-        With zeros to the same size, or none.
+        "same" pads with zeros to keep the size; "valid" does not pad.
     batch_norm : {"none", "before_activation", "after_activation", "after_pool"}
-        Where each block normalises.
+        Position of the batch norm in each block.
     activation : {"relu", "elu"}
     dropout : float
-        Share of each block's outputs that training drops.
+        Share of each block's outputs that is dropped in training.
     readout : {"flatten", "mean"}
-        What the dense layers see of the last block's outputs: all of them, or each map's mean.
+        Input of the dense layers: all outputs of the last block, or the mean of each feature map.
     dense : tuple of int
-        Units of each dense layer before the one to the genres.
+        Units of each hidden dense layer.
     dense_batch_norm : bool
-        Normalise between each of them and its activation.
+        Batch norm between each hidden layer and its activation.
     dense_dropout : float
-        Share of each one's outputs that training drops.
+        Share of each hidden layer's outputs that is dropped in training.
     fit_pools : bool
-        Shorten pools that are longer than what is left of the input, instead of refusing it.
+        Shorten pools that are longer than the remaining input instead of refusing the input.
     """
 
     channels: tuple[Size, ...] = Field((32, 64, 128), min_length=1, max_length=12)
@@ -68,7 +68,7 @@ class StackSettings(ModelSettings):
 
 @register("stack")
 class Stack(GenreModel):
-    """Blocks of [convolution, activation, max-pool, dropout], then dense layers."""
+    """Blocks of [convolution, activation, max-pool, dropout], hidden dense layers, one output layer."""
 
     Settings = StackSettings
 

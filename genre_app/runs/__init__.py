@@ -1,1 +1,1 @@
-"""Runs: folders that keep a training run's settings, journal, checkpoints and report."""
+"""A run: a folder with the settings, journal, checkpoints and report of one training, and what can be done with it."""

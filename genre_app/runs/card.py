@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.evaluation.metrics import decimal
 from genre_app.files import write_whole
 from genre_app.runs.recipes import recipes_folder
 
@@ -82,7 +83,8 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
     provenance, report, spec = checkpoint.provenance, checkpoint.metrics["valid"], checkpoint.spec
     config, data = provenance["config"], provenance["data"]
     low, high = report["accuracy_ci95"]
-    weakest = sorted(report["per_genre"].items(), key=lambda entry: entry[1]["f1"])[:3]
+    known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
+    weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
     is_recorded = config["augment"]["recorded_share"] > 0
     origin = _GTZAN.format(split=_FAULT_FILTERED if data["fault_filtered"] else _OTHER_SPLIT) if data.get("gtzan") else "."
     text = _TEMPLATE.format(
@@ -131,7 +133,7 @@ def _genre_rows(report: dict[str, Any]) -> list[str]:
     rows = []
     for (genre, row), answers in zip(report["per_genre"].items(), matrix, strict=True):
         wrong = sorted(((n, name) for n, name in zip(answers, names, strict=True) if n and name != genre), reverse=True)
-        cells = [genre, *(f"{row[key]:.2f}" for key in ("precision", "recall", "f1")), str(row["n"])]
+        cells = [genre, *(decimal(row[key], 2) for key in ("precision", "recall", "f1")), str(row["n"])]
         rows.append(f"| {' | '.join(cells)} | {', '.join(f'{name} {n}' for n, name in wrong)} |")
     return rows
 

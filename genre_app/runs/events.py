@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,14 +12,6 @@ class BaseEvent:
     """One line; ``time`` is in seconds since 1970."""
 
     time: float = field(default_factory=lambda: round(time.time(), 3))
-
-    # The page reads events as mappings.
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field, or ``default`` if this kind of event does not have it."""
-        return getattr(self, name, default)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

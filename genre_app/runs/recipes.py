@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from genre_app.errors import RecipeError, validation_message
+from genre_app.models.base import settings_class
 from genre_app.runs.settings import Value
 from genre_app.training.config import TrainConfig, config_fields
 
@@ -24,12 +25,12 @@ def recipes_folder() -> Path:
 
 
 def recipe_names() -> list[str]:
-    """Names of all recipes, ``default`` first."""
+    """Return the names of all recipes, ``default`` first."""
     return sorted((path.stem for path in recipes_folder().glob("*.toml")), key=lambda name: (name != "default", name))
 
 
 def describe_recipe(name: str) -> str:
-    """Return what a recipe says of itself: its first line."""
+    """Return the first line of a recipe, which describes it."""
     return _find(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
 
 
@@ -69,6 +70,17 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
 def _parse(path: Path, _: int) -> dict[str, Any]:
     """Parse a recipe once for each time of change: the page asks for it at every keystroke."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def check_model_settings(config: TrainConfig) -> None:
+    """Check the settings of the network; raises `RecipeError` if there is no such network or setting."""
+    try:
+        settings = settings_class(config.model)
+        settings.model_validate(config.model_settings)
+    except ValidationError as error:
+        raise RecipeError(f"model_settings: {validation_message(error, list(settings.model_fields))}") from error
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
 
 
 def _find(recipe: str) -> Path:

@@ -39,6 +39,7 @@ from genre_app.files import write_whole
 from genre_app.runs import events
 from genre_app.runs.host import is_alive
 from genre_app.runs.journal import Journal, add_event, read_journal
+from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 
@@ -127,6 +128,7 @@ class Run:
             If the recipe or a setting is wrong.
         """
         config = request.config()
+        check_model_settings(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):

@@ -1,4 +1,4 @@
-"""Training: its settings, its loop, and runs, which are training with a memory."""
+"""Training: settings, loop, state, validation and cross-validation. Knows no run folder and no page."""
 
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import EpochResult, fit

@@ -1,4 +1,4 @@
-"""The one description of a training run."""
+"""Settings of a training run, each declared once with its default, bounds and help."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
+from genre_app.augment.presets import named_preset
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.files import expanded
@@ -17,58 +18,79 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class TrainConfig(BaseModel):
-    """Settings of a training run; one field is one flag, one widget, one line of a recipe."""
+    """Settings of a training run. Each field is a ``--set`` option, a widget of the page, and a line of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("cnn", description="name of the network")
+    model: str = Field("cnn", description="network")
     model_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the network")
     spec: FeatureSpec = FeatureSpec()
     split: SplitConfig = SplitConfig()
     sampling: Literal["random", "grid"] = Field(
         "random",
-        description="random: segments from anywhere in a track, each genre equally often; "
-        "grid: the segments that prediction cuts, each once an epoch",
+        description="random: segments at random places, each genre equally often; "
+        "grid: the segments of prediction, each once an epoch",
     )
-    epochs: int = Field(100, ge=1, le=10000, description="rounds over the training tracks")
-    segments_per_track: int = Field(6, ge=1, le=1000, description="segments that an epoch draws from each track, if at random")
-    batch_size: int = Field(64, ge=2, le=65536, description="segments that one step learns from")
-    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="how a gradient becomes a step")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="highest learning rate")
+    epochs: int = Field(100, ge=1, le=10000, description="passes over the training tracks")
+    segments_per_track: int = Field(
+        6, ge=1, le=1000, description="segments drawn from each track in an epoch, if sampling is random"
+    )
+    batch_size: int = Field(64, ge=2, le=65536, description="segments of a training step")
+    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="optimiser")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="maximum learning rate")
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="cosine: the learning rate warms up, then falls to 0 along a cosine"
+        "cosine", description="cosine: the learning rate rises, then falls to 0 along a cosine; constant: it stays the same"
     )
-    warmup: float = Field(0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises, with cosine")
+    warmup: float = Field(
+        0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises, if schedule is cosine"
+    )
     weight_decay: float = Field(
-        0.02, ge=0, le=10, description="of matrices and kernels; decoupled in adamw, else an L2 penalty"
+        0.02, ge=0, le=10, description="weight decay of matrices and kernels: decoupled for adamw, else an L2 penalty"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability that the target spreads over all genres")
-    average_decay: float = Field(0.998, ge=0, lt=1, description="of the running average of the weights, per step; 0 is none")
-    augment: AugmentConfig = Field(AugmentConfig(), description="how segments are changed; also the name of a preset")
-    temperature: float = Field(1.0, gt=0, le=10, description="divides the logits outside of the training loss")
-    fit_temperature: bool = Field(False, description="fit the temperature of the finished network on the validation tracks")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass; weights are float32")
-    validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch always is")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target that is spread evenly over all genres")
+    average_decay: float = Field(
+        0.998, ge=0, lt=1, description="decay of the moving average of the weights, per step; 0: no average"
+    )
+    augment: AugmentConfig = Field(AugmentConfig(), description="augmentation of the segments, or the name of a preset")
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="temperature of the probabilities: below 1 they are surer, above 1 less sure; training ignores it",
+    )
+    fit_temperature: bool = Field(
+        False, description="whether to fit the temperature of the finished network on the validation tracks"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="precision of the forward pass; weights are float32"
+    )
+    validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch is always validated")
     keep: Literal["best", "last"] = Field(
         "best",
-        description="best: the epoch with the least validation log-loss, the mean over files and imitated recordings of them "
-        "where training has recordings",
+        description="best: the epoch with the lowest validation log-loss, over files and simulated recordings, if any; "
+        "last: the last epoch",
     )
-    patience: int = Field(0, ge=0, le=10000, description="validations without a better one after which training ends; 0: never")
-    vote: Literal["mean", "majority", "geometric", "knn"] = Field("mean", description="how a track's segments decide")
+    patience: int = Field(
+        0, ge=0, le=10000, description="training ends after this many validations without a lower log-loss; 0: never"
+    )
+    vote: Literal["mean", "majority", "geometric", "knn"] = Field(
+        "mean", description="vote of the report: how the segments of a track are combined"
+    )
     freeze: Literal["none", "convolutions"] = Field(
-        "none", description="what of the checkpoint begun with (--init-from) stays as it was"
+        "none", description="layers of the --init-from checkpoint that training leaves unchanged"
     )
     scaler: Literal["train", "apart"] = Field(
-        "train", description="apart: training and validation are standardised each by itself, a fault that some papers have"
+        "train", description="apart: training and validation tracks are standardised separately, a fault of some papers"
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="of everything random")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all random numbers")
+
+    _augment_by_name = field_validator("augment", mode="before")(named_preset)
 
     @model_validator(mode="after")
     def _fits_the_features(self) -> TrainConfig:
         changed = self.augment.mild_share or self.augment.recorded_share or self.augment.mask_probability
         if self.spec.kind == "summary" and (changed or self.augment.waveform.changes):
-            raise ValueError("features of kind summary have no spectrogram to change; of augment they can have mixup only")
+            raise ValueError("features of kind summary have no spectrogram to change; use no augmentation but mixup")
         return self
 
     def with_absolute_paths(self) -> TrainConfig:

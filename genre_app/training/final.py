@@ -26,7 +26,7 @@ from genre_app.training.validation import (
 from genre_app.vote import References
 
 _MAX_NEIGHBOURS = 15  # chosen on validation
-_TEMPERATURES = (0.2, 5.0)  # a temperature outside of this range means that the validation tracks are too few to fit one
+_TEMPERATURES = (0.5, 3.0)  # validation tracks that ask for less or more are too few, or too easy, to say how sure to be
 
 
 def fit_temperature(config: TrainConfig, model: GenreModel, valid: Dataset, monitor: Monitor = QUIET) -> float:

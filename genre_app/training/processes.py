@@ -1,4 +1,4 @@
-"""Several processes that train one network together, by Hugging Face's Accelerate; a single one needs nothing of it."""
+"""Processes that train one network together, with Hugging Face's Accelerate. A single process does not import it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, eq=False)
 class Processes:
-    """The processes that train together, seen from one of them.
+    """The processes that train together, as one of them sees them.
 
     Attributes
     ----------
     rank, count : int
-        Number of this one, from 0, and of all.
+        Number of this process, from 0, and number of processes.
     accelerator : accelerate.Accelerator or None
-        None where there is one process.
+        None if there is one process.
     """
 
     rank: int = 0
@@ -29,18 +29,18 @@ class Processes:
 
     @property
     def alone(self) -> bool:
-        """Whether there is only this one."""
+        """Whether this is the only process."""
         return self.count == 1
 
     def any(self, mine: bool) -> bool:
-        """Whether it is true in any of the processes, which all get the same answer."""
+        """Return, in all processes, whether ``mine`` is true in any of them."""
         if self.alone:
             return mine
         flag = torch.tensor([float(mine)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum").item() > 0)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have called this."""
         if not self.alone:
             self.accelerator.wait_for_everyone()
 
@@ -51,12 +51,12 @@ class Processes:
 
     @torch.no_grad()
     def average_buffers(self, *models: nn.Module) -> None:
-        """Replace running statistics, which each process gathers from its share, by their mean."""
+        """Replace running statistics by their mean over the processes, each of which saw its share of the segments."""
         if not self.alone:
             self._average([b for model in models for b in model.buffers() if b.is_floating_point()])
 
     def _average(self, tensors: list[Tensor]) -> None:
-        # As one tensor: one message instead of dozens.
+        # Joined into one tensor: one message instead of dozens.
         joined = self.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), "mean")
         for tensor, value in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(value.view_as(tensor))
@@ -66,13 +66,13 @@ ONE_PROCESS = Processes()
 
 
 def join() -> tuple[Processes, torch.device]:
-    """Join the processes that ``accelerate launch`` or torchrun started, if one did; return them and this one's device."""
+    """Join the processes that ``accelerate launch`` or torchrun started; return them and the device of this process."""
     has_gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
 
-        # The others wait for as long as the first one queues, decodes or validates.
+        # The other processes wait while the first one queues, decodes or validates.
         patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
         accelerator = Accelerator(cpu=not has_gpu, kwargs_handlers=[patience])
         return Processes(accelerator.process_index, accelerator.num_processes, accelerator), accelerator.device

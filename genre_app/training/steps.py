@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from genre_app.augment.chain import augment, draw_rates
-from genre_app.augment.spectrogram import uniform
+from genre_app.augment.logmel import augment, draw_rates
+from genre_app.augment.logmel_ops.scale import uniform
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genre_app.augment.chain import apply_chain
+from genre_app.augment.logmel import apply_chain
 from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor

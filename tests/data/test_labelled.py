@@ -35,7 +35,7 @@ def test_a_folder_of_genre_folders(music, tmp_path):
 
 def test_opening_again_is_the_same(music, tmp_path, monkeypatch):
     first = opened(music, tmp_path)
-    monkeypatch.setattr("genre_app.data.cache.prepare._build", None)
+    monkeypatch.setattr("genre_app.data.cache.prepare.Builder", None)
     again = opened(str(music), tmp_path)
     assert again.tracks == first.tracks
     assert again.store.path == first.store.path
@@ -49,7 +49,7 @@ def test_albums_within_genres_stay_in_them(tmp_path):
     fill(tmp_path / "music", ["blues/album one/1.wav", "blues/2.wav", "jazz/album/disc/3.wav", "jazz/4.wav", "loose.wav"])
     data = opened(tmp_path / "music", tmp_path)
     assert data.genres == ("blues", "jazz")
-    assert "Audio files that lie in no genre's folder and were left out: 1." in data.notes
+    assert "Left out, since they are in no genre folder: 1 audio files." in data.notes
 
 
 def test_folders_of_splits_are_the_datas_own_split(tmp_path):
@@ -87,7 +87,7 @@ def test_copies_are_named_and_kept_together(music, tmp_path):
         assert of["blues/0.wav"] == of["blues/again.wav"]
         assert of["blues/1.wav"] == of["my jazz/other.flac"]
     assert "Exact copies of each other: blues/0.wav, blues/again.wav." in data.notes
-    odd = "Exact copies of each other: blues/1.wav, my jazz/other.flac, and are in different genres: blues, my jazz."
+    odd = "Exact copies of each other: blues/1.wav, my jazz/other.flac, in different genres: blues, my jazz."
     assert odd in data.notes
 
 
@@ -116,7 +116,7 @@ WRONG = {
     "nothing there": (lambda p: p / "none", "There is no .*none; give a folder of genre folders"),
     "an empty folder": (lambda p: (p / "x").mkdir() or p / "x", "has no audio files in genre folders; it should hold"),
     "loose files": (lambda p: fill(p / "x", ["a.wav", "b.wav"]), "no audio files in genre folders, only 2 beside them"),
-    "one genre": (lambda p: fill(p / "x", ["blues/a.wav", "blues/b.wav"]), "has one genre only, blues"),
+    "one genre": (lambda p: fill(p / "x", ["blues/a.wav", "blues/b.wav"]), "has only one genre, blues"),
     "one file a genre": (lambda p: fill(p / "x", ["a/1.wav", "b/1.wav"]), "fewer than 2 tracks of a, b"),
     "an audio file": (lambda p: fill(p / "x", ["a.wav"]) / "a.wav", "a.wav is not a kind of data that can be opened"),
     "a null byte": (lambda p: f"{p}/a\0b", "There is no "),
@@ -126,7 +126,7 @@ WRONG = {
 
 NAMES = {
     "long": (["a" * 41, "jazz"], f"the genre '{'a' * 40}'... is not a printable name of 1 to 40 letters"),
-    "letter case": (["Jazz", "blues", "jazz"], "the genres 'Jazz' and 'jazz' are one name, letter case aside"),
+    "letter case": (["Jazz", "blues", "jazz"], "the genres 'Jazz' and 'jazz' differ only in upper and lower case"),
     "unprintable": (["blues", "ja\nzz"], r"the genre 'ja\\nzz' is not a printable name"),
     "spaces around": (["blues", "jazz "], "the genre 'jazz ' is not a printable name"),
     "too many": ([f"genre {i}" for i in range(1001)], "1001 genres are more than 1000"),
@@ -151,7 +151,7 @@ def test_genres_of_a_cache_that_no_checkpoint_takes_are_refused(music, tmp_path)
     shutil.copytree(opened(music, tmp_path).store.path, cache)
     index = (cache / "index.csv").read_text()
     (cache / "index.csv").write_text(index.replace(",blues,", ",BLUES,", 1))
-    with pytest.raises(DataError, match=r"the genres 'BLUES' and 'blues' are one name.+; rename or merge them"):
+    with pytest.raises(DataError, match=r"the genres 'BLUES' and 'blues' differ only in upper and lower case; rename or merge"):
         opened(cache, tmp_path)
 
 

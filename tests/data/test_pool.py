@@ -12,14 +12,14 @@ import torch
 
 from genre_app.audio import load_clip
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment.waveform import WaveformConfig
+from genre_app.augment.config import WaveformConfig
 from genre_app.data.pool import WavePool
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract
 from genre_app.progress import Monitor, StoppedError
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=1.0, segment_hop_seconds=1.0)
-CONFIG = WaveformConfig(pitch_probability=1.0, noise_probability=0.5, refresh_epochs=2)
+CONFIG = WaveformConfig(pitch_probability=1.0, white_noise_probability=0.5, refresh_epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,9 @@ def test_without_a_change_the_columns_are_those_of_a_cache(paths):
 def test_what_cannot_work_is_refused_before_a_process_starts(paths, tmp_path):
     config = CONFIG.model_copy(update={"background_probability": 0.5, "background_folder": tmp_path / "none"})
     with pytest.raises(DataError, match=r"none is not a folder.*\.$"):
+        WavePool(paths, SPEC, config, seed=0)
+    config = CONFIG.model_copy(update={"room_probability": 0.5, "room_folder": tmp_path / "no rooms"})
+    with pytest.raises(DataError, match=r"room_folder .*no rooms is not a folder.*\.$"):
         WavePool(paths, SPEC, config, seed=0)
     with pytest.raises(DataError, match="log-mel"):
         WavePool(paths, SPEC.model_copy(update={"kind": "summary"}), CONFIG, seed=0)

@@ -71,7 +71,7 @@ def test_gtzan_gets_the_fault_filtered_split(name):
     assert splits[tracks[12].track_id] == "test"  # blues.00012 leads the list
     assert "fault-filtered" in notes[0]
     assert "443 train, 197 valid, 290 test" in notes[0]
-    assert notes[1].startswith("70 tracks are in none of its parts")
+    assert notes[1].startswith("70 tracks are in none of its splits")
 
 
 def test_pieces_of_a_gtzan_track_follow_it():
@@ -90,7 +90,7 @@ def test_gtzan_too_small_for_its_lists_is_split_at_random():
     only_train = [t for t in gtzan() if lists.get(gtzan_name(t.track_id)) == "train" and t.genre in ("blues", "jazz")][:60]
     splits, notes = split(only_train)
     assert set(splits.values()) == {"train", "valid", "test"}
-    assert notes[0].startswith("By GTZAN's fault-filtered lists there would be no validation here")
+    assert notes[0].startswith("GTZAN's fault-filtered split was not used: it leaves no validation tracks here")
     no_jazz = [t for t in gtzan() if t.genre == "blues" or lists.get(gtzan_name(t.track_id)) == "valid"]
     assert len(split(no_jazz)[0]) == len(no_jazz)
     no_valid_jazz = [t for t in gtzan() if not (t.genre == "jazz" and lists.get(gtzan_name(t.track_id)) == "valid")]
@@ -99,10 +99,10 @@ def test_gtzan_too_small_for_its_lists_is_split_at_random():
     assert notes[1].startswith("There is no validation track of jazz")
 
 
-def test_a_stratified_gtzan_is_told_to_flatter():
+def test_a_stratified_gtzan_gets_a_warning():
     splits, notes = split(gtzan(), SplitConfig(method="stratified"))
     assert Counter(splits.values()) == {"train": 700, "valid": 150, "test": 150}
-    assert any("flatter" in note for note in notes)
+    assert any("a random split separates them" in note for note in notes)
 
 
 # At random
@@ -172,7 +172,7 @@ def test_pieces_are_divided_each_by_itself_and_called_a_leak():
     shared = [i for i in range(20) if len({splits[f"blues.{i:05d}#{piece}"] for piece in range(10)}) > 1]
     assert len(shared) > 15
     assert "a leak" in notes[0]
-    assert "flatter" in notes[0]
+    assert "too good" in notes[0]
 
 
 # The data's own
@@ -189,7 +189,7 @@ def test_the_datas_own_split_is_kept():
     assert splits["a/Validation1.wav"] == "valid"
     assert splits["b/test0.wav"] == "test"
     assert "the data's own split (8 train, 4 valid, 2 test)" in notes[0]
-    assert notes[1] == "1 tracks are in none of its parts and were left out: a/odd.wav."
+    assert notes[1] == "1 tracks are in none of its splits and were left out: a/odd.wav."
 
 
 def test_stratified_overrules_the_datas_own_split():
@@ -239,7 +239,7 @@ def test_a_csv_is_followed(csv_file):
     splits, notes = split(music(a=3, b=2), csv_file("\ufeff" + GOOD))
     assert splits == {"a/000.wav": "train", "a/001.wav": "valid", "b/000.wav": "train", "b/001.wav": "valid"}
     assert "split.csv (2 train, 2 valid, 0 test)" in notes[0]
-    assert "1 tracks are in none of its parts and were left out: a/002.wav" in notes[1]
+    assert "1 tracks are in none of its splits and were left out: a/002.wav" in notes[1]
 
 
 def test_a_csv_may_name_gtzans_tracks_and_skipped_files(csv_file):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns, to_db
+from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns
+from genre_app.features.spectrogram import floored
 from tests.librosa_mel import log_mel
 
 LOG_MEL = FeatureSpec()
@@ -198,12 +199,12 @@ def test_doubling_the_amplitude_adds_six_db():
     torch.testing.assert_close(difference, torch.full_like(difference, 20 * np.log10(2.0)), rtol=1e-4, atol=1e-3)
 
 
-def test_db_by_hand():
-    power = torch.tensor([[[1.0, 100.0, 0.0]], [[1e-10, 1e-12, 1e-3]]])
-    expected = [[[0.0, 20.0, -60.0]], [[-100.0, -100.0, -30.0]]]
-    torch.testing.assert_close(to_db(power, LOG_MEL), torch.tensor(expected))  # each item has its own floor
-    expected = [[[-20.0, 0.0, -80.0]], [[-70.0, -70.0, 0.0]]]
-    torch.testing.assert_close(to_db(power, FeatureSpec(db_reference="max")), torch.tensor(expected))
+def test_reference_and_floor_by_hand():
+    db = torch.tensor([[[0.0, 20.0, -100.0]], [[-100.0, -120.0, -30.0]]])
+    expected = [[[0.0, 20.0, -60.0]], [[-100.0, -110.0, -30.0]]]
+    torch.testing.assert_close(floored(db, LOG_MEL), torch.tensor(expected))  # each item has its own floor
+    expected = [[[-20.0, 0.0, -80.0]], [[-70.0, -80.0, 0.0]]]
+    torch.testing.assert_close(floored(db, FeatureSpec(db_reference="max")), torch.tensor(expected))
 
 
 def test_mfcc_and_deltas_of_a_ramp():

@@ -1,4 +1,4 @@
-"""Plain convolution blocks: their order, the sizes that pools leave, and what is refused."""
+"""Plain convolution blocks: order of the layers, sizes after pools, refused settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def kinds(batch_norm: str, activation: str = "relu", dropout: float = 0.5) -> li
     return [type(layer).__name__ for layer in blocks[0]]
 
 
-def test_where_a_block_normalises():
+def test_the_position_of_the_batch_norm_in_a_block():
     assert kinds("none") == ["Conv2d", "MaxPool2d", "ReLU", "Dropout"]
     assert kinds("before_activation", "elu") == ["Conv2d", "BatchNorm2d", "MaxPool2d", "ELU", "Dropout"]
     assert kinds("after_activation") == ["Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d", "Dropout"]
@@ -25,7 +25,7 @@ def test_where_a_block_normalises():
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ELU()])
-def test_pooling_and_activation_may_change_places(activation):
+def test_the_order_of_pooling_and_activation_does_not_matter(activation):
     x = torch.randn(3, 5, 12, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
     pool = nn.MaxPool2d(2)
     one, other = pool(activation(x)), activation(pool(x))
@@ -35,7 +35,7 @@ def test_pooling_and_activation_may_change_places(activation):
     torch.testing.assert_close(*gradients)
 
 
-def test_sizes_that_pools_leave():
+def test_sizes_after_pools():
     assert fitted_pools((20, 129), [(2, 2)] * 3) == ([(2, 2)] * 3, (2, 16))
     assert fitted_pools((64, 173), [(2, 2)] * 3, lost=2)[1] == (6, 19)
     assert fitted_pools((58,), [(2,), (2,)], lost=2)[1] == (13,)
@@ -70,7 +70,7 @@ def test_settings_that_contradict_each_other_are_refused(name):
             make(channels=[8, 8])
 
 
-def test_the_stack_sees_all_values_or_the_mean_of_each_map():
+def test_the_stack_reads_all_values_or_the_mean_of_each_map():
     sizes = {"n_bins": 32, "n_frames": 33, "n_genres": 2}
     settings = {"channels": [4, 8], "pools": [[2, 2], [4, 2]], "dense": [7]}
     assert create_model("stack", **sizes, settings=settings).dense[0].in_features == 8 * 4 * 8

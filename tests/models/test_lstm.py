@@ -1,4 +1,4 @@
-"""What the recurrent networks read out, and in front of what."""
+"""Readouts of the recurrent networks, and the layers before the recurrent ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_last_is_the_last_output_of_the_last_layer(features):
     torch.testing.assert_close(model(features), expected)
 
 
-def test_last_of_two_directions_is_where_each_has_heard_all(features):
+def test_last_of_two_directions_is_the_end_of_each(features):
     model = make(units=[6], bidirectional=True)
     x = outputs(model, features)
     expected = model.members[0].head(torch.cat([x[:, -1, :6], x[:, 0, 6:]], dim=1))
@@ -57,14 +57,14 @@ def test_mean_and_attention(features):
 def test_convolutions_and_a_projection_come_first(features):
     model = make(channels=[4, 8], pools=[[4, 1], [2, 2]], projection=5, units=[6])
     member = model.members[0]
-    assert member.projection[0].in_features == 8 * 2  # maps x bins that are left
+    assert member.projection[0].in_features == 8 * 2  # maps x remaining bins
     assert member.layers[0].input_size == 5
     assert list(model.trunk()) == [member.blocks]
     assert model(features).shape == (4, 3)
     assert list(make().trunk()) == []
 
 
-def test_the_crnn_reads_all_bins_that_its_pools_leave(features):
+def test_the_crnn_gets_all_bins_that_remain_after_its_pools(features):
     model = make("crnn", channels=[4, 8], pools=[[2, 2], [2, 2]], units=[6], pad_frames=2)
     assert model.layers[0].input_size == 8 * 4
     lengths = []
@@ -73,14 +73,14 @@ def test_the_crnn_reads_all_bins_that_its_pools_leave(features):
     assert lengths == [(2 + 20 + 2) // 4]
 
 
-def test_the_crnn_adapts_to_a_small_input_only_if_it_may():
+def test_the_crnn_adapts_to_a_small_input_only_with_fit_pools():
     with pytest.raises(ValueError, match=r"an input of 64 x 94 .*2 x 3 reach the pool of block 4.*fit_pools"):
         make("crnn", n_bins=64)
     model = make("crnn", n_bins=64, fit_pools=True)
     assert model(torch.zeros(1, 64, 20)).shape == (1, 3)
 
 
-def test_what_does_not_fit_is_refused():
+def test_settings_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="equally many, got 1 and 2"):
         make(channels=[4], pools=[[2, 2], [2, 2]])
     with pytest.raises(ValueError, match=r"16 x 20.*4 x 20 reach the pool of block 2, which takes 8 x 1.*fit_pools"):

@@ -1,4 +1,4 @@
-"""The perceptron's statistics, and which inputs and settings it refuses."""
+"""Statistics of the perceptron, and the inputs and settings that it refuses."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def test_neighbouring_bins_are_averaged_first(features):
     torch.testing.assert_close(pooled(features[:, None]), plain(averaged[:, None]))
 
 
-def test_a_modulation_is_heard_in_its_band_and_nowhere_else():
+def test_a_modulation_appears_in_its_band_only():
     n_frames = 64
     statistics = make(n_bins=1, n_frames=n_frames, modulation_bands=5).members[0].statistics
-    heard = []
+    bands = []
     for cycles in (1, 2, 4, 9, 20):
         wave = torch.sin(2 * torch.pi * cycles * torch.arange(n_frames) / n_frames) * 10.0 + 3.0
         strength = statistics(wave[None, None, None])[0, 0, 0]
         assert strength.sort().values[-2] < 1e-3
-        heard.append(int(strength.argmax()))
-    assert heard == [0, 1, 2, 3, 4]
+        bands.append(int(strength.argmax()))
+    assert bands == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("n_frames", [16, 17, 78, 129])
-def test_the_bands_of_modulation_cover_the_spectrum_but_its_mean(n_frames):
+def test_the_modulation_bands_cover_the_spectrum_without_its_mean(n_frames):
     bands = make(n_frames=n_frames, modulation_bands=8).members[0].statistics.bands
     assert bands.shape == (1 + n_frames // 2, 8)
     assert (bands[0] == 0).all()
@@ -82,7 +82,7 @@ def test_spectra_of_patches_against_numpy(features):
         np.testing.assert_allclose(found[:, 0, number], np.log1p(folded), rtol=1e-4, atol=1e-4)
 
 
-def test_spectra_of_patches_stay_when_the_pitch_moves_a_little_and_statistics_do_not():
+def test_a_small_shift_of_pitch_changes_statistics_but_not_patch_spectra():
     member = make(n_bins=64, n_frames=64, pool=["std"], modulation_bands=6, patch_bins=16).members[0]
     pulse = torch.sin(2 * torch.pi * 4 * torch.arange(64) / 64)
     partials = torch.cos(2 * torch.pi * torch.arange(65) / 8)[:, None] * pulse  # one every 8 bins
@@ -126,6 +126,6 @@ def test_without_a_pool_all_values_go_in_and_order_matters(features):
         ({}, {"pool": ["kurtosis"]}, "pool"),
     ],
 )
-def test_what_does_not_fit_is_refused(size, settings, sentence):
+def test_settings_that_do_not_match_are_refused(size, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(**size, **settings)

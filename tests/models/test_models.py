@@ -1,4 +1,4 @@
-"""Every registered network: shapes, sizes, standardisation, and that it learns."""
+"""Every registered network: shapes, sizes, standardisation, training, and views."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_a_constant_bin_does_not_blow_up(name, features):
     assert torch.isfinite(model(features)).all()
 
 
-def test_a_bin_that_never_varied_in_training_is_not_heard(name, features):
+def test_a_bin_that_is_constant_in_training_has_no_influence(name, features):
     model = make(name).eval()
     silent = features.clone()
     silent[:, 3] = -80.0
     model.fit_standardisation(silent)
-    if getattr(model, "is_plain", True):  # else the bin varies as the level does that is taken out
+    if getattr(model, "is_plain", True):  # other views subtract the level, so the bin varies with it
         assert model.bin_std[3] == 1e6
         torch.testing.assert_close(model(features), model(silent), atol=1e-3, rtol=1e-3)
     others = torch.arange(32) != 3
@@ -104,7 +104,7 @@ def test_the_temperature_divides_the_logits(name, features):
     torch.testing.assert_close(model(features), before / 2.0)
 
 
-def test_one_batch_is_learnt_by_heart(name, features):
+def test_one_batch_is_overfitted(name, features):
     model = make(name).train()
     model.fit_standardisation(features)
     labels = torch.arange(12) % 4
@@ -142,13 +142,13 @@ def test_cnn_parameter_count_by_hand():
 
 
 @pytest.mark.parametrize("masking_db", [None, 12.0])
-def test_cnn_does_not_hear_the_level(features, masking_db):
+def test_the_level_does_not_change_the_output_of_the_cnn(features, masking_db):
     model = make("cnn", masking_db=masking_db).eval()
     model.fit_standardisation(features)
     torch.testing.assert_close(model(features - 20.0), model(features), atol=1e-4, rtol=1e-4)
 
 
-def test_the_centred_view_does_not_hear_a_fixed_response_and_the_contrast_view_no_broad_one(features):
+def test_the_centred_view_removes_a_fixed_response_and_the_contrast_view_a_broad_one(features):
     response = torch.randn(1, 32, 1, generator=torch.Generator().manual_seed(2)) * 6.0
     tilt = torch.linspace(-3.0, 3.0, 32)[None, :, None]
     model = make("cnn", views=["centred", "contrast"], contrast_bins=5).eval()
@@ -160,7 +160,7 @@ def test_the_centred_view_does_not_hear_a_fixed_response_and_the_contrast_view_n
     assert (by_tilt[1] - contrast).abs().max() < 0.1 * (by_response[1] - contrast).abs().max()
 
 
-def test_a_floor_lies_under_the_mean_power_of_each_bin():
+def test_the_soft_floor_lies_below_the_mean_power_of_each_bin():
     db = torch.zeros(1, 2, 4)
     db[0, 1] = torch.tensor([0.0, -60.0, -60.0, -60.0])
     low = db - 500.0  # whatever the level
@@ -173,24 +173,24 @@ def test_a_floor_lies_under_the_mean_power_of_each_bin():
 
 
 @pytest.mark.parametrize("name", ["cnn", "lstm", "mlp"])
-def test_every_ensemble_can_lay_its_input_over_that_floor(features, name):
+def test_every_ensemble_applies_the_soft_floor(features, name):
     model = make(name, views=["centred"], masking_db=12.0)
     floored = masked(features, 12.0)
     torch.testing.assert_close(model.prepare(features), floored - floored.mean(dim=(1, 2), keepdim=True))
 
 
-def test_over_its_floor_music_changes_less_when_noise_is_added(features):
+def test_with_the_soft_floor_added_noise_changes_less(features):
     noise = features.mean(dim=2, keepdim=True) - 5.0 + torch.randn(features.shape, generator=torch.Generator().manual_seed(3))
     noisy = 10.0 * torch.log10(10 ** (features / 10.0) + 10 ** (noise / 10.0))
     change = (noisy - features).square().mean()
     assert (masked(noisy, 12.0) - masked(features, 12.0)).square().mean() < 0.5 * change
 
 
-def test_members_taken_together_answer_as_each_alone(features):
+def test_members_computed_together_equal_each_alone(features):
     model = make("cnn", views=["both", "centred", "contrast", "contrast"])
     model.fit_standardisation(features)
     for _ in range(3):
-        model.training_logits(features)  # moves the running statistics
+        model.training_logits(features)  # updates the running statistics
     model.eval()
     alone = torch.stack(
         [member(model.views(features)[:, seen]) for member, seen in zip(model.members, model.seen, strict=True)]
@@ -198,7 +198,7 @@ def test_members_taken_together_answer_as_each_alone(features):
     torch.testing.assert_close(model.training_logits(features), alone, atol=1e-5, rtol=1e-5)
 
 
-def test_in_a_committee_each_member_has_the_same_say(features):
+def test_each_member_of_a_committee_has_the_same_weight(features):
     settings = SMALL["committee"]["networks"]
     model = make("committee").eval()
     model.fit_standardisation(features)
@@ -218,11 +218,11 @@ def test_in_a_committee_each_member_has_the_same_say(features):
         make("committee", networks=[{"model": "committee"}])
 
 
-def test_the_norm_folded_into_the_convolution_is_the_norm(features):
+def test_merging_the_norm_into_the_convolution_keeps_the_output(features):
     model = make("cnn", views=["both"])
     model.fit_standardisation(features)
     for _ in range(3):
-        model.training_logits(features)  # moves the running statistics
+        model.training_logits(features)  # updates the running statistics
     block = model.members[0].blocks[0].eval()
     x = torch.randn(2, 2, 32, 33)
     plain = F.relu(F.max_pool2d(block.norm(block.conv(x)), block.pool))
@@ -237,14 +237,14 @@ def test_the_norm_folded_into_the_convolution_is_the_norm(features):
         ("mlp", {}),
     ],
 )
-def test_ensembles_hear_what_their_views_leave_them(name, settings, features):
+def test_views_remove_level_and_response_in_every_ensemble(name, settings, features):
     response = torch.randn(1, 32, 1, generator=torch.Generator().manual_seed(2)) * 6.0
     for views in (["both"], ["centred", "contrast"], ["centred"]):
         model = make(name, **settings, views=views).eval()
         model.fit_standardisation(features)
         torch.testing.assert_close(model(features - 20.0), model(features), atol=1e-3, rtol=1e-3)
-        hears_response = not torch.allclose(model(features + response), model(features), atol=1e-3)
-        assert hears_response == (views != ["centred"])
+        response_matters = not torch.allclose(model(features + response), model(features), atol=1e-3)
+        assert response_matters == (views != ["centred"])
     plain = make(name, **settings).eval()
     plain.fit_standardisation(features)
     assert not torch.allclose(plain(features * 0.5 - 20.0), plain(features), atol=1e-3)
@@ -255,14 +255,14 @@ def test_ensembles_hear_what_their_views_leave_them(name, settings, features):
     torch.testing.assert_close(torch.softmax(members(features), dim=-1), heads.mean(dim=0))
 
 
-def test_the_plain_view_stands_alone():
+def test_the_plain_view_cannot_be_combined():
     with pytest.raises(ValueError, match="choose plain alone"):
         make("mlp", views=["plain", "both"])
     with pytest.raises(ValueError, match="must be odd, got 4"):
         make("lstm", views=["both"], contrast_bins=4)
 
 
-def test_cnn_answers_with_the_mean_of_its_members_probabilities(features):
+def test_the_output_of_the_cnn_is_the_mean_of_its_members_probabilities(features):
     model = make("cnn", views=["both", "centred", "contrast"]).eval()
     members = torch.softmax(model.training_logits(features), dim=-1)
     assert not torch.allclose(members[0], members[1])

@@ -24,7 +24,7 @@ average_decay = 0.9
 validate_every = 2
 model_settings = { channels = [8, 16], pools = [[4, 2], [4, 4]], dropout = 0.1 }
 spec = { n_mels = 32, segment_seconds = 2.0, segment_hop_seconds = 1.0 }
-augment = { mild_share = 0.5, mild = { noise_probability = 0.5, pitch_probability = 0.5 }, mixup_probability = 0.5 }
+augment = { mild_share = 0.5, mild = { coloured_noise_probability = 0.5, pitch_probability = 0.5 }, mixup_probability = 0.5 }
 """
 
 

@@ -31,6 +31,10 @@ from tests.runs.beats import quiet, same, weights
         (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
         (["default", "--data", "/no\x1b[31mwhere", "--out", "OUT"], "There is no /no?[31mwhere; give a folder"),
         (["default", "--data", "~no-such-user/x", "--out", "OUT"], "There is no ~no-such-user/x; give a folder"),
+        (
+            ["default", "--data", ".", "--set", "model_settings.depth=3", "--out", "OUT"],
+            "model_settings: there is no field 'depth'",
+        ),
         (["default", "--data", ".", "--init-from", "nothing", "--out", "OUT"], "checkpoint 'nothing' is neither"),
         (
             ["default", "--data", ".", "--set", "freeze=convolutions", "--out", "OUT"],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
 
-from genre_app.augment.chain import AugmentConfig
-from genre_app.checkpoint import Checkpoint
+from genre_app.augment.config import AugmentConfig
 from genre_app.data.cache.mel_cache import MelCache
+from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.progress import QUIET
 from genre_app.training import fit
-from genre_app.training.final import fit_temperature, report_on, vote_references
+from genre_app.training.final import fit_temperature, vote_references
+from genre_app.training.validation import Validation
+from genre_app.vote import References
 from tests.two_beats import CONFIG, CPU, SPEC, datasets, write_cache
 
 
@@ -18,46 +21,52 @@ def cache(tmp_path_factory):
     return MelCache.open(write_cache(tmp_path_factory.mktemp("cache")))
 
 
+HISS = {"recorded_share": 0.5, "recorded": {"coloured_noise_probability": 1.0, "coloured_noise_snr_db": (-60.0, -60.0)}}
+RECORDED = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})
+
+
 @pytest.fixture(scope="module")
 def model(cache):
-    """A network after one epoch: often right, and not sure."""
-    config = CONFIG.model_copy(update={"epochs": 3, "keep": "last"})
+    """A network that tells all validation tracks apart, but not their recordings, which are hiss."""
+    config = CONFIG.model_copy(update={"epochs": 14, "keep": "last"})
     return list(fit(config, *datasets(cache), device=CPU))[-1].model
 
 
-def log_loss(model, cache, temperature):
-    model.temperature.fill_(temperature)
-    return report_on(Checkpoint(model, SPEC, ("four", "six")), datasets(cache)[1], CONFIG).log_loss
-
-
-def test_the_fitted_temperature_has_the_least_log_loss(cache, model):
+def test_the_fitted_temperature_has_the_least_log_loss_over_files_and_recordings(cache, model):
     _, valid = datasets(cache)
-    fitted = fit_temperature(CONFIG, model, valid)
-    best = log_loss(model, cache, fitted)
-    assert all(best <= log_loss(model, cache, other) + 1e-6 for other in (0.2, 0.5, 0.9 * fitted, 1.1 * fitted, 1.0, 2.0, 5.0))
-    model.temperature.fill_(7.0)
-    assert fit_temperature(CONFIG, model, valid) == fitted  # whatever it was before
+    fitted = fit_temperature(RECORDED, model, valid)
+    assert 1.0 < fitted < 2.5
+    validation = Validation(RECORDED, model, valid, QUIET)
+
+    def log_loss(temperature):
+        model.temperature.fill_(temperature)
+        return sum(scores.log_loss for scores in validation.scores(model, QUIET))
+
+    best = log_loss(fitted)
+    assert all(best < log_loss(other) for other in (0.5, 0.9 * fitted, 1.1 * fitted, 3.0))
+    assert fit_temperature(RECORDED, model, valid) == fitted  # whatever the temperature was before
 
 
-def test_recordings_count_as_much_as_files(cache, model):
-    _, valid = datasets(cache)
-    hiss = {"recorded_share": 0.5, "recorded": {"noise_probability": 1.0, "noise_snr_db": (-60.0, -60.0)}}
-    recorded = CONFIG.model_copy(update={"augment": AugmentConfig(**hiss)})
-    # On noise alone the network must be less sure than on files.
-    assert fit_temperature(recorded, model, valid) > fit_temperature(CONFIG, model, valid)
+def test_validation_tracks_that_are_too_easy_do_not_make_the_network_sure_of_everything(cache, model):
+    assert fit_temperature(CONFIG, model, datasets(cache)[1]) == pytest.approx(0.5, abs=0.01)
 
 
-def test_references_are_validation_tracks_and_no_track_is_its_own_neighbour(cache, model):
+def test_references_are_the_validation_tracks(cache, model):
     _, valid = datasets(cache)
     references = vote_references(model, valid)
     assert references.labels.tolist() == valid.labels.tolist()
     assert references.k == 6  # as many as the rarer genre has tracks
-    # References whose probabilities say nothing but which track it is: with itself among them, each track would be right.
-    references.probabilities[:] = torch.linspace(0.4, 0.6, 12)[:, None].numpy()
-    references = type(references)(references.probabilities, references.labels, 1)
-    checkpoint = Checkpoint(model, SPEC, ("four", "six"), references=references)
-    alone = report_on(checkpoint, valid, CONFIG, leave_one_out=True)
-    assert all(len(alone._references_for(place).labels) == 11 for place in range(12))
+    np.testing.assert_allclose(references.probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_no_track_is_its_own_neighbour():
+    shares = np.linspace(0.4, 0.6, 12, dtype=np.float32)
+    probabilities = np.stack([shares, 1 - shares], axis=1)
+    labels = np.arange(12) % 2  # the neighbours of each track have the other label
+    tracks = tuple(TrackResult(f"t{i}", label, probabilities[i : i + 1]) for i, label in enumerate(labels))
+    references = References(probabilities, labels, 1)
+    assert Report(("four", "six"), tracks, references).by_vote["knn"] == 1.0
+    assert Report(("four", "six"), tracks, references, leave_one_out=True).by_vote["knn"] == 0.0
 
 
 def test_a_single_validation_track_is_no_reference(cache, model):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genre_app.augment.chain import AugmentConfig
+from genre_app.augment.config import AugmentConfig
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.features import FeatureSpec, segment_start_frames
-from genre_app.progress import StoppedError
+from genre_app.progress import Monitor, StoppedError
 from genre_app.training import fit, validation
 from tests.two_beats import CONFIG, CPU, SPEC, datasets, run_all, write_cache
 
-HISS = {"recorded_share": 0.5, "recorded": {"noise_probability": 1.0, "noise_snr_db": (-60.0, -60.0)}}
+HISS = {"recorded_share": 0.5, "recorded": {"coloured_noise_probability": 1.0, "coloured_noise_snr_db": (-60.0, -60.0)}}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_stop_is_heeded_while_recordings_are_imitated(cache):
     config = CONFIG.model_copy(update={"augment": AugmentConfig(**HISS)})
     asked = itertools.count(1)
     with pytest.raises(StoppedError):
-        validation.recorded_features(config, datasets(cache)[1], lambda: next(asked) == 3)
+        validation.recorded_features(config, datasets(cache)[1], Monitor(should_stop=lambda: next(asked) == 3))
     assert next(asked) == 4  # the third of twelve tracks, and no later one
 
 

@@ -6,7 +6,7 @@ ends in ``.part`` while it is built; `genre_app.data.cache.build` describes how 
 changed, the rows of all others are copied from the older cache.
 
 A file can fail for a reason that may pass, such as too little memory. It is tried again whenever a cache of its folder is
-built, and after an hour if the cache is finished.
+built, and a finished cache that lacks such a file is built again after an hour.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pathlib import Path
 from genre_app.data.cache.build import JOURNAL, ROWS, Builder, Entry, Stamp, open_store, read_journal
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.cache.rows import Rows, stated_spec
-from genre_app.data.cache.workers import read_all
+from genre_app.data.cache.rows import stated_spec
 from genre_app.data.lock import locked
 from genre_app.data.tracks import AudioTrack
 from genre_app.errors import DataError
@@ -105,11 +104,15 @@ def prepare(
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", monitor):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
-            if not _is_finished(done) or (retry and _has_recovered(done, tracks, stamps, spec, monitor)):
+            if not _is_finished(done) or (retry and _is_stale(done, stamps)):
                 part = work / f"{name}.part"
                 part.mkdir(exist_ok=True)
                 (part / SOURCE).write_bytes(os.fsencode(folder.resolve()))
-                _build(part, tracks, spec, stamps, sorted(work.glob(f"{name}-*")), processes, meter)
+                builder = Builder(part, spec, stamps, meter)
+                for older in sorted(work.glob(f"{name}-*")):
+                    builder.copy_from(older)
+                builder.decode(tracks, processes)
+                builder.finish(tracks)
                 shutil.rmtree(done, ignore_errors=True)
                 part.replace(done)
                 for old in work.glob(f"{name}-*"):
@@ -125,35 +128,10 @@ def prepare(
     return Prepared(store, entries | {entry.track_id: entry for entry in map(_unnamed, unnamed)})
 
 
-def _build(
-    part: Path,
-    tracks: Sequence[AudioTrack],
-    spec: FeatureSpec,
-    stamps: Mapping[str, Stamp],
-    older: Sequence[Path],
-    processes: int | None,
-    meter: Meter,
-) -> None:
-    builder = Builder(part, spec, stamps, meter)
-    for cache in older:
-        builder.copy_from(cache)
-    builder.decode(tracks, processes)
-    builder.finish(tracks)
-
-
-def _has_recovered(
-    cache: Path, tracks: Sequence[AudioTrack], stamps: Mapping[str, Stamp], spec: FeatureSpec, monitor: Monitor
-) -> bool:
-    """Whether a file that a finished cache lacks for a passing reason can be decoded now; tried once an hour."""
-    failed = {name for name, entry in read_journal(cache, stamps).items() if entry.passing}
-    if not failed or time.time() - (cache / JOURNAL).stat().st_mtime < _RETRY_SECONDS:
-        return False
-    again = [track for track in tracks if track.track_id in failed]
-    # In worker processes, since the file may crash its process.
-    if any(isinstance(result, Rows) for _, result in read_all(again, spec, 2, monitor)):
-        return True
-    (cache / JOURNAL).touch()
-    return False
+def _is_stale(cache: Path, stamps: Mapping[str, Stamp]) -> bool:
+    """Whether a finished cache lacks a file for a reason that may have passed by now."""
+    has_failed = any(entry.passing for entry in read_journal(cache, stamps).values())
+    return has_failed and time.time() - (cache / JOURNAL).stat().st_mtime > _RETRY_SECONDS
 
 
 def _is_finished(folder: Path) -> bool:

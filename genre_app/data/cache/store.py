@@ -6,7 +6,7 @@ import csv
 import hashlib
 import tokenize
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -76,6 +76,15 @@ class Store:
     def rows_as_stored(self, track: CachedTrack) -> NDArray[Any]:
         """Return a view of the rows of a track, in the type in which they are stored."""
         return self.values[track.offset : track.offset + track.n_frames]
+
+
+def differences(theirs: FeatureSpec, ours: FeatureSpec, names: Iterable[str]) -> str:
+    """Describe the fields in which two specifications differ, such as "n_mels 64 instead of 128"; empty if they do not."""
+    return ", ".join(
+        f"{name} {getattr(theirs, name)} instead of {getattr(ours, name)}"
+        for name in names
+        if getattr(theirs, name) != getattr(ours, name)
+    )
 
 
 def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
-"""Unpack a zip that a stranger may have made.
+"""Unpack a zip from an untrusted source.
 
-Names, kinds and sizes are checked before anything is written; sizes are counted again while unpacking, since headers may lie.
-What is neither audio nor a table is passed over. Files go into a new folder, which gets its final name when all are there.
+Names, kinds and sizes of all entries are checked before anything is written. Sizes are counted again while unpacking, since
+headers may lie. Only audio, tables and mel caches are unpacked. The folder gets its final name when all files are in it.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from genre_app.errors import DataError
 from genre_app.progress import QUIET, Meter, Monitor
 
 _COPY_BYTES = 1 << 20
-_FREE_BYTES = 1 << 26  # so much may come out of the smallest zip: synthesised sounds are packed well
-# What zipfile raises of a file that is not as it should be; NotImplementedError is a RuntimeError.
+_FREE_BYTES = 1 << 26  # the ratio is not limited up to this unpacked size, since synthesised sounds compress well
+# The errors of zipfile on a damaged file; NotImplementedError is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a zip may hold.
+    """Limits for the content of a zip.
 
     Attributes
     ----------
     files : int
-        Entries of any kind.
+        Number of entries of any kind.
     directory_bytes : int
-        Length of the zip's list of its files, which is read at once.
+        Size of the zip's directory, which is read at once.
     unpacked_bytes : int
     ratio : float
-        Unpacked over packed size, where more than 64 MiB come out.
+        Unpacked size over packed size; applies to more than 64 MiB unpacked.
     depth : int
-        Folders within folders.
+        Number of nested folders.
     """
 
     files: int = 50_000
@@ -54,8 +54,8 @@ class Limits:
     depth: int = 12
 
 
-class _Listed(io.FileIO):
-    """A file of which no more is read at once than a zip's list of files may take."""
+class _Limited(io.FileIO):
+    """A file that refuses to read more than ``limit`` bytes at once, as zipfile does with a zip's directory."""
 
     limit = 0
 
@@ -65,14 +65,8 @@ class _Listed(io.FileIO):
         return super().read(self.limit if size is None or size < 0 else size)
 
 
-def unpack(
-    path: Path,
-    work: Path,
-    *,
-    limits: Limits | None = None,
-    monitor: Monitor = QUIET,
-) -> Path:
-    """Unpack the audio and the tables of a zip into the work folder, or find that done.
+def unpack(path: Path, work: Path, *, limits: Limits | None = None, monitor: Monitor = QUIET) -> Path:
+    """Unpack the audio and the tables of a zip into the work folder, unless that is done already.
 
     Parameters
     ----------
@@ -84,12 +78,12 @@ def unpack(
     Returns
     -------
     pathlib.Path
-        A folder named by the digest of the zip's content.
+        Folder whose name holds the digest of the zip.
 
     Raises
     ------
     DataError
-        If the zip is damaged, encrypted, beyond the limits, or has a name or a kind of file that it should not have.
+        If the zip is damaged or encrypted, exceeds a limit, or has an entry with a dangerous name or kind.
     StoppedError
     """
     limits = limits or Limits()
@@ -108,7 +102,7 @@ def unpack(
                     part.replace(folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
-            folder.touch()  # it is in use, for whoever removes what is not
+            folder.touch()  # marks it as used; unused uploads are removed
         return folder
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
@@ -116,13 +110,7 @@ def unpack(
         raise DataError(f"{path.name} cannot be unpacked into {work}: {error.strerror or error}.") from error
 
 
-def _unpack(
-    path: Path,
-    size: int,
-    part: Path,
-    limits: Limits,
-    monitor: Monitor,
-) -> None:
+def _unpack(path: Path, size: int, part: Path, limits: Limits, monitor: Monitor) -> None:
     wanted = _listed(path, limits)
     total = sum(member.file_size for member in wanted)
     most = min(limits.unpacked_bytes, max(_FREE_BYTES, round(limits.ratio * size)))
@@ -141,12 +129,11 @@ def _unpack(
             try:
                 with archive.open(member) as source, target.open("xb") as file:
                     while block := source.read(_COPY_BYTES):
-                        shown = written >> 20
                         written += len(block)
                         if written > most:
                             raise DataError(_too_much(written, size, limits))
                         file.write(block)
-                        meter.advance((written >> 20) - shown, len(block))
+                        meter.advance_bytes(len(block))
             except DataError:
                 raise
             except _DAMAGE as error:
@@ -154,9 +141,9 @@ def _unpack(
 
 
 def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
-    """Return the members to unpack, after a look at all of them."""
+    """Check all members and return those to unpack."""
     try:
-        with _Listed(path) as file:
+        with _Limited(path) as file:
             file.limit = limits.directory_bytes
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()

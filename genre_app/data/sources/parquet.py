@@ -1,7 +1,7 @@
-"""Parquet files with audio in them, as the Hugging Face hub has them, to audio files in genre folders.
+"""Write the audio in a parquet file of the Hugging Face hub as audio files in genre folders.
 
-A row has the audio as ``{bytes, path}`` (an audio file), as ``{array, sampling_rate}`` or as bytes, and the genre as a string,
-or as a number whose names the file's metadata tell.
+A row holds the audio as ``{bytes, path}`` (an audio file), as ``{array, sampling_rate}`` or as bytes. It holds the genre as a
+string, or as a number whose name is in the file's metadata.
 """
 
 from __future__ import annotations
@@ -21,33 +21,26 @@ from genre_app.progress import Meter, Monitor
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS = 16  # held in memory at once
+_BATCH_ROWS = 16  # rows in memory at once
 _MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b".snd": ".au"}
 
 
-def write_rows(
-    parquet: Path,
-    folder: Path,
-    mark: str,
-    shown: str,
-    monitor: Monitor,
-) -> None:
-    """Write each row as ``FOLDER/<genre>/<name>``; files that are there already are kept.
+def write_rows(parquet: Path, folder: Path, mark: str, shown: str, monitor: Monitor) -> None:
+    """Write the audio of each row as ``FOLDER/<genre>/<name>``; keep files that exist already.
 
     Parameters
     ----------
     parquet, folder : pathlib.Path
     mark : str
-        What each name gets before its ending, where other parquet files with names of their own go into the same folder; or
-        nothing.
+        Inserted before the suffix of each name, so that the names of several parquet files in one folder differ; may be empty.
     shown : str
-        What messages call the data set.
+        Name of the data set in messages.
     monitor : Monitor
 
     Raises
     ------
     DataError
-        If the file is damaged, which deletes it, or has no audio or no genres.
+        If the file is damaged (it is then deleted), or has no audio or no genres.
     StoppedError
     """
     import pyarrow as pa
@@ -66,7 +59,7 @@ def write_rows(
                     named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
                     data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
                     target = folder / (_plain(str(named)) or "unnamed") / name
-                    if mark:  # after a dot, so that GTZAN's names are still recognised
+                    if mark:  # after a dot, so that GTZAN's track names are still recognised
                         target = target.with_name(f"{target.stem}.{mark}{target.suffix}")
                     while str(target).casefold() in taken:
                         target = target.with_name(f"{target.stem}-{n_done:06d}{target.suffix}")
@@ -84,7 +77,7 @@ def write_rows(
 
 
 def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
-    """Return the columns of the audio and of the genre, and the genres' names where they are numbered."""
+    """Return the names of the audio and the genre column, and the names of numbered genres."""
     features = _stated_features(schema)
     kinds = {name: feature.get("_type") for name, feature in features.items()}
     by_kind = [name for name in schema.names if kinds.get(name) == "Audio"]
@@ -99,7 +92,7 @@ def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
 
 
 def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """Return what the metadata say of each column; nothing where they are not what the datasets library writes."""
+    """Return what the metadata of the datasets library say about each column; empty if they have another form."""
     try:
         stated: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     except (ValueError, RecursionError):
@@ -110,7 +103,7 @@ def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
-    """Return the content of an audio file and a name for it."""
+    """Return the content of the audio file, None if the row has none, and a name for it."""
     if isinstance(value, bytes):
         value = {"bytes": value}
     if not isinstance(value, dict):
@@ -132,7 +125,7 @@ def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
 
 def _write_file(target: Path, data: bytes) -> None:
     if target.exists() and target.stat().st_size == len(data):
-        return  # by an earlier call
+        return  # written by an earlier call
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.write_bytes(data)
@@ -140,5 +133,5 @@ def _write_file(target: Path, data: bytes) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name that is one part of a path, whatever it was, or nothing where nothing is left."""
+    """Return the name without the characters that have a meaning in paths; may be empty."""
     return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name)[-120:].strip(" .")

@@ -1,31 +1,31 @@
-"""The same music as others hear it: changes with fixed seeds, under which an evaluation is repeated.
+"""Listening conditions: changes of the audio with fixed seeds, under which an evaluation is repeated.
 
-Training must not be measured by what it was shown, so nothing here is shared with `genre_app.augment`: no code, no sound, no
-room, no seed. Where training draws from a range (levels, reverberation times, slopes) a value here may lie in it, but what has
-that value is made in another way; but for the level, and for steady noise and clipping where waveforms are changed, which can
-only be made in one way:
+A model must not be tested with the sounds that it was trained with. So the conditions share nothing with `genre_app.augment`:
+no code, no sound, no room, no seed. A value here (a level, a reverberation time) may lie in the range that training draws from,
+but the sound is made in another way. Three changes can be made in one way only: a change of level, and, on waveforms, steady
+noise and clipping.
 
 ========== ================================================ =============================================================
 part       here                                             in training
 ========== ================================================ =============================================================
-noise      pink noise by its spectrum; talkers made of      noise drawn in the mel bands, coloured noise of any slope, a
-           saw-tooth voices and formants                    folder
-rooms      sources mirrored in the walls of a box, which    decaying noise and a few scattered echoes, a folder
-           gives modes, colour and regular reflections
-devices    filters of a line or a phone; a tilt             broad curves with soft edges over the mel bands
-codec      MP3 of 44.1 kHz at 32 and 64 kbit/s              MP3 and Opus at the model's rate, kbit/s drawn
-pitch      phase vocoder (librosa)                          warped mel axis, signalsmith's stretching
-speed      a tape that runs faster                          tempo alone
+noise      pink noise by its spectrum; talkers made of      noise drawn in the mel bands, coloured noise of any slope,
+           saw-tooth voices and formants                    noises of a folder
+rooms      image sources of a box, which give modes and     decaying noise and a few random reflections, impulse
+           regular reflections                              responses of a folder
+devices    filters of a telephone line or a phone; a tilt   smooth curves with soft edges over the mel bands
+codec      MP3 of 44.1 kHz at 32 and 64 kbit/s              MP3 and Opus at the model's rate, random bit rate
+pitch      phase vocoder (librosa)                          warped mel axis; signalsmith's time stretching
+speed      resampling, which changes pitch and tempo        tempo alone
 ========== ================================================ =============================================================
 
 Conventions
 -----------
-- A condition takes mono samples, float32 [n], and gives samples of the same length, but for the conditions of speed.
-- What it draws comes from a generator that is seeded by the condition's name and the track's, and by nothing else: the result
-  depends neither on the order of the tracks nor on the number of workers.
-- Results may exceed full scale, as float samples may; only ``clipping`` cuts them off there.
-- Noise: the ratio is the mean power of the clip over the mean power of the noise. Rooms: the clip keeps its mean power and its
-  start, that of the direct sound.
+- A condition takes mono samples, float32 [n], and returns samples of the same length; only the speed conditions change it.
+- The random generator is seeded by the names of the condition and of the track. So the result depends neither on the order of
+  the tracks nor on the number of workers.
+- Results may exceed full scale; only ``clipping`` clips them there.
+- The ratio of a noise is the mean power of the clip over the mean power of the noise.
+- A room keeps the mean power of the clip; the direct sound keeps its time.
 """
 
 from genre_app.evaluation.conditions.catalogue import STANDARD, Condition, generator_for

@@ -1,4 +1,4 @@
-"""The conditions by name, and the seeds of what they draw."""
+"""The conditions by name, and their random seeds."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PHONE_SNR_DB = 12.0
 
 @dataclass(frozen=True)
 class Condition:
-    """A change that tracks go through before they are classified.
+    """A change of the audio that is applied to tracks before they are classified.
 
     Attributes
     ----------
     name : str
     description : str
-        A few words.
+        A phrase.
     change : callable
         ``(samples float32 [n], sample rate, generator) -> samples``.
     """
@@ -49,18 +49,19 @@ class Condition:
     change: Change
 
     def apply(self, samples: Samples, rate: int, track_id: str) -> Samples:
-        """Change a track's samples [n] at ``rate`` Hz; the same name, track and samples give the same result."""
+        """Change the samples [n] of a track at ``rate`` Hz; the same name, track and samples give the same result."""
         return self.change(samples, rate, generator_for(self.name, track_id))
 
 
 def generator_for(condition: str, track_id: str) -> Generator:
-    """Return the generator of a condition for a track."""
+    """Return the random generator of a condition for a track."""
+    # The text stays as it is, whatever the module is called: with another seed, old results cannot be repeated.
     seed = hashlib.sha256(f"genre_app.conditions\0{condition}\0{track_id}".encode("utf-8", "surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
 def noisy(make: Callable[[int, int, Generator], Samples], snr_db: float) -> Change:
-    """Return the change that adds a noise made by ``make(n_samples, rate, generator)``."""
+    """Return a change that adds the noise ``make(n_samples, rate, generator)`` at a ratio of ``snr_db``."""
     return lambda samples, rate, generator: add_noise(samples, make(len(samples), rate, generator), snr_db)
 
 
@@ -74,13 +75,13 @@ def _in_room(name: str) -> Change:
 
 
 def phone_in_room(samples: Samples, rate: int, generator: Generator) -> Samples:
-    """Play music across a room and record it with a phone: reverberation, the phone's band, and noise that it hears too."""
+    """Play music in a room and record it with a phone: reverberation, noise, and the phone's frequency band for both."""
     room = draw_room(generator, t60_seconds=PHONE_T60_SECONDS, direct_db=PHONE_DIRECT_DB)
     low_hz, high_hz = generator.uniform(*PHONE_LOW_HZ), generator.uniform(*PHONE_HIGH_HZ)
     music = reverberate(samples, impulse_response(room, rate, generator))
     hiss = noise.pink(len(samples), rate, generator)
-    heard, hiss = (device.phone_band(sound, rate, low_hz, high_hz) for sound in (music, hiss))
-    return add_noise(heard, hiss, PHONE_SNR_DB)
+    music, hiss = (device.phone_band(sound, rate, low_hz, high_hz) for sound in (music, hiss))
+    return add_noise(music, hiss, PHONE_SNR_DB)
 
 
 def _standard() -> Iterator[Condition]:
@@ -95,7 +96,7 @@ def _standard() -> Iterator[Condition]:
     yield Condition("mp3-64", "MP3 at 64 kbit/s", lambda samples, rate, _: device.mp3(samples, rate, 64))
     yield Condition("mp3-32", "MP3 at 32 kbit/s", lambda samples, rate, _: device.mp3(samples, rate, 32))
     yield Condition(
-        "clipping", f"{CLIPPED_SHARE:.0%} of the samples cut off", lambda samples, rate, _: device.clip(samples, CLIPPED_SHARE)
+        "clipping", f"{CLIPPED_SHARE:.0%} of the samples clipped", lambda samples, rate, _: device.clip(samples, CLIPPED_SHARE)
     )
     yield Condition(
         "equaliser-dark", "+12 dB at 60 Hz to -12 dB at 8 kHz", lambda samples, rate, _: device.tilt(samples, rate, 12)
@@ -108,8 +109,8 @@ def _standard() -> Iterator[Condition]:
     yield Condition("pitch-2", "two semitones down", lambda samples, rate, _: tempo.shift_pitch(samples, rate, -2))
     yield Condition("speed-0.9", "slower and lower", lambda samples, rate, _: tempo.change_speed(samples, rate, 0.9))
     yield Condition("speed-1.1", "faster and higher", lambda samples, rate, _: tempo.change_speed(samples, rate, 1.1))
-    yield Condition("phone-in-room", "room, phone's band and noise together", phone_in_room)
+    yield Condition("phone-in-room", "room, noise and a phone's frequency band together", phone_in_room)
 
 
 STANDARD: dict[str, Condition] = {condition.name: condition for condition in _standard()}
-"""The conditions that need nothing from outside."""
+"""The conditions that need no files."""

@@ -1,4 +1,4 @@
-"""Conditions made of a user's own noises and impulse responses; each track gets one of them, drawn by its name."""
+"""Conditions from a user's own noises and impulse responses; each track gets one of the files at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genre_app.evaluation.conditions.room import reverberate
 def folder_conditions(
     noise: str | os.PathLike[str] | None = None, rooms: str | os.PathLike[str] | None = None
 ) -> dict[str, Condition]:
-    """Return the conditions of a folder of noises and of a folder of impulse responses, by name.
+    """Return conditions from a folder of noises and from a folder of impulse responses, by name.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def folder_conditions(
     Raises
     ------
     ValueError
-        What `sound_files` raises.
+        If a folder is missing, has no sound files, or has one that cannot be read; one sentence.
     """
     found: list[Condition] = []
     if noise is not None:
@@ -49,7 +49,7 @@ def _drawn(files: Sequence[Path], rate: int, generator: Generator) -> Samples:
 
 
 def _noise(files: Sequence[Path], n_samples: int, rate: int, generator: Generator) -> Samples:
-    """One of the files from a random place, repeated as often as it takes."""
+    """Return one of the files from a random position on, repeated to ``n_samples``."""
     samples = _drawn(files, rate, generator)
     start = int(generator.integers(len(samples)))
     return np.resize(np.roll(samples, -start), n_samples)

@@ -1,4 +1,4 @@
-"""Mean power, and what is scaled by it."""
+"""Mean power, and scaling by it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Samples = NDArray[np.float32]
 
 
 def mean_power(samples: Samples) -> float:
-    """Return the mean square."""
+    """Return the mean square of samples [n]; 0 if there are none."""
     return float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
-    """Add noise [n] to samples [n] so that the mean power of the samples lies ``snr_db`` above that of the noise.
+    """Add noise [n], scaled so that the mean power of the samples [n] is ``snr_db`` higher.
 
-    Silent samples stay silent, and a silent noise changes nothing.
+    Silent samples stay silent; a silent noise changes nothing.
     """
     power = mean_power(noise)
     scale = np.sqrt(mean_power(samples) / power * 10.0 ** (-snr_db / 10.0)) if power > 0 else 0.0

@@ -1,18 +1,19 @@
-"""White noise, pink noise, and babble: several people who talk at once, synthesised."""
+"""White noise, pink noise, and babble: synthetic speech of several talkers at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import scipy  # whose parts load when they are first used: scipy.signal takes a second
+import scipy  # its submodules are imported at first use; scipy.signal takes a second
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from genre_app.evaluation.conditions.level import Samples
 
-_LOWEST_HZ = 20.0  # under which pink noise is flat
+_LOWEST_HZ = 20.0  # pink noise is flat below
 _TALKERS = 8
+_TALKER_DB = 4.0  # largest deviation of a talker's level from the mean
 
 
 def white(n_samples: int, rate: int, generator: Generator) -> Samples:
@@ -29,19 +30,24 @@ def pink(n_samples: int, rate: int, generator: Generator) -> Samples:
 
 
 def babble(n_samples: int, rate: int, generator: Generator) -> Samples:
-    """Return eight synthetic talkers at once, some nearer than others."""
+    """Return eight synthetic talkers at once, of random levels."""
     total = np.zeros(n_samples)
     for _ in range(_TALKERS):
         talker = _talker(n_samples, rate, generator)
-        total += talker * 10.0 ** (generator.uniform(-4, 4) / 20) / max(1e-9, float(np.sqrt(np.mean(talker**2))))
+        total += (
+            talker * 10.0 ** (generator.uniform(-_TALKER_DB, _TALKER_DB) / 20) / max(1e-9, float(np.sqrt(np.mean(talker**2))))
+        )
     return total.astype(np.float32)
 
 
 def _talker(n_samples: int, rate: int, generator: Generator) -> NDArray[np.float64]:
-    """Speech without words: syllables of voiced or hissing sound, each with formants of its own, and pauses between."""
-    total = np.zeros(n_samples + rate)  # the last syllable may ring on
+    """Return speech without words: random syllables, voiced or hissing, with pauses between them.
+
+    The ranges of pitch and formants cover adults' voices.
+    """
+    total = np.zeros(n_samples + rate)  # room for the last syllable
     voice_hz = float(np.exp(generator.uniform(np.log(95), np.log(230))))
-    tract = generator.uniform(0.88, 1.18)  # short ones have high formants
+    tract = generator.uniform(0.88, 1.18)  # factor of the formants: a short vocal tract has high ones
     for start, length in _syllables(n_samples, rate, generator):
         envelope = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 0.6
         if generator.random() < 0.2:
@@ -49,7 +55,7 @@ def _talker(n_samples: int, rate: int, generator: Generator) -> NDArray[np.float
             formants = [(generator.uniform(2500, 6500), 1200.0)]
         else:
             glide = voice_hz * np.linspace(generator.uniform(0.8, 1.25), generator.uniform(0.8, 1.25), length)
-            # A saw-tooth falls by 6 dB an octave, as the voice does once it has left the mouth.
+            # The spectrum of a saw-tooth falls by 6 dB an octave, as that of the voice outside the mouth.
             source, level = 2.0 * (np.cumsum(glide) / rate % 1.0) - 1.0, 1.0
             formants = [
                 (tract * generator.uniform(280, 800), 80.0),
@@ -64,8 +70,8 @@ def _talker(n_samples: int, rate: int, generator: Generator) -> NDArray[np.float
 
 
 def _syllables(n_samples: int, rate: int, generator: Generator) -> Iterator[tuple[int, int]]:
-    """Yield first sample and length of each, about four a second."""
-    position = -int(generator.integers(rate // 4))  # talkers do not start together
+    """Yield first sample and length of each syllable, about four a second."""
+    position = -int(generator.integers(rate // 4))  # so that talkers do not start together
     while position < n_samples:
         length = int(generator.uniform(0.13, 0.33) * rate)
         if generator.random() > 0.15 and position >= 0:
@@ -74,7 +80,7 @@ def _syllables(n_samples: int, rate: int, generator: Generator) -> Iterator[tupl
 
 
 def _resonator(hz: float, width_hz: float, rate: int) -> list[float]:
-    """Second-order section of a formant, of gain 1 at 0 Hz (Klatt 1980)."""
+    """Return the second-order section of a formant, with gain 1 at 0 Hz (Klatt 1980)."""
     radius = np.exp(-np.pi * width_hz / rate)
     first, second = -2.0 * radius * np.cos(2.0 * np.pi * hz / rate), radius**2
     return [1.0 + first + second, 0.0, 0.0, 1.0, first, second]

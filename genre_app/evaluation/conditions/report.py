@@ -1,17 +1,17 @@
-"""How much of a checkpoint's accuracy is left when the same tracks are heard under other conditions.
+"""Evaluation of a checkpoint under listening conditions, compared with the unchanged files.
 
 Conventions
 -----------
-- Each track is decoded once and goes through every condition by itself; see `genre_app.evaluation.conditions`.
-- The tracks are those that can be classified as they are, the same under every condition. One of which a condition leaves
-  nothing to hear counts there as wrong, with the log-loss of a guess.
+- Each track is decoded once, and each condition is applied to the decoded track; see `genre_app.evaluation.conditions`.
+- All conditions have the same tracks: those that can be classified unchanged. A track that is silent under a condition counts
+  as wrong there, with the log-loss of a guess.
 
 Metrics
 -------
 retention
-    Accuracy under the condition over accuracy on the files, None where that is 0. By chance it may exceed 1.
+    Accuracy under the condition divided by accuracy on the files; None if the latter is 0. By chance it may exceed 1.
 mean_retention
-    Mean over the conditions.
+    Mean retention over the conditions.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ ALL = "all"
 
 @dataclass(frozen=True, eq=False)
 class ConditionsReport:
-    """Metrics on files, and on the same files under conditions.
+    """Metrics of a checkpoint on files, and on the same files under conditions.
 
     Attributes
     ----------
     file : Report
     conditions : dict of str to Report
-        Of the same tracks, by the condition's name.
+        Metrics by the condition's name, for the same tracks.
     """
 
     file: Report
     conditions: Mapping[str, Report]
 
     def retention(self, name: str) -> float | None:
-        """Accuracy under a condition over accuracy on the files; None where that is 0."""
+        """Return accuracy under a condition divided by accuracy on the files; None if the latter is 0."""
         return self.conditions[name].accuracy / self.file.accuracy if self.file.accuracy > 0 else None
 
     @property
     def mean_retention(self) -> float | None:
-        """Mean retention over the conditions."""
+        """Mean retention over the conditions, None if there is none."""
         values = [value for name in self.conditions if (value := self.retention(name)) is not None]
         return float(np.mean(values)) if values else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data: the keys of `Report.to_dict`, and ``conditions`` and ``mean_retention``."""
+        """Return plain data: the keys of `Report.to_dict`, ``conditions`` and ``mean_retention``."""
         conditions = {
             name: {
                 "n_tracks": len(report.tracks),
@@ -78,7 +78,7 @@ class ConditionsReport:
         return {**self.file.to_dict(), "conditions": conditions, "mean_retention": self.mean_retention}
 
     def to_table(self) -> str:
-        """Return the metrics for a person to read: those of the files, then a row for each condition."""
+        """Return the metrics as text: those of the files, then a row for each condition."""
         width = max(9, *(len(name) for name in self.conditions))
         lines = [
             self.file.to_table(),
@@ -106,14 +106,14 @@ def choose_conditions(
     noise: str | os.PathLike[str] | None = None,
     rooms: str | os.PathLike[str] | None = None,
 ) -> dict[str, Condition]:
-    """Return conditions by name: those asked for, and those of the folders.
+    """Return the named conditions and those of the folders, by name.
 
     Parameters
     ----------
     names : str, sequence of str or None
-        ``all``, or names of `STANDARD`, in a string with commas between them.
+        ``all``, or names of `STANDARD`, in a string separated by commas.
     noise, rooms : str or os.PathLike, optional
-        Folders of noises and of impulse responses, whose conditions come besides.
+        Folders of noises and of impulse responses, whose conditions are added.
 
     Raises
     ------
@@ -150,21 +150,20 @@ def evaluate_conditions(
     workers: int = 1,
     on_track: Callable[[int, int], None] | None = None,
 ) -> ConditionsReport:
-    """Evaluate a checkpoint on a folder of genre folders, on the files and under conditions.
+    """Evaluate a checkpoint on a folder of genre folders, with unchanged files and under conditions.
 
     Parameters
     ----------
     data : str or os.PathLike
-        Of audio; a mel cache has none to change.
+        Folder of audio files; a mel cache has no audio that conditions could change.
     checkpoint : Checkpoint
     names : str, sequence of str or None
-        ``all``, or names of `STANDARD` in a string with commas between them; None for those of the
-        folders alone.
+        ``all``, or names of `STANDARD` in a string separated by commas; None for the conditions of the folders alone.
     split, overlap, seconds, workers, on_track
-        As those of `genre_app.evaluation.evaluate`.
+        As in `genre_app.evaluation.evaluate.evaluate`.
     noise, rooms : str or os.PathLike, optional
         Folders of noises and of impulse responses; they add the conditions ``user-noise-20`` to ``user-noise-0`` and
-        ``user-room``, for which each track gets one of the files.
+        ``user-room``, in which each track gets one of the files.
 
     Returns
     -------
@@ -173,7 +172,7 @@ def evaluate_conditions(
     Raises
     ------
     DataError
-        As `genre_app.evaluation.evaluate`, and for a mel cache, an unknown condition, or a folder that cannot be used.
+        As in `genre_app.evaluation.evaluate.evaluate`; also for a mel cache, an unknown condition, or an unusable folder.
     """
     conditions = choose_conditions(names, noise=noise, rooms=rooms)
     path = Path(data)
@@ -200,8 +199,9 @@ def evaluate_conditions(
     return ConditionsReport(report(_FILE, failed), {name: report(name) for name in conditions})
 
 
-_FILE = ""  # no condition's name
-_Row = dict[str, TrackResult]  # of a track: by condition, and on file
+_FILE = ""  # key of the unchanged file; no condition has this name
+_BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
+_Row = dict[str, TrackResult]  # results of one track by condition
 
 
 def _of_track(
@@ -232,7 +232,7 @@ def _of_track(
 
 
 def _guess(label: int, n_genres: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Probabilities of a segment of which nothing is known, the truth a hair behind, so that no tie makes it right."""
+    """Return equal probabilities [1, genres], slightly lower for the true genre so that a tie never counts as right."""
     guess = np.full((1, n_genres), 1.0 / n_genres, np.float32)
-    guess[0, label] *= 0.999
+    guess[0, label] *= _BELOW_TIE
     return guess

@@ -1,8 +1,8 @@
-"""Rooms as boxes whose walls mirror the source (Allen and Berkley 1979).
+"""Impulse responses of rectangular rooms by the image-source method (Allen and Berkley 1979).
 
-The mirror images give the times and the spreading of the reflections, and with them the room's modes and colour; what the walls
-swallow is a decay over time, in each octave band for itself, so that the reverberation time is the one asked for. Images are
-moved by some centimetres (De Sena et al. 2015): walls as even as those of a computed box ring like none that was ever built.
+The image sources give times and amplitudes of the reflections, and with them the room's modes. Absorption is modelled as an
+exponential decay in each octave band, so that the reverberation time is exactly the given one. The images are moved by some
+centimetres at random (De Sena et al. 2015), since perfectly regular reflections sound metallic.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # whose parts load when they are first used: scipy.signal takes a second
+import scipy  # its submodules are imported at first use; scipy.signal takes a second
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from genre_app.evaluation.conditions.level import Samples, with_power_of
 
-_SPEED = 343.0  # of sound, metres a second
-_DEEPEST_DB = 50.0  # where the response ends
-_JITTER = 0.08  # metres
-_ROLL_OFF_HZ = 50.0  # no room has modes under it; there the images, all of one sign, would only pile up
-_BANDS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
-_BAND_T60 = (1.2, 1.1, 1.0, 1.0, 0.95, 0.8, 0.6)  # relative: walls and air swallow high frequencies sooner
+_SPEED = 343.0  # speed of sound in air at 20 degrees Celsius, metres a second
+_DEEPEST_DB = 50.0  # decay at which the response is cut
+_JITTER = 0.08  # largest random displacement of an image along its path, metres
+_ROLL_OFF_HZ = 50.0  # below it small rooms have no modes, and the images, all of one sign, would only add up
+_BANDS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)  # centres of the octave bands
+_BAND_T60 = (1.2, 1.1, 1.0, 1.0, 0.95, 0.8, 0.6)  # their relative reverberation times: walls and air absorb treble more
 
 
 @dataclass(frozen=True)
 class Room:
-    """A box with a source and a microphone.
+    """A rectangular room with a source and a microphone.
 
     Attributes
     ----------
     size, source, microphone : tuple of float
-        Metres.
+        Metres; the positions are measured from a corner.
     t60_seconds : float
-        Time in which the sound falls by 60 dB, at 500 to 1000 Hz.
+        Reverberation time at 500 to 1000 Hz.
     direct_db : float
         Direct-to-reverberant energy ratio.
     """
@@ -46,7 +46,7 @@ class Room:
 
 
 def draw_room(generator: Generator, *, t60_seconds: tuple[float, float], direct_db: tuple[float, float]) -> Room:
-    """Draw a living-room's size, two places in it, and the rest from these ranges."""
+    """Draw a room of a living room's size, with two positions, a reverberation time and a ratio from the given ranges."""
     size = np.array([generator.uniform(3.4, 7.0), generator.uniform(2.8, 5.5), generator.uniform(2.3, 3.2)])
     source, microphone = (size * generator.uniform(0.12, 0.88, 3) for _ in range(2))
     return Room(
@@ -59,7 +59,7 @@ def draw_room(generator: Generator, *, t60_seconds: tuple[float, float], direct_
 
 
 def impulse_response(room: Room, rate: int, generator: Generator) -> NDArray[np.float64]:
-    """Return what the microphone hears of a click [n]; the direct sound is the first sample and has height 1."""
+    """Return the impulse response of a room [n]; the direct sound is its first sample and has amplitude 1."""
     seconds = room.t60_seconds * max(_BAND_T60) * _DEEPEST_DB / 60.0
     pulses = _reflections(room, seconds, rate, generator)
     n_padded = scipy.fft.next_fast_len(2 * len(pulses), real=True)
@@ -77,7 +77,7 @@ def impulse_response(room: Room, rate: int, generator: Generator) -> NDArray[np.
 
 
 def _reflections(room: Room, seconds: float, rate: int, generator: Generator) -> NDArray[np.float64]:
-    """Add up the mirror images by their delay after the direct sound; the further away, the weaker."""
+    """Return the sum of the image sources [n] by their delay after the direct sound, weighted by 1 / distance."""
     direct = float(np.linalg.norm(np.subtract(room.source, room.microphone)))
     furthest = direct + seconds * _SPEED
     squares = []
@@ -86,17 +86,17 @@ def _reflections(room: Room, seconds: float, rate: int, generator: Generator) ->
         shifts = 2.0 * length * np.arange(-count, count + 1)
         squares.append(np.square(np.concatenate([shifts + source, shifts - source]) - microphone, dtype=np.float64))
     pulses = np.zeros(round(seconds * rate))
-    for depth in squares[0]:  # a slice at a time: all at once would take tens of megabytes
+    for depth in squares[0]:  # one slice at a time, since all at once would take tens of megabytes
         distance = np.sqrt(depth + squares[1][:, None] + squares[2][None, :]).ravel()
         distance = distance[(distance < furthest) & (distance > direct + 1e-6)]
         distance += generator.uniform(-_JITTER, _JITTER, len(distance))
         at = np.rint((distance - direct) / _SPEED * rate).astype(np.int64)
-        # Moved to before the direct sound or beyond the end: these few are left out.
-        heard = (at > 0) & (at < len(pulses))
-        pulses += np.bincount(at[heard], 1.0 / distance[heard], len(pulses))
+        # The displacement moves a few before the direct sound or beyond the end: they are left out.
+        inside = (at > 0) & (at < len(pulses))
+        pulses += np.bincount(at[inside], 1.0 / distance[inside], len(pulses))
     return pulses
 
 
 def reverberate(samples: Samples, response: NDArray[np.floating]) -> Samples:
-    """Play samples [n] in a room; they keep length, start and mean power."""
+    """Convolve samples [n] with an impulse response; length, start and mean power stay."""
     return with_power_of(scipy.signal.oaconvolve(samples, response)[: len(samples)], samples)

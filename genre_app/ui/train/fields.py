@@ -180,21 +180,6 @@ def network_info(model: str) -> str:
     return f"One setting a line, such as dropout = 0.2. Defaults of {model}: {', '.join(defaults)}."
 
 
-def check_network(config: TrainConfig) -> None:
-    """Check the settings of the network, which `TrainConfig` does not know.
-
-    Raises
-    ------
-    FormError
-        If the network has no such setting, or one is out of bounds.
-    """
-    settings = settings_class(config.model)
-    try:
-        settings.model_validate(config.model_settings)
-    except ValidationError as error:
-        raise FormError("model_settings", validation_message(error, list(settings.model_fields))) from error
-
-
 def _fields(schema: Mapping[str, Any], groups: Mapping[str, Any], prefix: str) -> Iterator[FormField]:
     for name, entry in schema["properties"].items():
         path = f"{prefix}{name}"

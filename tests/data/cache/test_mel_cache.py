@@ -8,12 +8,10 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
+from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 SPEC = FeatureSpec(n_mels=16, segment_seconds=1.0, segment_hop_seconds=0.5)
 
@@ -133,52 +131,3 @@ def test_values_that_are_not_finite_are_refused(folder):
     assert cache.rows(cache.tracks[0]).shape == (40, 16)
     with pytest.raises(DataError, match="t1 has values that are not finite"):
         cache.rows(cache.tracks[1])
-
-
-@pytest.fixture
-def dataset(folder):
-    cache = MelCache.open(folder)
-    return MelDataset.from_cache(cache, cache.tracks, ["a", "b"], SPEC, torch.device("cpu"))
-
-
-def test_a_drawn_segment_is_consecutive_columns_of_its_track(dataset):
-    tracks = torch.tensor([0, 3, 5, 3] * 50)
-    drawn = dataset.draw(tracks, torch.ones(200), torch.Generator().manual_seed(0))
-    assert drawn.shape == (200, 16, SPEC.segment_frames)
-    starts = (drawn[:, 0, 0] - (-40.0 + tracks)) * -4
-    assert (starts.round() - starts).abs().max() < 0.1
-    assert starts.min() < 1  # both ends of a track are reached
-    assert starts.max() > 40 - SPEC.segment_frames - 1
-    steps = drawn.diff(dim=2)
-    torch.testing.assert_close(steps, torch.full_like(steps, -0.25), atol=0.04, rtol=0)
-
-
-@pytest.mark.parametrize("rate", [0.8, 1.25])
-def test_tempo_scales_the_time_axis(dataset, rate):
-    tracks = torch.arange(6)
-    drawn = dataset.draw(tracks, torch.full((6,), rate), torch.Generator().manual_seed(0))
-    assert drawn.diff(dim=2).mean() == pytest.approx(-0.25 * rate, abs=0.01)
-
-
-def test_drawing_repeats_with_the_seed(dataset):
-    first, again, other = (
-        dataset.draw(torch.arange(6), torch.ones(6), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_segments_are_those_of_prediction(dataset, folder):
-    features, owners = dataset.segments()
-    cache = MelCache.open(folder)
-    for index, track in enumerate(cache.tracks):
-        expected = split_columns(cache.rows(track), SPEC)[1]
-        torch.testing.assert_close(features[owners == index], expected)
-
-
-def test_no_track_and_an_unknown_genre_are_refused(folder):
-    cache = MelCache.open(folder)
-    with pytest.raises(DataError, match="no track for this split"):
-        MelDataset.from_cache(cache, [], ["a", "b"], SPEC, torch.device("cpu"))
-    with pytest.raises(DataError, match="tracks of b, which is not among a, c"):
-        MelDataset.from_cache(cache, cache.tracks, ["a", "c"], SPEC, torch.device("cpu"))

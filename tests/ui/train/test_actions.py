@@ -25,10 +25,11 @@ def test_two_runs_beside_each_other(app, make_run):
     assert "one two" in text
     assert "accuracy 3 of 4, 75.0 %, 95 % interval 30.0 % to 95.0 % 4 of 4 validation tracks" in text
     assert "batch_size 16 64" in text
-    assert "augment.mild.gaussian_probability 0.0 1.0" in text
+    assert "augment.mild.white_noise_probability 0.0 1.0" in text
     assert "init-from first/best.safetensors" in text
     assert "learning_rate" not in text
-    assert "augment.<wbr>mild.<wbr>gaussian_<wbr>probability" in compared["run-compared"]  # breaks there and not in a word
+    # A long name may break between its words only.
+    assert "augment.<wbr>mild.<wbr>white_<wbr>noise_<wbr>probability" in compared["run-compared"]
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
 

@@ -103,7 +103,7 @@ def test_data_that_cannot_be_used_are_a_sentence(app, tmp_path):
         ("", "Say where the music is"),
         (str(tmp_path / "nowhere"), "There is no"),
         (str(tmp_path / "empty"), "has no audio files in genre folders"),
-        (str(genres(tmp_path / "one", jazz=3)), "has one genre only, jazz"),
+        (str(genres(tmp_path / "one", jazz=3)), "has only one genre, jazz"),
         (str(genres(tmp_path / "few", jazz=3, rock=1)), "fewer than 2 tracks of rock"),
         ("upload: ../../etc/passwd", "no longer here"),
     ):

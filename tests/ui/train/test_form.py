@@ -23,7 +23,7 @@ def test_every_setting_of_a_run_has_a_widget_with_its_help_and_its_bounds(app):
     assert fields["epochs"].info.endswith("; 1 to 10000")
     assert fields["learning_rate"].info.endswith("; above 0, at most 1")
     assert fields["augment.waveform.snr_db"].info.endswith("; -80 to 80; from, to")
-    assert fields["augment.mild.noise_snr_db"].label == "Noise SNR dB"
+    assert fields["augment.mild.coloured_noise_snr_db"].label == "Coloured noise SNR dB"
     assert [path for path, field in fields.items() if len(field.info) < 8] == []
     blocks = {block.elem_id: block for block in app.blocks.values()}
     for path, field in fields.items():
@@ -48,7 +48,7 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
         "spec.kind": "mfcc",
         "split.file": "my split.csv",
         "augment.spare_rest": True,
-        "augment.recorded.noise_snr_db": "1; 2.5",
+        "augment.recorded.coloured_noise_snr_db": "1; 2.5",
         "seed": 3,
     }
     settings = changed_settings(values, recipe)
@@ -59,17 +59,17 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
         "spec.kind": "mfcc",
         "split.file": "my split.csv",
         "augment.spare_rest": True,
-        "augment.recorded.noise_snr_db": [1.0, 2.5],
+        "augment.recorded.coloured_noise_snr_db": [1.0, 2.5],
         "seed": 3,
     }
     config = read_recipe("cnn", settings)
     assert (config.epochs, config.learning_rate, config.spec.kind, config.seed) == (7, 1e-5, "mfcc", 3)
     assert config.model_settings == recipe.model_settings | {"dropout": 0.1}
     assert config.split.file == Path("my split.csv")
-    assert config.augment.recorded.noise_snr_db == (1.0, 2.5)
+    assert config.augment.recorded.coloured_noise_snr_db == (1.0, 2.5)
     assert config.augment.mild == recipe.augment.mild
     assert shown_values(config) == shown_values(config) | {
-        path: value for path, value in values.items() if path != "augment.recorded.noise_snr_db"
+        path: value for path, value in values.items() if path != "augment.recorded.coloured_noise_snr_db"
     }
 
 
@@ -89,7 +89,7 @@ def test_a_preset_is_one_setting_and_can_be_changed_further(app):
     assert changed_settings(values, recipe, "noise+pitch") == {"augment": "noise+pitch"}
     values["augment.mild.pitch_semitones"] = 2
     config = read_recipe("default", changed_settings(values, recipe, "noise+pitch"))
-    assert (config.augment.mild.pitch_semitones, config.augment.mild.gaussian_probability) == (2, 1)
+    assert (config.augment.mild.pitch_semitones, config.augment.mild.white_noise_probability) == (2, 1)
     assert config.augment.recorded_share == 0
 
 
@@ -162,14 +162,14 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-spec-fmax": 20000}, "fmin < fmax <= sample_rate / 2", "spec"),
         ({"set-split-train": 0.99}, "train + valid must not exceed 1", "split"),
         (
-            {"set-augment-mild-noise_snr_db": "loud"},
-            "augment.mild.noise_snr_db: write two numbers",
-            "augment-mild-noise_snr_db",
+            {"set-augment-mild-coloured_noise_snr_db": "loud"},
+            "augment.mild.coloured_noise_snr_db: write two numbers",
+            "augment-mild-coloured_noise_snr_db",
         ),
         (
-            {"set-augment-recorded-noise_probability": 7},
-            "augment.recorded.noise_probability: must be at most 1, got 7",
-            "augment-recorded-noise_probability",
+            {"set-augment-recorded-coloured_noise_probability": 7},
+            "augment.recorded.coloured_noise_probability: must be at most 1, got 7",
+            "augment-recorded-coloured_noise_probability",
         ),
         ({"set-augment-waveform-background_probability": 0.5}, "needs a background_folder", "augment-waveform"),
         ({"set-model_settings": "dropout 3"}, "model_settings: write lines such as dropout = 0.2", "model_settings"),
@@ -213,7 +213,7 @@ def test_a_taken_name_is_told_before_start(app, make_run):
 
 def test_an_error_cannot_leave_the_style_sheet(app):
     hostile = "</style><script>alert(1)</script>"
-    said = changed(app, **{"set-augment-mild-noise_snr_db": hostile, "set-name": hostile})
+    said = changed(app, **{"set-augment-mild-coloured_noise_snr_db": hostile, "set-name": hostile})
     assert marked(said["train-mark"])
     assert "<script" not in said["plan"]
 

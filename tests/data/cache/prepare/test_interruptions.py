@@ -175,7 +175,7 @@ def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, m
     assert after.keys() == {*before, "blues/1.wav"}
     assert all(np.array_equal(after[name], before[name]) for name in before)
     an_hour_later(second)
-    monkeypatch.setattr(prepare_module, "read_all", None)  # a damaged file stays damaged
+    monkeypatch.setattr(prepare_module, "Builder", None)  # a damaged file stays damaged
     assert equal(make(music, tmp_path), second)
 
 

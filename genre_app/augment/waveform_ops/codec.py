@@ -1,4 +1,4 @@
-"""There and back through a lossy codec: what its encoder leaves out is gone."""
+"""Encoding with a lossy codec and decoding again."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from numpy.typing import NDArray
 
 Codec = Literal["mp3", "opus"]
 
-_OPUS_RATE = 48000  # Hz, at which Opus decodes whatever it was given
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATE = 48000  # Hz; Opus always decodes at this rate
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MPEG 1, 2 and 2.5
+_FLUSH_SECONDS = 0.1  # silence appended so that the codec also returns the end; longer than a frame of either codec
 
 
 def round_trip(samples: NDArray[np.float32], sample_rate: int, codec: Codec, kilobits: float) -> NDArray[np.float32]:
-    """Encode as mono and decode; the length stays, and nothing is delayed.
+    """Encode samples as mono and decode them; length and timing stay.
 
     Parameters
     ----------
     samples : numpy.ndarray, float32 [n]
-        What exceeds full scale is cut off.
+        Samples beyond full scale are clipped.
     sample_rate : int
-        Hz. MP3 keeps it where it has it, else the next higher one is used, and 48 kHz for Opus.
+        Hz. MP3 encodes at this rate or the next higher one that it supports, Opus at 48 kHz.
     codec : {"mp3", "opus"}
     kilobits : float
-        Per second; MP3 takes the nearest rate that it has.
+        Bit rate in kbit/s; MP3 uses the nearest rate that it supports.
 
     Returns
     -------
     numpy.ndarray, float32 [n]
     """
-    import av  # here, as the two below: with them come libraries that take a while
+    import av  # here: av and soxr load large libraries
     import soxr
 
     if not len(samples):
         return samples
     rate = _OPUS_RATE if codec == "opus" else next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
     sent = np.asarray(soxr.resample(np.clip(samples, -1.0, 1.0), sample_rate, rate), dtype=np.float32)
-    # One frame's time of silence behind lets the codec give out the end, too.
-    sent = np.pad(sent, (0, rate // 10))
+    sent = np.pad(sent, (0, round(_FLUSH_SECONDS * rate)))
     file = io.BytesIO()
     name, container = {"mp3": ("libmp3lame", "mp3"), "opus": ("libopus", "ogg")}[codec]
     with av.open(file, "w", format=container) as written:
         stream = written.add_stream(name, rate=rate, layout="mono")
-        assert isinstance(stream, av.AudioStream)  # noqa: S101 - which no signature says
+        assert isinstance(stream, av.AudioStream)  # noqa: S101 - the type is in no signature of av
         stream.bit_rate = round(kilobits * 1000)
         frame = av.AudioFrame.from_ndarray(sent[None], format="fltp", layout="mono")
         frame.sample_rate = rate
@@ -53,9 +53,9 @@ def round_trip(samples: NDArray[np.float32], sample_rate: int, codec: Codec, kil
             written.mux(packet)
     file.seek(0)
     with av.open(file, "r") as read:
-        # The file says how much the encoder delayed, and the decoder leaves that out.
+        # The file states the delay of the encoder, and the decoder removes it.
         to_float = av.AudioResampler(format="fltp", layout="mono", rate=rate)
         frames = [back for part in read.decode(audio=0) for back in to_float.resample(part)]
-    heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
-    back = np.asarray(soxr.resample(heard, rate, sample_rate), dtype=np.float32)[: len(samples)]
+    decoded = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    back = np.asarray(soxr.resample(decoded, rate, sample_rate), dtype=np.float32)[: len(samples)]
     return np.pad(back, (0, len(samples) - len(back)))

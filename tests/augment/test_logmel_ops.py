@@ -1,16 +1,19 @@
-"""Log-mel augmentations against closed forms and against the same change made to the waveform."""
+"""Operations on log-mel spectrograms against closed forms and against the same change of the waveform."""
+
+from __future__ import annotations
 
 import librosa
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from genre_app.augment import spectrogram as ops
-from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment, draw_rates
-from genre_app.features import FeatureSpec, extract, finish
+from genre_app.augment.logmel_ops import noise as noise_ops
+from genre_app.augment.logmel_ops import regularise, room, scale, spectrum
+from genre_app.features import FeatureSpec, extract
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=3.0, top_db=120.0)
+
+
 RATE = SPEC.sample_rate
 
 
@@ -34,11 +37,11 @@ def filled(size, *values):
 
 def test_power_and_db_invert_each_other():
     db = torch.linspace(-150.0, 60.0, 50)
-    torch.testing.assert_close(ops.from_power(ops.to_power(db)), db, atol=1e-3, rtol=0)
+    torch.testing.assert_close(scale.from_power(scale.to_power(db)), db, atol=1e-3, rtol=0)
 
 
 def test_gain_equals_a_louder_waveform(chord):
-    changed = ops.gain(extract(chord, SPEC), torch.tensor([-12.0]))
+    changed = spectrum.gain(extract(chord, SPEC), torch.tensor([-12.0]))
     expected = extract(chord * 10 ** (-12 / 20), SPEC)
     above_floor = expected > -95.0  # power under 1e-10 counts as 1e-10
     assert above_floor.float().mean() > 0.5
@@ -51,7 +54,7 @@ def test_noise_matches_white_noise_on_the_waveform(chord, snr_db, generator):
     noise = rng.normal(size=chord.shape[1])
     noise *= np.sqrt(float(chord.square().mean()) / np.mean(noise**2) / 10 ** (snr_db / 10))
     expected = extract(chord + torch.from_numpy(noise.astype(np.float32)), SPEC)
-    changed = ops.add_noise(extract(chord, SPEC), filled(1, snr_db), filled(1), SPEC, generator)
+    changed = noise_ops.add_coloured_noise(extract(chord, SPEC), filled(1, snr_db), filled(1), SPEC, generator)
     # The lowest bands hold one or two bins of the FFT: the mean of few such values in dB strays by itself.
     difference = (changed.mean(dim=2) - expected.mean(dim=2))[0, 8:]
     assert difference.abs().mean() < 0.5
@@ -61,18 +64,18 @@ def test_noise_matches_white_noise_on_the_waveform(chord, snr_db, generator):
 def test_the_signal_to_noise_ratio_is_the_one_asked_for(chord, generator):
     db = extract(chord, SPEC).expand(2, -1, -1)
     for slope in (0.0, -3.0, -6.0):
-        noisy = ops.add_noise(db, torch.tensor([10.0, 20.0]), filled(2, slope), SPEC, generator)
-        signal = ops.mean_power(ops.to_power(db), SPEC)
-        added = ops.mean_power(ops.to_power(noisy) - ops.to_power(db), SPEC)
+        noisy = noise_ops.add_coloured_noise(db, torch.tensor([10.0, 20.0]), filled(2, slope), SPEC, generator)
+        signal = scale.mean_power(scale.to_power(db), SPEC)
+        added = scale.mean_power(scale.to_power(noisy) - scale.to_power(db), SPEC)
         ratio = 10 * torch.log10(signal / added)
         torch.testing.assert_close(ratio, torch.tensor([10.0, 20.0]), atol=0.05, rtol=0)
 
 
 def test_coloured_noise_has_its_slope(generator):
     silence = torch.full((1, 128, 200), -100.0)
-    noisy = ops.add_noise(silence, filled(1, -60.0), filled(1, -6.0), SPEC, generator)
-    noisy = ops.from_power(ops.to_power(noisy)[0].mean(dim=1))
-    octaves = ops.band_octaves(SPEC, torch.device("cpu"))
+    noisy = noise_ops.add_coloured_noise(silence, filled(1, -60.0), filled(1, -6.0), SPEC, generator)
+    noisy = scale.from_power(scale.to_power(noisy)[0].mean(dim=1))
+    octaves = scale.band_octaves(SPEC, torch.device("cpu"))
     slope = np.polyfit(octaves[30:].numpy(), noisy[30:].numpy(), 1)[0]
     assert slope == pytest.approx(-6.0, abs=0.15)
 
@@ -82,8 +85,8 @@ def test_pitch_shift_moves_the_peak_as_computed(semitones):
     t = np.arange(3 * RATE) / RATE
     played = 1500.0
     tone = torch.from_numpy(np.sin(2 * np.pi * played * t).astype(np.float32))[None]
-    shifted = ops.pitch_shift(extract(tone, SPEC), filled(1, semitones), SPEC)[0].mean(dim=1)
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    shifted = spectrum.pitch_shift(extract(tone, SPEC), filled(1, semitones), SPEC)[0].mean(dim=1)
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     wanted = int((centres - played * 2 ** (semitones / 12)).abs().argmin())
     assert abs(int(shifted.argmax()) - wanted) <= 1
 
@@ -91,8 +94,8 @@ def test_pitch_shift_moves_the_peak_as_computed(semitones):
 def test_pitch_shift_interpolates_between_bands(chord, generator):
     db = extract(chord, SPEC).expand(8, -1, -1)
     semitones = torch.cat([torch.tensor([-12.0, -4.0, 4.0, 12.0]), torch.rand(4, generator=generator) * 8 - 4])
-    shifted = ops.pitch_shift(db, semitones, SPEC).numpy()
-    centres = ops.band_centres(SPEC, torch.device("cpu")).double().numpy()
+    shifted = spectrum.pitch_shift(db, semitones, SPEC).numpy()
+    centres = scale.band_centres(SPEC, torch.device("cpu")).double().numpy()
     least = float(db.min())
     for found, item, shift in zip(shifted, db.numpy(), semitones.double().numpy(), strict=True):
         source = centres / 2 ** (shift / 12)
@@ -103,12 +106,12 @@ def test_pitch_shift_interpolates_between_bands(chord, generator):
 
 def test_no_pitch_shift_is_the_identity(chord):
     db = extract(chord, SPEC)
-    torch.testing.assert_close(ops.pitch_shift(db, filled(1), SPEC), db, atol=1e-4, rtol=0)
+    torch.testing.assert_close(spectrum.pitch_shift(db, filled(1), SPEC), db, atol=1e-4, rtol=0)
 
 
 def test_band_centres_are_those_of_librosa():
     expected = librosa.mel_frequencies(130, fmin=0.0, fmax=11025.0)[1:-1]
-    np.testing.assert_allclose(ops.band_centres(SPEC, torch.device("cpu")).numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(scale.band_centres(SPEC, torch.device("cpu")).numpy(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("direct_db", [-6.0, 0.0, 12.0])
@@ -116,7 +119,7 @@ def test_the_tail_has_its_energy_and_falls_by_60_db_in_t60(direct_db):
     spec = SPEC.model_copy(update={"segment_seconds": 6.0})
     impulse = torch.full((1, 128, 250), -200.0)
     impulse[:, :, 10] = 0.0
-    power = ops.to_power(ops.reverberate(impulse, filled(1, direct_db), filled(1, 1.5), spec))[0, 60]
+    power = scale.to_power(room.reverberate(impulse, filled(1, direct_db), filled(1, 1.5), spec))[0, 60]
     tail = power.clone()
     tail[10] -= 1.0  # the direct sound
     assert 10 * torch.log10(1.0 / tail[10:].sum()) == pytest.approx(direct_db, abs=0.1)
@@ -127,15 +130,15 @@ def test_the_tail_has_its_energy_and_falls_by_60_db_in_t60(direct_db):
 
 
 def test_equaliser_stays_in_range_and_is_smooth(generator):
-    curve = ops.equaliser(500, 9.0, 6, SPEC, generator)
+    curve = spectrum.equaliser(500, 9.0, 6, SPEC, generator)
     assert curve.shape == (500, 128, 1)
     assert 8.0 < curve.abs().max() <= 9.0
     assert curve.diff(dim=1).abs().max() <= 18.0 / (127 / 5) + 1e-4
 
 
 def test_band_limits_fall_by_their_slope_and_leave_the_middle_alone():
-    response = ops.band_limit(filled(1, 200.0), filled(1, 4000.0), filled(1, 12.0), SPEC)[0, :, 0]
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    response = spectrum.band_limit(filled(1, 200.0), filled(1, 4000.0), filled(1, 12.0), SPEC)[0, :, 0]
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     assert response[(centres > 210) & (centres < 3900)].abs().max() < 1e-4
     assert np.interp(8000.0, centres, response) == pytest.approx(-12.0, abs=0.1)
     assert np.interp(100.0, centres, response) == pytest.approx(-12.0, abs=1.0)
@@ -143,7 +146,7 @@ def test_band_limits_fall_by_their_slope_and_leave_the_middle_alone():
 
 def test_masks_hide_stripes_with_the_mean(generator):
     db = torch.randn(64, 128, 65)
-    masked = ops.mask(db, 20, 10, 1, generator)
+    masked = regularise.mask(db, 20, 10, 1, generator)
     changed = masked != db
     assert changed.any(dim=(1, 2)).float().mean() > 0.9
     mean = db.mean(dim=(1, 2), keepdim=True).expand_as(db)
@@ -157,7 +160,7 @@ def test_masks_hide_stripes_with_the_mean(generator):
 def test_mixup_blends_input_and_target_alike(generator):
     targets = torch.eye(8)
     db = targets[:, :, None].expand(-1, -1, 5) * 10.0
-    mixed, blended = ops.mixup(db, targets, 1.0, generator)
+    mixed, blended = regularise.mixup(db, targets, 1.0, generator, torch.ones(8, dtype=torch.bool))
     torch.testing.assert_close(mixed[:, :, 0] / 10.0, blended)
     torch.testing.assert_close(blended.sum(dim=1), torch.ones(8))
     assert (blended.argmax(dim=1) == torch.arange(8)).all()
@@ -166,7 +169,7 @@ def test_mixup_blends_input_and_target_alike(generator):
 
 @pytest.mark.parametrize("alpha", [0.1, 0.3, 1.0, 4.0])
 def test_shares_are_beta_distributed(alpha, generator):
-    shares = ops.symmetric_beta(alpha, 200_000, generator).double()
+    shares = regularise.symmetric_beta(alpha, 200_000, generator).double()
     assert shares.min() >= 0
     assert shares.max() <= 1
     assert shares.mean().item() == pytest.approx(0.5, abs=0.005)
@@ -178,7 +181,7 @@ def test_shares_are_beta_distributed(alpha, generator):
 def test_mixup_leaves_alone_what_is_not_chosen(generator):
     db, targets = torch.randn(16, 4, 5, generator=generator), torch.eye(16)
     chosen = torch.arange(16) % 2 == 0
-    mixed, blended = ops.mixup(db, targets, 1.0, generator, chosen)
+    mixed, blended = regularise.mixup(db, targets, 1.0, generator, chosen)
     assert torch.equal(mixed[~chosen], db[~chosen])
     assert torch.equal(blended[~chosen], targets[~chosen])
     assert (blended[chosen].amax(dim=1) < 0.999).sum() >= 4
@@ -188,7 +191,7 @@ def test_mixup_leaves_alone_what_is_not_chosen(generator):
 def test_gaussian_noise_matches_noise_on_the_waveform(chord, sigma, generator):
     noise = np.random.default_rng(0).normal(0, sigma, chord.shape)
     expected = extract(chord + torch.from_numpy(noise.astype(np.float32)), SPEC)
-    changed = ops.add_gaussian(extract(chord, SPEC), filled(1, sigma), SPEC, generator)
+    changed = noise_ops.add_white_noise(extract(chord, SPEC), filled(1, sigma), SPEC, generator)
     difference = (changed.mean(dim=2) - expected.mean(dim=2))[0]
     assert difference.abs().mean() < 0.25
     assert difference.abs().max() < 1.5
@@ -198,9 +201,9 @@ def test_gaussian_noise_matches_noise_on_the_waveform(chord, sigma, generator):
 def test_gaussian_noise_alone_has_its_level_and_fluctuates_as_noise_does(fields, generator):
     spec = SPEC.model_copy(update={"hop_length": 2048, "top_db": 200.0, **fields})
     noise = np.random.default_rng(1).normal(0, 0.01, (1, 2048 * 1500)).astype(np.float32)
-    expected = ops.to_power(extract(torch.from_numpy(noise), spec)[0, :, 1:-1])
+    expected = scale.to_power(extract(torch.from_numpy(noise), spec)[0, :, 1:-1])
     silence = torch.full((1, spec.n_mels, expected.shape[1]), -100.0 * spec.power)
-    found = ops.to_power(ops.add_gaussian(silence, filled(1, 0.01), spec, generator)[0])
+    found = scale.to_power(noise_ops.add_white_noise(silence, filled(1, 0.01), spec, generator)[0])
     full = expected.mean(dim=1) > 1e-9  # narrow bands between two bins of the transform are empty
     ratio_db = 10 * torch.log10(found.mean(dim=1) / expected.mean(dim=1))[full]
     # The mean of 1500 columns of two independent values strays by 2 %, 0.1 dB; of amplitudes the level is approximate.
@@ -209,96 +212,3 @@ def test_gaussian_noise_alone_has_its_level_and_fluctuates_as_noise_does(fields,
     spreads = [(power.std(dim=1) / power.mean(dim=1))[full] for power in (found, expected)]
     assert abs(spreads[0].mean() / spreads[1].mean() - 1) < 0.03
     torch.testing.assert_close(spreads[0], spreads[1], rtol=0.15, atol=0)
-
-
-EVERYTHING = ChainConfig(
-    **{
-        f"{part}_probability": 0.7
-        for part in ("pitch", "equaliser", "colour", "reverb", "band", "noise", "gaussian", "gain", "floor")
-    }
-)
-ALL = AugmentConfig(
-    mild_share=0.4, mild=EVERYTHING, recorded_share=0.4, recorded=EVERYTHING, mask_probability=0.5, mixup_probability=1.0
-)
-
-
-def test_without_augmentation_nothing_changes(chord, generator):
-    db, targets = extract(chord, SPEC).repeat(4, 1, 1), torch.eye(4)
-    same, same_targets = augment(db, targets, AugmentConfig(), SPEC, generator)
-    assert torch.equal(same, db)
-    assert torch.equal(same_targets, targets)
-    assert torch.equal(apply_chain(db, ChainConfig(), SPEC, generator), db)
-
-
-def test_only_the_shares_asked_for_are_changed(chord, generator):
-    db, targets = extract(chord, SPEC).repeat(20, 1, 1), torch.eye(20)
-    config = AugmentConfig(mild_share=0.25, mild=ChainConfig(gain_probability=1.0, gain_db=(-9.0, -3.0)))
-    changed, _ = augment(db, targets, config, SPEC, generator)
-    assert ((changed - db).abs().amax(dim=(1, 2)) > 1.0).tolist() == [True] * 5 + [False] * 15
-
-
-def test_a_batch_of_any_size_can_be_shared_out(generator):
-    config = AugmentConfig(mild_share=0.5, recorded_share=0.5, mild=EVERYTHING, recorded=EVERYTHING)
-    for size in (1, 2, 3, 5, 7):
-        changed, _ = augment(torch.randn(size, 128, 20), torch.eye(size), config, SPEC, generator)
-        assert changed.shape == (size, 128, 20)
-    with pytest.raises(ValueError, match="must not exceed 1"):
-        AugmentConfig(mild_share=0.6, recorded_share=0.5)
-
-
-def test_what_is_spared_keeps_its_tempo_and_is_neither_masked_nor_mixed(generator):
-    everything = {"mask_probability": 1.0, "mixup_probability": 1.0, "stretch_probability": 1.0}
-    config = AugmentConfig(mild_share=0.25, mild=EVERYTHING, spare_rest=True, **everything)
-    db, targets = torch.randn(20, 128, 30, generator=generator), torch.eye(20)
-    changed, blended = augment(db, targets, config, SPEC, generator)
-    rates = draw_rates(20, config, generator)
-    assert torch.equal(changed[5:], db[5:])
-    assert torch.equal(blended[5:], targets[5:])
-    assert (rates[5:] == 1.0).all()
-    assert (rates[:5] != 1.0).all()
-    assert (rates - 1.0).abs().max() <= config.stretch
-    assert (changed[:5] != db[:5]).any(dim=(1, 2)).all()
-    assert (draw_rates(500, config.model_copy(update={"spare_rest": False}), generator) != 1.0).all()
-
-
-def test_the_same_seed_gives_the_same_batch_and_another_seed_another(chord):
-    db, targets = extract(chord, SPEC).repeat(10, 1, 1), torch.eye(10)
-    first, again, other = (augment(db, targets, ALL, SPEC, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.isfinite(first).all()
-    assert torch.isfinite(other).all()
-
-
-class NothingIsRead(TorchDispatchMode):
-    """Fails where a value is read off a tensor, or a tensor made of values: on a device both wait for it."""
-
-    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
-        assert op.overloadpacket not in {
-            torch.ops.aten._local_scalar_dense,
-            torch.ops.aten.is_nonzero,
-            torch.ops.aten.nonzero,
-            torch.ops.aten.lift_fresh,
-            torch.ops.aten.masked_select,
-        }, op
-        return op(*args, **(kwargs or {}))
-
-
-def test_augmenting_waits_for_nothing(chord, generator):
-    spec = FeatureSpec(kind="mfcc_delta", hop_length=512, segment_seconds=3.0)
-    db, targets = extract(chord, SPEC).repeat(10, 1, 1), torch.eye(10)
-
-    def step():
-        changed, _ = augment(db, targets, ALL, spec, generator)
-        return finish(changed, spec), draw_rates(10, ALL, generator)
-
-    step()  # fills the caches
-    with NothingIsRead():
-        step()
-    with NothingIsRead(), pytest.raises(AssertionError, match="_local_scalar_dense"):
-        float(db.sum())
-
-
-def test_digital_silence_survives_the_chain(generator):
-    db = torch.full((10, 128, 130), -100.0)
-    assert torch.isfinite(augment(db, torch.eye(10), ALL, SPEC, generator)[0]).all()

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pydantic import ValidationError
 
 from genre_app.audio.synth import music
-from genre_app.augment.waveform import WaveformConfig, augment_waveform, background_files
+from genre_app.augment.config import WaveformConfig
+from genre_app.augment.waveform import augment_waveform, background_files
 
 RATE = 22050
 
@@ -38,7 +38,7 @@ def noises(tmp_path_factory):
 def everything(noises):
     return WaveformConfig(
         background_folder=noises,
-        **{f"{part}_probability": 0.7 for part in ("pitch", "stretch", "background", "snr", "noise", "gain")},
+        **{f"{part}_probability": 0.7 for part in ("pitch", "stretch", "background", "snr", "white_noise", "gain")},
     )
 
 
@@ -57,7 +57,7 @@ def test_without_settings_the_samples_are_returned_themselves(samples):
 
 
 def test_noise_of_an_amplitude(samples):
-    config = WaveformConfig(noise_probability=1, noise_amplitude=(0.004, 0.004))
+    config = WaveformConfig(white_noise_probability=1, white_noise_sigma=(0.004, 0.004))
     noise = augment_waveform(samples, RATE, config, 3) - samples
     assert noise.std() == pytest.approx(0.004, rel=0.02)
     assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.02
@@ -144,32 +144,6 @@ def test_the_samples_given_and_the_global_generators_stay_as_they_are(samples, n
 def test_silence_stays_finite(noises):
     for seed in range(4):
         assert np.isfinite(augment_waveform(np.zeros(RATE, np.float32), RATE, everything(noises), seed)).all()
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"pitch_probability": 1.5}, "less than or equal to 1"),
-        ({"pitch_semitones": 13}, "pitch_semitones"),
-        ({"noise_amplitude": (0.0, 0.1)}, "noise_amplitude"),
-        ({"snr_db": (20.0, 10.0)}, "snr_db must go from the lower to the higher"),
-        ({"background_probability": 0.5}, "needs a background_folder"),
-        ({"echo": 1.0}, "Extra inputs"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(fields, message):
-    with pytest.raises(ValidationError, match=message):
-        WaveformConfig(**fields)
-
-
-def test_each_setting_has_bounds_and_a_description():
-    schema = WaveformConfig.model_json_schema()["properties"]
-    for name, field in schema.items():
-        assert field["description"], name
-        if name not in ("background_folder", "room_folder"):
-            bounds = field["prefixItems"][0] if field.get("type") == "array" else field
-            assert {"minimum", "exclusiveMinimum"} & set(bounds), name
-            assert "maximum" in bounds, name
 
 
 def test_a_folder_that_cannot_be_used_is_named_in_one_sentence(samples, tmp_path):

@@ -1,13 +1,13 @@
-"""What loudspeakers, microphones and the processing of speech behind them do to a waveform.
+"""Devices and level processing of recorders and browsers on waveforms.
 
-The counterparts of `genre_app.augment.spectrogram_recording`, which say more of each and where it comes from.
+The counterparts in `genre_app.augment.logmel_ops` describe the models and cite their sources.
 """
 
 from __future__ import annotations
 
 import librosa
 import numpy as np
-import scipy  # whose parts load when they are first used: scipy.signal takes a second
+import scipy  # its submodules are imported at first use; scipy.signal takes a second
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -15,18 +15,21 @@ from genre_app.augment import suppressor
 
 Samples = NDArray[np.float32]
 
-_BLOCK_SECONDS = 0.01  # in which levels are measured
-_LOUDNESS_SECONDS = 0.1  # over which gain control takes the mean
-_WINDOW_SECONDS = 0.046  # of the suppressor
-_SUPPRESS_BANDS = 64  # of the mel axis; it decides by the mean of three
-_LEVEL_SECONDS = 0.05  # time constant with which their levels are followed
-_SILENCE = 1e-12  # power
+_LOWEST_HZ = 20.0  # below it responses and noise are flat: lowest audible frequency
+_CURVE_FROM_HZ = 60.0  # frequency of the first point of a device's response
+_BLOCK_SECONDS = 0.01  # length of the blocks that levels are measured in
+_LOUDNESS_SECONDS = 0.1  # time constant of the level that gain control measures
+_WINDOW_SECONDS = 0.046  # STFT window of the suppressor: 1024 samples at 22050 Hz
+_SUPPRESS_BANDS = 64  # mel bands of the suppressor
+_NEIGHBOURS = 3  # bands that a decision is averaged over
+_LEVEL_SECONDS = 0.05  # time constant of a band's level
+_SILENCE = 1e-12  # power that silence is clamped to
 
 
 def respond(
     samples: Samples, sample_rate: int, low_hz: float, high_hz: float, slope_db: float, curve_db: NDArray[np.float64]
 ) -> Samples:
-    """Filter by the response of a small loudspeaker or microphone; without delay.
+    """Filter by the response of a small loudspeaker or microphone, with zero phase.
 
     Parameters
     ----------
@@ -34,15 +37,15 @@ def respond(
     sample_rate : int
         Hz.
     low_hz, high_hz : float
-        Under and over which it falls.
+        Edges of the device's band.
     slope_db : float
-        By how much, per octave.
+        Attenuation per octave outside the band.
     curve_db : numpy.ndarray [k]
-        Its unevenness, at frequencies from 60 Hz to half the sample rate that are evenly spaced in octaves.
+        Gain at ``k`` frequencies from 60 Hz to half the sample rate, evenly spaced in octaves.
     """
-    padded = scipy.fft.next_fast_len(len(samples) + sample_rate // 4, real=True)  # the end must not ring into the beginning
-    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(padded, 1 / sample_rate), 20.0))
-    knots = np.linspace(np.log2(60.0), np.log2(sample_rate / 2), len(curve_db))
+    padded = scipy.fft.next_fast_len(len(samples) + sample_rate // 4, real=True)  # the end must not wrap around
+    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(padded, 1 / sample_rate), _LOWEST_HZ))
+    knots = np.linspace(np.log2(_CURVE_FROM_HZ), np.log2(sample_rate / 2), len(curve_db))
     gain_db = np.interp(octaves, knots, curve_db)
     gain_db -= slope_db * (np.maximum(np.log2(low_hz) - octaves, 0.0) + np.maximum(octaves - np.log2(high_hz), 0.0))
     spectrum = scipy.fft.rfft(samples, padded) * (10.0 ** (gain_db / 20.0)).astype(np.float32)
@@ -50,34 +53,49 @@ def respond(
 
 
 def add_coloured(samples: Samples, sample_rate: int, snr_db: float, slope_db: float, rng: Generator) -> Samples:
-    """Add noise that falls or rises by ``slope_db`` per octave over 20 Hz, ``snr_db`` under the samples in mean power."""
+    """Add Gaussian noise with a spectral slope.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray, float32 [n]
+    sample_rate : int
+        Hz.
+    snr_db : float
+        Mean power of the samples over mean power of the noise.
+    slope_db : float
+        Slope of the noise's spectrum per octave above 20 Hz: 0 white, -3 pink, -6 brown.
+    rng : numpy.random.Generator
+    """
     padded = scipy.fft.next_fast_len(max(2, len(samples)), real=True)
     spectrum = scipy.fft.rfft(rng.standard_normal(padded, dtype=np.float32))
-    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(padded, 1 / sample_rate), 20.0) / 1000.0)
+    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(padded, 1 / sample_rate), _LOWEST_HZ) / 1000.0)
     noise = scipy.fft.irfft(spectrum * 10.0 ** (slope_db * octaves / 20.0), padded)[: len(samples)]
     level = np.sqrt(_power(samples) / max(_power(noise), _SILENCE) * 10.0 ** (-snr_db / 10.0))
     return np.asarray(samples + level * noise, dtype=np.float32)
 
 
 def clip(samples: Samples, share: float) -> Samples:
-    """Cut off the peaks, so that ``share`` of the samples lie at the edge."""
+    """Clip the peaks at the level that ``share`` of the samples exceed."""
     ceiling = float(np.quantile(np.abs(samples), 1.0 - share)) if len(samples) else 0.0
     return np.asarray(np.clip(samples, -ceiling, ceiling), dtype=np.float32) if ceiling > 0 else samples
 
 
 def limit(samples: Samples, sample_rate: int, threshold_db: float, release_db: float) -> Samples:
-    """Turn down what is ``threshold_db`` over the mean level, at once, and up again by ``release_db`` a second."""
+    """Attenuate levels above a threshold at once, and release the attenuation by ``release_db`` a second.
+
+    The threshold lies ``threshold_db`` over the mean level.
+    """
     power = _blocks(samples, sample_rate)
     over = np.maximum(_db(power) - _db(power.mean()) - threshold_db, 0.0)
     fall = release_db * _BLOCK_SECONDS * np.arange(len(over))
     return _with_gain(samples, sample_rate, np.asarray(fall - np.maximum.accumulate(over + fall)))
 
 
-def control_gain(samples: Samples, sample_rate: int, target_dbfs: float, seconds: float, most_db: float) -> Samples:
-    """Bring the level to a target with a time constant, by no more than ``most_db``."""
-    level = _db(_followed(_blocks(samples, sample_rate), _LOUDNESS_SECONDS / _BLOCK_SECONDS))
-    wanted = np.clip(target_dbfs - level, -most_db, most_db)
-    return _with_gain(samples, sample_rate, _followed(wanted, seconds / _BLOCK_SECONDS))
+def control_gain(samples: Samples, sample_rate: int, target_dbfs: float, seconds: float, max_db: float) -> Samples:
+    """Move the level to ``target_dbfs`` with a time constant of ``seconds``, by at most ``max_db``."""
+    level = _db(_smooth(_blocks(samples, sample_rate), _LOUDNESS_SECONDS / _BLOCK_SECONDS))
+    wanted = np.clip(target_dbfs - level, -max_db, max_db)
+    return _with_gain(samples, sample_rate, _smooth(wanted, seconds / _BLOCK_SECONDS))
 
 
 def suppress(
@@ -89,10 +107,20 @@ def suppress(
     scatter_db: float,
     rng: Generator,
 ) -> Samples:
-    """Push down by ``depth_db`` what is steady: less than ``excess_db`` over the lower quartile of the last seconds' levels.
+    """Attenuate steady sound, as the noise suppression of a browser does to music; it starts with the first sample.
 
-    That threshold wanders, with a standard deviation of ``wander_db`` for all frequencies at once and besides with one of
-    ``scatter_db`` for each part of the spectrum. The suppressor is switched on with the first sample.
+    Parameters
+    ----------
+    samples : numpy.ndarray, float32 [n]
+    sample_rate : int
+        Hz.
+    depth_db : float
+        Largest attenuation.
+    excess_db : float
+        Mean threshold: half of the depth is reached where a band's level exceeds its lower quartile by this.
+    wander_db, scatter_db : float
+        Standard deviation of the threshold over time: of the part that all bands share, and of the parts that differ.
+    rng : numpy.random.Generator
     """
     window = 2 * round(_WINDOW_SECONDS * sample_rate / 2)
     if len(samples) < 2 * window:
@@ -102,16 +130,16 @@ def suppress(
     step_seconds = hop / sample_rate
     filters = librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=_SUPPRESS_BANDS)
     power = filters @ np.square(np.abs(spectrum))
-    level = _db(_followed(power, _LEVEL_SECONDS / step_seconds))  # a window's levels fluctuate, those of some windows less
+    level = _db(_smooth(power, _LEVEL_SECONDS / step_seconds))
     steps = min(round(suppressor.HISTORY_SECONDS / step_seconds), level.shape[1] - 1)
-    history = np.concatenate([level[:, steps:0:-1], level], axis=1)  # what was before the start, played backwards
+    history = np.concatenate([level[:, steps:0:-1], level], axis=1)  # reflect what lies before the start
     windows = np.lib.stride_tricks.sliding_window_view(history, steps + 1, axis=1)
     lower_quartile = windows.mean(axis=2) - suppressor.LOWER_QUARTILE * windows.std(axis=2)
-    mind = wander_db * _wander(1, level.shape[1], suppressor.WANDER_SECONDS / step_seconds, rng)
-    parts = scatter_db * _wander(suppressor.SCATTER_KNOTS, level.shape[1], suppressor.SCATTER_SECONDS / step_seconds, rng)
+    common = wander_db * _random_walk(1, level.shape[1], suppressor.WANDER_SECONDS / step_seconds, rng)
+    knots = scatter_db * _random_walk(suppressor.SCATTER_KNOTS, level.shape[1], suppressor.SCATTER_SECONDS / step_seconds, rng)
     places = np.linspace(0.0, suppressor.SCATTER_KNOTS - 1.0, _SUPPRESS_BANDS)
-    apart = scipy.interpolate.interp1d(np.arange(suppressor.SCATTER_KNOTS), parts, axis=0)(places)
-    excess = scipy.ndimage.uniform_filter1d(level - lower_quartile, 3, axis=0) - excess_db - mind - apart
+    of_bands = scipy.interpolate.interp1d(np.arange(suppressor.SCATTER_KNOTS), knots, axis=0)(places)
+    excess = scipy.ndimage.uniform_filter1d(level - lower_quartile, _NEIGHBOURS, axis=0) - excess_db - common - of_bands
     adapted = 1.0 - np.exp(-step_seconds * np.arange(level.shape[1]) / suppressor.ADAPTED_SECONDS)
     gain_db = -depth_db * adapted * scipy.special.expit(-excess / suppressor.SLOPE_DB)
     centres = librosa.mel_frequencies(n_mels=_SUPPRESS_BANDS + 2, fmax=sample_rate / 2)[1:-1]
@@ -130,28 +158,28 @@ def _db(power: NDArray[np.floating] | np.floating) -> NDArray[np.float64]:
 
 
 def _blocks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
-    """Mean power of each block, the last one filled up with its like."""
+    """Return the mean power of each block; the last block is padded by reflection."""
     block = max(1, round(_BLOCK_SECONDS * sample_rate))
     count = -(-len(samples) // block)
     padded = np.pad(samples.astype(np.float64), (0, count * block - len(samples)), mode="symmetric" if count > 1 else "edge")
     return np.asarray(np.square(padded).reshape(count, block).mean(axis=1))
 
 
-def _followed(values: NDArray[np.float64], steps: float) -> NDArray[np.float64]:
-    """Follow values [..., n] with a time constant of so many, from the first on."""
+def _smooth(values: NDArray[np.float64], steps: float) -> NDArray[np.float64]:
+    """Smooth values [..., n] with a one-pole filter of time constant ``steps``, starting at the first value."""
     kept = float(np.exp(-1.0 / steps))
     start = values[..., :1] * kept
     return np.asarray(scipy.signal.lfilter([1.0 - kept], [1.0, -kept], values, zi=start)[0])
 
 
-def _wander(count: int, length: int, steps: float, rng: Generator) -> NDArray[np.float64]:
-    """Draw processes [count, length] of mean 0 and variance 1 that forget with a time constant of so many steps."""
-    drawn = _followed(rng.standard_normal((count, length + round(5 * steps))), steps)[:, -length:]
+def _random_walk(count: int, length: int, steps: float, rng: Generator) -> NDArray[np.float64]:
+    """Draw smooth noise [count, length] of mean 0 and variance 1 with a correlation time of ``steps``."""
+    drawn = _smooth(rng.standard_normal((count, length + round(5 * steps))), steps)[:, -length:]
     return drawn / float(np.sqrt(np.tanh(0.5 / steps)))
 
 
 def _with_gain(samples: Samples, sample_rate: int, gain_db: NDArray[np.float64]) -> Samples:
-    """Change samples by a gain that is given for each block, at its centre."""
+    """Apply a gain in dB [blocks] that holds at the centre of each block and is interpolated between."""
     block = max(1, round(_BLOCK_SECONDS * sample_rate))
     gains = np.interp(np.arange(len(samples)), (np.arange(len(gain_db)) + 0.5) * block, gain_db)
     return (samples * 10.0 ** (gains / 20.0)).astype(np.float32)

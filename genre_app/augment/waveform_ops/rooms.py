@@ -1,4 +1,4 @@
-"""Rooms, as what a microphone in them hears of a click: read from a folder, or drawn."""
+"""Impulse responses of rooms, read from a file or drawn at random, and convolution with them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from genre_app.audio import read_sound
 
 Response = NDArray[np.float64]
 
-_EARLY_SECONDS = (0.002, 0.06)  # after the direct sound: where single reflections are heard
-_OCTAVES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
-_LONGEST_SECONDS = 4.0
+# Ranges that a room is drawn from, chosen to cover living rooms to halls. No measurement stands behind them.
+_EARLY_SECONDS = (0.002, 0.06)  # time of the early reflections after the direct sound
+_EARLY_COUNT = (4, 12)  # number of early reflections, the second bound excluded
+_EARLY_LOUDNESS = (0.3, 1.0)  # amplitude of an early reflection, before it falls with the distance
+_EARLY_SHARE = (0.1, 0.5)  # share of the energy that is not direct
+_STEEPER = (0.03, 0.2)  # share of the reverberation time lost with each octave, the same range as for spectrograms
+
+_OCTAVES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)  # centres of the bands with a decay of their own
+_TAIL_T60 = 1.3  # length of the tail in reverberation times at 1 kHz; low bands decay more slowly
+_LONGEST_SECONDS = 4.0  # longest part of a recorded response that is used
 
 
 def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: Generator) -> Response:
-    """Draw a room: the direct sound, some early reflections, and a tail of noise that decays, sooner at high frequencies.
+    """Draw an impulse response: direct sound, early reflections, and a noise tail that decays faster at high frequencies.
 
     Parameters
     ----------
     sample_rate : int
         Hz.
     direct_db : float
-        Energy of the direct sound over that of all that follows.
+        Direct-to-reverberant energy ratio.
     t60_seconds : float
         Time in which the tail falls by 60 dB, at 1 kHz.
     rng : numpy.random.Generator
@@ -35,10 +42,10 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
     numpy.ndarray, float64 [n]
         Of energy 1; the direct sound is its first sample.
     """
-    import scipy  # here: its filters take a second to load
+    import scipy  # here: scipy.signal takes a second to import
 
-    time = np.arange(round(1.3 * t60_seconds * sample_rate)) / sample_rate
-    steeper = rng.uniform(0.03, 0.2)  # of T60, lost with each octave
+    time = np.arange(round(_TAIL_T60 * t60_seconds * sample_rate)) / sample_rate
+    steeper = rng.uniform(*_STEEPER)
     tail = np.zeros(len(time))
     for hz in _OCTAVES_HZ:
         if hz >= 0.35 * sample_rate:
@@ -53,12 +60,12 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
         band = scipy.signal.butter(3, fs=sample_rate, output="sos", **kind)
         tail += scipy.signal.sosfilt(band, rng.standard_normal(len(time))) * np.exp(-np.log(1e3) * time / t60)
     tail[: round(_EARLY_SECONDS[0] * sample_rate)] = 0.0
-    count = int(rng.integers(4, 12))
+    count = int(rng.integers(*_EARLY_COUNT))
     at = np.rint(np.sort(rng.uniform(*_EARLY_SECONDS, count)) * sample_rate).astype(np.int64)
-    loudness = rng.uniform(0.3, 1.0, count) * _EARLY_SECONDS[0] / (_EARLY_SECONDS[0] + at / sample_rate)
+    loudness = rng.uniform(*_EARLY_LOUDNESS, count) * _EARLY_SECONDS[0] / (_EARLY_SECONDS[0] + at / sample_rate)
     early = np.zeros(max(len(tail), int(at.max()) + 1))
     np.add.at(early, at, rng.choice([-1.0, 1.0], count) * loudness)
-    share = rng.uniform(0.1, 0.5)  # of the energy that is not direct
+    share = rng.uniform(*_EARLY_SHARE)
     after = np.pad(tail * np.sqrt((1.0 - share) / np.sum(tail**2)), (0, len(early) - len(tail)))
     after += early * np.sqrt(share / np.sum(early**2))
     after *= np.sqrt(10.0 ** (-direct_db / 10.0) / np.sum(after**2))
@@ -67,7 +74,7 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
 
 
 def read_response(path: Path, sample_rate: int) -> Response:
-    """Read a recorded click that is not silent, from its loudest sample on, with energy 1."""
+    """Read a recorded impulse response, which must not be silent, from its loudest sample on; scale it to energy 1."""
     response = read_sound(path, sample_rate).astype(np.float64)
     start = int(np.abs(response).argmax())
     response = response[start : start + round(_LONGEST_SECONDS * sample_rate)]
@@ -75,7 +82,7 @@ def read_response(path: Path, sample_rate: int) -> Response:
 
 
 def play_in(samples: NDArray[np.float32], response: Response) -> NDArray[np.float32]:
-    """Convolve samples [n] with a room; they keep their length, and nothing is delayed."""
+    """Convolve samples [n] with an impulse response; length and start of the samples stay."""
     import scipy
 
     return np.asarray(scipy.signal.oaconvolve(samples, response)[: len(samples)], dtype=np.float32)

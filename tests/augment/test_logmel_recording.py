@@ -1,4 +1,4 @@
-"""What rooms, recorders and browsers do to log-mel spectrograms, against definitions and against the changed waveform."""
+"""Rooms, recorders and browsers on log-mel spectrograms, against definitions and against the same change of the waveform."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import scipy.signal
 import torch
 
 from genre_app.audio.synth import STYLES, music
-from genre_app.augment import spectrogram as ops
-from genre_app.augment import spectrogram_recording as recording
-from genre_app.augment.chain import AugmentConfig, ChainConfig, apply_chain, augment
+from genre_app.augment.config import AugmentConfig, LogMelConfig
+from genre_app.augment.logmel import apply_chain, augment
+from genre_app.augment.logmel_ops import distortion, recorder, room, scale
+from genre_app.augment.logmel_ops import noise as noise_ops
 from genre_app.features import FeatureSpec, extract
-from tests.augment.test_spectrogram_augment import NothingIsRead
+from tests.augment.test_logmel import NothingIsRead
 
 SPEC = FeatureSpec(segment_seconds=6.0, top_db=150.0)
 RATE = SPEC.sample_rate
 FRAMES = SPEC.segment_frames
 SECOND = RATE / SPEC.hop_length
-NEW = ("room", "bustle", "suppress", "control", "limit", "clip", "code")
+NEW = ("room", "background", "suppress", "gain_control", "limit", "clip", "codec")
 
 
 @pytest.fixture
@@ -44,12 +45,12 @@ def all_of(size, value):
 
 def test_level_is_that_of_the_samples(pieces):
     loud = 0.1 * np.random.default_rng(0).standard_normal((1, 6 * RATE))
-    assert recording.level_dbfs(log_mel(loud), SPEC).mean() == pytest.approx(-20.0, abs=0.1)
+    assert scale.level_dbfs(log_mel(loud), SPEC).mean() == pytest.approx(-20.0, abs=0.1)
     for fields in ({"power": 1.0}, {"mel_norm": None}, {"mel_scale": "htk", "n_mels": 64, "n_fft": 1024}):
         spec = SPEC.model_copy(update=fields)
-        level = recording.level_dbfs(extract(torch.from_numpy(loud.astype(np.float32)), spec), spec)
+        level = scale.level_dbfs(extract(torch.from_numpy(loud.astype(np.float32)), spec), spec)
         assert level.mean() == pytest.approx(-20.0, abs=0.1 if spec.power == 2 else 1.2)
-    powers = ops.to_power(recording.level_dbfs(log_mel(pieces), SPEC)).mean(dim=1).numpy()
+    powers = scale.to_power(scale.level_dbfs(log_mel(pieces), SPEC)).mean(dim=1).numpy()
     np.testing.assert_allclose(10 * np.log10(powers), 10 * np.log10(np.mean(pieces.astype(float) ** 2, axis=1)), atol=0.7)
 
 
@@ -59,14 +60,14 @@ def test_a_steady_tone_is_pushed_down_within_two_seconds_and_a_struck_one_is_not
     tone = 0.2 * np.sin(2 * np.pi * 1000 * time)
     struck = tone * np.exp(-12.0 * (time % 0.5))
     db = log_mel(np.stack([tone] * 40 + [struck] * 40))
-    changed = recording.suppress(db, all_of(80, depth_db), all_of(80, 12.0), all_of(80, 0.0), all_of(80, 0.0), SPEC, generator)
+    changed = recorder.suppress(db, all_of(80, depth_db), all_of(80, 12.0), all_of(80, 0.0), all_of(80, 0.0), SPEC, generator)
     band = int(db[0].mean(dim=1).argmax())
     fall = (changed - db)[:40, band]
     assert (fall[:, int(2 * SECOND) : -2] + depth_db).abs().max() < 0.5
     # Some were switched on with the segment; those that have been running do so from its start.
     assert (fall[:, 0] > -0.1).float().mean() == pytest.approx(0.33, abs=0.2)
     assert (fall[:, 1] < -0.8 * depth_db).any()  # the first column holds the click with which the tone begins
-    power = ops.to_power(changed[40:, band]).mean(dim=1) / ops.to_power(db[40:, band]).mean(dim=1)
+    power = scale.to_power(changed[40:, band]).mean(dim=1) / scale.to_power(db[40:, band]).mean(dim=1)
     assert (10 * torch.log10(power)).abs().max() < 1.0
 
 
@@ -74,7 +75,7 @@ def test_the_suppressor_changes_its_mind_for_all_bands_at_once_or_for_each_part(
     db = log_mel(np.concatenate([pieces] * 8))
     size = len(db)
     steady, wandering, scattering = (
-        recording.suppress(db, all_of(size, 18), all_of(size, 8), *map(partial(all_of, size), minds), SPEC, generator) - db
+        recorder.suppress(db, all_of(size, 18), all_of(size, 8), *map(partial(all_of, size), minds), SPEC, generator) - db
         for minds in ((0.0, 0.0), (6.0, 0.0), (0.0, 6.0))
     )
     assert wandering.min() >= -18.01
@@ -92,22 +93,22 @@ def test_gain_control_reaches_its_target_and_takes_its_time(seconds):
     noise[:, : 2 * RATE] *= 0.5
     noise[:, 2 * RATE :] *= 0.05
     db = log_mel(noise)
-    level = recording.level_dbfs(recording.control_gain(db, all_of(1, -20), all_of(1, seconds), all_of(1, 30), SPEC), SPEC)[0]
+    level = scale.level_dbfs(recorder.control_gain(db, all_of(1, -20), all_of(1, seconds), all_of(1, 30), SPEC), SPEC)[0]
     assert level[int(1.5 * SECOND)] == pytest.approx(-20.0, abs=1.0)
     assert level[-8:-1].mean() == pytest.approx(-20.0, abs=1.0)
     gap = -20.0 - level[int((2 + seconds) * SECOND)]  # one time constant after a fall of 20 dB
     assert gap == pytest.approx(20.0 / np.e, abs=2.0)
-    weak = recording.control_gain(db - 60, all_of(1, -20), all_of(1, seconds), all_of(1, 12), SPEC) - (db - 60)
+    weak = recorder.control_gain(db - 60, all_of(1, -20), all_of(1, seconds), all_of(1, 12), SPEC) - (db - 60)
     assert weak.max() == pytest.approx(12.0, abs=1e-3)
 
 
 def test_a_limiter_holds_the_threshold_and_lets_go_at_its_pace():
     db = torch.full((1, 128, FRAMES), -60.0)
     db[:, :, 20:22] = -30.0
-    level = recording.level_dbfs(db, SPEC)
-    mean = ops.from_power(ops.to_power(level).mean(dim=1))
-    changed = recording.limit(db, all_of(1, 3), all_of(1, 10), SPEC)
-    loudest = recording.level_dbfs(changed, SPEC)[0, 20:22]
+    level = scale.level_dbfs(db, SPEC)
+    mean = scale.from_power(scale.to_power(level).mean(dim=1))
+    changed = recorder.limit(db, all_of(1, 3), all_of(1, 10), SPEC)
+    loudest = scale.level_dbfs(changed, SPEC)[0, 20:22]
     torch.testing.assert_close(loudest, (mean + 3.0).expand(2), atol=0.01, rtol=0)
     assert torch.equal(changed[:, :, :20], db[:, :, :20])
     reduction = (db - changed)[0, 0]
@@ -119,14 +120,14 @@ def test_clipping_matches_the_waveform(pieces, headroom_db):
     # Pieces of even level and white noise, which is what the counterpart takes a column to be made of.
     ceiling = np.sqrt(np.mean(pieces.astype(float) ** 2, axis=1, keepdims=True)) * 10 ** (headroom_db / 20)
     before, expected = log_mel(pieces), log_mel(np.clip(pieces, -ceiling, ceiling))
-    found = recording.clip(before, all_of(len(pieces), headroom_db), SPEC)
+    found = distortion.clip(before, all_of(len(pieces), headroom_db), SPEC)
     sounding = before > before.amax(dim=(1, 2), keepdim=True) - 60
     difference = torch.where(sounding, found - expected, 0.0)
     assert difference.mean().abs() < 1.0
     noise = np.random.default_rng(0).standard_normal((1, 6 * RATE)) * 0.1
     ceiling = 0.1 * 10 ** (headroom_db / 20)
     before, expected = log_mel(noise), log_mel(np.clip(noise, -ceiling, ceiling))
-    found = recording.clip(before, all_of(1, headroom_db), SPEC)
+    found = distortion.clip(before, all_of(1, headroom_db), SPEC)
     assert (found.mean(dim=2) - expected.mean(dim=2))[:, 1:-1].abs().mean() < 0.3
 
 
@@ -137,8 +138,8 @@ def test_clipping_adds_what_the_third_power_does():
     noise = 0.1 * noise / noise.std()
     ceiling = 0.1 * 10 ** (3 / 20)
     before, expected = log_mel(noise[None]), log_mel(np.clip(noise, -ceiling, ceiling)[None])
-    found = recording.clip(before, all_of(1, 3), SPEC)
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    found = distortion.clip(before, all_of(1, 3), SPEC)
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     third = int((centres - 3000).abs().argmin())
     assert before[0, third].mean() < -90
     assert expected[0, third].mean() > -50
@@ -159,12 +160,12 @@ def tail_of(seconds, direct_db, rng):
 def test_a_room_does_what_convolution_does(pieces, direct_db, seconds, generator):
     rng = np.random.default_rng(0)
     db = log_mel(pieces)
-    mean = ops.reverberate(db, all_of(5, direct_db), all_of(5, seconds), SPEC)
+    mean = room.reverberate(db, all_of(5, direct_db), all_of(5, seconds), SPEC)
     convolved = []
     for _ in range(6):
         tail = tail_of(seconds, direct_db, rng)
         convolved.append(log_mel(scipy.signal.oaconvolve(pieces, tail[None], axes=1)[:, : pieces.shape[1]]) - mean)
-    found = [recording.room(db, all_of(5, direct_db), all_of(5, seconds), SPEC, generator) - mean for _ in range(6)]
+    found = [room.play_in_room(db, all_of(5, direct_db), all_of(5, seconds), SPEC, generator) - mean for _ in range(6)]
     start = int(SECOND)
     sounding = (db[:, :, start:] > db.amax(dim=(1, 2), keepdim=True) - 60).float().mean(dim=2) > 0.8
     for statistic, tolerance in ((torch.mean, 1.0), (torch.std, 1.2)):
@@ -183,8 +184,8 @@ def test_the_tail_of_a_room_has_its_ratio_and_its_time(generator):
     size = 300
     click = torch.full((size, 128, FRAMES), -150.0)
     click[:, :, 30] = 0.0
-    heard = ops.to_power(recording.room(click, all_of(size, -6), all_of(size, 0.6), SPEC, generator)).mean(dim=0)
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    heard = scale.to_power(room.play_in_room(click, all_of(size, -6), all_of(size, 0.6), SPEC, generator)).mean(dim=0)
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     band = int((centres - 1000).abs().argmin())
     assert 10 * torch.log10(heard[band, 30:].sum() - 1.0) == pytest.approx(6.0, abs=0.7)
     fall = 10 * torch.log10(heard[:, 32] / heard[:, 36]) / (4 / SECOND)
@@ -196,12 +197,12 @@ def test_the_tail_of_a_room_has_its_ratio_and_its_time(generator):
 
 def test_background_noise_has_its_ratio_and_is_never_still(pieces, generator):
     db = log_mel(np.concatenate([pieces] * 4))
-    changed = recording.bustle(db, all_of(20, 12), SPEC, generator)
-    added = ops.to_power(changed) - ops.to_power(db)
-    ratio = 10 * torch.log10(ops.mean_power(ops.to_power(db), SPEC) / ops.mean_power(added, SPEC))
+    changed = noise_ops.add_background(db, all_of(20, 12), SPEC, generator)
+    added = scale.to_power(changed) - scale.to_power(db)
+    ratio = 10 * torch.log10(scale.mean_power(scale.to_power(db), SPEC) / scale.mean_power(added, SPEC))
     torch.testing.assert_close(ratio, all_of(20, 12), atol=0.1, rtol=0)
     silence = torch.full((50, 128, FRAMES), -150.0)
-    noise = recording.bustle(silence, all_of(50, -100), SPEC, generator)
+    noise = noise_ops.add_background(silence, all_of(50, -100), SPEC, generator)
     assert noise.std(dim=2).mean() > 5.0
     assert noise.mean(dim=2).std(dim=0).mean() > 8.0  # one unlike the other
 
@@ -209,33 +210,27 @@ def test_background_noise_has_its_ratio_and_is_never_still(pieces, generator):
 def test_a_codec_drops_what_it_has_no_bits_for(generator):
     db = torch.full((1, 128, FRAMES), -20.0)
     db[:, 40:60] = -55.0
-    changed = recording.code(db, all_of(1, 30), all_of(1, 6000), all_of(1, 0), SPEC, generator)
-    centres = ops.band_centres(SPEC, torch.device("cpu"))
+    changed = distortion.code(db, all_of(1, 30), all_of(1, 6000), all_of(1, 0), SPEC, generator)
+    centres = scale.band_centres(SPEC, torch.device("cpu"))
     assert torch.equal(changed[:, :40], db[:, :40])
     torch.testing.assert_close(changed[:, 40:60], db[:, 40:60] - 15.0)
     assert (changed - db)[0, centres > 6700].max() <= -60.0 + 1e-3
-    strayed = recording.code(db, all_of(1, 80), all_of(1, 20000), all_of(1, 2), SPEC, generator) - db
+    strayed = distortion.code(db, all_of(1, 80), all_of(1, 20000), all_of(1, 2), SPEC, generator) - db
     assert strayed.std() == pytest.approx(2.0, rel=0.05)
 
 
 def test_what_has_no_probability_draws_nothing():
     """Batches are what they were before these parts were there: the values are those of the shipped model's first recipe."""
-    mild = {"pitch_semitones": 3.0, "equaliser_db": 10.0, "colour_db": 2.0, "noise_snr_db": (10.0, 45.0)}
-    mild |= {"pitch": 0.7, "equaliser": 0.7, "colour": 0.3, "noise": 0.3, "gain": 0.5, "floor": 0.3}
-    recorded = {"pitch_semitones": 3.0, "equaliser_db": 12.0, "colour_db": 4.0, "noise_snr_db": (5.0, 35.0)}
-    recorded |= {
-        "pitch": 0.5,
-        "reverb": 0.7,
-        "equaliser": 0.7,
-        "colour": 0.7,
-        "band": 0.6,
-        "noise": 0.8,
-        "gain": 0.5,
-        "floor": 0.3,
-    }
+    mild = {"pitch_semitones": 3.0, "equaliser_db": 10.0, "coloration_db": 2.0, "coloured_noise_snr_db": (10.0, 45.0)}
+    recorded = {"pitch_semitones": 3.0, "equaliser_db": 12.0, "coloration_db": 4.0, "coloured_noise_snr_db": (5.0, 35.0)}
+    shares = [
+        {"pitch": 0.7, "equaliser": 0.7, "coloration": 0.3, "coloured_noise": 0.3, "gain": 0.5, "floor": 0.3},
+        {"pitch": 0.5, "equaliser": 0.7, "coloration": 0.7, "coloured_noise": 0.8, "gain": 0.5, "floor": 0.3},
+    ]
+    shares[1] |= {"reverb": 0.7, "response": 0.6}
     chains = [
-        ChainConfig(**{name if "_" in name else f"{name}_probability": value for name, value in given.items()})
-        for given in (mild, recorded)
+        LogMelConfig(**given, **{f"{name}_probability": share for name, share in of_chain.items()})
+        for given, of_chain in zip((mild, recorded), shares, strict=True)
     ]
     others = {"mask_probability": 0.5, "mixup_probability": 0.7, "mixup_alpha": 0.4}
     plain = AugmentConfig(mild_share=0.4, mild=chains[0], recorded_share=0.4, recorded=chains[1], **others)
@@ -250,7 +245,7 @@ def test_what_has_no_probability_draws_nothing():
 
 
 def test_the_chain_is_the_same_for_the_same_seed_stays_finite_and_waits_for_nothing(pieces):
-    config = ChainConfig(**{f"{part}_probability": 0.7 for part in NEW})
+    config = LogMelConfig(**{f"{part}_probability": 0.7 for part in NEW})
     for db in (log_mel(np.concatenate([pieces] * 2)), torch.full((10, 128, FRAMES), -100.0), torch.zeros(3, 128, 5)):
         first, again, other = (apply_chain(db, config, SPEC, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
         assert torch.equal(first, again)
@@ -263,11 +258,11 @@ def test_the_chain_is_the_same_for_the_same_seed_stays_finite_and_waits_for_noth
 @pytest.mark.parametrize("part", NEW)
 def test_each_part_changes_the_share_it_is_asked_to(part, pieces, generator):
     db = log_mel(pieces[:, : 2 * RATE]).repeat(60, 1, 1)
-    loud = {"limit_threshold_db": (-10.0, -9.0), "clip_headroom_db": (-10.0, -9.0), "code_cutoff_hz": (3000.0, 4000.0)}
-    changed = apply_chain(db, ChainConfig(**{f"{part}_probability": 0.5}, **loud), SPEC, generator)
+    loud = {"limit_threshold_db": (-10.0, -9.0), "clip_headroom_db": (-10.0, -9.0), "codec_cutoff_hz": (3000.0, 4000.0)}
+    changed = apply_chain(db, LogMelConfig(**{f"{part}_probability": 0.5}, **loud), SPEC, generator)
     share = ((changed - db).abs().amax(dim=(1, 2)) > 0.1).float().mean()
     assert share == pytest.approx(0.5, abs=0.1)
     for fields in ({"hop_length": 512}, {"power": 1.0}, {"n_mels": 40, "mel_norm": None}):
         spec = SPEC.model_copy(update=fields)
         other = extract(torch.from_numpy(pieces[:2, :RATE]), spec)
-        assert apply_chain(other, ChainConfig(**{f"{part}_probability": 1.0}), spec, generator).shape == other.shape
+        assert apply_chain(other, LogMelConfig(**{f"{part}_probability": 1.0}), spec, generator).shape == other.shape

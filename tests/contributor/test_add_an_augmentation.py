@@ -1,0 +1,132 @@
+"""A contributor adds an augmentation: one group of fields in the settings and one function for each domain.
+
+The test edits a copy of the package as a contributor would edit the files, and uses the new augmentation from outside: in a
+training run with ``--set``, on the page's form, in a preset's preview, and on waveforms.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import genre_app
+from tests.two_beats import write_cache
+
+FIELDS = """
+    tremolo_probability: Probability = Field(0.0, description="share whose level swings")
+    tremolo_hz: tuple[Share, Share] = Field((0.2, 0.5), description="rate of the swing")
+    tremolo_db: tuple[Decibel, Decibel] = Field((10.0, 20.0), description="depth of the swing")
+"""
+LOG_MEL = """
+def _tremolo(db: Tensor, chain: Chain) -> Tensor:
+    seconds = torch.arange(db.shape[2], device=db.device) * chain.spec.hop_length / chain.spec.sample_rate
+    swing = 0.5 - 0.5 * torch.cos(2 * torch.pi * chain.draw("tremolo_hz")[:, None] * seconds)
+    return db - (chain.draw("tremolo_db")[:, None] * swing)[:, None]
+
+
+"""
+WAVEFORM = """
+def _tremolo(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+    hz, depth_db = drawn.draw("tremolo_hz", "tremolo_db")
+    swing = 0.5 - 0.5 * np.cos(2 * np.pi * hz * np.arange(len(samples)) / rate)
+    return (samples * 10 ** (-depth_db * swing / 20)).astype(np.float32)
+
+
+"""
+EDITS = {
+    "config.py": [("\n    OLD_PARTS: ClassVar[dict[str, str]] = {}", FIELDS)],
+    "logmel.py": [("STEPS: tuple", LOG_MEL), ('    Step("gain", _gain)', '    Step("tremolo", _tremolo),\n')],
+    "waveform.py": [("STEPS: tuple", WAVEFORM), ('    LibraryStep("gain", _gain)', '    Step("tremolo", _tremolo),\n')],
+    "presets.py": [('    "mixup": _half(', '    "tremolo": _half({"tremolo_probability": 1.0}),\n')],
+}
+"""File of `genre_app.augment` -> (place, text that is inserted before it). The preset is a contributor's choice."""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the package with a tremolo, and of the recipes beside it."""
+    root = tmp_path_factory.mktemp("checkout")
+    package = Path(genre_app.__file__).parent
+    shutil.copytree(package, root / "genre_app", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("train", "checkpoints"):
+        (root / folder).symlink_to(package.parent / folder)
+    for name, edits in EDITS.items():
+        path = root / "genre_app" / "augment" / name
+        text = path.read_text(encoding="utf-8")
+        for place, inserted in edits:
+            assert text.count(place) == 1, f"{name} has {text.count(place)} times {place!r}"
+            text = text.replace(place, inserted + place)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def run(checkout, *words):
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "GENRE_APP_RUNS": str(checkout / "runs")}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=checkout, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_set_on_the_command_line_of_a_training_run(checkout, tmp_path):
+    settings = ("epochs=1", "segments_per_track=1", "augment.recorded.tremolo_probability=1", "augment.mild.tremolo_db=[5,6]")
+    small = ("model=cnn", "model_settings={channels=[4,8],pools=[[4,2],[4,4]]}", "spec.n_mels=32", "spec.segment_seconds=2.0")
+    words = [word for setting in (*settings, *small) for word in ("--set", setting)]
+    folder = tmp_path / "beats"
+    folder.mkdir()
+    run(checkout, "-m", "genre_app", "train", "default", "--data", write_cache(folder), "--out", tmp_path / "run", *words)
+    described = (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
+    assert "augment.recorded.tremolo_probability=1" in described
+
+
+PAGE = """
+from genre_app.ui.train.fields import form_fields
+
+for field in form_fields():
+    if "tremolo" in field.path:
+        print(f"{field.path} | {field.label} | {field.info}")
+"""
+
+
+def test_it_is_on_the_form_of_the_page_for_each_chain(checkout):
+    lines = run(checkout, "-c", PAGE).splitlines()
+    for group in ("mild", "recorded", "waveform"):
+        assert f"augment.{group}.tremolo_probability | Tremolo probability | Share whose level swings; 0 to 1" in lines
+        assert f"augment.{group}.tremolo_db | Tremolo dB | Depth of the swing; -80 to 80; from, to" in lines
+
+
+USE = """
+import numpy as np
+import torch
+
+from genre_app.augment.config import AugmentConfig
+from genre_app.augment.logmel import augment
+from genre_app.augment.preview import preview
+from genre_app.augment.waveform import augment_waveform
+from genre_app.features import FeatureSpec
+from genre_app.training import TrainConfig
+
+steady = np.full(220500, 0.5, np.float32)
+chosen = {"tremolo_probability": 1.0, "tremolo_hz": (0.5, 0.5), "tremolo_db": (12.0, 12.0)}
+config = AugmentConfig.model_validate({"recorded_share": 1.0, "recorded": chosen, "waveform": chosen})
+spec = FeatureSpec()
+db, _ = augment(torch.zeros(3, spec.n_mels, 200), torch.eye(3), config, spec, torch.Generator().manual_seed(0))
+print(f"{float(db.min()):.1f} {float(db.max()):.1f}")
+changed = augment_waveform(steady, 22050, config.waveform, 0)
+print(f"{20 * np.log10(changed.min() / 0.5):.1f} {20 * np.log10(changed.max() / 0.5):.1f}")
+assert TrainConfig.model_validate({"augment": "tremolo"}).augment.mild.tremolo_probability == 1
+heard = preview(steady, 22050, "tremolo", 0)
+print(f"{20 * np.log10(heard.min() / 0.5):.0f}")
+"""
+
+
+def test_it_changes_spectrograms_waveforms_and_the_preview_of_a_preset(checkout):
+    spectrogram, waveform, heard = run(checkout, "-c", USE).splitlines()
+    assert spectrogram == waveform == "-12.0 0.0"
+    assert -20 <= int(heard) <= -10
