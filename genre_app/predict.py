@@ -58,7 +58,12 @@ class NoSoundError(AudioError):
 
 
 def classify(
-    clip: Clip | AudioStream, checkpoint: Checkpoint, *, vote: str = DEFAULT_VOTE, overlap: float | None = None
+    clip: Clip | AudioStream,
+    checkpoint: Checkpoint,
+    *,
+    vote: str = DEFAULT_VOTE,
+    overlap: float | None = None,
+    suppressed: bool = False,
 ) -> Prediction:
     """Classify a clip or a stream. The memory used for a stream does not grow with its length.
 
@@ -71,6 +76,8 @@ def classify(
         One of `genre_app.vote.VOTES`.
     overlap : float, optional
         Overlap of neighbouring segments as a share of their length, 0 to 0.95; by default the checkpoint's own.
+    suppressed : bool
+        The sound has gone through noise suppression, so the remains of noise are judged by another limit.
 
     Returns
     -------
@@ -92,7 +99,7 @@ def classify(
     if clip.sample_rate != spec.sample_rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {spec.sample_rate} Hz")
 
-    observed = _Observed(clip.blocks(), spec.sample_rate)
+    observed = _Observed(clip.blocks(), spec.sample_rate, suppressed)
     half = spec.n_fft // 2
     starts: list[int] = []
     peaks: list[NDArray[np.float32]] = []
@@ -204,10 +211,10 @@ def sounding(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
 class _Observed:
     """Blocks of samples; counts the samples and detects noise as they pass."""
 
-    def __init__(self, blocks: Iterable[NDArray[np.float32]], sample_rate: int) -> None:
+    def __init__(self, blocks: Iterable[NDArray[np.float32]], sample_rate: int, suppressed: bool) -> None:
         self._blocks = blocks
         self.n_samples = 0
-        self.noise = NoiseDetector(sample_rate)
+        self.noise = NoiseDetector(sample_rate, suppressed=suppressed)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for block in self._blocks:

@@ -1,6 +1,6 @@
-"""What stands beside a recorder: the switch between music and speech, the level, and what to do better.
+"""The panel beside a recorder: the switch between music and speech, the level, and advice.
 
-The work is done in the browser, by ``assets/microphone.js``, for the two recorders alike.
+The script and style sheet in ``assets`` do the work in the browser, for the recorders of Classify and Live alike.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import gradio as gr
 
-from genre_app.audio import load_clip
 from genre_app.features import noise
-from genre_app.predict import Prediction
+
+JUDGED_SECONDS = 6.0
+"""Noise is told from music by this much of the latest sound, here and in the browser."""
 
 _ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("microphone_noise.js", "microphone_recording.js", "microphone.js")  # each uses those before it
 
 
 def panel(recorder: str, kind: Literal["take", "live"]) -> gr.HTML:
@@ -25,18 +27,19 @@ def panel(recorder: str, kind: Literal["take", "live"]) -> gr.HTML:
     Parameters
     ----------
     recorder : str
-        The id of its `gradio.Audio`.
+        ``elem_id`` of the `gradio.Audio`.
     kind : {"take", "live"}
-        Whether the recording is classified once it has stopped, or while it goes on.
+        A take is classified once it has stopped, Live while it goes on.
     """
+    recorder = escape(recorder)
     modes = "".join(
-        f'<label><input type="radio" name="mic-mode-{escape(recorder)}" value="{mode}"{checked}> {mode.capitalize()}</label>'
+        f'<label><input type="radio" name="mic-mode-{recorder}" value="{mode}"{checked}> {mode.capitalize()}</label>'
         for mode, checked in (("music", " checked"), ("speech", ""))
     )
     return gr.HTML(
         f"""
-<section class="mic-panel" data-recorder="{escape(recorder)}" data-kind="{kind}" aria-label="Microphone">
-  <fieldset class="mic-mode"><legend>Microphone</legend>{modes}</fieldset>
+<section class="mic-panel" data-recorder="{recorder}" data-kind="{kind}" aria-label="Microphone">
+  <fieldset class="mic-mode"><legend>Microphone for</legend>{modes}</fieldset>
   <p class="mic-about"></p>
   <div class="mic-level">
     <time class="mic-time" aria-label="Recorded so far">0:00</time>
@@ -53,27 +56,8 @@ def panel(recorder: str, kind: Literal["take", "live"]) -> gr.HTML:
     )
 
 
-def hears_noise(path: str, prediction: Prediction, view: Any) -> bool:
-    """Tell whether a take holds nothing but noise, or what the browser's processing for speech leaves of it.
-
-    Parameters
-    ----------
-    path : str
-    prediction : Prediction
-        Of the take.
-    view : Any
-        What the page's script has sent.
-    """
-    if prediction.is_noise or not (isinstance(view, dict) and view.get("speech") is True):
-        return prediction.is_noise
-    clip = load_clip(path)
-    detector = noise.NoiseDetector(clip.sample_rate, suppressed=True)
-    detector.add(clip.samples)
-    return detector.is_noise()
-
-
 def script() -> str:
-    """Return the script that the page's head has to hold, so that it runs before a recorder asks for the microphone."""
+    """Return the script for the page's head, where it runs before a recorder asks for the microphone."""
     numbers = {
         "frame": noise.FRAME_SECONDS,
         "bands": noise.N_BANDS,
@@ -85,10 +69,12 @@ def script() -> str:
         "variation": noise.MOST_VARIATION,
         "suppressedVariation": noise.MOST_SUPPRESSED_VARIATION,
         "tonal": noise.MOST_TONAL,
+        "judged": JUDGED_SECONDS,
     }
-    return f"window.genreNoise = {json.dumps(numbers)};\n{(_ASSETS / 'microphone.js').read_text(encoding='utf-8')}"
+    parts = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f"{{\nconst NOISE = {json.dumps(numbers)};\n{parts}}}"  # in a block, the names are the script's own
 
 
 def styles() -> str:
-    """Return the panel's style sheet."""
+    """Return the style sheet of the panel and of Live's picture."""
     return (_ASSETS / "microphone.css").read_text(encoding="utf-8")

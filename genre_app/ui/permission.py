@@ -51,7 +51,7 @@ def refusal(profile: gr.OAuthProfile | None) -> str | None:
     if profile is not None and who and profile.username.casefold() == who.casefold():
         return None
     if profile is not None:
-        return f"You are signed in as {profile.username}. Only the Space's owner, {who}, can train here. You can watch the runs."
+        return f"You are signed in as {profile.username}. Only the Space's owner, {who}, can train. You can watch the runs."
     way = "sign in above" if login_offered() else "turn on hf_oauth in the Space's README and sign in"
     return (
         f"You can watch the runs, but not train on this public page. To train, its owner can {way}, or set {SWITCH}=1 in the "

@@ -182,6 +182,7 @@ def answer(
     overlap: float | None = None,
     name: str | None = None,
     own: str | None = None,
+    suppressed: bool = False,
 ) -> Answer:
     """Classify an uploaded file, and keep its spectrogram for the figure.
 
@@ -199,6 +200,8 @@ def answer(
         Name of the clip; by default that of the file.
     own : str, optional
         Path of the visitor's own checkpoint.
+    suppressed : bool
+        The clip has gone through noise suppression.
 
     Raises
     ------
@@ -222,4 +225,5 @@ def answer(
     with open_audio(path, sample_rate=chosen.spec.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
         tap = OverviewTap(stream)
         # `classify` uses the name, the rate, the warnings and the blocks of a stream, all of which the tap has.
-        return Answer(classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap), tap.overview())
+        prediction = classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap, suppressed=suppressed)
+        return Answer(prediction, tap.overview())

@@ -86,7 +86,7 @@ def test_targets_are_large_enough(visit, song, width):  # noqa: F811
                 .filter((element) => element.offsetParent && getComputedStyle(element).visibility === "visible")
                 .filter((element) => !element.closest("footer, table"))
                 .map((element) => [element, element.getBoundingClientRect()])
-                .filter(([, box]) => box.width > 1 && (box.width < 24 || box.height < 24))
+                .filter(([, box]) => box.width > 1 && box.height > 1 && (box.width < 24 || box.height < 24))
                 .map(([element, box]) => `${element.outerHTML.slice(0, 120)} ${box.width}x${box.height}`)"""
         )
 

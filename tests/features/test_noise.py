@@ -89,7 +89,8 @@ def test_fans_clicks_swells_and_hum_make_no_music():
         assert is_noise(samples.astype(np.float32), RATE)
 
 
-def test_what_noise_suppression_leaves_of_noise_is_noise_to_who_knows_of_it():
+def suppressed_noise() -> np.ndarray:
+    """5 s of pink noise as a browser's noise suppression leaves it."""
     generator = np.random.default_rng(0)
     flicker = np.zeros(5 * RATE)
     edges = np.geomspace(100, 10000, 17)
@@ -97,7 +98,11 @@ def test_what_noise_suppression_leaves_of_noise_is_noise_to_who_knows_of_it():
         band = scipy.signal.sosfilt(scipy.signal.butter(2, [low, high], "bandpass", fs=RATE, output="sos"), noise(-3))
         gain_db = np.interp(np.arange(len(band)) / RATE, np.arange(0, 5.1, 0.3), generator.normal(0, 0.7, 17))
         flicker += band * 10 ** (gain_db / 20)
-    flicker = flicker.astype(np.float32)
+    return flicker.astype(np.float32)
+
+
+def test_what_noise_suppression_leaves_of_noise_is_noise_to_who_knows_of_it():
+    flicker = suppressed_noise()
     assert MOST_VARIATION < varies(flicker) < MOST_SUPPRESSED_VARIATION
     assert not is_noise(flicker, RATE)
     assert is_noise(flicker, RATE, suppressed=True)

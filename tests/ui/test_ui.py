@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import math
@@ -23,7 +22,6 @@ from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.ui import cards, service
-from genre_app.ui.batch.tab import Row, classify_file, to_html
 from genre_app.ui.classify import frames
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
@@ -163,7 +161,6 @@ def test_what_visitors_and_checkpoints_say_is_escaped(make_clip, checkpoint):
         cards.figure("", prediction),
         cards.problem(evil),
         cards.progress(1, 2, 0, evil),
-        to_html([Row(evil, None, evil), Row(evil, prediction)]),
     ):
         assert "<script" not in html
         assert "&lt;script&gt;" in html
@@ -196,9 +193,6 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert "agree" not in cards.vote_info(prediction, "mean")
     assert "won by" not in cards.figure("", prediction)
     assert "which means nothing for noise" in cards.final_vote(prediction)
-    row = to_html([Row("noise.wav", prediction)])
-    assert "no music heard" in row
-    assert "<b>" not in row
 
 
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
@@ -401,30 +395,6 @@ def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_chec
     assert len(set(read)) == 401  # so the counter counts
 
 
-def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
-    bad = tmp_path / "bad.mp3"
-    bad.write_text("no music")
-    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
-    assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
-    end = updates[-1]
-    assert end["results"].count("<tr") == 1 + 3
-    assert "not an audio file" in end["results"]
-    assert "1 without an answer" in end["progress"]
-    rows = list(csv.DictReader(io.StringIO(Path(end["Download CSV"].value["path"]).read_text())))
-    assert [row["file"] for row in rows] == ["song.wav", "bad.mp3", "song.wav"]
-    assert rows[1]["genre"] == ""
-    assert "not an audio file" in rows[1]["error"]
-    assert rows[0] == rows[2]
-    assert sum(float(rows[0][genre]) for genre in checkpoint.genres) == pytest.approx(1, abs=1e-6)
-
-
-def test_a_batch_is_bounded(app, song, monkeypatch):
-    monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
-    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
-    assert end["results"].count("<tr") == 1 + 2
-    assert "takes 2 files" in end["progress"]
-
-
 def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
     path = tmp_path / "large.wav"
     with path.open("wb") as file:
@@ -463,7 +433,6 @@ def test_without_references_the_knn_vote_is_refused_in_words(bundled, song, make
     monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
     with pytest.raises(service.RequestError, match="no reference tracks"):
         service.answer(song, vote="knn")
-    assert classify_file(song, None, "knn").prediction is None
 
 
 def test_the_page_opens_without_any_checkpoint_and_says_so(tmp_path, song, monkeypatch):

@@ -132,14 +132,17 @@ window.genreApp = (() => {
     dark: document.body.classList.contains("dark"),
     speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest recording
   });
-  document.addEventListener("DOMContentLoaded", () => {
-    let dark = view().dark;
-    new MutationObserver(() => {
+  const watch = () => {
+    let { dark } = view();
+    const look = () => {
       if (view().dark === dark) return;
       dark = !dark;
       if (find("img.figure")) find("#redraw")?.click();
-    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-  });
+    };
+    new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  };
+  if (document.body) watch();
+  else document.addEventListener("DOMContentLoaded", watch);
 
   // ---- Tabs and radios ----
 

@@ -1,4 +1,4 @@
-"""The Batch tab: many files, one table; a bad file gets a row that says what is wrong with it."""
+"""The Batch tab: classify many files into one table; a bad file gets a row with the reason."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkp
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
-<p class="intro">Drop several songs. They are classified one after the other; a file that cannot be read gets a row that says
-why, and the others go on.</p><p id="songs-problem" role="alert"></p>
+<p class="intro">Drop several songs. They are classified one after the other. A file that cannot be read gets a row with the
+reason.</p><p id="songs-problem" role="alert"></p>
 """
 
 
 @dataclass(frozen=True)
 class Row:
-    """One file's result: a prediction, or why there is none."""
+    """Result of one file: a prediction, or the reason why there is none."""
 
     file: str
     prediction: Prediction | None
@@ -35,7 +35,7 @@ class Row:
 
 
 def build(frame: Frame) -> None:
-    """Lay out the tab and connect it; called within its `gradio.Tab`."""
+    """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     checkpoints = checkpoint_choices()
     gr.HTML(_INTRO)
     with gr.Row(elem_classes="columns"):
@@ -43,9 +43,8 @@ def build(frame: Frame) -> None:
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
             with gr.Row():
                 checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", min_width=140)
-                vote = gr.Dropdown(
-                    [(label, name) for name, label in VOTE_NAMES.items()], value=DEFAULT_VOTE, label="Vote", min_width=140
-                )
+                votes = [(label, name) for name, label in VOTE_NAMES.items()]
+                vote = gr.Dropdown(votes, value=DEFAULT_VOTE, label="Vote", min_width=140)
             with gr.Row():
                 again = gr.Button("Classify again", interactive=False)
                 stop = gr.Button("Stop", interactive=False)
@@ -67,7 +66,7 @@ def build(frame: Frame) -> None:
             rows.append(classify_file(path, checkpoint, vote))
         words = _status(rows, len(paths)) if paths else ""
         if len(paths) > MAX_FILES:
-            words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others anew")
+            words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again")
         yield {
             status: words,
             table: to_html(rows),
@@ -80,7 +79,7 @@ def build(frame: Frame) -> None:
     outputs = [status, table, again, stop, csv_button]
     arriving = [frame.app.load, frame.tab["Batch"].select]
     gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **private)
-    event = gr.on(
+    running = gr.on(
         [files.upload, again.click],
         run,
         [files, checkpoint, vote],
@@ -89,20 +88,22 @@ def build(frame: Frame) -> None:
         concurrency_limit=2,
         **private,
     )
-    stop.click(
-        lambda: (gr.Button(interactive=True), gr.Button(interactive=False)), None, [again, stop], cancels=[event], **private
-    )
+
+    def buttons(*, can_repeat: bool) -> dict[Any, Any]:
+        return {again: gr.Button(interactive=can_repeat), stop: gr.Button(interactive=False)}
+
+    stop.click(lambda: buttons(can_repeat=True), None, [again, stop], cancels=[running], **private)
     files.clear(
-        lambda: ("", "", gr.Button(interactive=False), gr.Button(interactive=False), gr.DownloadButton(visible=False)),
+        lambda: {status: "", table: "", csv_button: gr.DownloadButton(visible=False), **buttons(can_repeat=False)},
         None,
         outputs,
-        cancels=[event],
+        cancels=[running],
         **private,
     )
 
 
 def classify_file(path: str, checkpoint: str | None, vote: str | None, overlap: float | None = None) -> Row:
-    """Classify one file of many; what is wrong with it becomes part of the result."""
+    """Classify one file of a batch; an error becomes part of the row."""
     name = Path(path).name
     try:
         return Row(name, answer(path, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction)
@@ -111,54 +112,56 @@ def classify_file(path: str, checkpoint: str | None, vote: str | None, overlap: 
 
 
 def to_html(rows: list[Row]) -> str:
-    """Return the table of the page; on a phone each row becomes a card."""
+    """Return the table for the page; on a phone each row becomes a card."""
     if not rows:
         return ""
-    lines = []
-    for row in rows:
-        p = row.prediction
-        if p is None:
-            name = escape(row.file)
-            why = escape(row.error.removeprefix(f"{row.file}: "))
-            lines.append(f'<tr class="failed"><td>{name}</td><td>no answer</td><td></td><td></td><td>{why}</td></tr>')
-        else:
-            genre = (
-                f"<b>{escape(p.guess)}</b>" if p.is_sure else "not sure: " + escape(" or ".join(genre for genre, _ in p.top(2)))
-            )
-            if p.is_noise:
-                genre = "no music heard"
-            agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
-            lines.append(
-                f"<tr><td>{escape(p.name)}</td><td>{genre}</td><td>{escape(cards.percent(p.top(1)[0][1]))}</td><td>{agree}</td>"
-                f"<td>{escape('; '.join(p.warnings))}</td></tr>"
-            )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("File", "Genre", "Probability", "Agree", "Remarks"))
-    return f'<table class="results"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    return f'<table class="results"><thead><tr>{head}</tr></thead><tbody>{"".join(map(_html_row, rows))}</tbody></table>'
+
+
+def _html_row(row: Row) -> str:
+    p = row.prediction
+    probability = agree = ""
+    if p is None:
+        genre, remarks = "no answer", row.error.removeprefix(f"{row.file}: ")
+    else:
+        remarks = "; ".join(p.warnings)
+        if p.is_noise:
+            genre, remarks = "No music heard", _guess(p)
+        else:
+            (first, share), (second, _) = p.top(2)
+            genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
+            probability = escape(cards.percent(share))
+            agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
+    cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, probability, agree, escape(remarks)))
+    return f'<tr class="failed">{cells}</tr>' if p is None else f"<tr>{cells}</tr>"
+
+
+def _unbroken(file: str) -> str:
+    """Return a file's name as HTML whose lines never break inside the extension."""
+    suffix = Path(file).suffix
+    return f'{escape(file.removesuffix(suffix))}<span class="suffix">{escape(suffix)}</span>'
+
+
+def _guess(p: Prediction) -> str:
+    first, share = p.top(1)[0]
+    return f"The model's guess, which means nothing for noise: {first}, {cards.percent(share)}"
 
 
 def to_csv(rows: list[Row]) -> str:
-    """Return a row per file: its genre, the probabilities, the frames, warnings or the error."""
+    """Return one line per file: genre, agreement, remarks or the error, and the probabilities; noise has no genre."""
     genres = next((row.prediction.genres for row in rows if row.prediction), ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "genre", "sure", "frames", "frames_agree", "vote", "checkpoint", "warnings", "error", *genres])
     for row in rows:
-        p = row.prediction
-        if p is None:
-            writer.writerow([row.file, "", "", "", "", "", "", "", row.error, *("" for _ in genres)])
-        else:
-            start = [
-                row.file,
-                p.genre or "",
-                str(p.is_sure).lower(),
-                p.n_sounding,
-                p.n_agree,
-                p.vote,
-                p.checkpoint,
-                "; ".join(p.warnings),
-                "",
-            ]
-            writer.writerow([*start, *(f"{value:.8g}" for value in p.probabilities)])
+        if (p := row.prediction) is None:
+            writer.writerow([row.file, *[""] * 7, row.error, *[""] * len(genres)])
+            continue
+        remarks = "; ".join([*p.warnings, _guess(p)] if p.is_noise else p.warnings)
+        agree = "" if p.is_noise else p.n_agree
+        facts = [p.genre or "", str(p.is_sure).lower(), p.n_sounding, agree, p.vote, p.checkpoint, remarks, ""]
+        writer.writerow([row.file, *facts, *(f"{value:.8g}" for value in p.probabilities)])
     return text.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from genre_app.prediction import Prediction
-from genre_app.ui import cards, microphone
+from genre_app.ui import cards
 from genre_app.ui.classify import frames
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View, draw, time_axes, to_webp
@@ -74,9 +74,10 @@ def classified(
     try:
         share = None if overlap == AS_TRAINED else float(overlap)
         name = "your recording" if take else None
-        found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own)
+        suppressed = take and isinstance(view, dict) and view.get("speech") is True
+        found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own, suppressed=suppressed)
         prediction = found.prediction
-        if take and path and microphone.hears_noise(path, prediction, view):
+        if take and prediction.is_noise:
             raise RequestError(cards.NO_MUSIC)
     except PROBLEMS as error:
         yield {**nothing(parts), parts.card: cards.problem(str(error))}

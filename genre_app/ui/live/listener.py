@@ -1,7 +1,7 @@
-"""A stream of sound and what is known of its last half minute: what the Live tab holds of a visitor.
+"""Live classification of a stream: the answer for its last 30 seconds.
 
-Each second of sound is worked on once. What it leaves are columns of the picture and the probabilities of the segments that it
-has completed; samples are kept only as long as the next segment needs them. So an hour takes no more memory than a minute.
+Each second of sound is processed once. It becomes columns of the picture and probabilities of the segments that it completes;
+samples are kept only until the next segment has used them. So memory does not grow with the length of the stream.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, extract
 from genre_app.features.noise import is_noise
 from genre_app.predict import Prediction, classify, from_segments, sounding
+from genre_app.ui.microphone import JUDGED_SECONDS
 from genre_app.ui.overview import Overview
 from genre_app.vote import DEFAULT_VOTE
 
@@ -27,30 +28,30 @@ COLUMN_SECONDS = 0.05
 HOP_SECONDS = 1.0  # from segment to segment
 
 _N_COLUMNS = round(WINDOW_SECONDS / COLUMN_SECONDS)
-_FIRST_SECONDS = 2.0  # before, there is no answer
-_JUDGED_SECONDS = 6.0  # of sound, by which noise is told from music
-_BEHIND_SECONDS = 3.0
+_FIRST_SECONDS = 2.0  # a shorter stream gets no answer
+_BEHIND_SECONDS = 3.0  # a smaller delay is not reported as missed sound
 _FLOOR_DB = -200.0
+_NAME = "the microphone"
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What the last half minute sounds like.
+class LiveResult:
+    """Answer for the last 30 seconds of a stream.
 
     Attributes
     ----------
     prediction : Prediction or None
-        Its first segment starts at 0 s. None if there is too little yet, silence, or noise.
+        Its first segment starts at 0 s. None for silence, for noise, and for a stream that is too short.
     offset_seconds : float
-        From the start of the half minute to that of the first segment; nearly all of it while the stream is beginning.
+        Start of the first segment, counted from the start of the 30 seconds.
     overview : Overview
         Its last column is the latest.
     is_silent, is_noise : bool
         Why there is no prediction.
     seconds : float
-        Heard since the beginning.
+        Length of the stream.
     missed_seconds : float
-        Sound that never came, for the server or the way to it was too slow.
+        Sound that did not arrive in time.
     """
 
     prediction: Prediction | None
@@ -71,13 +72,13 @@ class _Segment:
 
 
 class Listener:
-    """Hears a stream, second by second.
+    """Classify a stream piece by piece.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     suppressed : bool
-        The sound has gone through noise suppression.
+        The browser applies noise suppression to the stream.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, suppressed: bool = False) -> None:
@@ -85,25 +86,25 @@ class Listener:
         self._checkpoint, self._suppressed = checkpoint, suppressed
         self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
         rate = spec.sample_rate
-        n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # as for the picture of a file
+        n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # 93 ms, as in the picture of a file
         self._picture = FeatureSpec(
             sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * COLUMN_SECONDS)), fmax=rate / 2, top_db=200.0
         )
         self._columns = np.full((self._picture.n_mels, _N_COLUMNS), _FLOOR_DB, np.float32)
         self._next_column = 0
         self._segments: list[_Segment] = []
-        self._next_start = 0  # column of the model's spectrogram
-        self._half = max(n_fft, spec.n_fft) // 2  # zeros before the stream, as for a clip
-        self._held = np.zeros(self._half, np.float32)
-        self._origin = -self._half  # position of the first sample held
+        self._next_start = 0  # start frame of the next segment
+        half = max(n_fft, spec.n_fft) // 2  # zeros before the stream, as before a clip
+        self._held = np.zeros(half, np.float32)
+        self._origin = -half  # position of the first sample held
         self._n_samples = 0
         self._resampler: tuple[int, soxr.ResampleStream] | None = None
-        self._begun: float | None = None
+        self._began: float | None = None
 
-    def hear(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        """Take the next samples, float32 [n], at ``sample_rate`` Hz."""
-        if self._begun is None:
-            self._begun = time.monotonic() - len(samples) / sample_rate
+    def add(self, samples: NDArray[np.float32], sample_rate: int) -> None:
+        """Process the next samples, float32 [n], at ``sample_rate`` Hz."""
+        if self._began is None:
+            self._began = time.monotonic() - len(samples) / sample_rate
         if self._resampler is None or self._resampler[0] != sample_rate:
             self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, self._spec.sample_rate, 1, "float32", "HQ"))
         new = self._resampler[1].resample_chunk(samples) if sample_rate != self._spec.sample_rate else samples
@@ -111,10 +112,10 @@ class Listener:
         self._held = np.concatenate([self._held, new])
         self._add_columns()
         self._add_segments()
-        self._forget()
+        self._drop_old()
 
-    def heard(self, vote: str = DEFAULT_VOTE) -> Heard:
-        """Say what the last half minute sounds like.
+    def result(self, vote: str = DEFAULT_VOTE) -> LiveResult:
+        """Return the answer for the last 30 seconds.
 
         Parameters
         ----------
@@ -122,9 +123,10 @@ class Listener:
             One of `genre_app.vote.VOTES`.
         """
         seconds = self._n_samples / self._spec.sample_rate
-        segments = [*self._segments, *self._up_to_now()]
+        segments = [*self._segments, *self._last_segments()]
         prediction, offset = None, WINDOW_SECONDS - seconds
         used = np.array([segment.sounds and not segment.is_noise for segment in segments], bool)
+        silent = noise = False
         if used.any():
             first = segments[0].start_frame
             offset += self._spec.seconds(first)
@@ -134,24 +136,23 @@ class Listener:
                 np.stack([segment.probabilities for segment in segments]),
                 spec=self._spec,
                 sounds=used,
-                name="the microphone",
+                name=_NAME,
                 duration_seconds=seconds - self._spec.seconds(first),
                 vote=vote,
             )
-            is_silent = noise = False
         else:
-            is_silent = seconds >= _FIRST_SECONDS and not sounding(self._recent()[None])[0]
-            noisy = any(segment.is_noise for segment in segments)
-            noise = not is_silent and (noisy or (not segments and self._is_noise()))
-            if not segments and seconds >= _FIRST_SECONDS and not is_silent and not noise:
-                clip = Clip(self._held[-self._n_samples :], self._spec.sample_rate, "the microphone")
+            long_enough = seconds >= _FIRST_SECONDS
+            silent = long_enough and not sounding(self._recent()[None])[0]
+            noise = not silent and (any(segment.is_noise for segment in segments) or (not segments and self._is_noise()))
+            if long_enough and not (segments or silent or noise):  # shorter than a segment
+                clip = Clip(self._held[-self._n_samples :], self._spec.sample_rate, _NAME)
                 prediction = classify(clip, self._checkpoint, vote=vote)
-        missed = 0.0 if self._begun is None else time.monotonic() - self._begun - seconds
-        return Heard(
+        missed = 0.0 if self._began is None else time.monotonic() - self._began - seconds
+        return LiveResult(
             prediction,
             offset,
             Overview(self._columns[:, -max(1, self._next_column) :], COLUMN_SECONDS, self._picture),
-            is_silent,
+            silent,
             noise,
             seconds,
             missed if missed > _BEHIND_SECONDS else 0.0,
@@ -161,7 +162,7 @@ class Listener:
         return self._held[start - self._origin : end - self._origin]
 
     def _recent(self) -> NDArray[np.float32]:
-        """Return the last seconds, by which noise and silence are told."""
+        """Return the last seconds, which decide whether the stream is noise or silence."""
         return self._held[-min(max(1, self._n_samples), self._n_judged) :]
 
     def _is_noise(self) -> bool:
@@ -169,7 +170,7 @@ class Listener:
 
     @property
     def _n_judged(self) -> int:
-        return max(round(_JUDGED_SECONDS * self._spec.sample_rate), self._spec.segment_samples)
+        return max(round(JUDGED_SECONDS * self._spec.sample_rate), self._spec.segment_samples)
 
     def _add_columns(self) -> None:
         spec, half = self._picture, self._picture.n_fft // 2
@@ -183,21 +184,21 @@ class Listener:
         self._next_column += n_new
 
     def _add_segments(self) -> None:
-        """Work on the segments that are complete, with the context that their outermost columns reach into."""
+        """Classify the segments that are complete, including the half frame after their last column."""
         spec, starts = self._spec, []
         while self._next_start * spec.hop_length + spec.segment_samples + spec.n_fft // 2 <= self._n_samples:
             starts.append(self._next_start)
             self._next_start += spec.segment_hop_frames
-        self._segments = [*self._segments, *self._worked_on(starts)]
+        self._segments += self._classified(starts)
 
-    def _up_to_now(self) -> list[_Segment]:
-        """Work on what a clip that ended now would have besides: its last segment ends with it."""
+    def _last_segments(self) -> list[_Segment]:
+        """Classify the further segments of a clip that ended now: its last segment is right-aligned."""
         last = 1 + self._n_samples // self._spec.hop_length - self._spec.segment_frames
         if last < 0 or (self._segments and self._segments[-1].start_frame == last):
             return []
-        return self._worked_on([*range(self._next_start, last, self._spec.segment_hop_frames), last])
+        return self._classified([*range(self._next_start, last, self._spec.segment_hop_frames), last])
 
-    def _worked_on(self, starts: list[int]) -> list[_Segment]:
+    def _classified(self, starts: list[int]) -> list[_Segment]:
         if not starts:
             return []
         spec, half = self._spec, self._spec.n_fft // 2
@@ -214,7 +215,8 @@ class Listener:
             _Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, probabilities, sounds, strict=True)
         ]
 
-    def _forget(self) -> None:
+    def _drop_old(self) -> None:
+        """Drop the segments that left the 30 seconds, and the samples that nothing needs any more."""
         spec = self._spec
         oldest = self._n_samples - max(WINDOW_SECONDS * spec.sample_rate, spec.segment_samples + spec.sample_rate)
         self._segments = [segment for segment in self._segments if segment.start_frame * spec.hop_length >= oldest]
@@ -224,5 +226,5 @@ class Listener:
             self._n_samples - self._n_judged - spec.n_fft - spec.hop_length,
         )
         keep = max(self._origin, needed)
-        self._held = self._held[keep - self._origin :].copy()  # a view would keep all of it
+        self._held = self._held[keep - self._origin :].copy()  # a view would keep the whole array
         self._origin = keep

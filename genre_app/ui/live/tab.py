@@ -1,4 +1,4 @@
-"""The Live tab: it listens, and says every second what the last half minute was."""
+"""The Live tab: it listens, and updates the vote over the last 30 seconds every second."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_
 from genre_app.vote import DEFAULT_VOTE, available_votes
 
 EVERY_SECONDS = 1.0
-LISTENING = 64  # visitors at once; each holds a place as long as it listens
-_KEPT = 5  # seconds of sound on the disk; an hour would be half a gigabyte
+LISTENING = 64  # visitors at once; gradio holds a worker for each of them until they press Stop
+_KEPT_PIECES = 5  # of a second each, on the disk; all pieces of an hour would take half a gigabyte
 
 
 class Session:
-    """One visitor's listening, from Record to Stop.
+    """One visitor's recording, from Record to Stop.
 
     Parameters
     ----------
     checkpoint : str
         One of `checkpoint_choices`.
     vote : str
+        The default vote replaces one that the checkpoint does not allow.
     own : str, optional
         Path of the visitor's own checkpoint.
     speech : bool
-        The browser's microphone is set up for speech, or was the last time although music was asked for.
+        The browser applies noise suppression.
 
     Raises
     ------
@@ -46,16 +47,16 @@ class Session:
         self.listener = Listener(chosen, suppressed=speech)
         self.genres = chosen.genres
         self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
-        self.said = ""
+        self.announced = ""
         self._pieces: deque[Path] = deque()
 
-    def hear(self, piece: Path) -> bool:
-        """Read a piece of the stream, and return whether it was there.
+    def add(self, piece: Path) -> bool:
+        """Process a piece of the stream; return whether its file exists.
 
         Raises
         ------
         RequestError
-            If it is damaged.
+            If the file is damaged.
         """
         try:
             with piece.open("rb") as file:
@@ -63,16 +64,16 @@ class Session:
         except FileNotFoundError:
             return False
         except soundfile.LibsndfileError as error:
-            raise RequestError("A second of sound did not arrive whole; stop and record again") from error
-        # Its folder is named after what it holds: all silence lies in one place, whoever sent it.
+            raise RequestError("A second of sound arrived damaged; stop and record again") from error
+        # gradio names a piece's folder after its content, so the silent pieces of all visitors share one file: leave it.
         if samples.any():
             self._pieces.append(piece)
-            self.forget(_KEPT)
-        self.listener.hear(samples.mean(axis=1), rate)
+            self.delete_pieces(_KEPT_PIECES)
+        self.listener.add(samples.mean(axis=1), rate)
         return True
 
-    def forget(self, keep: int = 0) -> None:
-        """Delete the pieces but for the latest ones, which others who hear the same may yet have to read."""
+    def delete_pieces(self, keep: int = 0) -> None:
+        """Delete all but the latest ``keep`` pieces; visitors who record the same sound share these files."""
         while len(self._pieces) > keep:
             piece = self._pieces.popleft()
             if piece not in self._pieces:
@@ -82,7 +83,7 @@ class Session:
 
 
 def build(frame: Frame) -> None:
-    """Lay out the tab and connect it; called within its `gradio.Tab`."""
+    """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     checkpoints = checkpoint_choices()
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
@@ -98,48 +99,41 @@ def build(frame: Frame) -> None:
             microphone.panel("live", "live")
             card = gr.HTML(live_view.IDLE, elem_id="live-vote")
             with gr.Accordion("Options", open=False):
-                checkpoint = gr.Dropdown(
-                    checkpoints, value=checkpoints[0], label="Checkpoint", info="From the next recording on."
-                )
-                vote = gr.Dropdown(
-                    [(label, name) for name, label in VOTE_NAMES.items()],
-                    value=DEFAULT_VOTE,
-                    label="Vote",
-                    info="From the next recording on.",
-                )
+                later = "Applies from the next recording."
+                checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", info=later)
+                votes = [(label, name) for name, label in VOTE_NAMES.items()]
+                vote = gr.Dropdown(votes, value=DEFAULT_VOTE, label="Vote", info=later)
         with gr.Column(scale=7, min_width=320):
             figure = gr.HTML(live_view.NO_FIGURE, elem_id="live-figure")
-            said = gr.HTML("<p></p>", elem_id="live-said")
-    speech = gr.Checkbox(visible=False)
-    # Kept as long as the page is open: a time to live would count from Record on, and end a longer listening without a word.
+            announcement = gr.HTML("<p></p>", elem_id="live-said")
+    # Without a time to live: it would count from Record on, and end a longer recording silently.
     session = gr.State(None)
+    speech = gr.Checkbox(visible=False)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
     with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.suppresses()]"
     audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
-    # The session is changed in place and not handed back: a beginning that comes in between must not be undone.
+    # `session` is no output: handing it back could overwrite the session of a recording that began meanwhile.
     audio.stream(
         listen,
         [audio, session],
-        [card, figure, said],
+        [card, figure, announcement],
         stream_every=EVERY_SECONDS,
         concurrency_limit=LISTENING,
         **private,
     )
     audio.stop_recording(end, session, card, **private)
-    # A recorder in a tab that is opened later forgets how often it has to send, which is ten times a second if it is not told
-    # again: at once, and once it is surely there.
-    tell = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
-    frame.tab["Live"].select(None, None, audio, js=tell, **private)
-    refreshed = frame.tab["Live"].select(
+    # gradio builds the recorder when its tab is first opened, and then sends ten pieces a second. Set `stream_every` in the
+    # browser, at once and again when the recorder surely exists; from the server it would build the recorder anew.
+    set_rate = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
+    frame.tab["Live"].select(None, None, audio, js=set_rate, **private)
+    frame.tab["Live"].select(
         lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)), [checkpoint, own], checkpoint, **private
-    )
-    # Not from the server, which would make the recorder anew with a setting that only the stream event knows.
-    refreshed.then(None, None, audio, js=tell, **private)
+    ).then(None, None, audio, js=set_rate, **private)
 
 
 def begin(checkpoint: str, vote: str, own: str | None, speech: bool = False) -> tuple[Session | None, Any]:
-    """Start anew, whatever was heard before; the page changes with the first sound, for there may be none."""
+    """Start a session; the page changes only with the first sound, because there may be none."""
     try:
         return Session(checkpoint, vote, own, speech=speech), gr.skip()
     except PROBLEMS as error:
@@ -147,24 +141,22 @@ def begin(checkpoint: str, vote: str, own: str | None, speech: bool = False) -> 
 
 
 def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
-    """Hear one more second, and say what the last half minute was."""
-    if path is None or session is None:
-        return gr.skip(), gr.skip(), gr.skip()
+    """Process one more second; return the card, the figure, and the announcement if it changed."""
     try:
-        if not session.hear(Path(path)):
+        if path is None or session is None or not session.add(Path(path)):
             return gr.skip(), gr.skip(), gr.skip()
-        heard = session.listener.heard(session.vote)
+        result = session.listener.result(session.vote)
     except PROBLEMS as error:
         return cards.problem(str(error)), gr.skip(), gr.skip()
-    words = live_view.spoken(heard)
-    said = gr.skip() if words == session.said else f"<p>{words}</p>"
-    session.said = words
-    return live_view.card(heard), live_view.figure(heard, session.genres), said
+    words = live_view.announcement(result)
+    changed = f"<p>{words}</p>" if words != session.announced else gr.skip()
+    session.announced = words
+    return live_view.card(result), live_view.figure(result, session.genres), changed
 
 
 def end(session: Session | None) -> Any:
-    """Leave the last answer where it is, and say that it is the last."""
+    """Delete the session's files and mark the last answer as the final one."""
     if session is None:
         return gr.skip()
-    session.forget()
-    return live_view.card(session.listener.heard(session.vote), stopped=True)
+    session.delete_pieces()
+    return live_view.card(session.listener.result(session.vote), stopped=True)

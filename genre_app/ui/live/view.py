@@ -1,7 +1,7 @@
-"""The Live tab's answer and picture as HTML.
+"""The answer and the picture of the Live tab, as HTML.
 
-The picture is drawn anew each second, so it is not drawn by matplotlib, which takes ten times as long: two images as small as
-what they show, which the page stretches, and labels beside them that are text. It follows the page's theme by itself.
+The picture is drawn every second, and matplotlib takes ten times as long. So it consists of two small images, which the page
+stretches, and of labels that are text and follow the page's theme.
 """
 
 from __future__ import annotations
@@ -18,92 +18,95 @@ from PIL import Image
 
 from genre_app.ui import cards
 from genre_app.ui.figures import RANGE_DB, cells, mel_rows, shortened
-from genre_app.ui.live.listener import WINDOW_SECONDS, Heard
+from genre_app.ui.live.listener import WINDOW_SECONDS, LiveResult
 
-_HEAT_COLUMNS = 300
-_HEAT_RGB = (79, 70, 229)
-_TICKS = (30, 25, 20, 15, 10, 5, 0)
+_HEAT_COLUMNS = 300  # ten a second
+_HEAT_RGB = (79, 70, 229)  # the page's primary colour, indigo 600
+_TICKS = (30, 25, 20, 15, 10, 5, 0)  # seconds ago
+_GUESS_SECONDS = 5.0  # answers from less sound are often wrong
 
 IDLE = """
 <section class="card" aria-label="Live vote">
-  <p class="eyebrow">What to do</p>
+  <h2 class="eyebrow">What to do</h2>
   <ol class="steps">
     <li><b>Press Record</b> and let the microphone hear the music.</li>
-    <li><b>Watch.</b> Every second the vote over the last 30 seconds stands here, and the evidence beside it.</li>
-    <li><b>Press Stop.</b> The last answer stays.</li>
+    <li><b>Watch.</b> Every second you see the vote over the last 30 seconds, and the frames behind it.</li>
+    <li><b>Press Stop.</b> The last answer stays. Leaving this tab stops too.</li>
   </ol>
-  <p class="small">Nothing of what is heard is kept on the server.</p>
+  <p class="small">No audio is kept on the server.</p>
 </section>
 """
 
 NO_FIGURE = """
-<div class="empty">The spectrogram of the last 30 seconds and the prediction of each second will move past here.</div>
+<div class="empty">The spectrogram of the last 30 seconds and the genre of each second will move past here.</div>
 """
 
-_BUSY = "{:.0f} s of sound did not get through: the server or the way to it is too slow, so the answer is of what did."
+_MISSED = "{:.0f} s of sound did not arrive. Your connection or the server is slow; the answer uses only what arrived."
 
 
-def card(heard: Heard, *, stopped: bool = False) -> str:
-    """Write the answer of this second."""
-    seconds = min(heard.seconds, WINDOW_SECONDS)
+def card(result: LiveResult, *, stopped: bool = False) -> str:
+    """Return the card with the answer."""
+    seconds = min(result.seconds, WINDOW_SECONDS)
     eyebrow = f"{'Stopped' if stopped else 'Live vote'} · the last {seconds:.0f} s"
-    warnings = [_BUSY.format(heard.missed_seconds)] if heard.missed_seconds else []
-    prediction = heard.prediction
-    if prediction is None:
-        words = (
-            "Silence: nothing is heard. Is the microphone muted, or another one chosen?"
-            if heard.is_silent
-            else f"{cards.NO_MUSIC}."
-            if heard.is_noise
-            else "Too short for an answer: let it listen for 5 s."
-            if stopped
-            else "Listening …"
-        )
-        body = f'<p class="genre quiet">{"Nothing yet" if heard.is_silent or heard.is_noise else ""}</p><p>{escape(words)}</p>'
-    else:
+    prediction = result.prediction
+    if prediction is not None:
         agree, n = prediction.n_agree, prediction.n_sounding
-        short = prediction.duration_seconds < 5
-        sub = "only a guess yet" if short else f"{agree} of {n} frames agree" if n > 1 else "a single frame"
-        body = f'{cards.headline(prediction)}<p class="sub">{sub}</p>{cards.bars(prediction)}'
-    remarks = "".join(f"<li>{escape(words)}</li>" for words in warnings)
+        frames = f"{agree} of {n} frames agree" if n > 1 else "a single frame"
+        note = "only a first guess" if prediction.duration_seconds < _GUESS_SECONDS else frames
+        body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{cards.bars(prediction)}'
+    elif result.is_silent:
+        body = _without_answer("Silence", "Is the microphone muted, or the wrong one chosen?")
+    elif result.is_noise:
+        body = _without_answer(
+            "No music heard", "Only noise arrives: move closer to the music, turn it up, or choose another microphone."
+        )
+    elif stopped:
+        body = _without_answer("No answer", "The recording is too short: listen for at least 5 s.")
+    else:
+        body = '<p class="genre quiet">Listening …</p>'
+    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
     return f"""
 <section class="card" aria-label="Live vote">
-  <p class="eyebrow">{eyebrow}</p>
+  <h2 class="eyebrow">{eyebrow}</h2>
   {body}
-  {f'<ul class="warnings">{remarks}</ul>' if remarks else ""}
+  {missed}
 </section>
 """
 
 
-def spoken(heard: Heard) -> str:
-    """Say the answer in a few words, for those who listen to the page; they hear it when it changes."""
-    if heard.prediction is None:
-        return "silence" if heard.is_silent else "no music" if heard.is_noise else ""
-    return ("" if heard.prediction.is_sure else "perhaps ") + heard.prediction.guess
+def _without_answer(headline: str, advice: str) -> str:
+    return f'<p class="genre unsure">{headline}</p><p>{advice}</p>'
 
 
-def figure(heard: Heard, genres: tuple[str, ...]) -> str:
-    """Draw what the last half minute sounded like."""
-    rows, labels = mel_rows(heard.overview)
-    n_mels = heard.overview.spec.n_mels
+def announcement(result: LiveResult) -> str:
+    """Return the answer in a few words, as plain text escaped for HTML, for screen readers."""
+    if result.prediction is None:
+        return "silence" if result.is_silent else "no music" if result.is_noise else ""
+    return escape(("" if result.prediction.is_sure else "perhaps ") + result.prediction.guess)
+
+
+def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
+    """Draw the mel-spectrogram of the last 30 seconds and the probabilities of the frames."""
+    rows, labels = mel_rows(result.overview)
+    n_mels = result.overview.spec.n_mels
     hertz = "".join(
         f'<span style="bottom:{100 * (row + 0.5) / n_mels:.1f}%">{label}</span>'
         for row, label in zip(rows, labels, strict=True)
     )
-    width = 100 * heard.overview.db.shape[1] * heard.overview.column_seconds / WINDOW_SECONDS
+    width = 100 * result.overview.db.shape[1] * result.overview.column_seconds / WINDOW_SECONDS
     names = "".join(f"<span>{escape(shortened(name, 14))}</span>" for name in genres)
     ticks = "".join(f"<span>{f'−{seconds} s' if seconds else 'now'}</span>" for seconds in _TICKS)
     words = "Mel-spectrogram of the last 30 seconds, and below it the probabilities of the genres in each second."
-    if heard.prediction is not None:
-        words += f" {heard.prediction.n_agree} of {heard.prediction.n_sounding} frames are won by {heard.prediction.guess}."
+    if result.prediction is not None:
+        words += f" {result.prediction.n_agree} of {result.prediction.n_sounding} frames are won by {result.prediction.guess}."
     return f"""
 <figure class="live" role="img" aria-label="{escape(words, quote=True)}">
   <p class="live-title">Mel-spectrogram, Hz <span class="live-key magma">−{RANGE_DB:.0f} <i></i> 0 dB</span></p>
   <div class="live-hertz">{hertz}</div>
-  <div class="live-mel"><img decoding="sync" alt="" style="width:{width:.1f}%" src="{_spectrogram(heard.overview.db)}"></div>
-  <p class="live-title">Genre by frame <span class="live-key"><b>●</b> wins &nbsp; 0 <i></i> 100 %</span></p>
+  <div class="live-mel"><img decoding="sync" alt="" style="width:{width:.1f}%" src="{_spectrogram(result.overview.db)}"></div>
+  <p class="live-title">Genre by frame <span class="live-key"><b></b> wins &nbsp; 0 <i></i> 100 %</span></p>
   <div class="live-names">{names}</div>
-  <div class="live-heat" style="--genres:{len(genres)}">{_heat(heard, len(genres))}</div>
+  <div class="live-heat" style="--genres:{len(genres)}">{_heat(result, len(genres))}</div>
   <div class="live-ticks">{ticks}</div>
 </figure>
 """
@@ -116,14 +119,14 @@ def _spectrogram(db: NDArray[np.float32]) -> str:
     return _as_url(image, "webp", quality=80, method=0)
 
 
-def _heat(heard: Heard, n_genres: int) -> str:
-    """Draw the probabilities as an image whose opacity they are, and a dot on the winner of each frame."""
+def _heat(result: LiveResult, n_genres: int) -> str:
+    """Draw the probabilities as the opacity of an image, and a dot on the winner of each frame."""
     image = np.zeros((n_genres, _HEAT_COLUMNS, 4), np.uint8)
     image[..., :3] = _HEAT_RGB
     dots = ""
-    if heard.prediction is not None:
-        layout = cells(heard.prediction)
-        edges = layout.edges + heard.offset_seconds
+    if result.prediction is not None:
+        layout = cells(result.prediction)
+        edges = layout.edges + result.offset_seconds
         seconds = (np.arange(_HEAT_COLUMNS) + 0.5) * (WINDOW_SECONDS / _HEAT_COLUMNS)
         which = np.searchsorted(edges, seconds, side="right") - 1
         inside = (which >= 0) & (which < len(layout.sounds)) & (seconds >= edges[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -135,10 +136,11 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     # Of a clip that is there already, the new one is asked at once.
     (function,) = [function for function in app.fns.values() if function.name == "run_if"]
     view = {"width": 700, "pixel_ratio": 1, "dark": False}
-    _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, True))
+    _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, None, True))
     assert vote["State"].prediction.checkpoint == "run: mine"
     for path, wanted in ((None, True), (song, False)):
-        assert list(function.fn(path, "run: mine", "mean", "trained", view, None, wanted)) == [{}]
+        (nothing,) = function.fn(path, "run: mine", "mean", "trained", view, None, None, wanted)
+        assert list(nothing.values()) == [gr.skip()]
     assert named(handler(app, "run-use", "click").fn("gone", None))["Checkbox"] is False
     first = service.answer(song, checkpoint="run: mine").prediction
     assert first.checkpoint == "run: mine"

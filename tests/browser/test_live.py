@@ -1,0 +1,107 @@
+"""Live in Chromium: the answer each second, a start that is not lost, and an end when its tab is left."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.recorder import RATE, live_button, panel
+
+pytestmark = pytest.mark.browser
+
+# Holds back a step in which gradio's recorder of streams becomes ready.
+DELAY = """
+    const [post, held] = [Worker.prototype.postMessage, []];
+    Worker.prototype.postMessage = function (...values) {
+        if (values[0].method === "LATE") held.push(() => post.apply(this, values));
+        else post.apply(this, values);
+    };
+    window.release = () => {
+        Worker.prototype.postMessage = post;
+        held.forEach((send) => send());
+    };
+"""
+FORBID = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        if (!window.allowed) throw new DOMException("no", "NotAllowedError");
+        return ask(wanted);
+    };
+"""
+KEEP = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.streams = [];
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await ask(wanted);
+        streams.push(stream);
+        return stream;
+    };
+"""
+
+
+@pytest.fixture(autouse=True)
+def _music(recorder, make_clip) -> None:
+    recorder.play(make_clip(12.0, 3, RATE).samples)
+
+
+def test_live_on_a_phone(recorder, address):
+    with recorder.page(address, width=400) as page:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.get_by_role("tab", name="Live").click()
+        live_button(page, "Record").click()
+        vote = page.locator("#live-vote")
+        expect(vote).to_contain_text(re.compile("the last [5-9] s"), timeout=15_000)
+        expect(vote.locator(".bars li")).to_have_count(5)
+        expect(page.locator("#live-figure img")).to_have_count(2)
+        expect(panel(page, "live")).to_contain_text("5 s heard: enough")
+        expect(page.locator("#live-said")).to_have_attribute("aria-live", "polite")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        live_button(page, "Stop").click()
+        expect(vote).to_contain_text("Stopped")
+        expect(panel(page, "live").get_by_role("meter")).to_be_hidden()
+        assert errors == []
+
+
+@pytest.mark.parametrize("late", ["connect", "register"])
+def test_record_that_is_pressed_early_is_not_lost(recorder, address, late):
+    with recorder.page(address, DELAY.replace("LATE", late)) as page:
+        page.get_by_role("tab", name="Live").click()
+        with page.expect_event("pageerror"):
+            live_button(page, "Record").click()
+        page.evaluate("release()")
+        expect(page.locator("#live-vote")).to_contain_text(re.compile("the last [2-9] s"))
+
+
+def test_live_stops_when_its_tab_is_left_while_a_take_goes_on(recorder, address):
+    with recorder.page(address, KEEP) as page:
+        page.get_by_role("tab", name="Live").click()
+        live_button(page, "Record").click()
+        expect(panel(page, "live").locator(".mic-time")).to_have_text("0:02")
+        expect(page.locator("#live-vote")).to_contain_text("the last")
+        page.get_by_role("tab", name="Classify").click()
+        page.wait_for_function("streams.every((s) => s.getTracks().every((track) => track.readyState === 'ended'))")
+        page.get_by_test_id("waveform-Music").get_by_role("button", name="Record", exact=True).click()
+        expect(panel(page).locator(".mic-time")).to_have_text("0:01")
+        page.get_by_role("tab", name="Live").click()
+        expect(panel(page, "live")).to_contain_text("Stopped, because you left this tab")
+        expect(panel(page, "live").get_by_role("meter")).to_be_hidden()
+        expect(page.locator("#live-vote")).to_contain_text("Stopped")
+        expect(live_button(page, "Record")).to_be_visible()
+        page.get_by_role("tab", name="Classify").click()
+        expect(panel(page).get_by_role("meter")).to_be_visible()
+        expect(panel(page).locator(".mic-time")).to_have_text("0:02")
+
+
+def test_a_refused_microphone_can_be_asked_for_again(recorder, address):
+    with recorder.page(address, FORBID) as page:
+        page.get_by_role("tab", name="Live").click()
+        live_button(page, "Record").click()
+        expect(panel(page, "live").get_by_role("alert")).to_contain_text("allow it")
+        expect(page.locator(".toast-body")).to_be_visible()  # gradio's, which comes with an overlay over the button
+        page.evaluate("window.allowed = true")
+        live_button(page, "Record").click()
+        expect(panel(page, "live").get_by_role("meter")).to_be_visible()
+        expect(panel(page, "live").get_by_role("alert")).to_be_hidden()

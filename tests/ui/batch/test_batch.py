@@ -1,0 +1,126 @@
+"""The Batch tab: its handlers, its table and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from genre_app.checkpoint import Checkpoint
+from genre_app.predict import Prediction, from_segments
+from genre_app.ui import service
+from genre_app.ui.batch.tab import Row, classify_file, to_csv, to_html
+from genre_app.ui.page import build_app
+from tests.pages import handler, named
+
+
+@pytest.fixture(scope="module")
+def app(bundled):
+    return build_app()
+
+
+@pytest.fixture
+def song(tmp_path, make_clip) -> str:
+    path = tmp_path / "song.wav"
+    soundfile.write(path, make_clip(12.0).samples, 22050)
+    return str(path)
+
+
+def predicted(checkpoint: Checkpoint, *probabilities: float, name: str = "song.wav") -> Prediction:
+    """A prediction from one segment whose first genres have these probabilities and whose other genres share the rest."""
+    rest = (1 - sum(probabilities)) / (10 - len(probabilities))
+    row = np.array([[*probabilities, *[rest] * (10 - len(probabilities))]], np.float32)
+    sounds = np.ones(1, bool)
+    return from_segments(checkpoint, [0], row, spec=checkpoint.spec, sounds=sounds, name=name, duration_seconds=3.0)
+
+
+def cells(html: str) -> list[str]:
+    """The cells of the table's only row, as text."""
+    return [re.sub("<[^>]+>", "", cell) for cell in re.findall("<td>(.*?)</td>", html)]
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
+    assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
+    end = updates[-1]
+    assert end["results"].count("<tr") == 1 + 3
+    assert "not an audio file" in end["results"]
+    assert "1 without an answer" in end["progress"]
+    rows = lines(Path(end["Download CSV"].value["path"]).read_text())
+    assert [row["file"] for row in rows] == ["song.wav", "bad.mp3", "song.wav"]
+    assert rows[1]["genre"] == ""
+    assert "not an audio file" in rows[1]["error"]
+    assert rows[0] == rows[2]
+    assert sum(float(rows[0][genre]) for genre in checkpoint.genres) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_batch_is_bounded(app, song, monkeypatch):
+    monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
+    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
+    assert end["results"].count("<tr") == 1 + 2
+    assert "takes 2 files" in end["progress"]
+
+
+def test_stop_and_clear_set_the_buttons(app):
+    stopped = named(handler(app, "Stop", "click").fn())
+    assert (stopped["Classify again"].interactive, stopped["Stop"].interactive) == (True, False)
+    cleared = named(handler(app, "Songs", "clear").fn())
+    assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
+    assert cleared["results"] == cleared["progress"] == ""
+    assert cleared["Download CSV"].visible is False
+
+
+def test_noise_has_no_genre_in_table_and_csv(bundled, tmp_path):
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 10 * 22050), 22050)
+    row = classify_file(str(tmp_path / "noise.wav"), "default", "mean")
+    guess = row.prediction.guess
+    _, genre, probability, agree, remarks = cells(to_html([row]))
+    assert (genre, probability, agree) == ("No music heard", "", "")
+    assert f"The model's guess, which means nothing for noise: {guess}" in remarks.replace("&#x27;", "'")
+    (line,) = lines(to_csv([row]))
+    assert (line["genre"], line["sure"], line["frames_agree"]) == ("", "false", "")
+    assert f"The model's guess, which means nothing for noise: {guess}" in line["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "words"),
+    [((0.32, 0.12), "not sure: blues or classical"), ((0.5, 0.4), "not sure: blues or classical"), ((0.8, 0.1), "blues")],
+)
+def test_a_weak_answer_is_not_sure(checkpoint, probabilities, words):
+    row = Row("song.wav", predicted(checkpoint, *probabilities))
+    assert cells(to_html([row]))[1] == words
+    assert ("<b>" in to_html([row])) is (words == "blues")
+    assert lines(to_csv([row]))[0]["sure"] == str(words == "blues").lower()
+
+
+def test_no_line_breaks_inside_an_extension(checkpoint):
+    table = to_html([Row("classical.00004.wav", predicted(checkpoint, 0.9)), Row("noext", None, "noext: no sound")])
+    assert 'classical.00004<span class="suffix">.wav</span>' in table
+    assert ">noext<" in table
+    assert ".suffix { white-space: nowrap" in (Path(service.__file__).parent / "assets" / "page.css").read_text()
+
+
+def test_names_and_errors_are_escaped(checkpoint):
+    evil = "<script>alert(1)</script>"
+    other = Checkpoint(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil)
+    table = to_html([Row(evil, None, evil), Row(evil, predicted(other, 0.9)), Row(evil, predicted(other, 0.3))])
+    assert "<script" not in table
+    assert table.count("&lt;script&gt;") >= 5
+
+
+def test_without_references_the_knn_vote_is_a_rows_error(bundled, song, make_checkpoint, monkeypatch):
+    monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
+    row = classify_file(song, None, "knn")
+    assert row.prediction is None
+    assert "no reference tracks" in row.error
