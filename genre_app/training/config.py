@@ -22,7 +22,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("cnn", description="network")
+    model: str = Field("cnn", description="name of the network")
     model_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the network")
     spec: FeatureSpec = FeatureSpec()
     split: SplitConfig = SplitConfig()

@@ -1,4 +1,4 @@
-"""The figure of a confusion matrix: a row for each true genre, a column for each answer."""
+"""Draws a confusion matrix: one row for each true genre, one column for each answer."""
 
 from __future__ import annotations
 
@@ -9,40 +9,38 @@ from matplotlib.figure import Figure
 
 from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width
 
-_CELL = (16, 52)  # CSS pixels, least and most
-_MARGIN = 8
+_CELL_SIZE = (16, 52)  # CSS pixels, smallest and largest
+_MARGIN, _AXIS_TITLE = 8, 34  # CSS pixels
+_NARROW = 560  # CSS pixels; a narrower figure gets smaller letters
+_DARK_TEXT, _BRIGHT_TEXT = "#111827", "#ffffff"
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view: View) -> Figure:
-    """Draw counts of tracks by true genre (rows) and answer (columns); a cell's colour is its share of the row.
+    """Draw the number of tracks by true genre (rows) and answer (columns); the colour of a cell is its share of the row.
 
     Parameters
     ----------
     matrix : sequence of sequence of int, [g, g]
-    genres : sequence of str
+        Counts of tracks.
+    genres : sequence of str, [g]
     view : View
-
-    Returns
-    -------
-    Figure
-        As wide as it needs to be, at most as wide as the view.
+        Width and theme of the page. The figure is at most this wide.
     """
     ink = DARK if view.dark else LIGHT
     counts = np.asarray(matrix, dtype=float)
     n = len(genres)
-    size = 8.0 if view.width < 560 else 9.0
+    size = 8.0 if view.width < _NARROW else 9.0
     names = [shortened(name, 12) for name in genres]
     longest = max(text_width(name, size) for name in names)
-    left, bottom = longest + 34, longest + 34  # the labels, and the words along the axis
-    cell = float(np.clip((view.width - left - _MARGIN) / n, *_CELL))
-    width, height = left + n * cell + _MARGIN, n * cell + bottom + _MARGIN
+    labels = longest + _AXIS_TITLE
+    cell = float(np.clip((view.width - labels - _MARGIN) / n, *_CELL_SIZE))
+    width = height = labels + n * cell + _MARGIN
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI * view.pixel_ratio, facecolor="none")
-    ax = figure.add_axes((left / width, bottom / height, n * cell / width, n * cell / height), facecolor="none")
+    ax = figure.add_axes((labels / width, labels / height, n * cell / width, n * cell / height), facecolor="none")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     ax.imshow(shares, cmap=ink.heat, vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
-    dark_on_bright = ("#111827", "#ffffff")
     for row, column in zip(*np.nonzero(counts), strict=True):
-        bright = (shares[row, column] > 0.5) == view.dark  # the heat goes to bright on a dark page, to dark on a bright one
+        is_bright = (shares[row, column] > 0.5) == view.dark  # large shares are bright on a dark page, dark on a bright page
         ax.text(
             column,
             row,
@@ -50,7 +48,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
             ha="center",
             va="center",
             fontsize=min(size, cell * 0.34),
-            color=dark_on_bright[0 if bright else 1],
+            color=_DARK_TEXT if is_bright else _BRIGHT_TEXT,
         )
     ax.set_xticks(range(n), names, rotation=90, parse_math=False)
     ax.set_yticks(range(n), names, parse_math=False)

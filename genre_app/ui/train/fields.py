@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
+from tomlkit.items import InlineTable
 
 from genre_app.augment.presets import PRESETS
 from genre_app.errors import GenreAppError, validation_message
@@ -179,21 +180,6 @@ def network_info(model: str) -> str:
     return f"One setting a line, such as dropout = 0.2. Defaults of {model}: {', '.join(defaults)}."
 
 
-def check_network(config: TrainConfig) -> None:
-    """Check the settings of the network, which `TrainConfig` does not know.
-
-    Raises
-    ------
-    FormError
-        If the network has no such setting, or one is out of bounds.
-    """
-    settings = settings_class(config.model)
-    try:
-        settings.model_validate(config.model_settings)
-    except ValidationError as error:
-        raise FormError("model_settings", validation_message(error, list(settings.model_fields))) from error
-
-
 def _fields(schema: Mapping[str, Any], groups: Mapping[str, Any], prefix: str) -> Iterator[FormField]:
     for name, entry in schema["properties"].items():
         path = f"{prefix}{name}"
@@ -242,7 +228,14 @@ def _toml_lines(settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             rows = tomlkit.array().multiline(True)
-            rows.extend(value)
+            rows.extend(_inline(row) for row in value)
             value = rows
         document.add(name, value)
     return tomlkit.dumps(document).strip()
+
+
+def _inline(settings: Mapping[str, Any]) -> InlineTable:
+    table = tomlkit.inline_table()
+    for name, value in settings.items():
+        table[name] = _inline(value) if isinstance(value, dict) else value
+    return table

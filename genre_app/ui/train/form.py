@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.checkpoint import bundled_checkpoints
 from genre_app.errors import RecipeError
-from genre_app.runs.recipes import describe_recipe, read_recipe, recipe_names
+from genre_app.runs.recipes import check_model_settings, describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
@@ -21,7 +21,6 @@ from genre_app.ui.train.fields import (
     FormError,
     FormField,
     changed_settings,
-    check_network,
     form_fields,
     network_info,
     shown_values,
@@ -160,13 +159,17 @@ class Form:
                 columns=values[self.columns],
                 threads=values[self.threads],
             )
-            check_network(request.config())
+            config = request.config()
         except ValidationError as error:
             raise FormError.of(error) from error
         except RecipeError as error:
             if isinstance(error.__cause__, ValidationError):
                 raise FormError.of(error.__cause__) from error
             raise
+        try:
+            check_model_settings(config)
+        except RecipeError as error:
+            raise FormError("model_settings", str(error)) from error
         return request
 
     def choose_recipe(self, recipe: str) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Before and after: what a preset of augmentation does to a clip, to be heard."""
+"""A player before and after augmentation: lets a visitor hear what a preset does to a clip."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from genre_app.ui.downloads import download
 _RATE = 22050
 _SECONDS = 10.0
 _OWN = "your clip"
-_BLENDED = {style: STYLES[(index + 1) % len(STYLES)] for index, style in enumerate(STYLES)}  # what mixup blends in
+_BLENDED = {style: STYLES[(index + 1) % len(STYLES)] for index, style in enumerate(STYLES)}  # mixup adds this clip
 
 
 def build() -> None:
-    """Lay out the players; called within a `gradio.Column`."""
+    """Lay out the players and connect them; inside a `gradio.Column`."""
     with gr.Accordion("Hear an augmentation", open=False, elem_id="hear"):
         with gr.Row():
             preset = gr.Dropdown(list(PRESETS), value="noise+pitch", label="Augmentation", min_width=130)
@@ -37,30 +37,30 @@ def build() -> None:
             common: dict[str, Any] = {"interactive": False, "visible": False, "min_width": 200, "buttons": []}
             before = gr.Audio(label="Before", elem_id="hear-before", **common)
             after = gr.Audio(label="After", elem_id="hear-after", **common)
-    number = gr.State(0)  # each time is drawn anew
+    seed = gr.State(0)  # of the next draw
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 2}
     clip.input(lambda chosen: gr.File(visible=chosen == _OWN), clip, upload, **private)
-    gr.on([again.click, upload.upload], _hear, [preset, clip, upload, number], [before, after, said, number], **private)
+    gr.on([again.click, upload.upload], _hear, [preset, clip, upload, seed], [before, after, said, seed], **private)
 
 
-def _hear(preset: str, clip: str, path: str | None, number: int) -> tuple[Any, Any, str, int]:
-    """Return the players, what is to be said, and the number of the next draw."""
+def _hear(preset: str, clip: str, path: str | None, seed: int) -> tuple[Any, Any, str, int]:
+    """Return the two players, a remark and the seed of the next draw."""
     try:
         samples = _samples(clip, path)
-        changed = preview(samples, _RATE, preset, number, other=music(_BLENDED.get(clip, STYLES[0]), _SECONDS, _RATE))
-    except (AudioError, ValueError) as error:
+        changed = preview(samples, _RATE, preset, seed, other=music(_BLENDED.get(clip, STYLES[0]), _SECONDS, _RATE))
+    except ValueError as error:  # AudioError is one too
         hidden = gr.Audio(visible=False)
-        return hidden, hidden, cards.problem(str(error), "Nothing to hear"), number
-    words = cards.remark(f"{DESCRIPTIONS[preset]} Press again for another draw.")
+        return hidden, hidden, cards.problem(str(error), "Nothing to hear"), seed
+    words = cards.remark(f"{DESCRIPTIONS[preset]} Press again for another random draw.")
     players = [gr.Audio(_written(part, name), visible=True) for part, name in ((samples, "before"), (changed, "after"))]
-    return players[0], players[1], words, number + 1
+    return players[0], players[1], words, seed + 1
 
 
 def _samples(clip: str, path: str | None) -> NDArray[np.float32]:
     if clip != _OWN:
         return music(clip, _SECONDS, _RATE)
     if path is None:
-        raise ValueError("Choose a file first")
+        raise AudioError("Choose a file first")
     blocks: list[NDArray[np.float32]] = []
     with open_audio(path, sample_rate=_RATE) as stream:
         for block in stream.blocks():

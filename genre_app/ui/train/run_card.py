@@ -100,7 +100,8 @@ def confusion_card(webp_base64: str, title: str, matrix: list[list[int]], width:
 
 def comparison(one: Snapshot, other: Snapshot) -> str:
     """Return a table of two runs: their results, then the settings in which they differ."""
-    results = {name: (first, _results(other)[name]) for name, first in _results(one).items()}
+    theirs = _results(other)
+    results = {name: (first, theirs[name]) for name, first in _results(one).items() if first or theirs[name]}
     mine, theirs = _settings(one), _settings(other)
     differing = {
         name: (mine.get(name, ""), theirs.get(name, "")) for name in mine | theirs if mine.get(name) != theirs.get(name)

@@ -1,4 +1,4 @@
-"""The page, a place for its runs, data for it, and runs in every state."""
+"""The built page, a folder for its runs, data, and runs in every state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told(app, cache, tmp_path_factory):
-    """A plan and the values of the form that it was made from."""
+    """A plan, and the values of the form that it belongs to."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENRE_APP_RUNS", str(tmp_path_factory.mktemp("told")))
         shown, values = looked(app, **TINY, **{"train-source": str(cache)})
@@ -51,7 +51,7 @@ def told(app, cache, tmp_path_factory):
 
 @pytest.fixture
 def make_run(tmp_path, checkpoint):
-    """Make a run's folder by hand: name, status, settings; those that end have the tiny checkpoint."""
+    """Return a function that writes the folder of a run by hand; a run that has ended has the tiny checkpoint."""
 
     def make(name: str, status: Status, *settings: str, data: str = "/music", init_from: str | None = None) -> Run:
         request = Request(recipe="default", data=data, settings=("epochs=8", *settings), init_from=init_from)

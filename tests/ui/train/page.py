@@ -1,4 +1,4 @@
-"""Operate the Train tab by its handlers, and what a run and its report hold."""
+"""Calls the handlers of the Train tab, and writes journals and reports of runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TINY = {
 
 
 def values_of(function, **changes) -> dict:
-    """What the form holds when it is opened, with changes by id or label."""
+    """The values of the form when it is opened, with changes by id."""
     values = {block: None if isinstance(block, gr.State) else block.value for block in function.inputs}
     places = {block.elem_id: block for block in values}
     return values | {places[name]: value for name, value in changes.items()}
@@ -48,27 +48,27 @@ def marked(html: str) -> tuple[str, str]:
 
 
 def changed(app, **changes) -> dict:
-    """What the page says of values in the form."""
+    """What the page shows after values in the form have changed."""
     function = handler(app, "set-epochs", "input")
     return named(function.fn(values_of(function, **changes)))
 
 
 def looked(app, profile=None, **changes) -> tuple[list[dict], dict]:
-    """Everything that is shown while and after the data are checked, and the values of the form."""
+    """Everything that the page shows while it checks the data, and the values of the form."""
     function = handler(app, "train-check", "click")
     values = values_of(function, **changes)
     return [named(update) for update in function.fn(values, profile)], values
 
 
 def begin(app, values, plan, profile=None) -> dict:
-    """Press Start with a plan in the page's memory."""
+    """Press Start after the page has shown a plan."""
     function = handler(app, "train-start", "click")
     state = next(block for block in values if isinstance(block, gr.State))
     return named(function.fn(values | {state: plan}, profile))
 
 
 def events(status: Status, epochs: int = 4) -> list[dict]:
-    """A journal that ends in this state, with two genres and four tracks to choose by."""
+    """A journal that ends in this state, with two genres and four validation tracks."""
     me = psutil.Process()
     gone = {"event": "process", "pid": 2**22 + 1, "pid_created": 1.0}
     lines: list[dict] = [
@@ -149,7 +149,7 @@ def panel_values(function, name=None, other="", remembered=None, *, new_name="",
 
 
 def arrive(app, name=None, other="", remembered=None, profile=None) -> dict:
-    """What a page that is opened or reloaded shows."""
+    """What a page shows when it is opened or reloaded."""
     function = handler(app, "Train", "select")
     return named(function.fn(panel_values(function, name, other, remembered), profile))
 

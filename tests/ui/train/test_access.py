@@ -1,4 +1,4 @@
-"""Who may train, and what a stranger can do: nothing."""
+"""Who may train; a stranger can change nothing."""
 
 from __future__ import annotations
 

@@ -29,9 +29,8 @@ def test_two_runs_beside_each_other(app, make_run):
     assert "augment.mild.white_noise_probability 0.0 1.0" in text
     assert "init-from first/best.safetensors" in text
     assert "learning_rate" not in text
-    assert (
-        "augment.<wbr>mild.<wbr>white_<wbr>noise_<wbr>probability" in compared["run-compared"]
-    )  # breaks there and not in a word
+    # A long name may break between its words only.
+    assert "augment.<wbr>mild.<wbr>white_<wbr>noise_<wbr>probability" in compared["run-compared"]
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
 
@@ -45,7 +44,7 @@ def test_names_from_folders_are_escaped(app, make_run):
     assert "<script" not in shown["run-head"] + shown["run-compared"]
 
 
-def test_stop_leaves_its_word_for_the_process(app, make_run):
+def test_stop_asks_the_process_to_stop(app, make_run):
     run = make_run("it", Status.running)
     shown = act(app, "run-stop", run)
     assert run.should_stop
@@ -55,7 +54,7 @@ def test_stop_leaves_its_word_for_the_process(app, make_run):
     assert not over.should_stop
 
 
-def test_resume_begins_the_run_again(app, make_run, monkeypatch):
+def test_resume_starts_the_run_again(app, make_run, monkeypatch):
     begun = []
     monkeypatch.setattr("genre_app.runs.zerogpu.launch.start", begun.append)
     run = make_run("it", Status.died)
@@ -66,7 +65,7 @@ def test_resume_begins_the_run_again(app, make_run, monkeypatch):
 def test_a_run_is_renamed_or_the_page_says_why_not(app, make_run):
     run = make_run("it", Status.stopped)
     make_run("taken", Status.stopped)
-    # Under the button that was pressed, and nowhere else.
+    # The error is under the button that was pressed, and nowhere else.
     said = act(app, "run-rename", run, new_name="taken")
     assert "already" in said["run-unmanaged"]
     assert said["run-said"] == ""
@@ -81,7 +80,7 @@ def test_a_run_is_renamed_or_the_page_says_why_not(app, make_run):
     assert said["run-unmanaged"] == ""
 
 
-def test_why_a_run_was_not_changed_stands_under_the_buttons(app):
+def test_an_error_stands_under_its_button(app):
     places = {block.elem_id: block for block in app.blocks.values()}
     assert within(places["run-unmanaged"], "run-manage")
     # In the order of the page: buttons, why not, charts; and rename, delete, why not.
@@ -109,7 +108,7 @@ def test_a_run_is_deleted_only_after_a_question_about_it(app, make_run):
     assert "other" in shown["run-head"]
     going = make_run("going", Status.running)
     assert "stop it first" in act(app, "run-really", going, doomed="going")["run-said"]
-    assert "There is no run" in act(app, "run-really", run, doomed="it")["run-said"]  # the run that is shown instead is at work
+    assert "There is no run" in act(app, "run-really", run, doomed="it")["run-said"]  # the run that is shown instead is active
 
 
 def test_downloads_are_the_runs_own_files(app, make_run):
@@ -134,7 +133,7 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     assert ("run: mine", "run: mine") in checkpoint.choices
     assert options.open is True
     assert tabs.selected == "Classify"
-    # Of a clip that is there already, the new one is asked at once.
+    # A loaded clip is classified with the new checkpoint at once.
     (function,) = [function for function in app.fns.values() if function.name == "run_if"]
     view = {"width": 700, "pixel_ratio": 1, "dark": False}
     _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, None, True))
@@ -146,13 +145,13 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     first = service.answer(song, checkpoint="run: mine").prediction
     assert first.checkpoint == "run: mine"
     save_checkpoint(make_checkpoint(seed=3), run.best)
-    os.utime(run.best, ns=(1, 1))  # another time, however fast this was
+    os.utime(run.best, ns=(1, 1))  # another time stamp, however fast the test is
     second = service.answer(song, checkpoint="run: mine").prediction
     assert not np.allclose(first.probabilities, second.probabilities)
     run.rename("renamed")
     with pytest.raises(service.RequestError, match="no checkpoint 'run: mine'"):
         service.answer(song, checkpoint="run: mine")
-    # Whoever comes back to a tab that has it chosen gets the default instead.
+    # A tab in which a renamed run was chosen falls back to the default checkpoint.
     refreshed = [function for function in app.fns.values() if ("Classify", "select") in targets(app, function)]
     (kept,) = [function.fn("run: renamed", None) for function in refreshed if len(function.inputs) == 2]
     (gone,) = [function.fn("run: mine", None) for function in refreshed if len(function.inputs) == 2]

@@ -1,4 +1,4 @@
-"""What is said before Start, and data that cannot be used."""
+"""The check before Start, and data that cannot be used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def genres(folder: Path, **counts: int) -> Path:
     return folder
 
 
-def test_what_will_happen_is_said_before_start(app, cache):
+def test_the_plan_is_shown_before_start(app, cache):
     shown, _ = looked(app, **TINY, **{"train-source": str(cache)})
     assert shown[0]["train-check"].interactive is False
     assert any("Looking at the data" in update.get("plan", "") for update in shown)
@@ -55,7 +55,7 @@ def test_what_will_happen_is_said_before_start(app, cache):
     assert end["train-start"].interactive is True
 
 
-def test_a_checkpoint_that_does_not_fit_is_told_before_start(app, bundled, cache):
+def test_a_checkpoint_that_does_not_fit_is_refused_before_start(app, bundled, cache):
     end = looked(app, **TINY, **{"train-source": str(cache), "set-init_from": "default"})[0][-1]
     assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
     assert end["State"] is None  # and so nothing to start
@@ -97,7 +97,7 @@ def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, tol
     assert "check again" in begin(app, values, None)["plan"]
 
 
-def test_data_that_cannot_be_used_are_a_sentence(app, tmp_path):
+def test_unusable_data_end_in_a_sentence(app, tmp_path):
     (tmp_path / "empty").mkdir()
     for source, words in (
         ("", "Say where the music is"),
@@ -126,7 +126,7 @@ def test_a_hostile_zip_ends_in_a_sentence_on_the_page_and_writes_nothing(app, tm
     assert not list(tmp_path.rglob("escaped.wav"))
 
 
-def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_path):
+def test_an_uploaded_zip_is_kept_once_for_each_content(app, tmp_path):
     folder = genres(tmp_path / "music", jazz=3, reggae=3)
     path = tmp_path / "music.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -140,7 +140,11 @@ def test_an_uploaded_zip_is_kept_checked_and_shared_by_what_it_holds(app, tmp_pa
     assert "Split at random by track" in end["plan"], end["plan"]
     bad = tmp_path / "music.rar"
     bad.write_bytes(b"Rar!")
-    assert "neither a zip" in named(upload(str(bad), None))["train-upload-problem"]
+    refused = named(upload(str(bad), None))
+    assert "neither a zip" in refused["train-upload-problem"]
+    assert refused["train-upload"] is None  # so that another file can be dropped
+    first = looked(app, **TINY, **{"train-source": token})[0][0]
+    assert first["train-upload-problem"] == ""  # the message does not outlive the next check
 
 
 def zipped(path: Path, seed: int, source: Path) -> Path:
@@ -153,7 +157,7 @@ def zipped(path: Path, seed: int, source: Path) -> Path:
 
 @pytest.fixture
 def uploaded(app, tmp_path):
-    """Upload a zip of its own for each number, and prepare it; returns what stands for it and all that was made of it."""
+    """Upload and prepare a different zip for each number; return the text of the field and the files that were made."""
     folder, work = genres(tmp_path / "music", jazz=2, reggae=2), runs.work_folder()
 
     def upload(number: int) -> tuple[str, set[Path]]:
@@ -174,7 +178,7 @@ def age(*paths: Path, hours: float) -> None:
         os.utime(path, (time.time() - hours * 3600,) * 2)
 
 
-def test_uploads_that_nobody_needs_are_removed_with_what_was_made_of_them(uploaded, make_run):
+def test_unused_uploads_are_removed_with_what_was_made_of_them(uploaded, make_run):
     (_, old), (_, recent), (used, looked_at) = (uploaded(number) for number in range(3))
     (_, of_run), (_, of_other) = uploaded(3), uploaded(4)
     make_run("mine", Status.stopped, data=str(next(path for path in of_run if path.is_file())))
@@ -193,7 +197,7 @@ def test_uploads_that_nobody_needs_are_removed_with_what_was_made_of_them(upload
     assert not list(work.glob(".*deleted"))
 
 
-def test_uploads_stay_while_a_run_is_at_work(uploaded, make_run):
+def test_uploads_stay_while_a_run_is_active(uploaded, make_run):
     _, old = uploaded(0)
     age(*old, hours=25)
     make_run("busy", Status.paused)
@@ -203,7 +207,7 @@ def test_uploads_stay_while_a_run_is_at_work(uploaded, make_run):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 @pytest.mark.parametrize("linked", ["the work folder", "its uploads", "what was made", "the file"])
-def test_what_lies_behind_links_stays(uploaded, tmp_path, linked):
+def test_files_behind_links_are_not_removed(uploaded, tmp_path, linked):
     _, old = uploaded(0)
     age(*old, hours=25)
     (file,), folders = [path for path in old if path.is_file()], [path for path in old if path.is_dir()]

@@ -1,4 +1,4 @@
-"""Runs in every state, and what the page is sent of them."""
+"""Runs in every state, and what the page receives of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_run_in_every_state(app, make_run, status, said, stop, resume, use):
     assert ("img" in shown["confusion"]) is began
 
 
-def test_numbers_of_a_run_at_work(app, make_run):
+def test_numbers_of_a_running_run(app, make_run):
     make_run("it", Status.running)
     shown = arrive(app)
     text = words(shown["run-head"])
@@ -63,7 +63,7 @@ def test_numbers_of_a_run_at_work(app, make_run):
     assert "3 of 4 validation tracks on the diagonal" in shown["confusion"]
 
 
-def test_charts_have_the_same_whole_epochs_beneath(app, make_run):
+def test_charts_share_an_axis_of_whole_epochs(app, make_run):
     run = make_run("it", Status.running)
     charts = ("plot-loss", "plot-accuracy", "plot-rate")
     assert {epochs_of(arrive(app)[chart]) for chart in charts} == {(0, 10)}  # with 4 there would be ticks at 0.5
@@ -71,7 +71,7 @@ def test_charts_have_the_same_whole_epochs_beneath(app, make_run):
     record(run, {**step, "epoch": 13})
     shown = arrive(app)
     assert {epochs_of(shown[chart]) for chart in charts} == {(0, 13)}
-    # What makes the axis so long is no point of a curve, and no limit, of which gradio makes a chart anew.
+    # The ends of the axis are points without a value, not limits: gradio would build the chart anew for limits.
     values = [row[1] for row in shown["plot-accuracy"].value["data"] if row[0] in (0, 13)]
     assert values
     assert all(value is None or math.isnan(value) for value in values)
@@ -87,14 +87,14 @@ def epochs_of(chart) -> tuple[float, float]:
     return min(epochs), max(epochs)
 
 
-def test_a_look_that_takes_long_does_not_undo_a_choice(app, make_run):
+def test_a_slow_tick_does_not_undo_a_choice(app, make_run):
     make_run("it", Status.running)
     tick = next(function for function in app.fns.values() if ("tick" in [event for _, event in function.targets]))
     assert "run-chosen" not in named(tick.fn(panel_values(tick, "it"), None))
     assert named(tick.fn(panel_values(tick, "deleted"), None))["run-chosen"] == "it"
 
 
-def test_curves_have_every_epoch_once_though_a_resumed_run_did_it_twice(make_run):
+def test_an_epoch_that_a_resumed_run_repeated_is_drawn_once(make_run):
     run = make_run("it", Status.stopped)
     again = [
         {"event": "process", "pid": 1, "pid_created": 1.0},
@@ -132,6 +132,33 @@ def test_a_report_has_its_interval_its_votes_and_each_genre(app, make_run):
         assert piece in text
 
 
+def test_a_genre_without_tracks_has_no_f1(app, make_run):
+    run = make_run("it", Status.finished)
+    report = json.loads((run.path / "report.json").read_text())
+    report["valid"]["per_genre"]["none"] = {"precision": None, "recall": None, "f1": None, "n": 0}
+    (run.path / "report.json").write_text(json.dumps(report))
+    text = words(arrive(app)["run-report"])
+    assert "none – – – 0" in text
+    assert "0.00" not in text
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_chart_has_all_its_series_from_the_start(make_run, share):
+    """gradio never draws a series that is not in the first data of a chart."""
+    run = make_run("it", Status.running, f"augment.recorded_share={share}", "augment.mild_share=0")
+    journal = run.path / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    before_validation = next(index for index, line in enumerate(lines) if '"event": "epoch"' in line)
+    journal.write_text("".join(lines[:before_validation]))
+    loss, accuracy, rate = curves(snapshot(run))
+    recordings = {"recordings"} if share else set()
+    assert set(loss.series) == {"training", "validation"} | recordings
+    assert set(accuracy.series) == {"whole tracks", "segments"} | recordings
+    assert set(loss.dropna().series) == {"training"}
+    assert accuracy.dropna().empty
+    assert not rate.dropna().empty
+
+
 def test_a_page_gets_only_what_has_changed_since(app, make_run):
     run = make_run("it", Status.running)
     first = arrive(app)
@@ -162,7 +189,7 @@ def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
     assert {"plot-loss", "confusion"} <= set(draw(8.5, soon["State"]))
 
 
-def test_a_page_shows_the_run_at_work_unless_it_is_told_another(app, make_run):
+def test_a_page_shows_the_active_run_unless_another_is_chosen(app, make_run):
     make_run("old", Status.running)
     time.sleep(0.01)
     make_run("new", Status.finished)
