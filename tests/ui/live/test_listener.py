@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from genre_app.audio import Clip, clip_from_array
+from genre_app.audio import Clip
 from genre_app.predict import classify
 from genre_app.ui.live import view
 from genre_app.ui.live.listener import HOP_SECONDS, WINDOW_SECONDS, Listener
+from tests.audio.files import clip_from_array
 from tests.conftest import synthesise
 from tests.features.test_noise import noise
 from tests.ui.live.stream import RATE, play
