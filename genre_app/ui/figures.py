@@ -20,17 +20,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import BboxImage
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox, TransformedBbox
-from numpy.typing import NDArray
 from PIL import Image
 
 from genre_app.prediction import Prediction
+from genre_app.ui.cells import Cells, cells
 from genre_app.ui.overview import Overview
 
 RANGE_DB = 80.0
 """Range of the spectrogram's colours, from the loudest value down."""
-
-MAX_CELLS = 480
-"""Most columns of the heat map; more frames are averaged."""
 
 DPI = 100
 """CSS pixels to an inch of the layout."""
@@ -90,42 +87,6 @@ LIGHT = Ink(
 DARK = Ink(
     "#e8eaf0", "#9ca3af", "#ffffff", LinearSegmentedColormap.from_list("heat", ["#1c2030", "#3f3aa8", "#818cf8", "#e0e7ff"])
 )
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Columns of the heat map.
-
-    Attributes
-    ----------
-    edges : numpy.ndarray, float64 [c + 1]
-        Seconds. Frames overlap, so a cell ends half-way between its frame's centre and the next one's.
-    probabilities : numpy.ndarray, float32 [c, g]
-    sounds : numpy.ndarray, bool [c]
-        False for silent cells.
-    frames_per_cell : int
-        More than 1 for a long clip, whose frames are averaged.
-    """
-
-    edges: NDArray[np.float64]
-    probabilities: NDArray[np.float32]
-    sounds: NDArray[np.bool_]
-    frames_per_cell: int
-
-
-def cells(prediction: Prediction, most: int = MAX_CELLS) -> Cells:
-    """Lay the frames out on the time axis, averaged to at most ``most`` cells."""
-    n = len(prediction.segment_starts)
-    per_cell = -(-n // most)
-    first = np.arange(0, n, per_cell)
-    weights = prediction.segment_sounds.astype(np.float32)[:, None]
-    heard = np.add.reduceat(weights, first)  # [c, 1]
-    total = np.add.reduceat(prediction.segment_probabilities * weights, first)
-    centres = (prediction.segment_starts + prediction.segment_ends) / 2
-    last = np.append(first[1:], n) - 1
-    between = (centres[last[:-1]] + centres[first[1:]]) / 2
-    edges = np.concatenate([[0.0], between, [prediction.duration_seconds]])
-    return Cells(edges, (total / np.maximum(heard, 1.0)).astype(np.float32), heard[:, 0] > 0, per_cell)
 
 
 def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:

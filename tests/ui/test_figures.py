@@ -14,7 +14,8 @@ from PIL import Image
 
 from genre_app.audio import Clip
 from genre_app.prediction import Prediction
-from genre_app.ui.figures import View, cells, clock, draw, mel_rows, to_webp
+from genre_app.ui.cells import cells
+from genre_app.ui.figures import View, clock, draw, mel_rows, to_webp
 from genre_app.ui.overview import MAX_COLUMNS, OverviewTap
 
 RATE = 22050

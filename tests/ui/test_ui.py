@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +17,7 @@ import soundfile
 from PIL import Image
 
 from genre_app import audio, predict
-from genre_app.checkpoint import Checkpoint, save_checkpoint
-from genre_app.runs.request import Request
-from genre_app.runs.run import Run
+from genre_app.checkpoint import Checkpoint
 from genre_app.ui import cards, service
 from genre_app.ui.classify import frames
 from genre_app.ui.page import TABS, build_app, launch_options
@@ -145,122 +142,10 @@ def test_a_take_is_called_a_recording(app, song):
         assert name in vote["final-vote"]
 
 
-def test_what_visitors_and_checkpoints_say_is_escaped(make_clip, checkpoint):
-    evil = "<script>alert(1)</script>"
-    prediction = predict.from_segments(
-        Checkpoint(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil),
-        [0],
-        np.eye(1, 10, dtype=np.float32),
-        spec=checkpoint.spec,
-        sounds=np.ones(1, bool),
-        name=evil,
-        duration_seconds=3.0,
-    )
-    for html in (
-        cards.final_vote(prediction),
-        cards.figure("", prediction),
-        cards.problem(evil),
-        cards.progress(1, 2, 0, evil),
-    ):
-        assert "<script" not in html
-        assert "&lt;script&gt;" in html
-
-
-def certain(checkpoint, rows) -> predict.Prediction:
-    """A prediction from these segments' probabilities."""
-    rows = np.array(rows, np.float32)
-    return predict.from_segments(
-        checkpoint,
-        list(range(len(rows))),
-        rows,
-        spec=checkpoint.spec,
-        sounds=np.ones(len(rows), bool),
-        name="song.wav",
-        duration_seconds=60.0,
-    )
-
-
-def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
-    noise = np.random.default_rng(0).normal(0, 0.1, 10 * 22050)
-    soundfile.write(tmp_path / "noise.wav", noise, 22050)
-    prediction = service.answer(str(tmp_path / "noise.wav"), checkpoint="default").prediction
-    assert prediction.is_noise
-    headline = cards.headline(prediction)
-    assert "No music heard" in headline
-    assert not any(genre in headline for genre in prediction.genres)
-    # Nor from the votes, which agree on nothing, nor from the description of the figure.
-    assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
-    assert "agree" not in cards.vote_info(prediction, "mean")
-    assert "won by" not in cards.figure("", prediction)
-    assert "which means nothing for noise" in cards.final_vote(prediction)
-
-
 def test_what_the_page_keeps_of_a_visitor_does_not_run_out_while_it_is_open(app):
     kept = [block for block in app.blocks.values() if isinstance(block, gr.State)]
     assert len(kept) > 2
     assert {block.time_to_live for block in kept} == {math.inf}
-
-
-def test_a_small_margin_is_called_unsure(checkpoint):
-    close, clear = np.full(10, 0.01), np.full(10, 0.01)
-    close[[2, 5]] = 0.48, 0.44
-    clear[2] = 0.91
-    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [close])))
-    assert "Not sure: country or jazz" in card
-    assert "ahead by only 4 points" in card
-    close = np.full(10, 0.02)
-    close[[2, 5]] = 0.493, 0.347  # 14.6 points apart, which is not 15
-    assert "ahead by only 14 points" in re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [close])))
-    close[[2, 5]] = 0.4215, 0.4185
-    assert "ahead by less than one point" in cards.final_vote(certain(checkpoint, [close]))
-    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [clear])))
-    assert "Not sure" not in card
-    assert "ahead" not in card
-
-
-def test_a_low_probability_is_called_unsure(checkpoint):
-    low = np.full(10, 0.63 / 9)
-    low[2] = 0.37
-    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [low])))
-    assert "Not sure: country or" in card
-    assert "a low probability" in card
-
-
-def test_five_bars_best_first(checkpoint):
-    row = np.arange(10) / 45
-    card = cards.final_vote(certain(checkpoint, [row]))
-    widths = [float(width) for width in re.findall(r"width:([\d.]+)%", card)]
-    np.testing.assert_allclose(widths, [100 * p for p in sorted(row)[:-6:-1]], atol=0.06)
-
-
-def test_the_card_names_the_measure_of_each_vote(checkpoint):
-    a, b = np.full(10, 0.01), np.full(10, 0.01)
-    a[2], b[5] = 0.91, 0.91
-    prediction = certain(checkpoint, [a, a, b])
-    measures = {"majority": "Share of frames", "mean": "Mean prob", "geometric": "Geometric mean", "knn": "training tracks"}
-    for vote, words in measures.items():
-        card = cards.final_vote(prediction.revote(vote))
-        assert words in re.search('<h3 class="measure">(.*)</h3>', card)[1]
-    # The majority's bars are counts of frames, not the probabilities of those that won.
-    card = cards.final_vote(prediction.revote("majority"))
-    assert re.findall('class="value">([^<]+)', card) == ["2 of 3 frames", "1 of 3 frames"]
-    assert re.findall(r"width:([\d.]+)%", card) == ["66.7", "33.3"]
-
-
-def test_a_probability_is_never_written_as_certain():
-    assert [cards.percent(p) for p in (0.0, 0.001, 0.5, 0.9999, 1.0)] == ["0 %", "< 1 %", "50 %", "> 99 %", "100 %"]
-
-
-def test_votes_stand_side_by_side_with_who_disagrees(checkpoint):
-    a, b = np.full(10, 0.01), np.full(10, 0.01)
-    a[0], a[1], b[1] = 0.5, 0.42, 0.91  # two frames for the first genre, but the third is surer
-    prediction = certain(checkpoint, [a, a, b])
-    labels = {vote: label for label, vote in cards.vote_choices(prediction, VOTES)}
-    assert labels["majority"] == "Majority: blues\N{NO-BREAK SPACE}≠"
-    assert labels["mean"] == "Mean: classical"
-    assert set(labels) == set(VOTES)
-    assert "Majority" in cards.vote_info(prediction, "mean")
-    assert "disagree" in cards.vote_info(prediction, "mean")
 
 
 def test_switching_the_vote_does_not_ask_the_network_again(app, song, monkeypatch):
@@ -294,60 +179,6 @@ def test_a_row_seeks_to_its_frame_whatever_the_order_and_page(app, song):
     assert frames.mark(None, SimpleNamespace(index=[0, 1], row_value=[4, "…"])) == gr.skip()
 
 
-def test_frames_of_a_long_clip_come_in_pages(checkpoint):
-    prediction = certain(checkpoint, np.full((450, 10), 0.1))
-    pages = frames.pages(prediction)
-    assert [page for _, page in pages] == ["0", "1", "2"]
-    numbers = [row[0] for _, page in pages for row in frames.rows(prediction, page)]
-    assert numbers == list(range(1, 451))
-
-
-def medley(checkpoint, genres: list[int], length: int = 60, seed: int = 0) -> predict.Prediction:
-    """Stretches of one genre each, ``length`` frames of 3 s; a tenth of the frames says something else."""
-    random = np.random.default_rng(seed)
-    winners = np.repeat(genres, length)
-    stray = random.random(len(winners)) < 0.1
-    winners[stray] = random.integers(0, 10, stray.sum())
-    rows = np.full((len(winners), 10), 0.02, np.float32)
-    rows[np.arange(len(winners)), winners] = 0.82
-    spec = checkpoint.spec
-    step = round(3.0 * spec.sample_rate / spec.hop_length)
-    starts = [index * step for index in range(len(winners))]
-    return predict.from_segments(
-        checkpoint,
-        starts,
-        rows,
-        spec=spec,
-        sounds=np.ones(len(rows), bool),
-        name="medley.wav",
-        duration_seconds=spec.seconds(starts[-1]) + 3.0,
-    )
-
-
-def test_a_long_clip_is_summed_up_in_parts(checkpoint):
-    prediction = medley(checkpoint, [5, 0, 8])
-    parts = frames.parts(prediction)
-    assert [part.genre for part in parts] == ["jazz", "blues", "reggae"]
-    assert parts[0].start == 0
-    assert parts[-1].end == prediction.duration_seconds
-    assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
-    np.testing.assert_allclose([part.end for part in parts[:-1]], [180, 360], atol=15)
-    assert all(0.8 * part.n_frames < part.n_agree <= part.n_frames for part in parts)
-    assert sum(part.n_frames for part in parts) == 180
-    outline = frames.outline(prediction)
-    assert outline.count("<li>") == 3
-    assert 'data-seconds="0.00"' in outline
-    # A short clip has its rows only.
-    assert "<li>" not in frames.outline(medley(checkpoint, [5], 20))
-
-
-def test_silent_stretches_are_parts_of_their_own(checkpoint):
-    prediction = medley(checkpoint, [5, 5, 5])
-    prediction.segment_sounds[60:120] = False
-    assert [part.genre for part in frames.parts(prediction)] == ["jazz", None, "jazz"]
-    assert "silent" in frames.outline(prediction)
-
-
 def test_a_new_theme_draws_the_figure_anew(app, song):
     state = final(app, song)["State"]
     redraw = handler(app, "redraw", "click").fn
@@ -371,68 +202,6 @@ def test_an_example_fills_the_player_first(app, checkpoint):
     )
     assert Path(first["music"]).name == "reggae.flac"
     assert end["frames"].visible
-
-
-def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_checkpoint):
-    monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
-    first = Run.create(tmp_path / "runs" / "run-0", Request(recipe="default", data="/music"))
-    for number in range(1, 400):
-        shutil.copytree(first.path, tmp_path / "runs" / f"run-{number}")
-    run = Run(tmp_path / "runs" / "run-7")
-    run.record("stopped")
-    save_checkpoint(make_checkpoint(seed=3), run.best)
-    read: list[str] = []
-    monkeypatch.setattr(Run, "description", lambda self, read=read, real=Run.description: read.append(self.name) or real(self))
-    monkeypatch.setattr(Run, "journal", lambda self, read=read, real=Run.journal: read.append(self.name) or real(self))
-    assert service.answer(song).prediction.checkpoint == "default"
-    assert read == []
-    assert service.answer(song, checkpoint="run: run-7").prediction.checkpoint == "run: run-7"
-    assert set(read) == {"run-7"}
-    with pytest.raises(service.RequestError, match="no checkpoint 'run: none'"):
-        service.answer(song, checkpoint="run: none")
-    assert set(read) == {"run-7", "none"}
-    assert "run: run-7" in service.checkpoint_choices()
-    assert len(set(read)) == 401  # so the counter counts
-
-
-def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
-    path = tmp_path / "large.wav"
-    with path.open("wb") as file:
-        file.truncate(service.MAX_BYTES + 1)
-    monkeypatch.setattr("genre_app.ui.service.open_audio", lambda *_, **__: pytest.fail("it was opened"))
-    with pytest.raises(service.RequestError, match=r"large\.wav: 100 MB are more than"):
-        service.answer(path)
-
-
-def test_long_clips_are_refused(bundled, song, monkeypatch):
-    monkeypatch.setattr(service, "MAX_SECONDS", 5.0)
-    with pytest.raises(audio.AudioError, match="longer than 5 s"):
-        service.answer(song)
-
-
-@pytest.mark.parametrize(
-    ("request_", "words"),
-    [
-        ({"vote": "loudest"}, "no vote 'loudest'"),
-        ({"overlap": 1.0}, "between 0 and"),
-        ({"overlap": float("nan")}, "between 0 and"),
-        ({"checkpoint": "other"}, "no checkpoint 'other'"),
-    ],
-)
-def test_requests_for_what_there_is_not(bundled, song, request_, words):
-    with pytest.raises(service.RequestError, match=words):
-        service.answer(song, **request_)
-
-
-def test_visitors_cannot_name_the_servers_files_as_checkpoints(bundled, song, checkpoint_path):
-    with pytest.raises(service.RequestError, match="There is no checkpoint"):
-        service.answer(song, checkpoint=str(checkpoint_path))
-
-
-def test_without_references_the_knn_vote_is_refused_in_words(bundled, song, make_checkpoint, monkeypatch):
-    monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
-    with pytest.raises(service.RequestError, match="no reference tracks"):
-        service.answer(song, vote="knn")
 
 
 def test_the_page_opens_without_any_checkpoint_and_says_so(tmp_path, song, monkeypatch):

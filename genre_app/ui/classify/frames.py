@@ -12,7 +12,8 @@ import numpy as np
 
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
-from genre_app.ui.figures import cells, clock
+from genre_app.ui.cells import cells
+from genre_app.ui.figures import clock
 from genre_app.ui.service import Answer
 
 HEADERS = ["#", "Start", "Genre", "Probability"]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genre_app.ui import cards
-from genre_app.ui.figures import RANGE_DB, cells, mel_rows, shortened
+from genre_app.ui.cells import cells
+from genre_app.ui.figures import RANGE_DB, mel_rows, shortened
 from genre_app.ui.live.listener import WINDOW_SECONDS, LiveResult
 
 _HEAT_COLUMNS = 300  # ten a second
