@@ -118,8 +118,8 @@ class Run:
     def create(cls, path: Path, request: Request) -> Run:
         """Create the folder of a new run.
 
-        Raises `RunTakenError` if the folder is not empty, `RunError` if it cannot be created, and `RecipeError` if the recipe or
-        a setting is wrong.
+        Raises `RunTakenError` if the folder is not empty, `RunError` if it cannot be created, and `RecipeError` if the recipe
+        or a setting is wrong.
         """
         config = request.config()
         check_model_settings(config)

@@ -216,3 +216,9 @@ def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
     assert run.journal().last(events.Started).processes == 2
     assert [epoch.epoch for epoch in run.journal().epochs] == list(range(1, 7))
     assert run.journal().epochs[-1].train_loss < run.journal().epochs[0].train_loss
+
+
+def test_accelerate_launches_the_command():
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    done = subprocess.run([*launch, "-m", "genre_app", "train", "--list"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("default ")
