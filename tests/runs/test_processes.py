@@ -52,7 +52,7 @@ def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
     assert killed.report()["valid"] == whole.report()["valid"]
     numbers = ("epoch", "train_loss", "valid_log_loss", "confusion", "best")
     assert [[getattr(e, n) for n in numbers] for e in killed.journal().epochs] == [
-        [e[n] for n in numbers] for e in whole.journal().epochs
+        [getattr(e, n) for n in numbers] for e in whole.journal().epochs
     ]
 
 
