@@ -53,8 +53,8 @@ def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
     assert same(weights(killed), weights(whole))
     assert killed.report()["valid"] == whole.report()["valid"]
     numbers = ("epoch", "train_loss", "valid_log_loss", "confusion", "best")
-    assert [[e[n] for n in numbers] for e in killed.journal().epochs] == [
-        [e[n] for n in numbers] for e in whole.journal().epochs
+    assert [[getattr(e, n) for n in numbers] for e in killed.journal().epochs] == [
+        [getattr(e, n) for n in numbers] for e in whole.journal().epochs
     ]
 
 
@@ -251,3 +251,9 @@ def test_waiting_needs_nothing_but_a_sum():
     Processes(0, 2, accelerator).wait()
     assert accelerator.sums == 1
     Processes().wait()
+
+
+def test_accelerate_launches_the_command():
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    done = subprocess.run([*launch, "-m", "genre_app", "train", "--list"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("default ")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, extract
+from genre_app.features.content import PIECE_SECONDS
 from genre_app.features.noise import is_noise, power_spectra
 from genre_app.features.speech import is_speech
 from genre_app.predict import SPEECH_WARNING, Prediction, classify, from_segments, sounding
@@ -172,11 +173,15 @@ class Listener:
         return is_noise(self._recent(), self._spec.sample_rate, suppressed=self._suppressed) is True
 
     def _marked(self, prediction: Prediction) -> Prediction:
-        """Warn if the last seconds sound like speech."""
-        rate = self._spec.sample_rate
-        if not is_speech(power_spectra(self._recent(), rate), rate):
+        """Warn if the last piece of audio sounds like speech."""
+        rate, n_samples = self._spec.sample_rate, self._n_piece
+        if self._n_samples < n_samples or not is_speech(power_spectra(self._held[-n_samples:], rate), rate):
             return prediction
         return replace(prediction, warnings=(*prediction.warnings, SPEECH_WARNING), is_speech=True)
+
+    @property
+    def _n_piece(self) -> int:
+        return round(PIECE_SECONDS * self._spec.sample_rate)
 
     @property
     def _n_judged(self) -> int:
@@ -233,7 +238,7 @@ class Listener:
         needed = min(
             self._next_start * spec.hop_length - spec.n_fft // 2,
             self._next_column * self._picture.hop_length - self._picture.n_fft // 2,
-            self._n_samples - self._n_judged - spec.n_fft - spec.hop_length,
+            self._n_samples - max(self._n_judged, self._n_piece) - spec.n_fft - spec.hop_length,
         )
         keep = max(self._origin, needed)
         self._held = self._held[keep - self._origin :].copy()  # a view would keep the whole array
