@@ -1,9 +1,9 @@
 """Fit and test the rule that tells speech from music: python -m tests.speech MUSIC SPEECH [--rooms FOLDER].
 
-MUSIC and SPEECH are folders of audio files at any depth. Each file is cut into pieces of 10 s under four conditions: as it is,
-with pink noise 30 and 20 dB below it, and in a room (of ``--rooms``, else simulated). A logistic regression is fitted on nine
-tenths of the files and tested on the other tenth, ten times. The threshold lets 0.5 % of the pieces of music pass for speech. The
-page warns only if all pieces of a clip are speech.
+MUSIC and SPEECH are folders of audio files at any depth. Each file is cut into pieces of 10 s under four conditions: as it
+is, with pink noise 30 and 20 dB below it, and in a room (of ``--rooms``, else simulated). A logistic regression is fitted on
+nine tenths of the files and tested on the other tenth, ten times. The threshold lets 0.5 % of the pieces of music pass for
+speech. The page warns only if all pieces of a clip are speech.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ _LOUD_PERCENTILE = 95.0
 _LOW_HZ = 90.0  # under the fundamental of nearly all voices
 _BEAT_FRAMES = (3, 35)  # lags of 0.3 to 3.2 s
 
-# Fitted by `python -m tests.speech MUSIC SPEECH`, which prints these lines, on 408 pieces of 136 tracks of GTZAN, and 170 pieces
-# of speech: recorded telephone prompts in five languages, and speech synthesisers. Each piece is used as it is, with noise, and in
-# a room. In files held out, no piece of music is taken for speech (0.0 % to 0.9 %), and 95 % of the speech is found (91 % to
-# 98 %). With noise at 20 dB 64 % is found; in a room 43 %, and there 2.2 % of the music is taken for speech (1.2 % to 4.1 %).
+# Fitted by `python -m tests.speech MUSIC SPEECH`, which prints these lines, on 408 pieces of 136 tracks of GTZAN, and 170
+# pieces of speech: recorded telephone prompts in five languages, and speech synthesisers. Each piece is used as it is, with
+# noise, and in a room. In files held out, no piece of music is taken for speech (0.0 % to 0.9 %), and 95 % of the speech is
+# found (91 % to 98 %). With noise at 20 dB 64 % is found; in a room 43 %, and there 2.2 % of the music is taken for speech
+# (1.2 % to 4.1 %).
 WEIGHTS = np.array([2.119, -0.4407, 1.008, -0.343, -9.429, -20.74, -0.1865])
 BIAS = -6.058
 
