@@ -2,8 +2,9 @@
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Many tests wait for a server or a process, so two workers for each core use the cores better than one.
+# Many tests wait for a server or a process, so two workers for each core use the cores better than one. Each uses one thread.
 WORKERS := 4
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .PHONY: app test check bench
 .DEFAULT_GOAL := app
@@ -12,7 +13,7 @@ app: $(STAMP)
 	$(RUN)/python app.py
 
 test: $(STAMP)
-	$(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(ONE_THREAD) $(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff format --check .

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from genre_app.checkpoint import load_checkpoint
-from genre_app.evaluation import evaluate
+from genre_app.evaluation.evaluate import evaluate
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY
 

@@ -46,9 +46,9 @@ def test_its_file_is_small_and_its_card_states_its_results(bundled):
     row = f"| {report['n_tracks']} | {report['accuracy']:.1%} | {low:.1%} to {high:.1%} | {report['log_loss']:.3f} |"
     assert row in card
     if bundled.name == "default":
-        readme = (checkpoint_folder().parent / "README.md").read_text(encoding="utf-8")
-        assert "as files and as imitated\nrecordings" in card
-        assert f"| `default` {row} {report['macro_f1']:.3f} |" in readme
+        results = (recipes_folder().parent / "RESULTS.md").read_text(encoding="utf-8")
+        assert "as files and as simulated recordings" in card
+        assert f"| `default` {row} {report['macro_f1']:.3f} |" in results
     assert bundled.provenance["command"] in card
     assert "GTZAN has no licence" in card
     notes = recipes_folder() / f"{bundled.provenance['recipe']}.md"

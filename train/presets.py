@@ -41,8 +41,8 @@ def main(
 ) -> None:
     """Train the missing runs and print the table."""
     from genre_app.checkpoint import load_checkpoint
-    from genre_app.evaluation import evaluate
     from genre_app.evaluation.conditions.report import evaluate_conditions
+    from genre_app.evaluation.evaluate import evaluate
     from genre_app.runs.request import Request
     from genre_app.runs.settings import read_settings
 

@@ -129,7 +129,7 @@ def _report(path: Path) -> dict[str, Any] | None:
 
 
 def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
-    from genre_app.evaluation import wilson_interval
+    from genre_app.evaluation.metrics import wilson_interval
 
     part = report["test"] if test and "test" in report else report["valid"]
     accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]

@@ -52,8 +52,8 @@ def evaluate(
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from genre_app.errors import CheckpointError, DataError
-    from genre_app.evaluation import evaluate as evaluate_tracks
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
+    from genre_app.evaluation.evaluate import evaluate as evaluate_tracks
     from genre_app.evaluation.metrics import Report
 
     # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from genre_app.augment.config import AugmentConfig, LogMelConfig, WaveformConfig
 from genre_app.runs.recipes import read_recipe
+from genre_app.runs.settings import read_settings
 from genre_app.training import TrainConfig
 
 
@@ -112,10 +113,10 @@ def test_no_present_name_is_taken_for_a_former_one(config):
 
 def test_a_former_name_can_be_set_over_a_recipe():
     settings = ["augment.recorded.band_high_hz=[3000.0, 3100.0]", "augment.waveform.colour_slope_db=[-1.0, -1.0]"]
-    config = read_recipe("default", settings)
+    config = read_recipe("default", read_settings(settings))
     assert config.augment.recorded.response_high_hz == (3000.0, 3100.0)
     assert config.augment.waveform.coloured_noise_slope_db == (-1.0, -1.0)
-    config = read_recipe("default", ["augment=recorded", "augment.recorded.control_probability=0.9"])
+    config = read_recipe("default", read_settings(["augment=recorded", "augment.recorded.control_probability=0.9"]))
     assert config.augment.recorded.gain_control_probability == 0.9
 
 

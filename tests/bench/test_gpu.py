@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from genre_app.runs import events
 from genre_app.runs import executor as job
+from genre_app.runs.journal import Journal
 from tests.bench.gpu import __main__ as command
 from tests.bench.gpu import inside as inside_module
 from tests.bench.gpu import table
@@ -63,7 +66,7 @@ def test_every_row_works_on_a_cpu(tmp_path):
     assert sum(parts.values()) == pytest.approx(values["default"]["seconds"], abs=0.05)
     assert min(parts.values()) > -0.05
     assert values["default"]["valid"]["n_tracks"] == 12
-    assert (tmp_path / "default-journal.jsonl").read_text().count('"event": "epoch"') == 4
+    assert (tmp_path / "default-journal.jsonl").read_text().count('"event":"epoch"') == 4
     assert json.loads((tmp_path / "default-report.json").read_text())["valid"]["n_tracks"] == 12
     assert values["step"]["step_ms"] > 0
     assert {"bfloat16", "float32", "epochs"} == set(values["precision"])
@@ -142,17 +145,19 @@ def test_a_process_that_fails_or_lasts_is_a_reason(tmp_path):
 
 
 def test_the_time_of_a_run_is_split_into_its_parts():
-    class Run:
-        def journal(self):
-            return [{"event": "process", "time": 103.0}, {"event": "started", "time": 105.0}]
-
-        def epochs(self):
-            return [
-                {"time": 107.5, "seconds": 2.0, "valid_log_loss": None},
-                {"time": 110.5, "seconds": 2.0, "valid_log_loss": 0.5},
-            ]
-
-    assert seconds_of(Run(), 100.0, 114.5) == {
+    epochs = [
+        events.Epoch(epoch=1, train_loss=1.0, learning_rate=0.1, seconds=2.0, time=107.5),
+        events.Epoch(epoch=2, train_loss=0.9, learning_rate=0.1, seconds=2.0, valid_log_loss=0.5, time=110.5),
+    ]
+    started = {"device": "cpu", "processes": 1, "epoch": 0, "step": 0, "epochs": 2, "steps": 1, "tracks": {}, "segments": 1}
+    journal = Journal(
+        (
+            events.Process(pid=1, pid_created=0.0, time=103.0),
+            events.Started(**started, parameters=1, genres=[], notes=[], time=105.0),
+            *epochs,
+        )
+    )
+    assert seconds_of(SimpleNamespace(journal=lambda: journal), 100.0, 114.5) == {
         "importing": 3.0,
         "preparing": 2.0,
         "steps": 4.0,

@@ -6,6 +6,7 @@ training run with ``--set``, on the page's form, in a preset's preview, and on w
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -81,8 +82,9 @@ def test_it_is_set_on_the_command_line_of_a_training_run(checkout, tmp_path):
     folder = tmp_path / "beats"
     folder.mkdir()
     run(checkout, "-m", "genre_app", "train", "default", "--data", write_cache(folder), "--out", tmp_path / "run", *words)
-    described = (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
-    assert "augment.recorded.tremolo_probability=1" in described
+    described = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert described["request"]["settings"]["augment.recorded.tremolo_probability"] == 1
+    assert described["config"]["augment"]["recorded"]["tremolo_probability"] == 1
 
 
 PAGE = """

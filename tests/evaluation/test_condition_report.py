@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from genre_app.audio import Clip, load_clip
 from genre_app.cli import build
 from genre_app.errors import DataError
-from genre_app.evaluation import Report, TrackResult, evaluate
 from genre_app.evaluation.conditions import STANDARD, Condition
 from genre_app.evaluation.conditions.report import ConditionsReport, choose_conditions, evaluate_conditions
+from genre_app.evaluation.evaluate import evaluate
+from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.predict import classify
 
 RATE = 22050

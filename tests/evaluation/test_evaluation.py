@@ -17,7 +17,7 @@ import torch
 from genre_app.audio import Clip, load_clip
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.errors import DataError
-from genre_app.evaluation import evaluate
+from genre_app.evaluation.evaluate import evaluate
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, extract
 from genre_app.predict import classify
 

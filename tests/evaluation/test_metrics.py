@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from genre_app.evaluation import Report, TrackResult
+from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.vote import VOTES, References
 
 ROWS = {  # label, segments

@@ -6,10 +6,10 @@ from operator import attrgetter
 
 import pytest
 import torch
-from genre_app.augment.chain import AugmentConfig
 from torch import nn
 from torch.nn import functional as F
 
+from genre_app.augment.config import AugmentConfig
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.features import segment_start_frames
 from genre_app.models import create_model, model_names

@@ -13,7 +13,7 @@ import pytest
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.errors import RunError
-from genre_app.evaluation import evaluate
+from genre_app.evaluation.evaluate import evaluate
 from genre_app.runs import events, journal
 from genre_app.runs import executor as job
 from genre_app.runs import run as runs

@@ -9,6 +9,7 @@ import soundfile
 
 from genre_app import audio
 from genre_app.checkpoint import save_checkpoint
+from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.ui import service
@@ -28,7 +29,7 @@ def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_chec
     for number in range(1, 400):
         shutil.copytree(first.path, tmp_path / "runs" / f"run-{number}")
     run = Run(tmp_path / "runs" / "run-7")
-    run.record("stopped")
+    run.record(events.Stopped())
     save_checkpoint(make_checkpoint(seed=3), run.best)
     read: list[str] = []
     monkeypatch.setattr(Run, "description", lambda self, read=read, real=Run.description: read.append(self.name) or real(self))

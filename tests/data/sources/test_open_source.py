@@ -19,7 +19,7 @@ from genre_app.data.cache.store import write_index
 from genre_app.data.sources.gtzan import fault_filtered
 from genre_app.data.splits import SplitConfig
 from genre_app.errors import DataError
-from genre_app.evaluation import evaluate
+from genre_app.evaluation.evaluate import evaluate
 from genre_app.features import SUMMARY_NAMES
 from genre_app.progress import Monitor
 from tests.data.conftest import PLAIN, SPEC, SUMMARY, fill, opened, splits, write
