@@ -44,6 +44,7 @@ def test_spaces_header_starts_the_app(front_matter: dict[str, str]) -> None:
     assert front_matter["sdk_version"] in gradio.specifier
     assert front_matter["python_version"] == "3.12"
     assert (ROOT / front_matter["app_file"]).is_file()
+    assert front_matter["hf_oauth"] is True  # or the owner could not sign in, and nobody could train
     assert front_matter["license"] == PROJECT["license"].lower() == "mit"
 
 

@@ -1,4 +1,4 @@
-"""Who may train on this page: everybody at home, only the owner on a public Space.
+"""Who may train on this page: everybody if only this machine can open it, the owner on a public Space, else nobody.
 
 Training uses the machine for hours and fills its disk, so strangers may not train. Every handler that changes something calls
 `check`: hiding a button is not enough, because a program can still call its handler.
@@ -6,7 +6,9 @@ Training uses the machine for hours and fills its disk, so strangers may not tra
 
 from __future__ import annotations
 
+import ipaddress
 import os
+from contextlib import suppress
 
 import gradio as gr
 from gradio.utils import get_space
@@ -14,7 +16,7 @@ from gradio.utils import get_space
 from genre_app.errors import GenreAppError
 
 SWITCH = "GENRE_APP_ALLOW_TRAINING"
-"""Environment variable with which the owner of a Space lets all visitors train."""
+"""Environment variable that lets all visitors train; its value must be 1."""
 
 
 class NotAllowedError(GenreAppError):
@@ -26,9 +28,18 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
+def on_network() -> bool:
+    """Return whether other machines can open the page: gradio's environment variables ask for their network, or a share link."""
+    name = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    is_loopback = name == "localhost"
+    with suppress(ValueError):  # another name, of which nothing is known
+        is_loopback = is_loopback or ipaddress.ip_address(name).is_loopback
+    return not is_loopback or os.environ.get("GRADIO_SHARE", "").lower() == "true"
+
+
 def shown_data() -> str | None:
-    """Return the text that hides the path of the data from visitors; None at home, where the path may be seen."""
-    return "DATA" if on_space() else None
+    """Return the text that hides the path of the data from visitors; None if only this machine can open the page."""
+    return "DATA" if on_space() or on_network() else None
 
 
 def owner() -> str:
@@ -45,8 +56,13 @@ def login_offered() -> bool:
 
 def refusal(profile: gr.OAuthProfile | None) -> str | None:
     """Return a sentence on why this visitor may not train; None if they may."""
-    if not on_space() or os.environ.get(SWITCH) == "1":
+    if os.environ.get(SWITCH) == "1" or not (on_space() or on_network()):
         return None
+    if not on_space():
+        return (
+            f"You can watch the runs, but not train, because other machines can open this page. To train here, set {SWITCH}=1 "
+            "before you start it, or serve it at 127.0.0.1."
+        )
     who = owner()
     if profile is not None and who and profile.username.casefold() == who.casefold():
         return None

@@ -27,6 +27,14 @@ from tests.ui.train.page import OWNER, STRANGER, TINY, act, arrive, begin, chang
         ({"SPACE_ID": "ada/genres", permission.SWITCH: "1"}, None, True),
         ({"SPACE_ID": "ada/genres", permission.SWITCH: "0"}, STRANGER, False),
         ({"SPACE_ID": "/genres"}, SimpleNamespace(username=""), False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, None, False),
+        ({"GRADIO_SERVER_NAME": "192.168.1.7"}, OWNER, False),
+        ({"GRADIO_SERVER_NAME": "music.example"}, None, False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0", permission.SWITCH: "1"}, None, True),
+        ({"GRADIO_SERVER_NAME": "127.0.0.1"}, None, True),
+        ({"GRADIO_SERVER_NAME": "::1"}, None, True),
+        ({"GRADIO_SERVER_NAME": "localhost"}, None, True),
+        ({"GRADIO_SHARE": "True"}, None, False),
     ],
 )
 def test_who_may_train(monkeypatch, environment, profile, allowed):
