@@ -29,7 +29,7 @@ def on_space() -> bool:
 
 
 def on_network() -> bool:
-    """Return whether other machines can open the page: gradio's environment variables ask for their network, or a share link."""
+    """Return whether other machines can open the page: gradio's variables name another address, or ask for a share link."""
     name = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     is_loopback = name == "localhost"
     with suppress(ValueError):  # another name, of which nothing is known

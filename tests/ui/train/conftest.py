@@ -23,7 +23,7 @@ def app(bundled):
 
 @pytest.fixture(autouse=True)
 def _at_home(tmp_path, monkeypatch):
-    for name in ("SPACE_ID", "SPACE_AUTHOR_NAME", "SPACES_ZERO_GPU", permission.SWITCH):
+    for name in ("SPACE_ID", "SPACE_AUTHOR_NAME", "SPACES_ZERO_GPU", "GRADIO_SERVER_NAME", "GRADIO_SHARE", permission.SWITCH):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
