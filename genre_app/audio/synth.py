@@ -103,10 +103,7 @@ def _blues(score: Score) -> None:
     place = 4
     for step in range(int(score.seconds / beat) + 1):
         root = key + form[step // 4 % 12]
-        for at, boogie in (
-            (step * beat, (0, 4, 7, 9)),
-            ((step + 2 / 3) * beat, (0, 4, 7, 10)),
-        ):  # shuffle: long, short
+        for at, boogie in ((step * beat, (0, 4, 7, 9)), ((step + 2 / 3) * beat, (0, 4, 7, 10))):  # shuffle: long, short
             score.add(at, score.tone(root - 12 + boogie[step % 4], 0.6 * beat, slope=1.5, decay=5), 0.6)
             score.add(at, score.hat(), 0.35)
             for interval in (0, 7 if step % 2 else 9):

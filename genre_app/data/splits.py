@@ -43,12 +43,7 @@ class SplitConfig(BaseModel):
 
 
 def divide(
-    tracks: Sequence[CachedTrack],
-    config: SplitConfig,
-    *,
-    seed: int,
-    content: Mapping[str, str],
-    skipped: Collection[str] = (),
+    tracks: Sequence[CachedTrack], config: SplitConfig, *, seed: int, content: Mapping[str, str], skipped: Collection[str] = ()
 ) -> tuple[dict[str, str], list[str]]:
     """Put each track into a split.
 

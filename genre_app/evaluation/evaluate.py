@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,6 @@ from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
 from genre_app.predict import classify, overlapped
 
 Result = TypeVar("Result")
-Track = TypeVar("Track")
 
 
 def evaluate(
@@ -73,8 +72,7 @@ def evaluate(
     tracks: Sequence[AudioTrack | CachedTrack]
     failed: list[tuple[str, str]] = []
     probabilities: Callable[[Any], NDArray[np.float32]]
-    is_cache = MelCache.is_cache(path)
-    if is_cache:
+    if MelCache.is_cache(path):
         if seconds is not None:
             raise DataError(
                 f"{path} is a mel cache, of which only whole tracks are evaluated; leave the seconds out or give audio."
@@ -82,6 +80,7 @@ def evaluate(
         cache, spec = MelCache.open(path), overlapped(checkpoint.spec, overlap)
         tracks = _cached_tracks(cache, checkpoint, split, spec)
         probabilities = partial(_of_cached, cache=cache, checkpoint=checkpoint, spec=spec)
+        workers = 0
     else:
         folder = AudioFolder.open(path, split)
         path, tracks = folder.path, folder.tracks
@@ -89,23 +88,10 @@ def evaluate(
         probabilities = partial(_of_audio, checkpoint=checkpoint, overlap=overlap, seconds=seconds)
     labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
 
-    def attempt(track: Any) -> TrackResult | tuple[str, str]:
-        try:
-            return TrackResult(track.track_id, labels[track.genre], probabilities(track))
-        except (AudioError, DataError) as error:
-            return track.track_id, str(error)
+    def one(track: Any) -> TrackResult:
+        return TrackResult(track.track_id, labels[track.genre], probabilities(track))
 
-    results: list[TrackResult] = []
-    found = map(attempt, tracks) if is_cache else in_threads(attempt, tracks, workers)
-    for done, result in enumerate(found, 1):
-        if isinstance(result, TrackResult):
-            results.append(result)
-        else:
-            failed.append(result)
-        if on_track is not None:
-            on_track(done, len(tracks))
-    if not results:
-        raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    results = for_each(one, tracks, failed, where=path, workers=workers, on_track=on_track)
     return Report(checkpoint.genres, tuple(results), checkpoint.references, tuple(failed))
 
 
@@ -152,10 +138,56 @@ def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> C
     return replace(clip, samples=clip.samples[start : start + n_kept])
 
 
-def in_threads(one: Callable[[Track], Result], tracks: Sequence[Track], workers: int) -> Iterator[Result]:
-    """Yield ``one(track)`` for each track, in order; threads suffice, since decoding and the network release Python's lock."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+def for_each(
+    one: Callable[[Any], Result],
+    tracks: Sequence[Any],
+    failed: list[tuple[str, str]],
+    *,
+    where: Path,
+    workers: int,
+    on_track: Callable[[int, int], None] | None,
+) -> list[Result]:
+    """Return ``one(track)`` for each track, in order.
+
+    Parameters
+    ----------
+    one : callable
+        May raise an `AudioError` or a `DataError`.
+    tracks : sequence
+    failed : list of (str, str)
+        Gets the id and the reason of each track for which ``one`` raises.
+    where : pathlib.Path
+        Named in the error.
+    workers : int
+        Number of threads; 0 for this thread. Threads suffice, since decoding and the network release Python's lock.
+    on_track : callable, optional
+        Called with the numbers of finished and of all tracks after each track.
+
+    Raises
+    ------
+    DataError
+        If ``one`` raises for all tracks.
+    """
+
+    def attempt(track: Any) -> Result | AudioError | DataError:
         try:
-            yield from pool.map(one, tracks)
+            return one(track)
+        except (AudioError, DataError) as error:
+            return error
+
+    results: list[Result] = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        try:
+            found = pool.map(attempt, tracks) if workers else map(attempt, tracks)
+            for done, (track, result) in enumerate(zip(tracks, found, strict=True), 1):
+                if isinstance(result, AudioError | DataError):
+                    failed.append((track.track_id, str(result)))
+                else:
+                    results.append(result)
+                if on_track is not None:
+                    on_track(done, len(tracks))
         finally:
             pool.shutdown(cancel_futures=True)
+    if not results:
+        raise DataError(f"{where}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    return results

@@ -7,13 +7,11 @@ offset, n_frames``; ``log_mel.npy`` is float16 ``[frames, n_mels]``, dB re 1.0. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genre_app.data.cache.store import Store, open_array
+from genre_app.data.cache.store import Store
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 
@@ -27,6 +25,7 @@ class MelCache(Store):
 
     KIND = "mel cache"
     ARRAY = "log_mel.npy"
+    DTYPES = (np.float16, np.float32)
 
     spec: FeatureSpec
 
@@ -38,7 +37,3 @@ class MelCache(Store):
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return FeatureSpec(**{name: stated[name] for name in COLUMN_FIELDS})
-
-    @staticmethod
-    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
-        return open_array(path, spec.n_mels, (np.float16, np.float32))

@@ -30,9 +30,9 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
-from genre_app.evaluation.evaluate import in_threads, load_middle
+from genre_app.evaluation.evaluate import for_each, load_middle
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.predict import NoSoundError, classify
 
@@ -181,17 +181,8 @@ def evaluate_conditions(
     folder = AudioFolder.open(path, split)
     labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
     one = partial(_of_track, checkpoint=checkpoint, conditions=conditions, labels=labels, overlap=overlap, seconds=seconds)
-    rows: list[_Row] = []
     failed = list(folder.refused)
-    for done, result in enumerate(in_threads(one, folder.tracks, workers), 1):
-        if isinstance(result, tuple):
-            failed.append(result)
-        else:
-            rows.append(result)
-        if on_track is not None:
-            on_track(done, len(folder.tracks))
-    if not rows:
-        raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    rows = for_each(one, folder.tracks, failed, where=path, workers=workers, on_track=on_track)
 
     def report(name: str, failed: Sequence[tuple[str, str]] = ()) -> Report:
         return Report(checkpoint.genres, tuple(row[name] for row in rows), checkpoint.references, tuple(failed))
@@ -201,7 +192,6 @@ def evaluate_conditions(
 
 _FILE = ""  # key of the unchanged file; no condition has this name
 _BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
-_Row = dict[str, TrackResult]  # results of one track by condition
 
 
 def _of_track(
@@ -211,18 +201,15 @@ def _of_track(
     labels: Mapping[str, int],
     overlap: float | None,
     seconds: float | None,
-) -> _Row | tuple[str, str]:
+) -> dict[str, TrackResult]:
     label, rate = labels[track.genre], checkpoint.spec.sample_rate
 
     def answer(clip: Clip) -> TrackResult:
         prediction = classify(clip, checkpoint, overlap=overlap)
         return TrackResult(track.track_id, label, prediction.segment_probabilities[prediction.segment_sounds])
 
-    try:
-        clip = load_middle(track, rate, seconds)
-        row = {_FILE: answer(clip)}
-    except AudioError as error:
-        return track.track_id, str(error)
+    clip = load_middle(track, rate, seconds)
+    row = {_FILE: answer(clip)}
     for name, condition in conditions.items():
         try:
             row[name] = answer(Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
