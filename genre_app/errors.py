@@ -3,8 +3,6 @@
 Each message is one sentence that names the file, what is wrong and what to do.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from difflib import get_close_matches

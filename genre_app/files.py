@@ -1,7 +1,5 @@
 """Expand paths, and write files atomically."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from pathlib import Path

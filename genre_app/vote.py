@@ -19,8 +19,6 @@ knn
     The share of each genre among the nearest training tracks (see `References`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """genre-app checkpoints: list the bundled checkpoints."""
 
-from __future__ import annotations
-
 import json
 
 from genre_app.cli._shared import ReportFormat

@@ -1,7 +1,5 @@
 """genre-app evaluate: measure a checkpoint on labelled tracks."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

@@ -3,8 +3,6 @@
 `genre_app.evaluation.metrics` defines the metrics.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

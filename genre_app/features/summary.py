@@ -1,7 +1,5 @@
 """Twenty-nine features of a segment, each as its mean and variance over time."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

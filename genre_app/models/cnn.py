@@ -1,7 +1,5 @@
 """Convolutional networks on spectrograms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

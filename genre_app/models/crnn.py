@@ -1,7 +1,5 @@
 """Convolutional recurrent networks: convolution blocks, then GRU layers over the frames."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from pydantic import Field

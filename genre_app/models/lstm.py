@@ -1,7 +1,5 @@
 """LSTM networks over the frames of a segment."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

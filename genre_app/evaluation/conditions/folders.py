@@ -1,7 +1,5 @@
 """Conditions from a user's own noises and impulse responses; each track gets one of the files at random."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from functools import partial

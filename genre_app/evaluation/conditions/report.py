@@ -14,8 +14,6 @@ mean_retention
     Mean retention over the conditions.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
