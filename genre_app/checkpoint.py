@@ -79,9 +79,7 @@ class Checkpoint:
         logits = self.model(features.to(self.device))
         probabilities: NDArray[np.float32] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         if not np.isfinite(probabilities).all():
-            raise CheckpointError(
-                f"checkpoint {self.name}: its network gives numbers that are not finite; use another checkpoint"
-            )
+            raise CheckpointError(f"checkpoint {self.name}: its network gives numbers that are not finite; use another one")
         return probabilities
 
 
@@ -130,15 +128,8 @@ def load_checkpoint(
     """
     path = _find(os.fspath(name_or_path))
     header, model, references = read_file(path)
-    return Checkpoint(
-        model=model.to(device),
-        spec=header.spec,
-        genres=tuple(header.genres),
-        metrics=header.metrics,
-        provenance=header.provenance,
-        references=references,
-        name=path.stem,
-    )
+    history = {"metrics": header.metrics, "provenance": header.provenance}
+    return Checkpoint(model.to(device), header.spec, tuple(header.genres), references=references, name=path.stem, **history)
 
 
 def _find(given: str) -> Path:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +68,6 @@ def evaluate(
     path = Path(data)
     tracks: Sequence[AudioTrack | CachedTrack]
     failed: list[tuple[str, str]] = []
-    probabilities: Callable[[Any], NDArray[np.float32]]
     if MelCache.is_cache(path):
         if seconds is not None:
             raise DataError(
@@ -77,13 +75,19 @@ def evaluate(
             )
         cache, spec = MelCache.open(path), overlapped(checkpoint.spec, overlap)
         tracks = _cached_tracks(cache, checkpoint, split, spec)
-        probabilities = partial(_of_cached, cache=cache, checkpoint=checkpoint, spec=spec)
+
+        def probabilities(track: Any) -> NDArray[np.float32]:
+            return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
+
         workers = 0
     else:
         folder = AudioFolder.open(path, split)
         path, tracks = folder.path, folder.tracks
         failed += folder.refused
-        probabilities = partial(_of_audio, checkpoint=checkpoint, overlap=overlap, seconds=seconds)
+
+        def probabilities(track: Any) -> NDArray[np.float32]:
+            return _of_audio(track, checkpoint, overlap, seconds)
+
     labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
 
     def one(track: Any) -> TrackResult:
@@ -111,10 +115,6 @@ def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, s
         splits = ", ".join(sorted({track.split for track in cache.tracks}))
         raise DataError(f"{cache.path} has no split {split!r}; choose one of: {splits}.")
     return tracks
-
-
-def _of_cached(track: CachedTrack, cache: MelCache, checkpoint: Checkpoint, spec: FeatureSpec) -> NDArray[np.float32]:
-    return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
 
 
 def _of_audio(track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None) -> NDArray[np.float32]:

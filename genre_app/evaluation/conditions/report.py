@@ -17,7 +17,6 @@ mean_retention
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +62,7 @@ class ConditionsReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the keys of `Report.to_dict`, ``conditions`` and ``mean_retention``."""
-        conditions = {
-            name: {
-                "n_tracks": len(report.tracks),
-                "accuracy": report.accuracy,
-                "accuracy_ci95": list(report.accuracy_interval),
-                "log_loss": report.log_loss,
-                "retention": self.retention(name),
-            }
-            for name, report in self.conditions.items()
-        }
+        conditions = {name: {**report.summary(), "retention": self.retention(name)} for name, report in self.conditions.items()}
         return {**self.file.to_dict(), "conditions": conditions, "mean_retention": self.mean_retention}
 
     def to_table(self) -> str:
@@ -178,7 +168,24 @@ def evaluate_conditions(
         raise DataError(f"{path} is a mel cache, and conditions need audio; give a folder of genre folders with audio files.")
     folder = AudioFolder.open(path, split)
     labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
-    one = partial(_of_track, checkpoint=checkpoint, conditions=conditions, labels=labels, overlap=overlap, seconds=seconds)
+    rate = checkpoint.spec.sample_rate
+
+    def answer(track: AudioTrack, clip: Clip) -> TrackResult:
+        prediction = classify(clip, checkpoint, overlap=overlap)
+        return TrackResult(track.track_id, labels[track.genre], prediction.segment_probabilities[prediction.segment_sounds])
+
+    def one(track: AudioTrack) -> dict[str, TrackResult]:
+        clip = load_middle(track, rate, seconds)
+        row = {_FILE: answer(track, clip)}
+        for name, condition in conditions.items():
+            try:
+                row[name] = answer(track, Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
+            except NoSoundError:
+                row[name] = TrackResult(
+                    track.track_id, labels[track.genre], _guess(labels[track.genre], len(checkpoint.genres))
+                )
+        return row
+
     failed = list(folder.refused)
     rows = for_each(one, folder.tracks, failed, where=path, workers=workers, on_track=on_track)
 
@@ -190,30 +197,6 @@ def evaluate_conditions(
 
 _FILE = ""  # key of the unchanged file; no condition has this name
 _BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
-
-
-def _of_track(
-    track: AudioTrack,
-    checkpoint: Checkpoint,
-    conditions: Mapping[str, Condition],
-    labels: Mapping[str, int],
-    overlap: float | None,
-    seconds: float | None,
-) -> dict[str, TrackResult]:
-    label, rate = labels[track.genre], checkpoint.spec.sample_rate
-
-    def answer(clip: Clip) -> TrackResult:
-        prediction = classify(clip, checkpoint, overlap=overlap)
-        return TrackResult(track.track_id, label, prediction.segment_probabilities[prediction.segment_sounds])
-
-    clip = load_middle(track, rate, seconds)
-    row = {_FILE: answer(clip)}
-    for name, condition in conditions.items():
-        try:
-            row[name] = answer(Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
-        except NoSoundError:
-            row[name] = TrackResult(track.track_id, label, _guess(label, len(checkpoint.genres)))
-    return row
 
 
 def _guess(label: int, n_genres: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
