@@ -101,15 +101,10 @@ def classify(
             raise AudioError(f"{clip.name}: some samples are not numbers (NaN or infinite); export the audio again")
         probabilities.append(checkpoint.probabilities(_features(segments, spec, checkpoint.device)))
 
+    rows, sounds = np.concatenate(probabilities), np.concatenate(peaks) > _SILENT_PEAK
+    seconds = observed.n_samples / spec.sample_rate
     prediction = from_segments(
-        checkpoint,
-        starts,
-        np.concatenate(probabilities),
-        spec=spec,
-        sounds=np.concatenate(peaks) > _SILENT_PEAK,
-        name=clip.name,
-        duration_seconds=observed.n_samples / spec.sample_rate,
-        vote=vote,
+        checkpoint, starts, rows, spec=spec, sounds=sounds, name=clip.name, duration_seconds=seconds, vote=vote
     )
     warnings = (*clip.warnings, *prediction.warnings)
     observed.content.finish()

@@ -26,11 +26,9 @@ class Decoder(Protocol):
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield sample rate (Hz) and samples [n, channels], full scale 1.0; an array is valid until the next one."""
-        ...
 
     def close(self) -> None:
         """Release the file."""
-        ...
 
 
 class Source:

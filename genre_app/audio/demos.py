@@ -12,7 +12,7 @@ import scipy
 from numpy.typing import NDArray
 
 from genre_app.audio.score import Score, Sound
-from genre_app.audio.synth import finished, music
+from genre_app.audio.synth import music, play
 
 # Formants of English vowels: frequency in Hz and level of each (Peterson and Barney, 1952, men).
 _VOWELS = (
@@ -119,17 +119,11 @@ def _disco(score: Score) -> None:
     _mix(score, 2.3, (drums, 1), (hats, -1), (bass, -7), (guitar, 2), (strings, -1), (voice, -4))
 
 
-def _played(compose: Callable[[Score], None], seconds: float, sample_rate: int) -> NDArray[np.float32]:
-    score = Score(seconds, sample_rate, seed=0)
-    compose(score)
-    return finished(score)
-
-
 DEMOS: dict[str, Callable[[float, int], NDArray[np.float32]]] = {
     "classical": partial(music, "classical"),
-    "disco": partial(_played, _disco),
-    "hiphop": partial(_played, _hiphop),
-    "metal": partial(_played, _metal),
+    "disco": partial(play, _disco),
+    "hiphop": partial(play, _hiphop),
+    "metal": partial(play, _metal),
     "reggae": partial(music, "reggae"),
 }
 """By genre: a function of seconds and sample rate in Hz that returns samples, float32 [n]."""

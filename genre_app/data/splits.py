@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.data.tracks import SPLITS, CachedTrack, split_of_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, some
 
 
 class SplitConfig(BaseModel):
@@ -106,10 +106,9 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
         raise DataError(f"{where} has only one genre, {next(iter(counts))}; a classifier needs at least two.")
     poor = sorted(genre for genre, count in counts.items() if count < least)
     if poor:
-        shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so "
-            "add tracks or leave the genre out."
+            f"{where} has fewer than {least} tracks of {some(poor, 10)}; each genre needs one for training and one for "
+            "validation, so add tracks or leave the genre out."
         )
 
 
@@ -187,12 +186,8 @@ def _own(
     learned = [track for track in tracks if own.get(track.track_id) == "train"]
     share = config.valid / (config.train + config.valid)
     taken = SplitConfig(method="stratified", train=1.0 - share, valid=share)
-    splits, notes = _stated(
-        tracks,
-        own | _stratified(units_of(learned, content), taken, seed),
-        content,
-        "the data's own split, which has no validation",
-    )
+    divided = own | _stratified(units_of(learned, content), taken, seed)
+    splits, notes = _stated(tracks, divided, content, "the data's own split, which has no validation")
     return splits, [*notes, "The same share of each genre's training tracks was set aside for validation."]
 
 
@@ -217,7 +212,7 @@ def _stated(
         notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so the accuracy does not cover it.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
-        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {_some(left_out)}.")
+        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {some(left_out)}.")
     return splits, notes
 
 
@@ -251,7 +246,7 @@ def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -
             raise DataError(f"The split file {path}, line {line}: {stated!r} is no split; write train, valid or test.")
         found = {name} if name in known.get(name, ()) else known.get(name, set())
         if len(found) != 1:
-            what = f"could be {_some(sorted(found), 2)}" if found else "is no track of the data"
+            what = f"could be {some(sorted(found), 2)}" if found else "is no track of the data"
             raise DataError(f"The split file {path}, line {line}: {name!r} {what}; write the track's path below the folder.")
         (track_id,) = found
         if splits.setdefault(track_id, split) != split:
@@ -269,7 +264,3 @@ def _aliases(track_id: str) -> set[str]:
 def _counts(splits: Mapping[str, str]) -> str:
     counts = Counter(splits.values())
     return ", ".join(f"{counts[split]} {split}" for split in SPLITS)
-
-
-def _some(names: Sequence[str], n: int = 5) -> str:
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.cache.store import differences
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
+from genre_app.features import FeatureSpec, split_columns
 from genre_app.predict import classify, overlapped
 
 Result = TypeVar("Result")
@@ -99,17 +98,7 @@ def evaluate(
 
 def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec) -> list[CachedTrack]:
     """Return the tracks of a split after checking that the checkpoint can classify them."""
-    if spec.kind == "summary":
-        raise DataError(
-            f"{cache.path} is a mel cache, from which features of kind summary cannot be computed, and the checkpoint "
-            f"{checkpoint.name} needs them; evaluate on audio."
-        )
-    differing = differences(cache.spec, spec, COLUMN_FIELDS)
-    if differing:
-        raise DataError(
-            f"{cache.path} was not made as the checkpoint {checkpoint.name} needs it: {differing}; "
-            "make the cache again or evaluate on audio."
-        )
+    cache.check_spec(spec, f"the checkpoint {checkpoint.name} needs it", "make the cache again", "evaluate on audio")
     tracks = [track for track in cache.tracks if split is None or track.split == split]
     if not tracks:
         splits = ", ".join(sorted({track.split for track in cache.tracks}))

@@ -8,18 +8,9 @@ from numpy.typing import NDArray
 from genre_app.features.spec import SUMMARY_MFCC, FeatureSpec
 
 # In the order of the table features_3_sec.csv that is distributed with GTZAN; that table has no variance of the tempo.
-_FEATURES = (
-    "chroma_stft",
-    "rms",
-    "spectral_centroid",
-    "spectral_bandwidth",
-    "rolloff",
-    "zero_crossing_rate",
-    "harmony",
-    "perceptr",
-    "tempo",
-    *(f"mfcc{index}" for index in range(1, 1 + SUMMARY_MFCC)),
-)
+_BY_FRAME = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
+_MFCC = tuple(f"mfcc{index}" for index in range(1, 1 + SUMMARY_MFCC))
+_FEATURES = (*_BY_FRAME, "harmony", "perceptr", "tempo", *_MFCC)
 SUMMARY_NAMES: tuple[str, ...] = tuple(f"{feature}_{part}" for feature in _FEATURES for part in ("mean", "var"))
 """Names of the values of a segment of kind ``summary``, in their order."""
 

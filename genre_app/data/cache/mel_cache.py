@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from genre_app.data.cache.store import Store
+from genre_app.data.cache.store import Store, differences
+from genre_app.errors import DataError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 
@@ -35,3 +36,26 @@ class MelCache(Store):
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return FeatureSpec(**{name: stated[name] for name in COLUMN_FIELDS})
+
+    def check_spec(self, spec: FeatureSpec, whose: str, otherwise: str, remedy: str) -> None:
+        """Check that the features of a specification can be computed from the columns.
+
+        Parameters
+        ----------
+        spec : FeatureSpec
+        whose : str
+            Continues "was not made as" in the error.
+        otherwise : str
+            What to do if the columns differ, apart from ``remedy``.
+        remedy : str
+            How to use the audio instead of the cache.
+
+        Raises
+        ------
+        DataError
+        """
+        if spec.kind == "summary":
+            what = "is a mel cache, from which features of kind summary cannot be computed"
+            raise DataError(f"{self.path} {what}; {remedy}.")
+        if differing := differences(self.spec, spec, COLUMN_FIELDS):
+            raise DataError(f"{self.path} was not made as {whose}: {differing}; {otherwise} or {remedy}.")

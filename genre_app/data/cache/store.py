@@ -108,11 +108,8 @@ class Store:
 
 def differences(theirs: FeatureSpec, ours: FeatureSpec, names: Iterable[str]) -> str:
     """Describe the fields in which two specifications differ, such as "n_mels 64 instead of 128"; empty if they do not."""
-    return ", ".join(
-        f"{name} {getattr(theirs, name)} instead of {getattr(ours, name)}"
-        for name in names
-        if getattr(theirs, name) != getattr(ours, name)
-    )
+    pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in names)
+    return ", ".join(f"{name} {one} instead of {other}" for name, one, other in pairs if one != other)
 
 
 def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.tracks import AudioTrack, split_of_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, some
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
@@ -177,9 +177,8 @@ def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dic
     names = sorted(set(found))
     unknown = [name for name in names if _key(name) not in indices]
     if unknown:
-        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise DataError(
-            f"{where} has genres that the checkpoint does not know: {', '.join(unknown[:20])}{more} "
+            f"{where} has genres that the checkpoint does not know: {some(unknown, 20)} "
             f"(it knows {', '.join(known)}); rename or remove those folders, or choose another split or checkpoint."
         )
     return {name: indices[_key(name)] for name in names}

@@ -107,9 +107,8 @@ def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monito
     left = [file for file in listing.files if file.name not in state["written"]]
     needed, free = sum(file.size for file in left), shutil.disk_usage(folder).free
     if needed > free:
-        raise DataError(
-            f"{PREFIX}{repository} takes {needed >> 20} MB more, but only {free >> 20} MB are free in {folder}; make room."
-        )
+        sizes = f"{needed >> 20} MB more, but only {free >> 20} MB"
+        raise DataError(f"{PREFIX}{repository} takes {sizes} are free in {folder}; make room.")
     meter.advance_bytes(total - needed, free=True)
     n_files = Counter(_split_of_file(file.name) for file in listing.files)
     for file in left:
@@ -210,17 +209,12 @@ def _in_a_sentence(repository: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        raise DataError(
-            f"{shown} requires you to accept its terms; do that on its page and log in with: hf auth login."
-        ) from error
+        raise DataError(f"{shown} requires you to accept its terms on its page; then log in with: hf auth login.") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise DataError(
-            f"{shown}: the hub has no such public data set; check the name, or log in with: hf auth login."
-        ) from error
+        raise DataError(f"{shown}: the hub has no such public data set; check it, or log in with: hf auth login.") from error
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # HTTPError is that of the client's HTTP library
-        raise DataError(
-            f"{shown} cannot be reached ({first_line(error)}); check the connection and start again; finished parts are kept."
-        ) from error
+        what = f"cannot be reached ({first_line(error)})"
+        raise DataError(f"{shown} {what}; check the connection and start again; finished parts are kept.") from error
 
 
 def _split_of_file(name: str) -> str:

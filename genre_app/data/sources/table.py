@@ -17,7 +17,7 @@ import numpy as np
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.tracks import CachedTrack
-from genre_app.errors import DataError, first_line
+from genre_app.errors import DataError, first_line, some
 from genre_app.features import SUMMARY_NAMES
 
 if TYPE_CHECKING:
@@ -94,9 +94,8 @@ def _columns(header: list[str], path: Path) -> tuple[dict[str, int], list[str]]:
     lacking = [name for name in ("filename", "label") if name not in header]
     lacking += [name for name in SUMMARY_NAMES if name not in places and name != "tempo_var"]
     if lacking:
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         raise DataError(
-            f"{path} is no feature table: it has no column {', '.join(lacking[:5])}{more}; "
+            f"{path} is no feature table: it has no column {some(lacking)}; "
             "give features_3_sec.csv, features_30_sec.csv or a table with their columns."
         )
     return places, notes
