@@ -108,11 +108,7 @@ class AudioFolder:
 
 def _checked(path: str | os.PathLike[str]) -> Path:
     root = Path(path)
-    try:
-        is_folder = root.is_dir()
-    except ValueError:  # a null byte in the name
-        is_folder = False
-    if not is_folder:
+    if not root.is_dir():
         raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
     return root
 
