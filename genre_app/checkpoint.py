@@ -16,6 +16,7 @@ from torch import Tensor
 from genre_app.checkpoint_file import FORMAT_VERSION, Header, KnnEntry, ModelEntry, read_file, write_file
 from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
+from genre_app.files import AnyPath
 from genre_app.models import GenreModel
 from genre_app.vote import References
 
@@ -95,7 +96,7 @@ def bundled_checkpoints() -> list[str]:
     return sorted(names, key=lambda name: name != DEFAULT_CHECKPOINT)
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
     """Write a checkpoint; after an interruption, the old file or the new one is complete.
 
     Raises
@@ -116,9 +117,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     write_file(Path(path), header, checkpoint.model, references)
 
 
-def load_checkpoint(
-    name_or_path: str | os.PathLike[str] = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu"
-) -> Checkpoint:
+def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu") -> Checkpoint:
     """Load a bundled checkpoint by its name, or any checkpoint from its file.
 
     Raises

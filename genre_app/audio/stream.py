@@ -47,8 +47,8 @@ class AudioStream:
         sample_rate: int,
         name: str,
         max_seconds: float | None,
-        file: BinaryIO | None = None,
-        min_seconds: float = MIN_SECONDS,
+        file: BinaryIO | None,
+        min_seconds: float,
     ) -> None:
         self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
         self._decoder, self._file = decoder, file

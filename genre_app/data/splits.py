@@ -19,6 +19,9 @@ from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.data.tracks import SPLITS, CachedTrack, split_of_name
 from genre_app.errors import DataError, some
 
+Division = tuple[dict[str, str], list[str]]
+"""Split of each track, by track id; and sentences for the user."""
+
 
 class SplitConfig(BaseModel):
     """How tracks are divided into ``train``, ``valid`` and ``test``."""
@@ -44,7 +47,7 @@ class SplitConfig(BaseModel):
 
 def divide(
     tracks: Sequence[CachedTrack], config: SplitConfig, *, seed: int, content: Mapping[str, str], skipped: Collection[str] = ()
-) -> tuple[dict[str, str], list[str]]:
+) -> Division:
     """Put each track into a split.
 
     Parameters
@@ -166,9 +169,7 @@ def _rank(name: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def _stratified_with_note(
-    units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int
-) -> tuple[dict[str, str], list[str]]:
+def _stratified_with_note(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int) -> Division:
     splits = _stratified(units, config, seed)
     notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
     if any(gtzan_name(track_id) for track_id in splits):
@@ -178,7 +179,7 @@ def _stratified_with_note(
 
 def _own(
     tracks: Sequence[CachedTrack], own: dict[str, str], config: SplitConfig, seed: int, content: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
+) -> Division:
     if "train" not in own.values():
         raise DataError("The data state a split without training tracks; choose the stratified split or give a split file.")
     if "valid" in own.values():
@@ -191,9 +192,7 @@ def _own(
     return splits, [*notes, "The same share of each genre's training tracks was set aside for validation."]
 
 
-def _stated(
-    tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str
-) -> tuple[dict[str, str], list[str]]:
+def _stated(tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str) -> Division:
     for unit in units_of([track for track in tracks if track.track_id in splits], content):
         sides = {splits[track.track_id]: track.track_id for track in unit}
         if len(sides) > 1:

@@ -3,7 +3,6 @@
 `genre_app.evaluation.metrics` defines the metrics.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,13 +20,14 @@ from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.features import FeatureSpec, split_columns
+from genre_app.files import AnyPath
 from genre_app.predict import classify, overlapped
 
 Result = TypeVar("Result")
 
 
 def evaluate(
-    data: str | os.PathLike[str],
+    data: AnyPath,
     checkpoint: Checkpoint,
     *,
     split: str | None = None,

@@ -14,7 +14,6 @@ mean_retention
     Mean retention over the conditions.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from genre_app.errors import DataError
 from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
 from genre_app.evaluation.evaluate import for_each, load_middle
 from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.files import AnyPath
 from genre_app.predict import NoSoundError, classify
 
 ALL = "all"
@@ -89,10 +89,7 @@ def _row(name: str, width: int, report: Report, retention: float | None) -> str:
 
 
 def choose_conditions(
-    names: str | Sequence[str] | None,
-    *,
-    noise: str | os.PathLike[str] | None = None,
-    rooms: str | os.PathLike[str] | None = None,
+    names: str | Sequence[str] | None, *, noise: AnyPath | None = None, rooms: AnyPath | None = None
 ) -> dict[str, Condition]:
     """Return the named conditions and those of the folders, by name.
 
@@ -126,15 +123,15 @@ def choose_conditions(
 
 
 def evaluate_conditions(
-    data: str | os.PathLike[str],
+    data: AnyPath,
     checkpoint: Checkpoint,
     names: str | Sequence[str] | None = ALL,
     *,
     split: str | None = None,
     overlap: float | None = None,
     seconds: float | None = None,
-    noise: str | os.PathLike[str] | None = None,
-    rooms: str | os.PathLike[str] | None = None,
+    noise: AnyPath | None = None,
+    rooms: AnyPath | None = None,
     workers: int = 1,
     on_track: Callable[[int, int], None] | None = None,
 ) -> ConditionsReport:
