@@ -47,8 +47,8 @@ class AudioStream:
         sample_rate: int,
         name: str,
         max_seconds: float | None,
-        file: BinaryIO | None,
-        min_seconds: float,
+        file: BinaryIO | None = None,
+        min_seconds: float = MIN_SECONDS,
     ) -> None:
         self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
         self._decoder, self._file = decoder, file
@@ -123,9 +123,8 @@ class AudioStream:
     def _counted(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         self.n_samples += len(samples)
         if self._max_seconds is not None and self.n_samples > self._max_seconds * self.sample_rate:
-            raise AudioError(
-                f"{self.name}: the audio is longer than {_duration(self._max_seconds)}; cut it into shorter pieces"
-            )
+            limit = _duration(self._max_seconds)
+            raise AudioError(f"{self.name}: the audio is longer than {limit}; cut it into shorter pieces")
         if len(samples):
             yield samples
 

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.data.cache.feature_table import FeatureTable
-from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.cache.store import Store
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, segment_start_frames, split_columns
@@ -45,12 +44,7 @@ class _Tracks:
 
     @classmethod
     def from_cache(
-        cls,
-        cache: MelCache | FeatureTable,
-        tracks: Sequence[CachedTrack],
-        genres: Sequence[str],
-        spec: FeatureSpec,
-        device: torch.device,
+        cls, cache: Store, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
     ) -> Self:
         """Load some tracks of a cache onto a device.
 

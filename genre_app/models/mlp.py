@@ -169,9 +169,8 @@ class MLP(Ensemble):
                     f"statistics over time need at least 2 frames, got {n_frames}; leave pool and modulation_bands out"
                 )
             if settings.modulation_bands > n_frames // 2:
-                raise ValueError(
-                    f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {settings.modulation_bands}"
-                )
+                given = settings.modulation_bands
+                raise ValueError(f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {given}")
             if settings.pool_bins > n_bins:
                 raise ValueError(f"pool_bins must not exceed the {n_bins} bins, got {settings.pool_bins}")
         if settings.patch_bins > n_bins:

@@ -185,13 +185,10 @@ def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> 
         if target.tell() < file.size:
             disable_progress_bars("huggingface_hub.http_get")
             constants.DOWNLOAD_CHUNK_SIZE = _BLOCK_BYTES
-            http_get(
-                hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision),
-                cast(BinaryIO, _Watched(target, meter)),
-                resume_size=target.tell(),
-                headers=build_hf_headers() | {"Accept-Encoding": "identity"},  # a compressed answer cannot be resumed
-                expected_size=file.size,
-            )
+            url = hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision)
+            headers = build_hf_headers() | {"Accept-Encoding": "identity"}  # a compressed answer cannot be resumed
+            watched = cast(BinaryIO, _Watched(target, meter))
+            http_get(url, watched, resume_size=target.tell(), headers=headers, expected_size=file.size)
     with path.open("rb") as target:
         is_whole = file.sha256 in ("", hashlib.file_digest(target, "sha256").hexdigest())
     if not is_whole or path.stat().st_size != file.size:
