@@ -73,7 +73,7 @@ def _in_room(name: str) -> Change:
     return lambda samples, rate, generator: reverberate(samples, _response(name, rate))
 
 
-def _without_chance(change: Callable[[Samples, int, Any], Samples], strength: float) -> Change:
+def _deterministic(change: Callable[[Samples, int, Any], Samples], strength: float) -> Change:
     return lambda samples, rate, _: change(samples, rate, strength)
 
 
@@ -97,16 +97,16 @@ def _standard() -> Iterator[Condition]:
         yield Condition(f"room-{name}", about, _in_room(name))
     yield Condition("telephone", "300 to 3400 Hz", device.telephone)
     for kilobits in (64, 32):
-        yield Condition(f"mp3-{kilobits}", f"MP3 at {kilobits} kbit/s", _without_chance(device.mp3, kilobits))
+        yield Condition(f"mp3-{kilobits}", f"MP3 at {kilobits} kbit/s", _deterministic(device.mp3, kilobits))
     clipped = f"{CLIPPED_SHARE:.0%} of the samples clipped"
     yield Condition("clipping", clipped, lambda samples, rate, _: device.clip(samples, CLIPPED_SHARE))
-    yield Condition("equaliser-dark", "+12 dB at 60 Hz to -12 dB at 8 kHz", _without_chance(device.tilt, 12))
-    yield Condition("equaliser-bright", "-12 dB at 60 Hz to +12 dB at 8 kHz", _without_chance(device.tilt, -12))
+    yield Condition("equaliser-dark", "+12 dB at 60 Hz to -12 dB at 8 kHz", _deterministic(device.tilt, 12))
+    yield Condition("equaliser-bright", "-12 dB at 60 Hz to +12 dB at 8 kHz", _deterministic(device.tilt, -12))
     yield Condition("gain-20", "20 dB softer", lambda samples, rate, _: device.gain(samples, -20.0))
-    yield Condition("pitch+2", "two semitones up", _without_chance(tempo.shift_pitch, 2))
-    yield Condition("pitch-2", "two semitones down", _without_chance(tempo.shift_pitch, -2))
-    yield Condition("speed-0.9", "slower and lower", _without_chance(tempo.change_speed, 0.9))
-    yield Condition("speed-1.1", "faster and higher", _without_chance(tempo.change_speed, 1.1))
+    yield Condition("pitch+2", "two semitones up", _deterministic(tempo.shift_pitch, 2))
+    yield Condition("pitch-2", "two semitones down", _deterministic(tempo.shift_pitch, -2))
+    yield Condition("speed-0.9", "slower and lower", _deterministic(tempo.change_speed, 0.9))
+    yield Condition("speed-1.1", "faster and higher", _deterministic(tempo.change_speed, 1.1))
     yield Condition("phone-in-room", "room, noise and a phone's frequency band together", phone_in_room)
 
 

@@ -178,9 +178,8 @@ def evaluate_conditions(
             try:
                 row[name] = answer(track, Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
             except NoSoundError:
-                row[name] = TrackResult(
-                    track.track_id, labels[track.genre], _guess(labels[track.genre], len(checkpoint.genres))
-                )
+                label = labels[track.genre]
+                row[name] = TrackResult(track.track_id, label, _guess(label, len(checkpoint.genres)))
         return row
 
     failed = list(folder.refused)
