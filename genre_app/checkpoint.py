@@ -3,8 +3,6 @@
 `genre_app.checkpoint_file` defines the file format.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 from genre_app.checkpoint_file import FORMAT_VERSION, Header, KnnEntry, ModelEntry, read_file, write_file
 from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
+from genre_app.files import AnyPath
 from genre_app.models import GenreModel
 from genre_app.vote import References
 
@@ -81,9 +80,7 @@ class Checkpoint:
         logits = self.model(features.to(self.device))
         probabilities: NDArray[np.float32] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         if not np.isfinite(probabilities).all():
-            raise CheckpointError(
-                f"checkpoint {self.name}: its network gives numbers that are not finite; use another checkpoint"
-            )
+            raise CheckpointError(f"checkpoint {self.name}: its network gives numbers that are not finite; use another one")
         return probabilities
 
 
@@ -99,7 +96,7 @@ def bundled_checkpoints() -> list[str]:
     return sorted(names, key=lambda name: name != DEFAULT_CHECKPOINT)
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
     """Write a checkpoint; after an interruption, the old file or the new one is complete.
 
     Raises
@@ -120,9 +117,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     write_file(Path(path), header, checkpoint.model, references)
 
 
-def load_checkpoint(
-    name_or_path: str | os.PathLike[str] = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu"
-) -> Checkpoint:
+def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu") -> Checkpoint:
     """Load a bundled checkpoint by its name, or any checkpoint from its file.
 
     Raises
@@ -132,15 +127,8 @@ def load_checkpoint(
     """
     path = _find(os.fspath(name_or_path))
     header, model, references = read_file(path)
-    return Checkpoint(
-        model=model.to(device),
-        spec=header.spec,
-        genres=tuple(header.genres),
-        metrics=header.metrics,
-        provenance=header.provenance,
-        references=references,
-        name=path.stem,
-    )
+    history = {"metrics": header.metrics, "provenance": header.provenance}
+    return Checkpoint(model.to(device), header.spec, tuple(header.genres), references=references, name=path.stem, **history)
 
 
 def _find(given: str) -> Path:

@@ -11,12 +11,11 @@ Reading trusts nothing. The sizes in the file are compared with those of the net
 file is refused if a part is missing, superfluous, of another shape or not finite.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -191,15 +190,12 @@ def _parse_header(text: str | None) -> Header:
 
 
 def _load_model(file: safe_open, header: Header) -> GenreModel:
-    sizes: dict[str, Any] = {
-        "n_bins": header.spec.n_bins,
-        "n_frames": header.spec.input_frames,
-        "n_genres": len(header.genres),
-        "settings": header.model.settings,
-    }
+    spec, entry, n_genres = header.spec, header.model, len(header.genres)
+    sizes = {"n_bins": spec.n_bins, "n_frames": spec.input_frames, "n_genres": n_genres}
+    create = partial(create_model, entry.name, settings=entry.settings, **sizes)
     try:
         with torch.device("meta"):  # shapes without memory
-            expected = create_model(header.model.name, **sizes).state_dict()
+            expected = create().state_dict()
     except (ValueError, RuntimeError) as error:
         raise _UnusableError(f"describes a network that cannot be built: {first_line(error)}") from error
     wanted = {f"model.{key}" for key in expected}
@@ -212,16 +208,16 @@ def _load_model(file: safe_open, header: Header) -> GenreModel:
     # Allocate the network only now that the file is known to hold as much. Its random initial values are overwritten, so they
     # must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
-        model = create_model(header.model.name, **sizes)
+        model = create()
     model.load_state_dict(state, strict=True)
     model.requires_grad_(False).eval()
     try:
         with torch.inference_mode():
-            shape = tuple(model(torch.zeros(1, header.spec.n_bins, header.spec.input_frames)).shape)
+            shape = tuple(model(torch.zeros(1, spec.n_bins, spec.input_frames)).shape)
     except RuntimeError as error:
         raise _UnusableError(f"has a network that cannot process its own segments: {first_line(error)}") from error
-    if shape != (1, len(header.genres)):
-        raise _UnusableError(f"has a network with outputs {shape} for {len(header.genres)} genres")
+    if shape != (1, n_genres):
+        raise _UnusableError(f"has a network with outputs {shape} for {n_genres} genres")
     return model
 
 

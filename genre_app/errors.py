@@ -3,10 +3,8 @@
 Each message is one sentence that names the file, what is wrong and what to do.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from pydantic import ValidationError
@@ -47,6 +45,11 @@ class RunError(GenreAppError):
 
 class RunTakenError(RunError):
     """The folder of a new run is not empty."""
+
+
+def some(names: Sequence[str], n: int = 5) -> str:
+    """Return the first ``n`` names, separated by commas, and how many more there are."""
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def validation_message(error: ValidationError, known: Collection[str] = ()) -> str:

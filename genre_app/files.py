@@ -1,13 +1,13 @@
 """Expand paths, and write files atomically."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from pathlib import Path
 
+AnyPath = str | os.PathLike[str]
 
-def expanded(path: str | os.PathLike[str]) -> Path:
+
+def expanded(path: AnyPath) -> Path:
     """Return a path with ``~`` replaced by the home folder; ``~name`` of an unknown user stays as it is."""
     with suppress(RuntimeError):
         return Path(path).expanduser()

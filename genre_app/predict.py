@@ -6,8 +6,6 @@ Silent segments do not vote. A clip without any sound raises `NoSoundError`. A c
 same prediction.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,10 +18,11 @@ from torch import Tensor
 from genre_app.audio import AudioStream, Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
-from genre_app.features import FeatureSpec, Segments, extract, split, split_columns
+from genre_app.features import FeatureSpec, extract, split, split_columns
 from genre_app.features.content import ContentDetector
+from genre_app.features.segments import Segments
 from genre_app.prediction import Prediction as Prediction  # re-exported
-from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
+from genre_app.vote import DEFAULT_VOTE, available_votes, check_vote
 from genre_app.vote import vote as join_votes
 
 MAX_OVERLAP = 0.95
@@ -102,15 +101,10 @@ def classify(
             raise AudioError(f"{clip.name}: some samples are not numbers (NaN or infinite); export the audio again")
         probabilities.append(checkpoint.probabilities(_features(segments, spec, checkpoint.device)))
 
+    rows, sounds = np.concatenate(probabilities), np.concatenate(peaks) > _SILENT_PEAK
+    seconds = observed.n_samples / spec.sample_rate
     prediction = from_segments(
-        checkpoint,
-        starts,
-        np.concatenate(probabilities),
-        spec=spec,
-        sounds=np.concatenate(peaks) > _SILENT_PEAK,
-        name=clip.name,
-        duration_seconds=observed.n_samples / spec.sample_rate,
-        vote=vote,
+        checkpoint, starts, rows, spec=spec, sounds=sounds, name=clip.name, duration_seconds=seconds, vote=vote
     )
     warnings = (*clip.warnings, *prediction.warnings)
     observed.content.finish()
@@ -240,8 +234,7 @@ def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Te
 def _peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the largest distance of each row of ``samples`` from its mean: a constant offset is not sound."""
     middle = samples.mean(axis=1)
-    peaks: NDArray[np.float32] = np.maximum(samples.max(axis=1) - middle, middle - samples.min(axis=1))
-    return peaks
+    return np.asarray(np.maximum(samples.max(axis=1) - middle, middle - samples.min(axis=1)))
 
 
 def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: float) -> Iterator[str]:
@@ -252,7 +245,6 @@ def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: fl
 
 
 def _check_vote(name: str, checkpoint: Checkpoint) -> None:
-    if name not in VOTES:
-        raise ValueError(f"there is no vote {name!r}; choose one of: {', '.join(VOTES)}")
+    check_vote(name)
     if name not in available_votes(checkpoint.references):
         raise ValueError(f"the checkpoint {checkpoint.name} has no reference tracks for the {name} vote; choose another vote")

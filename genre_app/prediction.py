@@ -149,10 +149,9 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data with the keys of ``genre-app classify --format jsonl``."""
         # Nine digits distinguish any two float32 values.
-        rows = [
-            {genre: float(f"{p:.9g}") for genre, p in zip(self.genres, row, strict=True)}
-            for row in self.segment_probabilities.tolist()
-        ]
+        rows = self.segment_probabilities.tolist()
+        names = self.genres
+        by_genre = [{name: float(f"{p:.9g}") for name, p in zip(names, row, strict=True)} for row in rows]
         return {
             "file": self.name,
             "genre": self.genre,
@@ -162,7 +161,7 @@ class Prediction:
             "votes": dict(self.votes),
             "segments": [
                 {"start_seconds": round(start, 3), "end_seconds": round(end, 3), "probabilities": row}
-                for start, end, row in zip(self.segment_starts.tolist(), self.segment_ends.tolist(), rows, strict=True)
+                for start, end, row in zip(self.segment_starts.tolist(), self.segment_ends.tolist(), by_genre, strict=True)
             ],
             "warnings": list(self.warnings),
             "checkpoint": self.checkpoint,
@@ -177,15 +176,9 @@ class Prediction:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["start_seconds", "end_seconds", "sounds", "genre", *self.genres])
-        rows = zip(
-            self.segment_starts.tolist(),
-            self.segment_ends.tolist(),
-            self.segment_sounds.tolist(),
-            self.segment_genres,
-            self.segment_probabilities.tolist(),
-            strict=True,
-        )
-        for start, end, sounds, genre, probabilities in rows:
+        columns = (self.segment_starts, self.segment_ends, self.segment_sounds, self.segment_probabilities)
+        rows = zip(self.segment_genres, *(column.tolist() for column in columns), strict=True)
+        for genre, start, end, sounds, probabilities in rows:
             shown = "" if self.is_noise else genre
             writer.writerow([f"{start:.3f}", f"{end:.3f}", str(sounds).lower(), shown, *(f"{p:.9g}" for p in probabilities)])
         return text.getvalue()

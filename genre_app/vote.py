@@ -19,9 +19,6 @@ knn
     The share of each genre among the nearest training tracks (see `References`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,22 +98,26 @@ def vote(probabilities: NDArray[Any], method: str, references: References | None
     ValueError
         For an unknown method, an array that is not a matrix of probabilities, or ``knn`` without matching references.
     """
-    if method not in VOTES:
-        raise ValueError(f"there is no vote {method!r}; choose one of: {', '.join(VOTES)}")
+    check_vote(method)
     rows = np.asarray(probabilities, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"probabilities must be a matrix [segments, genres] with at least one segment, got {rows.shape}")
     if not (np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, atol=_SUM_TOLERANCE)):
         raise ValueError("probabilities must be finite, not negative and sum to one in each row")
     rows = rows[np.lexsort(rows.T)]  # sums of floats depend on their order, so sort the segments
-    if method == "knn":
-        return _knn(rows, references)
-    return _normalised(_JOINS[method](rows))
+    weights = _knn(rows, references) if method == "knn" else _JOINS[method](rows)
+    return np.asarray(weights / weights.sum())
 
 
-def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    probabilities: NDArray[np.float64] = weights / weights.sum()
-    return probabilities
+def check_vote(method: str) -> None:
+    """Refuse a name that is none of `VOTES`.
+
+    Raises
+    ------
+    ValueError
+    """
+    if method not in VOTES:
+        raise ValueError(f"there is no vote {method!r}; choose one of: {', '.join(VOTES)}")
 
 
 def _majority(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,21 +129,15 @@ def _majority(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    means: NDArray[np.float64] = rows.mean(axis=0)
-    return means
+    return np.asarray(rows.mean(axis=0))
 
 
 def _geometric(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     logs = _mean(np.log(np.maximum(rows, _FLOOR)))
-    weights: NDArray[np.float64] = np.exp(logs - logs.max())
-    return weights
+    return np.asarray(np.exp(logs - logs.max()))
 
 
-_JOINS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "majority": _majority,
-    "mean": _mean,
-    "geometric": _geometric,
-}
+_JOINS = {"majority": _majority, "mean": _mean, "geometric": _geometric}
 
 
 def _knn(rows: NDArray[np.float64], references: References | None) -> NDArray[np.float64]:
@@ -161,4 +156,4 @@ def _knn(rows: NDArray[np.float64], references: References | None) -> NDArray[np
     shares = np.bincount(nearest, minlength=n_genres) / references.k
     genres, first = np.unique(nearest, return_index=True)  # first: rank of each genre's nearest neighbour
     shares[genres] += _TIE * (1.0 - first / references.k)
-    return _normalised(shares)
+    return np.asarray(shares)

@@ -1,7 +1,5 @@
 """Common parts of the decoders: their protocol, a safe file object, and conversion of samples to float."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
@@ -28,11 +26,9 @@ class Decoder(Protocol):
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield sample rate (Hz) and samples [n, channels], full scale 1.0; an array is valid until the next one."""
-        ...
 
     def close(self) -> None:
         """Release the file."""
-        ...
 
 
 class Source:

@@ -1,7 +1,5 @@
 """Clips, and the functions that open an audio file as a stream or load it as a clip."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from genre_app.audio.decode import open_decoder
 from genre_app.audio.stream import MIN_SECONDS, AudioStream
 from genre_app.errors import AudioError
 
+AudioSource = str | os.PathLike[str] | BinaryIO | bytes
 _MAX_NAME_LENGTH = 120  # letters of a file's name that messages show
 
 
@@ -51,7 +50,7 @@ class Clip:
 
 
 def open_audio(
-    source: str | os.PathLike[str] | BinaryIO | bytes,
+    source: AudioSource,
     *,
     sample_rate: int = 22050,
     name: str | None = None,
@@ -94,11 +93,7 @@ def open_audio(
 
 
 def load_clip(
-    source: str | os.PathLike[str] | BinaryIO | bytes,
-    *,
-    sample_rate: int = 22050,
-    name: str | None = None,
-    max_seconds: float | None = None,
+    source: AudioSource, *, sample_rate: int = 22050, name: str | None = None, max_seconds: float | None = None
 ) -> Clip:
     """Decode a whole audio file; parameters as in `open_audio`.
 

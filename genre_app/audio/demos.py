@@ -4,8 +4,6 @@ They have what the smaller pieces of `genre_app.audio.synth` lack: voices, and l
 tilted spectrum. The levels were found with the default checkpoint by random search around a plausible mix.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +12,7 @@ import scipy
 from numpy.typing import NDArray
 
 from genre_app.audio.score import Score, Sound
-from genre_app.audio.synth import finished, music
+from genre_app.audio.synth import music, play
 
 # Formants of English vowels: frequency in Hz and level of each (Peterson and Barney, 1952, men).
 _VOWELS = (
@@ -39,19 +37,15 @@ def _syllable(score: Score, midi: float, seconds: float) -> Sound:
     return np.asarray(sound) * np.minimum(1.0, time / 0.02) * np.minimum(1.0, (seconds - time) / 0.03)
 
 
-def _mix(score: Score, tilt_db: float, **levels_db: float) -> Callable[..., None]:
-    """Return a function that adds layers to a score, each at its level, and tilts the spectrum by ``tilt_db`` an octave."""
-
-    def mix(**layers: Score) -> None:
-        for name, layer in layers.items():
-            rms = np.sqrt(np.mean(layer.out**2)) + 1e-9
-            score.out += 10 ** (levels_db[name] / 20) / rms * layer.out
-        spectrum = np.fft.rfft(score.out)
-        # Nothing is lowered further under 60 Hz, or raised further over 11 kHz.
-        octaves = np.log2(np.clip(np.fft.rfftfreq(len(score.out), 1 / score.rate), 60, 11000) / 1000)
-        score.out = np.fft.irfft(spectrum * 10 ** (tilt_db * octaves / 20), len(score.out))
-
-    return mix
+def _mix(score: Score, tilt_db: float, *layers: tuple[Score, float]) -> None:
+    """Add layers to a score, each at its level in dB, and tilt the spectrum by ``tilt_db`` an octave."""
+    for layer, level_db in layers:
+        rms = np.sqrt(np.mean(layer.out**2)) + 1e-9
+        score.out += 10 ** (level_db / 20) / rms * layer.out
+    spectrum = np.fft.rfft(score.out)
+    # Nothing is lowered further under 60 Hz, or raised further over 11 kHz.
+    octaves = np.log2(np.clip(np.fft.rfftfreq(len(score.out), 1 / score.rate), 60, 11000) / 1000)
+    score.out = np.fft.irfft(spectrum * 10 ** (tilt_db * octaves / 20), len(score.out))
 
 
 def _hiphop(score: Score) -> None:
@@ -74,7 +68,7 @@ def _hiphop(score: Score) -> None:
             voice.add(at, _syllable(voice, 52 + int(score.rng.integers(-2, 3)), 0.9 * beat / 4), 1.0)
             if score.rng.random() < 0.5:
                 voice.add(at, voice.noise(0.05, 2500, 9000, 40), 0.5)
-    _mix(score, 1.9, drums=9, hats=-8, bass=2, keys=-16, voice=4)(drums=drums, hats=hats, bass=bass, keys=keys, voice=voice)
+    _mix(score, 1.9, (drums, 9), (hats, -8), (bass, 2), (keys, -16), (voice, 4))
 
 
 def _metal(score: Score) -> None:
@@ -95,7 +89,7 @@ def _metal(score: Score) -> None:
     played = guitar.filtered(150, 6000)
     guitar.out = np.tanh(11.5 * played / np.sqrt(np.mean(guitar.out**2)))  # the amplifier
     guitar.out = guitar.filtered(100, 5000)  # its loudspeaker
-    _mix(score, 4.6, guitar=-10, drums=-10, cymbals=8)(guitar=guitar, drums=drums, cymbals=cymbals)
+    _mix(score, 4.6, (guitar, -10), (drums, -10), (cymbals, 8))
 
 
 def _disco(score: Score) -> None:
@@ -122,21 +116,14 @@ def _disco(score: Score) -> None:
             voice.add(at, _syllable(voice, 52 + chord[int(score.rng.integers(4))], 0.7 * beat), 1.0)
     strings.reverberate(1.2, 0.4)
     voice.reverberate(0.8, 0.3)
-    levels = {"drums": 1, "hats": -1, "bass": -7, "guitar": 2, "strings": -1, "voice": -4}
-    _mix(score, 2.3, **levels)(drums=drums, hats=hats, bass=bass, guitar=guitar, strings=strings, voice=voice)
-
-
-def _played(compose: Callable[[Score], None], seconds: float, sample_rate: int) -> NDArray[np.float32]:
-    score = Score(seconds, sample_rate, seed=0)
-    compose(score)
-    return finished(score)
+    _mix(score, 2.3, (drums, 1), (hats, -1), (bass, -7), (guitar, 2), (strings, -1), (voice, -4))
 
 
 DEMOS: dict[str, Callable[[float, int], NDArray[np.float32]]] = {
     "classical": partial(music, "classical"),
-    "disco": partial(_played, _disco),
-    "hiphop": partial(_played, _hiphop),
-    "metal": partial(_played, _metal),
+    "disco": partial(play, _disco),
+    "hiphop": partial(play, _hiphop),
+    "metal": partial(play, _metal),
     "reggae": partial(music, "reggae"),
 }
 """By genre: a function of seconds and sample rate in Hz that returns samples, float32 [n]."""

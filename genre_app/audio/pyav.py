@@ -83,12 +83,7 @@ class AvDecoder:
         """Yield sample rate (Hz) and samples [n, channels]."""
         import av
 
-        fifo, kind, n_held, n_wanted = (
-            av.AudioFifo(),
-            None,
-            0,
-            0,
-        )  # frames are short, so join them while their kind stays the same
+        fifo, kind, n_held, n_wanted = av.AudioFifo(), None, 0, 0  # joins the short frames while their kind stays the same
         several, index = len(self._container.streams) > 1, self._stream.index
         try:
             for packet in self._container.demux():

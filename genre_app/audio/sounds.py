@@ -1,7 +1,5 @@
 """Folders of sounds for augmentation: background noises, and impulse responses of rooms."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +30,8 @@ def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         raise ValueError(f"{named} {folder} is not a folder; name one that holds {what} as audio files")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    visible = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
+    found = sorted(path for path in visible if path.is_file())
     if not found:
         raise ValueError(f"{named} {folder} has no WAV, FLAC, AIFF, Ogg, Opus or MP3 file; put {what} there")
     for path in found:

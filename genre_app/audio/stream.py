@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -62,8 +61,7 @@ class AudioStream:
         """Return itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close the file."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -125,9 +123,8 @@ class AudioStream:
     def _counted(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         self.n_samples += len(samples)
         if self._max_seconds is not None and self.n_samples > self._max_seconds * self.sample_rate:
-            raise AudioError(
-                f"{self.name}: the audio is longer than {_duration(self._max_seconds)}; cut it into shorter pieces"
-            )
+            limit = _duration(self._max_seconds)
+            raise AudioError(f"{self.name}: the audio is longer than {limit}; cut it into shorter pieces")
         if len(samples):
             yield samples
 

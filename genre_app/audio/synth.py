@@ -4,8 +4,6 @@ Each style is a score of notes for a few instruments. A seed chooses key, tempo,
 arguments give the same samples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -69,14 +67,8 @@ def _metal(score: Score) -> None:
 def _classical(score: Score) -> None:
     beat = 60 / score.rng.uniform(66, 80)
     key = int(score.rng.integers(57, 64))
-    chords = [
-        (0, 4, 7, 12, 16),
-        (0, 2, 9, 14, 17),
-        (-1, 2, 7, 14, 17),
-        (0, 4, 7, 12, 16),
-        (0, 4, 9, 16, 21),
-        (-3, 4, 9, 12, 16),
-    ]
+    tonic = (0, 4, 7, 12, 16)
+    chords = [tonic, (0, 2, 9, 14, 17), (-1, 2, 7, 14, 17), tonic, (0, 4, 9, 16, 21), (-3, 4, 9, 12, 16)]
     strings = score.layer()
     at, step = 0.0, 0
     while at < score.seconds:
@@ -103,10 +95,7 @@ def _blues(score: Score) -> None:
     place = 4
     for step in range(int(score.seconds / beat) + 1):
         root = key + form[step // 4 % 12]
-        for at, boogie in (
-            (step * beat, (0, 4, 7, 9)),
-            ((step + 2 / 3) * beat, (0, 4, 7, 10)),
-        ):  # shuffle: long, short
+        for at, boogie in ((step * beat, (0, 4, 7, 9)), ((step + 2 / 3) * beat, (0, 4, 7, 10))):  # shuffle: long, short
             score.add(at, score.tone(root - 12 + boogie[step % 4], 0.6 * beat, slope=1.5, decay=5), 0.6)
             score.add(at, score.hat(), 0.35)
             for interval in (0, 7 if step % 2 else 9):
@@ -148,13 +137,7 @@ def _reggae(score: Score) -> None:
     score.out += skank.filtered(400, 5000)
 
 
-_STYLES: dict[str, Callable[[Score], None]] = {
-    "blues": _blues,
-    "classical": _classical,
-    "disco": _disco,
-    "metal": _metal,
-    "reggae": _reggae,
-}
+_STYLES = {"blues": _blues, "classical": _classical, "disco": _disco, "metal": _metal, "reggae": _reggae}
 STYLES = tuple(_STYLES)
 
 
@@ -183,13 +166,13 @@ def music(style: str, seconds: float = 12.0, sample_rate: int = 22050, seed: int
     """
     if style not in _STYLES:
         raise ValueError(f"there is no style {style!r}; choose one of: {', '.join(STYLES)}")
+    return play(_STYLES[style], seconds, sample_rate, seed)
+
+
+def play(compose: Callable[[Score], None], seconds: float, sample_rate: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return the samples of a composed score at about -16 dBFS RMS, limited softly under 0.9, with a fade at the end."""
     score = Score(seconds, sample_rate, seed)
-    _STYLES[style](score)
-    return finished(score)
-
-
-def finished(score: Score) -> NDArray[np.float32]:
-    """Return the samples of a score at about -16 dBFS RMS, limited softly under 0.9, with a fade at the end."""
+    compose(score)
     samples = score.out * (_RMS / max(1e-9, float(np.sqrt(np.mean(score.out**2)))))
     samples = _CEILING * np.tanh(samples / _CEILING)
     fade = min(len(samples), round(_FADE_SECONDS * score.rate))

@@ -4,8 +4,6 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 usage, including a checkpoint or a data set that cannot be used.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from pkgutil import iter_modules

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -15,13 +14,7 @@ if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
 
 
-class ReportFormat(StrEnum):
-    """Values of ``--format`` of the commands that print one report."""
-
-    table = "table"
-    json = "json"
-
-
+ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format")]
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", help="Name of a bundled checkpoint (see: genre-app checkpoints) or a .safetensors file.")
 ]

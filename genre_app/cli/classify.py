@@ -6,8 +6,7 @@ import csv
 import json
 import os
 import sys
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,32 +17,19 @@ if TYPE_CHECKING:
     from genre_app.predict import Prediction
 
 
-class VoteName(StrEnum):
-    """Values of --vote: those of `genre_app.vote.VOTES`, which a test compares."""
-
-    majority = "majority"
-    mean = "mean"
-    geometric = "geometric"
-    knn = "knn"
-
-
-class ClassifyFormat(StrEnum):
-    """Values of classify --format."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
+VoteName = Literal["majority", "mean", "geometric", "knn"]
+"""Values of --vote: those of `genre_app.vote.VOTES`, which a test compares."""
 
 
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Audio files, or videos with sound.", show_default=False)],
     checkpoint: CheckpointOption = "default",
-    vote: Annotated[VoteName, typer.Option(help="Rule that combines the segments into one answer.")] = VoteName.mean,
+    vote: Annotated[VoteName, typer.Option(help="Rule that combines the segments into one answer.")] = "mean",
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,
     format_: Annotated[
-        ClassifyFormat, typer.Option("--format", help="Output format; each has one line a file.")
-    ] = ClassifyFormat.table,
+        Literal["table", "jsonl", "csv"], typer.Option("--format", help="Output format; each has one line a file.")
+    ] = "table",
 ) -> None:
     """Predict the genre of each file, one line each.
 
@@ -57,45 +43,38 @@ def classify(
 
     if vote not in available_votes(model.references):
         stop(f"the checkpoint {model.name} has no reference tracks for the {vote} vote; choose another --vote")
-    write = {ClassifyFormat.table: _write_table, ClassifyFormat.jsonl: _write_jsonl, ClassifyFormat.csv: _write_csv}[format_]
-    if format_ is ClassifyFormat.csv:
+    write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[format_]
+    if format_ == "csv":
         _csv_line(["file", "genre", *model.genres, "vote", "agreement", "warnings", "checkpoint", "error"])
     failed = False
     for file in files:
         result: Prediction | str
         try:
             with open_audio(file, sample_rate=model.spec.sample_rate) as stream:
-                result = classify_clip(stream, model, vote=vote.value, overlap=overlap)
+                result = classify_clip(stream, model, vote=vote, overlap=overlap)
         except AudioError as error:
             result, failed = str(error), True
         except CheckpointError as error:  # the network returns values that are not finite
             stop(str(error))
-        write(_shown(file), result, model)
+        # Bytes of the name that are not UTF-8 would make invalid JSON.
+        write(os.fsencode(file).decode("utf-8", "replace"), result, model)
         sys.stdout.flush()
     if failed:
         raise typer.Exit(1)
 
 
-def _shown(file: str) -> str:
-    """Return the name of a file as text: bytes that are not UTF-8 would make invalid JSON."""
-    return os.fsencode(file).decode("utf-8", "replace")
-
-
 def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None:
+    width = max(map(len, model.genres))
     if isinstance(result, str):
-        answer = f"{'error':<{_width(model)}}               {result}"
+        answer = f"{'error':<{width}}               {result}"
     else:
         sure = " " if result.is_sure or result.is_noise else "?"
         counts = f"{result.n_agree}/{result.n_sounding}"
         notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
         share = "" if result.is_noise else f"{result.top(1)[0][1]:.0%}"
-        genre = f"{result.genre or 'no music':<{_width(model)}}"
+        genre = f"{result.genre or 'no music':<{width}}"
         answer = f"{genre}{sure} {share:>4} {counts:>9}  {file}{notes}"
     print(printable(answer.replace("\n", "?")))
-
-
-def _width(model: Checkpoint) -> int:
-    return max(len(genre) for genre in model.genres)
 
 
 def _write_jsonl(file: str, result: Prediction | str, model: Checkpoint) -> None:
@@ -106,20 +85,10 @@ def _write_jsonl(file: str, result: Prediction | str, model: Checkpoint) -> None
 def _write_csv(file: str, result: Prediction | str, model: Checkpoint) -> None:
     if isinstance(result, str):
         _csv_line([file, *[""] * (len(model.genres) + 5), result])
-        return
-    probabilities = (f"{p:.9g}" for p in result.probabilities.tolist())
-    _csv_line(
-        [
-            file,
-            result.genre or "",
-            *probabilities,
-            result.vote,
-            f"{result.agreement:.4f}",
-            "; ".join(result.warnings),
-            result.checkpoint,
-            "",
-        ]
-    )
+    else:
+        probabilities = (f"{p:.9g}" for p in result.probabilities.tolist())
+        notes = [result.vote, f"{result.agreement:.4f}", "; ".join(result.warnings), result.checkpoint]
+        _csv_line([file, result.genre or "", *probabilities, *notes, ""])
 
 
 def _csv_line(values: list[str]) -> None:

@@ -1,29 +1,18 @@
 """genre-app evaluate: measure a checkpoint on labelled tracks."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 
 import typer
 
-from genre_app.cli._shared import (
-    CheckpointOption,
-    OverlapOption,
-    ReportFormat,
-    ThreadsOption,
-    open_checkpoint,
-    printable,
-    stop,
-)
+from genre_app.cli._shared import CheckpointOption, OverlapOption, ReportFormat, ThreadsOption, open_checkpoint, printable, stop
 from genre_app.progress import usable_cores
 
 
 def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of genre folders with audio, or a mel cache.")],
     split: Annotated[
-        str | None,
-        typer.Option(help="Split of a mel cache, or the folder inside of DATA that holds the genre folders."),
+        str | None, typer.Option(help="Split of a mel cache, or the folder inside of DATA that holds the genre folders.")
     ] = None,
     conditions: Annotated[
         str | None,
@@ -41,7 +30,7 @@ def evaluate(
     checkpoint: CheckpointOption = "default",
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,
-    format_: Annotated[ReportFormat, typer.Option("--format")] = ReportFormat.table,
+    format_: ReportFormat = "table",
 ) -> None:
     """Evaluate a checkpoint on labelled tracks: accuracy, log-loss, F1, confusion.
 
@@ -64,15 +53,15 @@ def evaluate(
             bar.total = total
             bar.update(done - bar.n)
 
-        common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show}
-        common["workers"] = threads or usable_cores()
+        workers = threads or usable_cores()
+        common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show, "workers": workers}
         report: Report | ConditionsReport
         try:
             if (conditions, noise, rooms) == (None, None, None):
                 report = evaluate_tracks(data, model, **common)
             else:
                 report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common)
-        except (DataError, CheckpointError) as error:  # as above
+        except (DataError, CheckpointError) as error:
             bar.close()
             stop(str(error))
-    print(json.dumps(report.to_dict(), allow_nan=False) if format_ is ReportFormat.json else printable(report.to_table()))
+    print(json.dumps(report.to_dict(), allow_nan=False) if format_ == "json" else printable(report.to_table()))

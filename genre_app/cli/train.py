@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +15,6 @@ from genre_app.cli._shared import printable, stop
 if TYPE_CHECKING:
     from genre_app.runs.request import Request
     from genre_app.runs.run import Run
-
-
-class Columns(StrEnum):
-    """Values of --columns."""
-
-    recipe = "recipe"
-    data = "data"
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -55,8 +47,9 @@ def train(
         str | None, typer.Option(help="Checkpoint with the initial weights; by default they are random.")
     ] = None,
     columns: Annotated[
-        Columns, typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache.")
-    ] = Columns.recipe,
+        Literal["recipe", "data"],
+        typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache."),
+    ] = "recipe",
     resume: Annotated[Path | None, typer.Option(metavar="RUN_FOLDER", help="Resume the run in this folder.")] = None,
     folds: Annotated[
         int, typer.Option(min=0, max=20, help="Cross-validate with this many folds over training and validation tracks.")
@@ -79,19 +72,13 @@ def train(
     if resume is not None and given != {"resume"}:
         stop("--resume takes all settings from the run; leave the other arguments out")
 
-    from genre_app.checkpoint import load_checkpoint
-    from genre_app.data.sources import check_place
     from genre_app.runs.failure import EXPECTED, sentence
-    from genre_app.runs.folds import cross_validate
     from genre_app.runs.request import Request
-    from genre_app.runs.run import Run, Status, free_name, runs_folder
     from genre_app.runs.settings import read_settings
 
     try:
         if resume is not None:
-            run = Run.open(resume)
-            if run.status() is Status.finished:
-                stop(f"{run.name} has finished; start a new run to train further")
+            _resume(resume)
         else:
             request = Request(
                 recipe=_absolute(str(recipe), ".toml"),
@@ -99,21 +86,38 @@ def train(
                 settings=read_settings(settings or ()),
                 seed=seed,
                 init_from=_absolute(init_from, ".safetensors") if init_from else None,
-                columns=columns.value,
+                columns=columns,
                 threads=threads,
             )
-            # All names are checked before the folder is made: the corrected command can then use the same folder.
-            request.config()
-            check_place(request.data)
-            if request.init_from is not None:
-                load_checkpoint(request.init_from)
-            if folds:
-                cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=_say)
-                return
-            run = _create(request, out)
-        _work(run)
+            _start(request, out, folds)
     except EXPECTED as error:
         stop(sentence(error), exit_code=1)
+
+
+def _resume(folder: Path) -> None:
+    from genre_app.runs.run import Run, Status
+
+    run = Run.open(folder)
+    if run.status() is Status.finished:
+        stop(f"{run.name} has finished; start a new run to train further")
+    _work(run)
+
+
+def _start(request: Request, out: Path | None, folds: int) -> None:
+    from genre_app.checkpoint import load_checkpoint
+    from genre_app.data.sources import check_place
+    from genre_app.runs.folds import cross_validate
+    from genre_app.runs.run import free_name, runs_folder
+
+    # All names are checked before the folder is made: the corrected command can then use the same folder.
+    request.config()
+    check_place(request.data)
+    if request.init_from is not None:
+        load_checkpoint(request.init_from)
+    if folds:
+        cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=_say)
+    else:
+        _work(_create(request, out))
 
 
 def _create(request: Request, out: Path | None) -> Run:

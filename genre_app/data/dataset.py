@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.data.cache.feature_table import FeatureTable
-from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.cache.store import Store
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, segment_start_frames, split_columns
@@ -31,6 +30,8 @@ class _Tracks:
         A track is rows ``offsets[i] : offsets[i] + lengths[i]``.
     labels : Tensor, int64 [tracks]
     spec : FeatureSpec
+    columns : Tensor, float32 [rows, width]
+        All rows.
     """
 
     track_ids: tuple[str, ...]
@@ -39,43 +40,13 @@ class _Tracks:
     lengths: Tensor
     labels: Tensor
     spec: FeatureSpec
-
-    def __len__(self) -> int:
-        return len(self.track_ids)
-
-
-def _fields(tracks: Sequence[CachedTrack], genres: Sequence[str], device: torch.device) -> dict[str, Any]:
-    """Return the fields of `_Tracks`, for tracks whose rows follow each other."""
-    lengths = torch.tensor([track.n_frames for track in tracks])
-    return {
-        "track_ids": tuple(track.track_id for track in tracks),
-        "genres": tuple(genres),
-        "offsets": (lengths.cumsum(0) - lengths).to(device),
-        "lengths": lengths.to(device),
-        "labels": torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
-    }
-
-
-@dataclass(frozen=True)
-class MelDataset(_Tracks):
-    """Log-mel columns of some tracks.
-
-    Attributes
-    ----------
-    columns : Tensor, float32 [frames, n_mels]
-        dB.
-    added : Tensor [added frames, n_mels] or None
-        Columns of more tracks. Their row numbers continue those of ``columns``.
-    """
-
     columns: Tensor
-    added: Tensor | None = None
 
     @classmethod
     def from_cache(
-        cls, cache: MelCache, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
-    ) -> MelDataset:
-        """Load some tracks of a mel cache onto a device.
+        cls, cache: Store, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
+    ) -> Self:
+        """Load some tracks of a cache onto a device.
 
         Raises
         ------
@@ -87,8 +58,34 @@ class MelDataset(_Tracks):
         unknown = sorted({track.genre for track in tracks} - set(genres))
         if unknown:
             raise DataError(f"{cache.path} has tracks of {', '.join(unknown)}, which is not among {', '.join(genres)}.")
-        columns = torch.from_numpy(np.concatenate([cache.rows(track) for track in tracks])).to(device)
-        return cls(columns=columns, spec=spec, **_fields(tracks, genres, device))
+        lengths = torch.tensor([track.n_frames for track in tracks])
+        return cls(
+            track_ids=tuple(track.track_id for track in tracks),
+            genres=tuple(genres),
+            offsets=(lengths.cumsum(0) - lengths).to(device),
+            lengths=lengths.to(device),
+            labels=torch.tensor([list(genres).index(track.genre) for track in tracks], device=device),
+            spec=spec,
+            columns=torch.from_numpy(np.concatenate([cache.rows(track) for track in tracks])).to(device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+
+@dataclass(frozen=True)
+class MelDataset(_Tracks):
+    """Log-mel columns of some tracks.
+
+    Attributes
+    ----------
+    columns : Tensor, float32 [frames, n_mels]
+        In dB.
+    added : Tensor [added frames, n_mels] or None
+        Columns of more tracks. Their row numbers continue those of ``columns``.
+    """
+
+    added: Tensor | None = None
 
     def draw(self, tracks: Tensor, rates: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one segment from a random place of each of the given tracks.
@@ -193,20 +190,8 @@ class MelDataset(_Tracks):
 class TableDataset(_Tracks):
     """Summary features of the pieces of some tracks; a piece is a segment of one frame.
 
-    Attributes
-    ----------
-    values : Tensor, float32 [pieces, bins]
+    ``columns`` is float32 [pieces, bins].
     """
-
-    values: Tensor
-
-    @classmethod
-    def from_table(
-        cls, table: FeatureTable, tracks: Sequence[CachedTrack], genres: Sequence[str], spec: FeatureSpec, device: torch.device
-    ) -> TableDataset:
-        """Load some tracks of a feature table onto a device."""
-        values = torch.from_numpy(np.concatenate([table.rows(track) for track in tracks])).to(device)
-        return cls(values=values, spec=spec, **_fields(tracks, genres, device))
 
     def draw(self, tracks: Tensor, rates: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one piece [b, bins, 1] of each of the given tracks [b]; pieces have no tempo, so ``rates`` is ignored."""
@@ -221,7 +206,7 @@ class TableDataset(_Tracks):
 
     def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
         """Return the pieces [b, bins, 1] with the numbers ``starts`` [b] within their tracks."""
-        return self.values[self.offsets[tracks] + starts.long()][:, :, None]
+        return self.columns[self.offsets[tracks] + starts.long()][:, :, None]
 
     def segments(self) -> tuple[Tensor, Tensor]:
         """Return all pieces [s, bins, 1] and the track of each [s]."""

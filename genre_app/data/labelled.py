@@ -1,7 +1,5 @@
 """Open labelled music for training: source, cache, split. `open_data` is the one call."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,7 @@ from genre_app.data.sources.gtzan import KNOWN_DAMAGED, gtzan_name
 from genre_app.data.splits import SplitConfig, check_enough, copies, divide, units_of
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
-from genre_app.features import COLUMN_FIELDS, FeatureSpec
+from genre_app.features import FeatureSpec
 from genre_app.progress import QUIET, Monitor
 
 _MAX_NOTES = 20  # of each kind
@@ -133,10 +131,8 @@ def _split(
     check_enough((track.genre for track in store.tracks), source, least=1)
     _check_names((track.genre for track in store.tracks), source, "rename or merge them there")
     # A digest of the decoded samples where this program decoded the track, otherwise of its rows.
-    content = {
-        track.track_id: entries[track.track_id].content if track.track_id in entries else store.digest(track)
-        for track in store.tracks
-    }
+    content = {name: entry.content for name, entry in entries.items()}
+    content |= {track.track_id: store.digest(track) for track in store.tracks if track.track_id not in content}
     skipped = [track_id for track_id, entry in entries.items() if entry.error]
     splits, notes = divide(store.tracks, split, seed=seed, content=content, skipped=skipped)
     if isinstance(store, FeatureTable):
@@ -145,9 +141,8 @@ def _split(
         notes += _file_notes(folder, entries)
     if not pieces:
         notes += _copy_notes(store.tracks, content)
-    tracks = tuple(
-        track.model_copy(update={"split": splits[track.track_id]}) for track in store.tracks if track.track_id in splits
-    )
+    used = [track for track in store.tracks if track.track_id in splits]
+    tracks = tuple(track.model_copy(update={"split": splits[track.track_id]}) for track in used)
     check_enough((track.genre for track in tracks), f"{source}, as it is divided,", least=1)
     units = [[track] for track in tracks] if pieces else units_of(tracks, content)
     return Data(
@@ -162,22 +157,15 @@ def _split(
 
 def _check_spec(store: MelCache | FeatureTable, spec: FeatureSpec) -> None:
     """Check that a store has what the specification asks for."""
-    if isinstance(store, FeatureTable):
-        if spec.kind != "summary":
-            raise DataError(
-                f"{store.path} is a feature table and has no spectrograms, which features of kind {spec.kind} need; "
-                "give audio or a mel cache, or choose a model for features of kind summary."
-            )
-        names, remedy = tuple(FeatureSpec.model_fields), "give the audio itself"
-    else:
-        if spec.kind == "summary":
-            raise DataError(
-                f"{store.path} is a mel cache, from which features of kind summary cannot be computed; give the audio itself "
-                "or a features CSV."
-            )
-        names, remedy = COLUMN_FIELDS, "take the data's columns with --columns data, or give the audio itself"
-    if store.spec is not None and (differing := differences(store.spec, spec, names)):
-        raise DataError(f"{store.path} was not made as the recipe has it: {differing}; {remedy}.")
+    if isinstance(store, MelCache):
+        store.check_spec(spec, "the recipe has it", "take the data's columns with --columns data", "give the audio itself")
+    elif spec.kind != "summary":
+        raise DataError(
+            f"{store.path} is a feature table and has no spectrograms, which features of kind {spec.kind} need; "
+            "give audio or a mel cache, or choose a model for features of kind summary."
+        )
+    elif store.spec is not None and (differing := differences(store.spec, spec, FeatureSpec.model_fields)):
+        raise DataError(f"{store.path} was not made as the recipe has it: {differing}; give the audio itself.")
 
 
 def _check_names(genres: Iterable[str], where: object, remedy: str) -> None:

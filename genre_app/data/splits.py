@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.data.tracks import SPLITS, CachedTrack, split_of_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, some
+
+Division = tuple[dict[str, str], list[str]]
+"""Split of each track, by track id; and sentences for the user."""
 
 
 class SplitConfig(BaseModel):
@@ -43,13 +46,8 @@ class SplitConfig(BaseModel):
 
 
 def divide(
-    tracks: Sequence[CachedTrack],
-    config: SplitConfig,
-    *,
-    seed: int,
-    content: Mapping[str, str],
-    skipped: Collection[str] = (),
-) -> tuple[dict[str, str], list[str]]:
+    tracks: Sequence[CachedTrack], config: SplitConfig, *, seed: int, content: Mapping[str, str], skipped: Collection[str] = ()
+) -> Division:
     """Put each track into a split.
 
     Parameters
@@ -111,10 +109,9 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
         raise DataError(f"{where} has only one genre, {next(iter(counts))}; a classifier needs at least two.")
     poor = sorted(genre for genre, count in counts.items() if count < least)
     if poor:
-        shown = ", ".join(poor[:10]) + (f" and {len(poor) - 10} more" if len(poor) > 10 else "")
         raise DataError(
-            f"{where} has fewer than {least} tracks of {shown}; each genre needs one for training and one for validation, so "
-            "add tracks or leave the genre out."
+            f"{where} has fewer than {least} tracks of {some(poor, 10)}; each genre needs one for training and one for "
+            "validation, so add tracks or leave the genre out."
         )
 
 
@@ -172,9 +169,7 @@ def _rank(name: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def _stratified_with_note(
-    units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int
-) -> tuple[dict[str, str], list[str]]:
+def _stratified_with_note(units: Sequence[Sequence[CachedTrack]], config: SplitConfig, seed: int) -> Division:
     splits = _stratified(units, config, seed)
     notes = [f"Split at random by track, each genre alike ({_counts(splits)})."]
     if any(gtzan_name(track_id) for track_id in splits):
@@ -184,7 +179,7 @@ def _stratified_with_note(
 
 def _own(
     tracks: Sequence[CachedTrack], own: dict[str, str], config: SplitConfig, seed: int, content: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
+) -> Division:
     if "train" not in own.values():
         raise DataError("The data state a split without training tracks; choose the stratified split or give a split file.")
     if "valid" in own.values():
@@ -192,18 +187,12 @@ def _own(
     learned = [track for track in tracks if own.get(track.track_id) == "train"]
     share = config.valid / (config.train + config.valid)
     taken = SplitConfig(method="stratified", train=1.0 - share, valid=share)
-    splits, notes = _stated(
-        tracks,
-        own | _stratified(units_of(learned, content), taken, seed),
-        content,
-        "the data's own split, which has no validation",
-    )
+    divided = own | _stratified(units_of(learned, content), taken, seed)
+    splits, notes = _stated(tracks, divided, content, "the data's own split, which has no validation")
     return splits, [*notes, "The same share of each genre's training tracks was set aside for validation."]
 
 
-def _stated(
-    tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str
-) -> tuple[dict[str, str], list[str]]:
+def _stated(tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapping[str, str], whose: str) -> Division:
     for unit in units_of([track for track in tracks if track.track_id in splits], content):
         sides = {splits[track.track_id]: track.track_id for track in unit}
         if len(sides) > 1:
@@ -222,7 +211,7 @@ def _stated(
         notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so the accuracy does not cover it.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
-        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {_some(left_out)}.")
+        notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {some(left_out)}.")
     return splits, notes
 
 
@@ -256,7 +245,7 @@ def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -
             raise DataError(f"The split file {path}, line {line}: {stated!r} is no split; write train, valid or test.")
         found = {name} if name in known.get(name, ()) else known.get(name, set())
         if len(found) != 1:
-            what = f"could be {_some(sorted(found), 2)}" if found else "is no track of the data"
+            what = f"could be {some(sorted(found), 2)}" if found else "is no track of the data"
             raise DataError(f"The split file {path}, line {line}: {name!r} {what}; write the track's path below the folder.")
         (track_id,) = found
         if splits.setdefault(track_id, split) != split:
@@ -274,7 +263,3 @@ def _aliases(track_id: str) -> set[str]:
 def _counts(splits: Mapping[str, str]) -> str:
     counts = Counter(splits.values())
     return ", ".join(f"{counts[split]} {split}" for split in SPLITS)
-
-
-def _some(names: Sequence[str], n: int = 5) -> str:
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")

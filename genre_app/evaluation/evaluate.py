@@ -3,13 +3,9 @@
 `genre_app.evaluation.metrics` defines the metrics.
 """
 
-from __future__ import annotations
-
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,20 +15,19 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip, load_clip, open_audio
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
-from genre_app.data.cache.store import differences
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
-from genre_app.features import COLUMN_FIELDS, FeatureSpec, split_columns
+from genre_app.features import FeatureSpec, split_columns
+from genre_app.files import AnyPath
 from genre_app.predict import classify, overlapped
 
 Result = TypeVar("Result")
-Track = TypeVar("Track")
 
 
 def evaluate(
-    data: str | os.PathLike[str],
+    data: AnyPath,
     checkpoint: Checkpoint,
     *,
     split: str | None = None,
@@ -72,65 +67,43 @@ def evaluate(
     path = Path(data)
     tracks: Sequence[AudioTrack | CachedTrack]
     failed: list[tuple[str, str]] = []
-    probabilities: Callable[[Any], NDArray[np.float32]]
-    is_cache = MelCache.is_cache(path)
-    if is_cache:
+    if MelCache.is_cache(path):
         if seconds is not None:
             raise DataError(
                 f"{path} is a mel cache, of which only whole tracks are evaluated; leave the seconds out or give audio."
             )
         cache, spec = MelCache.open(path), overlapped(checkpoint.spec, overlap)
         tracks = _cached_tracks(cache, checkpoint, split, spec)
-        probabilities = partial(_of_cached, cache=cache, checkpoint=checkpoint, spec=spec)
+
+        def probabilities(track: Any) -> NDArray[np.float32]:
+            return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
+
+        workers = 0
     else:
         folder = AudioFolder.open(path, split)
         path, tracks = folder.path, folder.tracks
         failed += folder.refused
-        probabilities = partial(_of_audio, checkpoint=checkpoint, overlap=overlap, seconds=seconds)
+
+        def probabilities(track: Any) -> NDArray[np.float32]:
+            return _of_audio(track, checkpoint, overlap, seconds)
+
     labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
 
-    def attempt(track: Any) -> TrackResult | tuple[str, str]:
-        try:
-            return TrackResult(track.track_id, labels[track.genre], probabilities(track))
-        except (AudioError, DataError) as error:
-            return track.track_id, str(error)
+    def one(track: Any) -> TrackResult:
+        return TrackResult(track.track_id, labels[track.genre], probabilities(track))
 
-    results: list[TrackResult] = []
-    found = map(attempt, tracks) if is_cache else in_threads(attempt, tracks, workers)
-    for done, result in enumerate(found, 1):
-        if isinstance(result, TrackResult):
-            results.append(result)
-        else:
-            failed.append(result)
-        if on_track is not None:
-            on_track(done, len(tracks))
-    if not results:
-        raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    results = for_each(one, tracks, failed, where=path, workers=workers, on_track=on_track)
     return Report(checkpoint.genres, tuple(results), checkpoint.references, tuple(failed))
 
 
 def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec) -> list[CachedTrack]:
     """Return the tracks of a split after checking that the checkpoint can classify them."""
-    if spec.kind == "summary":
-        raise DataError(
-            f"{cache.path} is a mel cache, from which features of kind summary cannot be computed, and the checkpoint "
-            f"{checkpoint.name} needs them; evaluate on audio."
-        )
-    differing = differences(cache.spec, spec, COLUMN_FIELDS)
-    if differing:
-        raise DataError(
-            f"{cache.path} was not made as the checkpoint {checkpoint.name} needs it: {differing}; "
-            "make the cache again or evaluate on audio."
-        )
+    cache.check_spec(spec, f"the checkpoint {checkpoint.name} needs it", "make the cache again", "evaluate on audio")
     tracks = [track for track in cache.tracks if split is None or track.split == split]
     if not tracks:
         splits = ", ".join(sorted({track.split for track in cache.tracks}))
         raise DataError(f"{cache.path} has no split {split!r}; choose one of: {splits}.")
     return tracks
-
-
-def _of_cached(track: CachedTrack, cache: MelCache, checkpoint: Checkpoint, spec: FeatureSpec) -> NDArray[np.float32]:
-    return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
 
 
 def _of_audio(track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None) -> NDArray[np.float32]:
@@ -152,10 +125,56 @@ def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> C
     return replace(clip, samples=clip.samples[start : start + n_kept])
 
 
-def in_threads(one: Callable[[Track], Result], tracks: Sequence[Track], workers: int) -> Iterator[Result]:
-    """Yield ``one(track)`` for each track, in order; threads suffice, since decoding and the network release Python's lock."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+def for_each(
+    one: Callable[[Any], Result],
+    tracks: Sequence[Any],
+    failed: list[tuple[str, str]],
+    *,
+    where: Path,
+    workers: int,
+    on_track: Callable[[int, int], None] | None,
+) -> list[Result]:
+    """Return ``one(track)`` for each track, in order.
+
+    Parameters
+    ----------
+    one : callable
+        May raise an `AudioError` or a `DataError`.
+    tracks : sequence
+    failed : list of (str, str)
+        Gets the id and the reason of each track for which ``one`` raises.
+    where : pathlib.Path
+        Named in the error.
+    workers : int
+        Number of threads; 0 for this thread. Threads suffice, since decoding and the network release Python's lock.
+    on_track : callable, optional
+        Called with the numbers of finished and of all tracks after each track.
+
+    Raises
+    ------
+    DataError
+        If ``one`` raises for all tracks.
+    """
+
+    def attempt(track: Any) -> Result | AudioError | DataError:
         try:
-            yield from pool.map(one, tracks)
+            return one(track)
+        except (AudioError, DataError) as error:
+            return error
+
+    results: list[Result] = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        try:
+            found = pool.map(attempt, tracks) if workers else map(attempt, tracks)
+            for done, (track, result) in enumerate(zip(tracks, found, strict=True), 1):
+                if isinstance(result, AudioError | DataError):
+                    failed.append((track.track_id, str(result)))
+                else:
+                    results.append(result)
+                if on_track is not None:
+                    on_track(done, len(tracks))
         finally:
             pool.shutdown(cancel_futures=True)
+    if not results:
+        raise DataError(f"{where}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    return results

@@ -24,8 +24,6 @@ The knn vote compares with the checkpoint's training tracks. On those tracks its
 own neighbour.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,15 +89,19 @@ class Report:
         """Probabilities of each track [n, g] by the default vote."""
         return self._voted(DEFAULT_VOTE)
 
+    @cached_property
+    def _answers(self) -> NDArray[np.intp]:
+        return self.probabilities.argmax(axis=1)
+
     @property
     def accuracy(self) -> float:
         """Share of tracks whose genre is right by the default vote."""
-        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+        return float((self._answers == self.labels).mean())
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the accuracy."""
-        return wilson_interval(int((self.probabilities.argmax(axis=1) == self.labels).sum()), len(self.labels))
+        return wilson_interval(int((self._answers == self.labels).sum()), len(self.labels))
 
     @property
     def log_loss(self) -> float:
@@ -122,15 +124,14 @@ class Report:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """Number of tracks by true genre (rows) and predicted genre (columns) [g, g]."""
-        matrix = confusion_matrix(self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)))
+        matrix = confusion_matrix(self.labels, self._answers, labels=range(len(self.genres)))
         return np.asarray(matrix, dtype=np.int64)
 
     @cached_property
     def per_genre(self) -> dict[str, dict[str, float | None]]:
         """Precision, recall, F1 and number of tracks of each genre; the first three are None for a genre without tracks."""
-        columns = precision_recall_fscore_support(
-            self.labels, self.probabilities.argmax(axis=1), labels=range(len(self.genres)), zero_division=0.0
-        )
+        genres = range(len(self.genres))
+        columns = precision_recall_fscore_support(self.labels, self._answers, labels=genres, zero_division=0.0)
         rows = {}
         for genre, *shares, n in zip(self.genres, *columns, strict=True):
             precision, recall, f1 = (float(share) if n else None for share in shares)
@@ -142,13 +143,15 @@ class Report:
         """Mean F1 of the genres that have tracks."""
         return float(np.mean([row["f1"] for row in self.per_genre.values() if row["f1"] is not None]))
 
+    def summary(self) -> dict[str, Any]:
+        """Return number of tracks, accuracy with its interval, and log-loss as plain data."""
+        interval = list(self.accuracy_interval)
+        return {"n_tracks": len(self.tracks), "accuracy": self.accuracy, "accuracy_ci95": interval, "log_loss": self.log_loss}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the keys of ``genre-app evaluate --format json``."""
         return {
-            "n_tracks": len(self.tracks),
-            "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.accuracy_interval),
-            "log_loss": self.log_loss,
+            **self.summary(),
             "macro_f1": self.macro_f1,
             "per_genre": self.per_genre,
             "confusion": {"genres": list(self.genres), "matrix": self.confusion.tolist()},
@@ -182,9 +185,8 @@ class Report:
         return "\n".join([*lines, *([""] if self.failed else []), *(f"failed: {error}" for _, error in self.failed)])
 
     def _voted(self, method: str) -> NDArray[np.float64]:
-        return np.stack(
-            [vote(track.probabilities, method, self._references_for(place)) for place, track in enumerate(self.tracks)]
-        )
+        tracks = enumerate(self.tracks)
+        return np.stack([vote(track.probabilities, method, self._references_for(place)) for place, track in tracks])
 
     def _references_for(self, place: int) -> References | None:
         references = self.references

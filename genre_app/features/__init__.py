@@ -7,7 +7,7 @@ librosa with ``center=True``. Each segment starts at such a frame, so a segment 
 segment computed from audio.
 """
 
-from genre_app.features.segments import Segments, segment_start_frames, split, split_columns
+from genre_app.features.segments import segment_start_frames, split, split_columns
 from genre_app.features.spec import COLUMN_FIELDS, FeatureSpec
 from genre_app.features.spectrogram import extract, finish
 from genre_app.features.summary import SUMMARY_NAMES
@@ -16,7 +16,6 @@ __all__ = [
     "COLUMN_FIELDS",
     "SUMMARY_NAMES",
     "FeatureSpec",
-    "Segments",
     "extract",
     "finish",
     "segment_start_frames",

@@ -18,18 +18,7 @@ _SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)  # mean and variance of nine other feat
 _MAX_VALUES = 1 << 24
 
 # Fields on which a stored log-mel spectrogram depends. The others set the segments and the features computed from it.
-COLUMN_FIELDS = (
-    "sample_rate",
-    "n_fft",
-    "hop_length",
-    "n_mels",
-    "fmin",
-    "fmax",
-    "mel_scale",
-    "mel_norm",
-    "power",
-    "center",
-)
+COLUMN_FIELDS = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "mel_scale", "mel_norm", "power", "center")
 
 
 class FeatureSpec(BaseModel):
@@ -97,12 +86,8 @@ class FeatureSpec(BaseModel):
     @property
     def n_bins(self) -> int:
         """Number of rows of a model's input."""
-        return {
-            "log_mel": self.n_mels,
-            "mfcc": self.n_mfcc,
-            "mfcc_delta": 3 * self.n_mfcc,
-            "summary": _SUMMARY_VALUES,
-        }[self.kind]
+        bins = {"log_mel": self.n_mels, "mfcc": self.n_mfcc, "mfcc_delta": 3 * self.n_mfcc, "summary": _SUMMARY_VALUES}
+        return bins[self.kind]
 
     @property
     def input_frames(self) -> int:

@@ -1,7 +1,5 @@
 """Compute features of segments; no other module computes a model's input from samples."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np
@@ -116,14 +114,9 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
         return torch.from_numpy(np.stack([summarise(row, spec) for row in rows.cpu().numpy()])[:, :, None]).to(samples.device)
     if not padded:
         samples = torch.nn.functional.pad(samples, (half, half))
-    spectrum = torch.stft(
-        samples,
-        spec.n_fft,
-        spec.hop_length,
-        window=analysis_window(spec.n_fft, samples.device),
-        center=False,
-        return_complex=True,
-    )  # [s, n_fft // 2 + 1, frames]
+    window = analysis_window(spec.n_fft, samples.device)
+    # [s, n_fft // 2 + 1, frames]
+    spectrum = torch.stft(samples, spec.n_fft, spec.hop_length, window=window, center=False, return_complex=True)
     magnitude = spectrum.real.square() + spectrum.imag.square()
     if spec.power != 2.0:
         magnitude = magnitude.pow(spec.power / 2.0)

@@ -1,6 +1,6 @@
 """Twenty-nine features of a segment, each as its mean and variance over time."""
 
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +8,9 @@ from numpy.typing import NDArray
 from genre_app.features.spec import SUMMARY_MFCC, FeatureSpec
 
 # In the order of the table features_3_sec.csv that is distributed with GTZAN; that table has no variance of the tempo.
-_FEATURES = (
-    "chroma_stft",
-    "rms",
-    "spectral_centroid",
-    "spectral_bandwidth",
-    "rolloff",
-    "zero_crossing_rate",
-    "harmony",
-    "perceptr",
-    "tempo",
-    *(f"mfcc{index}" for index in range(1, 1 + SUMMARY_MFCC)),
-)
+_BY_FRAME = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
+_MFCC = tuple(f"mfcc{index}" for index in range(1, 1 + SUMMARY_MFCC))
+_FEATURES = (*_BY_FRAME, "harmony", "perceptr", "tempo", *_MFCC)
 SUMMARY_NAMES: tuple[str, ...] = tuple(f"{feature}_{part}" for feature in _FEATURES for part in ("mean", "var"))
 """Names of the values of a segment of kind ``summary``, in their order."""
 
@@ -66,34 +57,19 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
     magnitude = np.abs(spectrum)
     # librosa warns if it is to estimate the tuning of silence.
     tuning = None if samples.any() else 0.0
-    mel = librosa.feature.melspectrogram(
-        S=magnitude**spec.power,
-        sr=rate,
-        n_fft=n_fft,
-        n_mels=spec.n_mels,
-        fmin=spec.fmin,
-        fmax=spec.fmax,
-        htk=spec.mel_scale == "htk",
-        norm=spec.mel_norm,
-    )
+    bands: dict[str, Any] = spec.model_dump(include={"n_mels", "fmin", "fmax"})
+    bands |= {"htk": spec.mel_scale == "htk", "norm": spec.mel_norm}
+    mel = librosa.feature.melspectrogram(S=magnitude**spec.power, sr=rate, n_fft=n_fft, **bands)
     log_mel = librosa.power_to_db(mel, ref=np.max if spec.db_reference == "max" else 1.0, top_db=spec.top_db)
     steady, struck = _running_median(magnitude), _running_median(magnitude.T).T
     harmonic, percussive = (
-        librosa.istft(
-            spectrum * librosa.util.softmask(own, other, power=2.0, split_zeros=True),
-            n_fft=n_fft,
-            hop_length=hop,
-            length=len(samples),
-            dtype=samples.dtype,
-        )
+        librosa.istft(part, n_fft=n_fft, hop_length=hop, length=len(samples), dtype=samples.dtype)
         for own, other in ((steady, struck), (struck, steady))
+        for part in [spectrum * librosa.util.softmask(own, other, power=2.0, split_zeros=True)]
     )
-    tempogram = librosa.feature.tempogram(
-        onset_envelope=librosa.onset.onset_strength(S=log_mel, sr=rate, n_fft=n_fft, hop_length=hop),
-        sr=rate,
-        hop_length=hop,
-        win_length=librosa.time_to_frames(_TEMPOGRAM_SECONDS, sr=rate, hop_length=hop).item(),
-    )
+    onsets = librosa.onset.onset_strength(S=log_mel, sr=rate, n_fft=n_fft, hop_length=hop)
+    width = librosa.time_to_frames(_TEMPOGRAM_SECONDS, sr=rate, hop_length=hop).item()
+    tempogram = librosa.feature.tempogram(onset_envelope=onsets, sr=rate, hop_length=hop, win_length=width)
     tempo = librosa.feature.tempo(tg=tempogram, sr=rate, hop_length=hop)
     tempo_by_frame = librosa.feature.tempo(tg=tempogram, sr=rate, hop_length=hop, aggregate=None)
     features = (

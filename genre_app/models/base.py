@@ -1,7 +1,5 @@
 """Base class of all networks, with the standardisation of the input, and the registry of networks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar
 
@@ -69,8 +67,9 @@ class GenreModel(nn.Module):
         return (self.prepare(features) - self.bin_mean[:, None]) / self.bin_std[:, None]
 
     def trunk(self) -> Iterable[nn.Module]:
-        """Return the modules that training with ``freeze`` leaves unchanged: the convolutions, if any."""
-        return ()
+        """Return the modules that training with ``freeze`` leaves unchanged: by default each one named ``blocks``."""
+        named = self.named_modules()
+        return [module for name, module in named if name.split(".")[-1] == "blocks" and any(module.children())]
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""

@@ -1,8 +1,6 @@
 """Convolutional networks on spectrograms."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -40,7 +38,7 @@ class CNNSettings(EnsembleSettings):
 class ConvBlock(nn.Module):
     """Convolution 3 x 3, batch norm, max-pool, ReLU; outside training, the norm is merged into the convolution."""
 
-    def __init__(self, n_in: int, n_out: int, pool: tuple[int, int]) -> None:
+    def __init__(self, n_in: int, n_out: int, pool: tuple[int, ...]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(n_out)
@@ -64,6 +62,11 @@ class ConvBlock(nn.Module):
         return fuse_conv_bn_weights(self.conv.weight, None, mean, variance, n.eps, n.weight, n.bias)
 
 
+def conv_blocks_3x3(sizes: Sequence[int], pools: Sequence[tuple[int, ...]]) -> nn.Sequential:
+    """Create a sequence of `ConvBlock`; ``sizes`` are the numbers of input channels and of the feature maps of each block."""
+    return nn.Sequential(*(ConvBlock(*of) for of in zip(sizes, sizes[1:], pools, strict=False)))
+
+
 def through(blocks: nn.Sequential, x: Tensor) -> Tensor:
     """Apply convolution blocks to ``x`` [b, n, bins, frames]."""
     x = x.contiguous(memory_format=torch.channels_last)
@@ -76,10 +79,10 @@ def through(blocks: nn.Sequential, x: Tensor) -> Tensor:
 
 
 class _Member(nn.Module):
-    def __init__(self, n_views: int, n_genres: int, settings: CNNSettings) -> None:
+    def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__()
         sizes = (n_views, *settings.channels)
-        self.blocks = nn.Sequential(*(ConvBlock(*of) for of in zip(sizes, sizes[1:], settings.pools, strict=False)))
+        self.blocks = conv_blocks_3x3(sizes, settings.pools)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
@@ -99,15 +102,8 @@ class CNN(Ensemble):
     """
 
     Settings = CNNSettings
+    Member = _Member
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
-        check_blocks(settings.channels, settings.pools, kernel=3, padding="same")
+        check_blocks(settings.channels, settings.pools)
         super().__init__(n_bins, n_frames, n_genres, settings)
-
-    def member(self, n_views: int) -> nn.Module:
-        """Create one convolutional network."""
-        return _Member(n_views, self.n_genres, cast(CNNSettings, self.settings))
-
-    def trunk(self) -> Iterable[nn.Module]:
-        """Return the members' convolution blocks."""
-        return [member.blocks for member in cast(list[_Member], list(self.members))]

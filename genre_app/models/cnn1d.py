@@ -1,15 +1,12 @@
 """One-dimensional convolutional networks, along the bins of a feature vector or the frames of a spectrogram."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from genre_app.models.base import GenreModel, ModelSettings, Size, register
-from genre_app.models.convolutions import Padding, check_blocks, conv_blocks, fitted_pools
+from genre_app.models.convolutions import Padding, conv_blocks
 
 
 class CNN1DSettings(ModelSettings):
@@ -54,20 +51,12 @@ class CNN1D(GenreModel):
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNN1DSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
         s = settings
-        pools = [(s.pool,)] * len(s.channels)
-        check_blocks(s.channels, pools, s.kernel, s.padding)
         self.over_frames = s.along == "frames"
         n_in, length = (n_bins, n_frames) if self.over_frames else (n_frames, n_bins)
-        _, (left,) = fitted_pools((length,), pools, lost=s.kernel - 1 if s.padding == "valid" else 0)
-        self.blocks = conv_blocks(
-            n_in,
-            s.channels,
-            pools,
-            kernel=s.kernel,
-            padding=s.padding,
-            batch_norm="after_activation",
-            activation="relu",
-            dropout=s.dropout,
+        pools = [(s.pool,)] * len(s.channels)
+        style = s.model_dump(include={"kernel", "padding", "dropout"})
+        self.blocks, (left,) = conv_blocks(
+            n_in, (length,), s.channels, pools, batch_norm="after_activation", activation="relu", **style
         )
         self.dense = nn.Sequential(
             nn.Linear(s.channels[-1] * left, s.dense), nn.ReLU(), nn.Dropout(s.dense_dropout), nn.Linear(s.dense, n_genres)
@@ -79,7 +68,3 @@ class CNN1D(GenreModel):
         x = self.blocks(x if self.over_frames else x.transpose(1, 2))  # [b, channels, length]
         logits: Tensor = self.dense(x.flatten(1))
         return logits
-
-    def trunk(self) -> Iterable[nn.Module]:
-        """Return the convolution blocks."""
-        return [self.blocks]

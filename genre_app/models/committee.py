@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from genre_app.errors import validation_message
@@ -16,7 +16,7 @@ from genre_app.models.ensemble import joined_logits
 _NAME = "committee"
 
 
-class Part(BaseModel):
+class Part(ModelSettings):
     """One network of a `Committee`.
 
     Attributes
@@ -26,8 +26,6 @@ class Part(BaseModel):
     settings : dict
         Settings of the network; missing ones have their defaults.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = "cnn"
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -68,7 +66,7 @@ class Committee(GenreModel):
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CommitteeSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
-        sizes: dict[str, int] = {"n_bins": n_bins, "n_frames": n_frames, "n_genres": n_genres}
+        sizes = {"n_bins": n_bins, "n_frames": n_frames, "n_genres": n_genres}
         self.networks = nn.ModuleList(create_model(part.model, settings=part.settings, **sizes) for part in settings.networks)
 
     def parts(self) -> list[GenreModel]:

@@ -1,9 +1,8 @@
-"""Plain convolution blocks for the published networks, and the sizes that remain after their pools."""
-
-from __future__ import annotations
+"""Plain convolution blocks and dense layers for the published networks, and the sizes that remain after pools."""
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -17,6 +16,17 @@ Padding = Literal["same", "valid"]
 def activation_layer(activation: Activation) -> nn.Module:
     """Create a layer of an activation function."""
     return nn.ELU() if activation == "elu" else nn.ReLU()
+
+
+def dense_layers(
+    sizes: Sequence[int], n_out: int, *, activation: Activation, batch_norm: bool, dropout: float
+) -> nn.Sequential:
+    """Create hidden layers [dense, batch norm, activation, dropout] and an output layer; ``sizes[0]`` counts the inputs."""
+    layers: list[nn.Module] = []
+    for n_in, n_units in pairwise(sizes):
+        norm = [nn.BatchNorm1d(n_units)] if batch_norm else []
+        layers += [nn.Linear(n_in, n_units), *norm, activation_layer(activation), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_out))
 
 
 def fitted_pools(
@@ -70,20 +80,35 @@ def _by(lengths: Sequence[int]) -> str:
 
 def conv_blocks(
     n_in: int,
+    size: Sequence[int],
     channels: Sequence[int],
     pools: Sequence[tuple[int, ...]],
     *,
-    kernel: int,
-    padding: Padding,
+    kernel: int = 3,
+    padding: Padding = "same",
     batch_norm: BatchNorm,
     activation: Activation,
     dropout: float,
-) -> nn.Sequential:
+    fit: bool | None = None,
+) -> tuple[nn.Sequential, tuple[int, ...]]:
     """Create a sequence of blocks: convolution, activation, max-pool, dropout, and batch norm at the position asked for.
 
-    The blocks are one- or two-dimensional, like their pools.
+    The blocks are one- or two-dimensional, like their pools. For ``size`` and ``fit`` see `fitted_pools`.
+
+    Returns
+    -------
+    blocks : nn.Sequential
+    size : tuple of int
+        Size after the last block.
+
+    Raises
+    ------
+    ValueError
+        As in `check_blocks` and `fitted_pools`.
     """
-    two = len(pools[0]) == 2
+    check_blocks(channels, pools, kernel, padding)
+    pools, left = fitted_pools(size, pools, lost=kernel - 1 if padding == "valid" else 0, fit=fit)
+    two = len(size) == 2
     conv, norm, max_pool = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d) if two else (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d)
 
     def layers(n_in: int, n_out: int, pool: tuple[int, ...]) -> Iterator[nn.Module]:
@@ -101,14 +126,13 @@ def conv_blocks(
         if dropout > 0:
             yield nn.Dropout(dropout)
 
-    sizes = (n_in, *channels)
-    blocks = nn.Sequential(*(nn.Sequential(*layers(*of)) for of in zip(sizes, sizes[1:], pools, strict=False)))
+    blocks = nn.Sequential(*(nn.Sequential(*layers(*of)) for of in zip((n_in, *channels), channels, pools, strict=False)))
     # In this layout convolution, pooling and norm are fastest, on the CPU too. The activations take it from the weights.
     blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
-    return blocks
+    return blocks, left
 
 
-def check_blocks(channels: Sequence[int], pools: Sequence[object], kernel: int, padding: Padding) -> None:
+def check_blocks(channels: Sequence[int], pools: Sequence[object], kernel: int = 3, padding: Padding = "same") -> None:
     """Refuse settings of blocks that contradict each other.
 
     Raises

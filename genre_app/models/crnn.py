@@ -1,8 +1,5 @@
 """Convolutional recurrent networks: convolution blocks, then GRU layers over the frames."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from itertools import pairwise
 
 from pydantic import Field
@@ -10,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genre_app.models.base import GenreModel, ModelSettings, Size, register
-from genre_app.models.convolutions import check_blocks, conv_blocks, fitted_pools
+from genre_app.models.convolutions import conv_blocks
 
 
 class CRNNSettings(ModelSettings):
@@ -59,23 +56,15 @@ class CRNN(GenreModel):
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CRNNSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
-        check_blocks(settings.channels, settings.pools, kernel=3, padding="same")
-        self.pad_frames = settings.pad_frames
-        size = (n_bins, n_frames + 2 * settings.pad_frames)
-        pools, (n_left, _) = fitted_pools(size, settings.pools, fit=settings.fit_pools)
-        self.blocks = conv_blocks(
-            1,
-            settings.channels,
-            pools,
-            kernel=3,
-            padding="same",
-            batch_norm="before_activation",
-            activation="elu",
-            dropout=settings.dropout,
+        s = settings
+        self.pad_frames = s.pad_frames
+        size = (n_bins, n_frames + 2 * s.pad_frames)
+        self.blocks, (n_left, _) = conv_blocks(
+            1, size, s.channels, s.pools, batch_norm="before_activation", activation="elu", dropout=s.dropout, fit=s.fit_pools
         )
-        sizes = (settings.channels[-1] * n_left, *settings.units)
+        sizes = (s.channels[-1] * n_left, *s.units)
         self.layers = nn.ModuleList(nn.GRU(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
-        self.dropout = nn.Dropout(settings.readout_dropout)
+        self.dropout = nn.Dropout(s.readout_dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 
     def logits(self, features: Tensor) -> Tensor:
@@ -86,7 +75,3 @@ class CRNN(GenreModel):
             x, _ = layer(x.contiguous())
         logits: Tensor = self.head(self.dropout(x[:, -1]))
         return logits
-
-    def trunk(self) -> Iterable[nn.Module]:
-        """Return the convolution blocks."""
-        return [self.blocks]

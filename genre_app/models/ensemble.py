@@ -1,10 +1,8 @@
 """Ensembles: networks of one kind, each on its own view of the features, whose probabilities are averaged."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -70,7 +68,9 @@ class EnsembleSettings(ModelSettings):
 
 
 class Ensemble(GenreModel):
-    """Member networks from views [b, v, bins, frames] to logits [b, genres]; a subclass defines `member`.
+    """Member networks from views [b, v, bins, frames] to logits [b, genres]; a subclass defines `Member`.
+
+    ``Member(n_views, n_bins, n_frames, n_genres, settings)`` is the class of the member networks.
 
     Parameters
     ----------
@@ -79,6 +79,7 @@ class Ensemble(GenreModel):
     """
 
     Settings = EnsembleSettings
+    Member: ClassVar[type[nn.Module]]
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: EnsembleSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
@@ -89,11 +90,9 @@ class Ensemble(GenreModel):
             raise ValueError("the view plain keeps the level that the other views leave out; choose plain alone or the others")
         self.contrast_bins, self.masking_db = settings.contrast_bins, settings.masking_db
         self.seen = [_SEEN[view] for view in settings.views]
-        self.members = nn.ModuleList(self.member(seen.stop - seen.start) for seen in self.seen)
-
-    def member(self, n_views: int) -> nn.Module:
-        """Create one member for ``n_views`` views, from the sizes and settings of this network."""
-        raise NotImplementedError
+        self.members = nn.ModuleList(
+            self.Member(seen.stop - seen.start, n_bins, n_frames, n_genres, settings) for seen in self.seen
+        )
 
     def prepare(self, features: Tensor) -> Tensor:
         """Apply the soft floor and, unless the view is plain, subtract the mean of each segment, its level."""

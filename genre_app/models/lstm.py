@@ -1,16 +1,13 @@
 """LSTM networks over the frames of a segment."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from genre_app.models.base import Size, register
-from genre_app.models.cnn import ConvBlock, through
+from genre_app.models.cnn import conv_blocks_3x3, through
 from genre_app.models.convolutions import check_blocks, fitted_pools
 from genre_app.models.ensemble import Ensemble, EnsembleSettings
 
@@ -56,9 +53,7 @@ class _Recurrent(nn.Module):
         super().__init__()
         pools, (n_left, _) = fitted_pools((n_bins, n_frames), settings.pools, fit=settings.fit_pools)
         sizes = (n_views, *settings.channels)
-        self.blocks = nn.Sequential(
-            *(ConvBlock(n_in, n_out, (p[0], p[1])) for n_in, n_out, p in zip(sizes, sizes[1:], pools, strict=False))
-        )
+        self.blocks = conv_blocks_3x3(sizes, pools)
         width = sizes[-1] * n_left
         self.projection = None
         if settings.projection:
@@ -101,15 +96,8 @@ class LSTM(Ensemble):
     """Convolution blocks if any, LSTM layers over the frames, one dense layer."""
 
     Settings = LSTMSettings
+    Member = _Recurrent
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: LSTMSettings) -> None:
-        check_blocks(settings.channels, settings.pools, kernel=3, padding="same")
+        check_blocks(settings.channels, settings.pools)
         super().__init__(n_bins, n_frames, n_genres, settings)
-
-    def member(self, n_views: int) -> nn.Module:
-        """Create one recurrent network."""
-        return _Recurrent(n_views, self.n_bins, self.n_frames, self.n_genres, cast(LSTMSettings, self.settings))
-
-    def trunk(self) -> Iterable[nn.Module]:
-        """Return the members' convolution blocks."""
-        return [member.blocks for member in cast(list[_Recurrent], list(self.members)) if len(member.blocks)]

@@ -1,17 +1,14 @@
 """Multilayer perceptrons, on all values of a segment or on statistics over its frames."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from genre_app.models.base import Size, register
-from genre_app.models.convolutions import Activation, activation_layer
+from genre_app.models.convolutions import Activation, dense_layers
 from genre_app.models.ensemble import Ensemble, EnsembleSettings
 
 Statistic = Literal["mean", "std", "skew", "min", "p10", "median", "p90", "max", "delta"]
@@ -143,14 +140,8 @@ class _Perceptron(nn.Module):
                 n_of_view += n_patches * (settings.patch_bins // 2 + 1) * settings.modulation_bands
             n_in = n_views * n_of_view
             self.norm = nn.BatchNorm1d(n_in)  # the statistics are not standardised, only the spectrogram is
-        layers: list[nn.Module] = []
-        sizes = (n_in, *settings.hidden)
-        for size, n_units in pairwise(sizes):
-            layers.append(nn.Linear(size, n_units))
-            if settings.batch_norm:
-                layers.append(nn.BatchNorm1d(n_units))
-            layers += [activation_layer(settings.activation), nn.Dropout(settings.dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_genres))
+        style = settings.model_dump(include={"activation", "batch_norm", "dropout"})
+        self.layers = dense_layers((n_in, *settings.hidden), n_genres, **style)
 
     def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
         x = views
@@ -169,6 +160,7 @@ class MLP(Ensemble):
     """Hidden dense layers with activation and dropout, one output layer."""
 
     Settings = MLPSettings
+    Member = _Perceptron
 
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: MLPSettings) -> None:
         if settings.takes_statistics:
@@ -177,9 +169,8 @@ class MLP(Ensemble):
                     f"statistics over time need at least 2 frames, got {n_frames}; leave pool and modulation_bands out"
                 )
             if settings.modulation_bands > n_frames // 2:
-                raise ValueError(
-                    f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {settings.modulation_bands}"
-                )
+                given = settings.modulation_bands
+                raise ValueError(f"{n_frames} frames have at most {n_frames // 2} modulation_bands, got {given}")
             if settings.pool_bins > n_bins:
                 raise ValueError(f"pool_bins must not exceed the {n_bins} bins, got {settings.pool_bins}")
         if settings.patch_bins > n_bins:
@@ -187,7 +178,3 @@ class MLP(Ensemble):
         if settings.patch_bins and not settings.modulation_bands:
             raise ValueError("patch_bins needs modulation_bands above 0")
         super().__init__(n_bins, n_frames, n_genres, settings)
-
-    def member(self, n_views: int) -> nn.Module:
-        """Create one perceptron."""
-        return _Perceptron(n_views, self.n_bins, self.n_frames, self.n_genres, cast(MLPSettings, self.settings))

@@ -1,7 +1,5 @@
 """ResNet-18, a residual network for images, on spectrograms."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

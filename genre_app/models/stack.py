@@ -1,25 +1,13 @@
 """Plain stacks of convolution blocks and dense layers, as in published systems."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterable
-from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from genre_app.models.base import GenreModel, ModelSettings, Size, register
-from genre_app.models.convolutions import (
-    Activation,
-    BatchNorm,
-    Padding,
-    activation_layer,
-    check_blocks,
-    conv_blocks,
-    fitted_pools,
-)
+from genre_app.models.convolutions import Activation, BatchNorm, Padding, conv_blocks, dense_layers
 
 
 class StackSettings(ModelSettings):
@@ -75,35 +63,16 @@ class Stack(GenreModel):
     def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: StackSettings) -> None:
         super().__init__(n_bins, n_frames, n_genres, settings)
         s = settings
-        check_blocks(s.channels, s.pools, s.kernel, s.padding)
-        lost = s.kernel - 1 if s.padding == "valid" else 0
-        pools, left = fitted_pools((n_bins, n_frames), s.pools, lost=lost, fit=s.fit_pools)
-        self.blocks = conv_blocks(
-            1,
-            s.channels,
-            pools,
-            kernel=s.kernel,
-            padding=s.padding,
-            batch_norm=s.batch_norm,
-            activation=s.activation,
-            dropout=s.dropout,
-        )
-        layers: list[nn.Module] = []
-        sizes = (s.channels[-1] * (math.prod(left) if s.readout == "flatten" else 1), *s.dense)
-        for n_in, n_out in pairwise(sizes):
-            layers.append(nn.Linear(n_in, n_out))
-            if s.dense_batch_norm:
-                layers.append(nn.BatchNorm1d(n_out))
-            layers += [activation_layer(s.activation), nn.Dropout(s.dense_dropout)]
-        self.dense = nn.Sequential(*layers, nn.Linear(sizes[-1], n_genres))
+        style = s.model_dump(include={"kernel", "padding", "batch_norm", "activation", "dropout"})
+        self.blocks, left = conv_blocks(1, (n_bins, n_frames), s.channels, s.pools, fit=s.fit_pools, **style)
         self.flattens = s.readout == "flatten"
+        sizes = (s.channels[-1] * (math.prod(left) if self.flattens else 1), *s.dense)
+        self.dense = dense_layers(
+            sizes, n_genres, activation=s.activation, batch_norm=s.dense_batch_norm, dropout=s.dense_dropout
+        )
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""
         x = self.blocks(self.standardise(features)[:, None])  # [b, channels, bins, frames]
         logits: Tensor = self.dense(x.flatten(1) if self.flattens else x.mean(dim=(2, 3)))
         return logits
-
-    def trunk(self) -> Iterable[nn.Module]:
-        """Return the convolution blocks."""
-        return [self.blocks]

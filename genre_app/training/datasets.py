@@ -22,10 +22,8 @@ def with_columns_of(cache: MelCache, config: TrainConfig) -> TrainConfig:
 
 def load_split(data: Data, split: str, config: TrainConfig, device: torch.device) -> Dataset:
     """Load the tracks of a split onto a device."""
-    tracks = data.of(split)
-    if isinstance(data.store, MelCache):
-        return MelDataset.from_cache(data.store, tracks, data.genres, config.spec, device)
-    return TableDataset.from_table(data.store, tracks, data.genres, config.spec, device)
+    kind = MelDataset if isinstance(data.store, MelCache) else TableDataset
+    return kind.from_cache(data.store, data.of(split), data.genres, config.spec, device)
 
 
 def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str) -> WavePool | None:

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_options_of_classify(run, songs, checkpoint):
     for vote in VOTES:
         _, out, _ = run("classify", songs[0], "--vote", vote, "--overlap", "0.75", "--format", "jsonl")
         assert strict(out) == {**classify(clip, checkpoint, vote=vote, overlap=0.75).to_dict(), "file": str(songs[0])}
-    assert [name.value for name in VoteName] == list(VOTES)
+    assert get_args(VoteName) == VOTES
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names with such bytes are possible on Linux")

@@ -11,9 +11,7 @@ from genre_app.models.convolutions import conv_blocks, fitted_pools
 
 
 def kinds(batch_norm: str, activation: str = "relu", dropout: float = 0.5) -> list[str]:
-    blocks = conv_blocks(
-        1, [2], [(2, 2)], kernel=3, padding="same", batch_norm=batch_norm, activation=activation, dropout=dropout
-    )
+    blocks, _ = conv_blocks(1, (8, 8), [2], [(2, 2)], batch_norm=batch_norm, activation=activation, dropout=dropout)
     return [type(layer).__name__ for layer in blocks[0]]
 
 

@@ -5,8 +5,6 @@ then a line in the journal. A killed process therefore loses only the tracks it 
 files into one array; the journal stays in the finished cache.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -136,14 +134,8 @@ class Builder:
             stamp = self.stamps[track.track_id]
             if isinstance(result, Rows):
                 damage = next((warning for warning in result.warnings if warning.startswith(_DAMAGED)), "")
-                entry = Entry(
-                    track_id=track.track_id,
-                    stamp=stamp,
-                    n_rows=len(result.values),
-                    content=result.content,
-                    damage=damage,
-                )
-                self._keep(entry, result.values)
+                found = {"n_rows": len(result.values), "content": result.content, "damage": damage}
+                self._keep(Entry(track_id=track.track_id, stamp=stamp, **found), result.values)
             else:
                 self._keep(Entry(track_id=track.track_id, stamp=stamp, error=result.reason, passing=result.passing))
 
@@ -160,20 +152,17 @@ class Builder:
         for track in sorted(tracks, key=lambda track: track.track_id):
             entry = self.entries[track.track_id]
             if entry.n_rows:
-                index.append(
-                    CachedTrack(
-                        track_id=track.track_id, genre=track.genre, split=track.split, offset=n_rows, n_frames=entry.n_rows
-                    )
-                )
+                place = {"offset": n_rows, "n_frames": entry.n_rows}
+                index.append(CachedTrack(track_id=track.track_id, genre=track.genre, split=track.split, **place))
                 n_rows += entry.n_rows
         if not index:
             reasons = [entry.error for entry in self.entries.values()] or ["its name is not valid UTF-8; rename the file"]
             raise DataError(f"Not one of the audio files can be used; the first of {len(reasons)} reasons: {reasons[0]}.")
-        summary = self.spec.kind == "summary"
-        width, dtype = (self.spec.n_bins, "<f4") if summary else (self.spec.n_mels, "<f2")
+        kind, width = (FeatureTable, self.spec.n_bins) if self.spec.kind == "summary" else (MelCache, self.spec.n_mels)
+        dtype = np.dtype(kind.DTYPES[0]).newbyteorder("<")
         # Written in sequence and not through a memory map, since a full disk would then kill the process instead of raising.
-        with (self.folder / (FeatureTable.ARRAY if summary else MelCache.ARRAY)).open("wb") as file:
-            npy.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": (n_rows, width)})
+        with (self.folder / kind.ARRAY).open("wb") as file:
+            npy.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": (n_rows, width)})
             for cached in index:
                 self.meter.check()
                 file.write(np.load(self._rows_file(self.entries[cached.track_id])).astype(dtype, copy=False).tobytes())

@@ -7,14 +7,12 @@ a mel cache, counted in rows) and ``values.npy``, float32 ``[rows, 58]``. `genre
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genre_app.data.cache.store import Store, open_array
-from genre_app.features import SUMMARY_NAMES, FeatureSpec
+from genre_app.data.cache.store import Store
+from genre_app.features import FeatureSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +29,7 @@ class FeatureTable(Store):
 
     KIND = "feature table"
     ARRAY = "values.npy"
+    DTYPES = (np.float32,)
 
     notes: tuple[str, ...] = ()
 
@@ -40,10 +39,6 @@ class FeatureTable(Store):
         if spec.kind != "summary":
             raise ValueError(f"its kind is {spec.kind!r}, not 'summary'")
         return spec
-
-    @staticmethod
-    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
-        return open_array(path, len(SUMMARY_NAMES), (np.float32,))
 
     def pieces(self) -> FeatureTable:
         """Return the same table with each row as a track of its own, named ``track#0``, ``track#1`` and so on."""

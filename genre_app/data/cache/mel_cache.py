@@ -4,16 +4,13 @@ It holds three files: ``spec.json`` says how the columns were computed; ``index.
 offset, n_frames``; ``log_mel.npy`` is float16 ``[frames, n_mels]``, dB re 1.0. A track is rows ``offset : offset + n_frames``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genre_app.data.cache.store import Store, open_array
+from genre_app.data.cache.store import Store, differences
+from genre_app.errors import DataError
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 
 
@@ -27,6 +24,7 @@ class MelCache(Store):
 
     KIND = "mel cache"
     ARRAY = "log_mel.npy"
+    DTYPES = (np.float16, np.float32)
 
     spec: FeatureSpec
 
@@ -39,6 +37,25 @@ class MelCache(Store):
             raise ValueError(f"it lacks {', '.join(missing)}")
         return FeatureSpec(**{name: stated[name] for name in COLUMN_FIELDS})
 
-    @staticmethod
-    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
-        return open_array(path, spec.n_mels, (np.float16, np.float32))
+    def check_spec(self, spec: FeatureSpec, whose: str, otherwise: str, remedy: str) -> None:
+        """Check that the features of a specification can be computed from the columns.
+
+        Parameters
+        ----------
+        spec : FeatureSpec
+        whose : str
+            Continues "was not made as" in the error.
+        otherwise : str
+            What to do if the columns differ, apart from ``remedy``.
+        remedy : str
+            How to use the audio instead of the cache.
+
+        Raises
+        ------
+        DataError
+        """
+        if spec.kind == "summary":
+            what = "is a mel cache, from which features of kind summary cannot be computed"
+            raise DataError(f"{self.path} {what}; {remedy}.")
+        if differing := differences(self.spec, spec, COLUMN_FIELDS):
+            raise DataError(f"{self.path} was not made as {whose}: {differing}; {otherwise} or {remedy}.")

@@ -1,15 +1,13 @@
 """What mel caches and feature tables have in common: an array of rows, and an index that says which rows are which track."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json
-import tokenize
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,17 +19,7 @@ from genre_app.errors import DataError, first_line
 from genre_app.features import FeatureSpec
 
 # numpy parses an .npy header (up to 10,000 letters) as a Python literal; a malformed one can raise any of these.
-_MALFORMED = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OverflowError,
-    SyntaxError,
-    tokenize.TokenError,
-    RecursionError,
-    MemoryError,
-)
+_BROKEN = (OSError, ValueError, TypeError, LookupError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +40,7 @@ class Store:
 
     KIND: ClassVar[str]
     ARRAY: ClassVar[str]
+    DTYPES: ClassVar[tuple[type[np.floating], ...]]  # of the array; the first one is written
 
     path: Path
     spec: FeatureSpec | None
@@ -80,7 +69,7 @@ class Store:
             spec = cls._spec(json.loads((path / "spec.json").read_text(encoding="utf-8")))
         except (ValueError, AttributeError) as error:
             raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the {cls.KIND} again.") from error
-        values = cls._open_array(path / cls.ARRAY, spec)
+        values = open_array(path / cls.ARRAY, spec.n_bins, cls.DTYPES)
         return cls(path, spec, read_index(path / "index.csv", len(values)), values)
 
     @classmethod
@@ -89,10 +78,6 @@ class Store:
 
     @staticmethod
     def _spec(stated: dict[str, Any]) -> FeatureSpec:
-        raise NotImplementedError
-
-    @staticmethod
-    def _open_array(path: Path, spec: FeatureSpec) -> NDArray[Any]:
         raise NotImplementedError
 
     def rows(self, track: CachedTrack) -> NDArray[np.float32]:
@@ -123,11 +108,8 @@ class Store:
 
 def differences(theirs: FeatureSpec, ours: FeatureSpec, names: Iterable[str]) -> str:
     """Describe the fields in which two specifications differ, such as "n_mels 64 instead of 128"; empty if they do not."""
-    return ", ".join(
-        f"{name} {getattr(theirs, name)} instead of {getattr(ours, name)}"
-        for name in names
-        if getattr(theirs, name) != getattr(ours, name)
-    )
+    pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in names)
+    return ", ".join(f"{name} {one} instead of {other}" for name, one, other in pairs if one != other)
 
 
 def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> NDArray[Any]:
@@ -141,7 +123,7 @@ def open_array(path: Path, width: int, dtypes: Sequence[type[np.floating]]) -> N
     try:
         with np.errstate(over="ignore"):  # a header can state a shape that overflows; the file is then too short for it
             array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except _MALFORMED as error:
+    except _BROKEN as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}; make the cache again.") from error
     if array.ndim != 2 or array.shape[1] != width or array.dtype not in dtypes:
         raise DataError(

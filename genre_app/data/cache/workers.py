@@ -49,15 +49,16 @@ class Failure:
     passing: bool = False
 
 
+_Results = Iterator[tuple[AudioTrack, Rows | Failure]]
+
+
 def n_workers(n_files: int, spec: FeatureSpec) -> int:
     """Return the number of processes worth starting for ``n_files`` files: at most one per usable core."""
     per_worker = _SUMMARIES_PER_WORKER if spec.kind == "summary" else _FILES_PER_WORKER
     return max(1, min(usable_cores(), n_files // per_worker))
 
 
-def read_all(
-    tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
-) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
+def read_all(tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor) -> _Results:
     """Decode files and compute their rows, in any order.
 
     Parameters
@@ -81,9 +82,7 @@ def read_all(
     return _in_this_process(tracks, spec, monitor)
 
 
-def _in_this_process(
-    tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor
-) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
+def _in_this_process(tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor) -> _Results:
     for track in tracks:
         yield track, _rows_or_failure(track, spec, monitor)
 
@@ -101,9 +100,7 @@ def _rows_or_failure(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> 
         return Failure(f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces", passing=True)
 
 
-def _in_pool(
-    waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
-) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
+def _in_pool(waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor) -> _Results:
     suspects: deque[AudioTrack] = deque()  # tracks in work when a process died: each is tried again alone
     context = get_context("spawn")
     while waiting or suspects:

@@ -1,7 +1,5 @@
 """Sources of labelled music, one file for each kind; `open_source` picks the one that fits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from genre_app.data.cache.feature_table import FeatureTable

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.tracks import AudioTrack, split_of_name
-from genre_app.errors import DataError
+from genre_app.errors import DataError, some
+from genre_app.files import AnyPath
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
@@ -45,7 +46,7 @@ class AudioFolder:
     n_outside: int = 0
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], split: str | None = None) -> AudioFolder:
+    def open(cls, path: AnyPath, split: str | None = None) -> AudioFolder:
         """List the tracks of a folder without decoding them.
 
         Parameters
@@ -65,7 +66,7 @@ class AudioFolder:
         return cls._of(root, list(_audio_files(root)), split_depth=0)
 
     @classmethod
-    def find(cls, path: str | os.PathLike[str]) -> AudioFolder:
+    def find(cls, path: AnyPath) -> AudioFolder:
         """List the tracks of a folder that holds the genre folders directly or at a deeper level.
 
         A folder that only contains one other folder is entered. GTZAN's folders ``genres`` and ``genres_original`` are entered
@@ -106,13 +107,9 @@ class AudioFolder:
         return cls(root, tuple(tracks), tuple(refused), n_outside)
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
+def _checked(path: AnyPath) -> Path:
     root = Path(path)
-    try:
-        is_folder = root.is_dir()
-    except ValueError:  # a null byte in the name
-        is_folder = False
-    if not is_folder:
+    if not root.is_dir():
         raise DataError(f"{root} is not a folder; give a folder of genre folders or a mel cache.")
     return root
 
@@ -177,9 +174,8 @@ def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dic
     names = sorted(set(found))
     unknown = [name for name in names if _key(name) not in indices]
     if unknown:
-        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise DataError(
-            f"{where} has genres that the checkpoint does not know: {', '.join(unknown[:20])}{more} "
+            f"{where} has genres that the checkpoint does not know: {some(unknown, 20)} "
             f"(it knows {', '.join(known)}); rename or remove those folders, or choose another split or checkpoint."
         )
     return {name: indices[_key(name)] for name in names}

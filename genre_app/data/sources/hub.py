@@ -5,8 +5,6 @@ split has several parquet files, a mark in the name of each audio file tells whi
 resumed. A complete data set is used again without a request to the hub.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -109,9 +107,8 @@ def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monito
     left = [file for file in listing.files if file.name not in state["written"]]
     needed, free = sum(file.size for file in left), shutil.disk_usage(folder).free
     if needed > free:
-        raise DataError(
-            f"{PREFIX}{repository} takes {needed >> 20} MB more, but only {free >> 20} MB are free in {folder}; make room."
-        )
+        sizes = f"{needed >> 20} MB more, but only {free >> 20} MB"
+        raise DataError(f"{PREFIX}{repository} takes {sizes} are free in {folder}; make room.")
     meter.advance_bytes(total - needed, free=True)
     n_files = Counter(_split_of_file(file.name) for file in listing.files)
     for file in left:
@@ -188,13 +185,10 @@ def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> 
         if target.tell() < file.size:
             disable_progress_bars("huggingface_hub.http_get")
             constants.DOWNLOAD_CHUNK_SIZE = _BLOCK_BYTES
-            http_get(
-                hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision),
-                cast(BinaryIO, _Watched(target, meter)),
-                resume_size=target.tell(),
-                headers=build_hf_headers() | {"Accept-Encoding": "identity"},  # a compressed answer cannot be resumed
-                expected_size=file.size,
-            )
+            url = hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision)
+            headers = build_hf_headers() | {"Accept-Encoding": "identity"}  # a compressed answer cannot be resumed
+            watched = cast(BinaryIO, _Watched(target, meter))
+            http_get(url, watched, resume_size=target.tell(), headers=headers, expected_size=file.size)
     with path.open("rb") as target:
         is_whole = file.sha256 in ("", hashlib.file_digest(target, "sha256").hexdigest())
     if not is_whole or path.stat().st_size != file.size:
@@ -212,17 +206,12 @@ def _in_a_sentence(repository: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        raise DataError(
-            f"{shown} requires you to accept its terms; do that on its page and log in with: hf auth login."
-        ) from error
+        raise DataError(f"{shown} requires you to accept its terms on its page; then log in with: hf auth login.") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise DataError(
-            f"{shown}: the hub has no such public data set; check the name, or log in with: hf auth login."
-        ) from error
+        raise DataError(f"{shown}: the hub has no such public data set; check it, or log in with: hf auth login.") from error
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # HTTPError is that of the client's HTTP library
-        raise DataError(
-            f"{shown} cannot be reached ({first_line(error)}); check the connection and start again; finished parts are kept."
-        ) from error
+        what = f"cannot be reached ({first_line(error)})"
+        raise DataError(f"{shown} {what}; check the connection and start again; finished parts are kept.") from error
 
 
 def _split_of_file(name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.tracks import CachedTrack
-from genre_app.errors import DataError, first_line
+from genre_app.errors import DataError, first_line, some
 from genre_app.features import SUMMARY_NAMES
 
 if TYPE_CHECKING:
@@ -37,38 +37,36 @@ def read_csv(path: Path) -> FeatureTable:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows, genres, values, names, notes = _parse(csv.reader(file), path)
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            places, notes = _columns(header, path)
+            rows, genres = _parse(reader, header, places, path)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV text: {first_line(error)}; save it as UTF-8.") from error
-    if not values:
+    if not rows:
         raise DataError(f"{path} has a header but no rows; save it again.")
     tracks: list[CachedTrack] = []
-    order: list[int] = []
-    for track_id in sorted(rows):
-        n_rows = len(rows[track_id])
-        tracks.append(CachedTrack(track_id=track_id, genre=genres[track_id], split="", offset=len(order), n_frames=n_rows))
-        order += rows[track_id]
+    values: list[list[float]] = []
+    for track_id, of_track in sorted(rows.items()):
+        place = {"offset": len(values), "n_frames": len(of_track)}
+        tracks.append(CachedTrack(track_id=track_id, genre=genres[track_id], split="", **place))
+        values += of_track
     table = np.zeros((len(values), len(SUMMARY_NAMES)), np.float32)
-    table[:, [SUMMARY_NAMES.index(name) for name in names]] = np.array(values, np.float32)[order]
+    table[:, [SUMMARY_NAMES.index(name) for name in places]] = values
     return FeatureTable(path, None, tuple(tracks), table, tuple(notes))
 
 
 def _parse(
-    reader: _csv.Reader, path: Path
-) -> tuple[dict[str, list[int]], dict[str, str], list[list[float]], list[str], list[str]]:
-    """Return the rows and the genre of each track, the values of each row, their names, and notes."""
-    rows: dict[str, list[int]] = defaultdict(list)
+    reader: _csv.Reader, header: list[str], places: dict[str, int], path: Path
+) -> tuple[dict[str, list[list[float]]], dict[str, str]]:
+    """Return the rows of values and the genre of each track."""
+    rows: dict[str, list[list[float]]] = defaultdict(list)
     genres: dict[str, str] = {}
-    values: list[list[float]] = []
-    header = [name.strip() for name in next(reader, [])]
-    places, notes = _columns(header, path)
     at_name, at_genre = header.index("filename"), header.index("label")
-    for row in reader:
+    for n_rows, row in enumerate(filter(None, reader), 1):
         where = f"{path}, line {reader.line_num}"
-        if not row:
-            continue
         if len(row) != len(header):
             raise DataError(f"{where}: {len(row)} values for {len(header)} columns; repair the line.")
         track_id, genre = _track_of(row[at_name].strip()), row[at_genre].strip()
@@ -76,11 +74,10 @@ def _parse(
             raise DataError(f"{where}: there is no filename or no label; repair the line.")
         if genres.setdefault(track_id, genre) != genre:
             raise DataError(f"{where}: {track_id} is {genre} here and {genres[track_id]} above; keep one.")
-        rows[track_id].append(len(values))
-        values.append(_numbers(row, places, header, where))
-        if len(values) > _MAX_ROWS:
+        rows[track_id].append(_numbers(row, places, header, where))
+        if n_rows > _MAX_ROWS:
             raise DataError(f"{path} has more than {_MAX_ROWS} rows; cut it into parts.")
-    return rows, genres, values, list(places), notes
+    return rows, genres
 
 
 def _columns(header: list[str], path: Path) -> tuple[dict[str, int], list[str]]:
@@ -94,9 +91,8 @@ def _columns(header: list[str], path: Path) -> tuple[dict[str, int], list[str]]:
     lacking = [name for name in ("filename", "label") if name not in header]
     lacking += [name for name in SUMMARY_NAMES if name not in places and name != "tempo_var"]
     if lacking:
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         raise DataError(
-            f"{path} is no feature table: it has no column {', '.join(lacking[:5])}{more}; "
+            f"{path} is no feature table: it has no column {some(lacking)}; "
             "give features_3_sec.csv, features_30_sec.csv or a table with their columns."
         )
     return places, notes

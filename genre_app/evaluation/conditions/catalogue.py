@@ -1,11 +1,10 @@
 """The conditions by name, and their random seeds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -74,6 +73,10 @@ def _in_room(name: str) -> Change:
     return lambda samples, rate, generator: reverberate(samples, _response(name, rate))
 
 
+def _deterministic(change: Callable[[Samples, int, Any], Samples], strength: float) -> Change:
+    return lambda samples, rate, _: change(samples, rate, strength)
+
+
 def phone_in_room(samples: Samples, rate: int, generator: Generator) -> Samples:
     """Play music in a room and record it with a phone: reverberation, noise, and the phone's frequency band for both."""
     room = draw_room(generator, t60_seconds=PHONE_T60_SECONDS, direct_db=PHONE_DIRECT_DB)
@@ -93,22 +96,17 @@ def _standard() -> Iterator[Condition]:
         about = f"T60 {room.t60_seconds:g} s, direct sound {room.direct_db:g} dB over the reverberation"
         yield Condition(f"room-{name}", about, _in_room(name))
     yield Condition("telephone", "300 to 3400 Hz", device.telephone)
-    yield Condition("mp3-64", "MP3 at 64 kbit/s", lambda samples, rate, _: device.mp3(samples, rate, 64))
-    yield Condition("mp3-32", "MP3 at 32 kbit/s", lambda samples, rate, _: device.mp3(samples, rate, 32))
-    yield Condition(
-        "clipping", f"{CLIPPED_SHARE:.0%} of the samples clipped", lambda samples, rate, _: device.clip(samples, CLIPPED_SHARE)
-    )
-    yield Condition(
-        "equaliser-dark", "+12 dB at 60 Hz to -12 dB at 8 kHz", lambda samples, rate, _: device.tilt(samples, rate, 12)
-    )
-    yield Condition(
-        "equaliser-bright", "-12 dB at 60 Hz to +12 dB at 8 kHz", lambda samples, rate, _: device.tilt(samples, rate, -12)
-    )
+    for kilobits in (64, 32):
+        yield Condition(f"mp3-{kilobits}", f"MP3 at {kilobits} kbit/s", _deterministic(device.mp3, kilobits))
+    clipped = f"{CLIPPED_SHARE:.0%} of the samples clipped"
+    yield Condition("clipping", clipped, lambda samples, rate, _: device.clip(samples, CLIPPED_SHARE))
+    yield Condition("equaliser-dark", "+12 dB at 60 Hz to -12 dB at 8 kHz", _deterministic(device.tilt, 12))
+    yield Condition("equaliser-bright", "-12 dB at 60 Hz to +12 dB at 8 kHz", _deterministic(device.tilt, -12))
     yield Condition("gain-20", "20 dB softer", lambda samples, rate, _: device.gain(samples, -20.0))
-    yield Condition("pitch+2", "two semitones up", lambda samples, rate, _: tempo.shift_pitch(samples, rate, 2))
-    yield Condition("pitch-2", "two semitones down", lambda samples, rate, _: tempo.shift_pitch(samples, rate, -2))
-    yield Condition("speed-0.9", "slower and lower", lambda samples, rate, _: tempo.change_speed(samples, rate, 0.9))
-    yield Condition("speed-1.1", "faster and higher", lambda samples, rate, _: tempo.change_speed(samples, rate, 1.1))
+    yield Condition("pitch+2", "two semitones up", _deterministic(tempo.shift_pitch, 2))
+    yield Condition("pitch-2", "two semitones down", _deterministic(tempo.shift_pitch, -2))
+    yield Condition("speed-0.9", "slower and lower", _deterministic(tempo.change_speed, 0.9))
+    yield Condition("speed-1.1", "faster and higher", _deterministic(tempo.change_speed, 1.1))
     yield Condition("phone-in-room", "room, noise and a phone's frequency band together", phone_in_room)
 
 

@@ -1,7 +1,5 @@
 """Filters, level, clipping and MP3."""
 
-from __future__ import annotations
-
 import io
 
 import av

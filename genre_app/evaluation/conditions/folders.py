@@ -1,8 +1,5 @@
 """Conditions from a user's own noises and impulse responses; each track gets one of the files at random."""
 
-from __future__ import annotations
-
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,11 +11,10 @@ from genre_app.audio import read_sound, sound_files
 from genre_app.evaluation.conditions.catalogue import SNR_DB, Change, Condition, noisy
 from genre_app.evaluation.conditions.level import Samples
 from genre_app.evaluation.conditions.room import reverberate
+from genre_app.files import AnyPath
 
 
-def folder_conditions(
-    noise: str | os.PathLike[str] | None = None, rooms: str | os.PathLike[str] | None = None
-) -> dict[str, Condition]:
+def folder_conditions(noise: AnyPath | None = None, rooms: AnyPath | None = None) -> dict[str, Condition]:
     """Return conditions from a folder of noises and from a folder of impulse responses, by name.
 
     Parameters

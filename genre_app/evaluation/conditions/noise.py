@@ -1,7 +1,5 @@
 """White noise, pink noise, and babble: synthetic speech of several talkers at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,9 +41,8 @@ def babble(n_samples: int, rate: int, generator: Generator) -> Samples:
     total = np.zeros(n_samples)
     for _ in range(_TALKERS):
         talker = _talker(n_samples, rate, generator)
-        total += (
-            talker * 10.0 ** (generator.uniform(-_TALKER_DB, _TALKER_DB) / 20) / max(1e-9, float(np.sqrt(np.mean(talker**2))))
-        )
+        level = 10.0 ** (generator.uniform(-_TALKER_DB, _TALKER_DB) / 20)
+        total += talker * level / max(1e-9, float(np.sqrt(np.mean(talker**2))))
     return total.astype(np.float32)
 
 

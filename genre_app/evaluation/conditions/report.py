@@ -14,12 +14,8 @@ mean_retention
     Mean retention over the conditions.
 """
 
-from __future__ import annotations
-
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +26,11 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
-from genre_app.evaluation.evaluate import in_threads, load_middle
+from genre_app.evaluation.evaluate import for_each, load_middle
 from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.files import AnyPath
 from genre_app.predict import NoSoundError, classify
 
 ALL = "all"
@@ -65,16 +62,7 @@ class ConditionsReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the keys of `Report.to_dict`, ``conditions`` and ``mean_retention``."""
-        conditions = {
-            name: {
-                "n_tracks": len(report.tracks),
-                "accuracy": report.accuracy,
-                "accuracy_ci95": list(report.accuracy_interval),
-                "log_loss": report.log_loss,
-                "retention": self.retention(name),
-            }
-            for name, report in self.conditions.items()
-        }
+        conditions = {name: {**report.summary(), "retention": self.retention(name)} for name, report in self.conditions.items()}
         return {**self.file.to_dict(), "conditions": conditions, "mean_retention": self.mean_retention}
 
     def to_table(self) -> str:
@@ -101,10 +89,7 @@ def _row(name: str, width: int, report: Report, retention: float | None) -> str:
 
 
 def choose_conditions(
-    names: str | Sequence[str] | None,
-    *,
-    noise: str | os.PathLike[str] | None = None,
-    rooms: str | os.PathLike[str] | None = None,
+    names: str | Sequence[str] | None, *, noise: AnyPath | None = None, rooms: AnyPath | None = None
 ) -> dict[str, Condition]:
     """Return the named conditions and those of the folders, by name.
 
@@ -138,15 +123,15 @@ def choose_conditions(
 
 
 def evaluate_conditions(
-    data: str | os.PathLike[str],
+    data: AnyPath,
     checkpoint: Checkpoint,
     names: str | Sequence[str] | None = ALL,
     *,
     split: str | None = None,
     overlap: float | None = None,
     seconds: float | None = None,
-    noise: str | os.PathLike[str] | None = None,
-    rooms: str | os.PathLike[str] | None = None,
+    noise: AnyPath | None = None,
+    rooms: AnyPath | None = None,
     workers: int = 1,
     on_track: Callable[[int, int], None] | None = None,
 ) -> ConditionsReport:
@@ -180,18 +165,25 @@ def evaluate_conditions(
         raise DataError(f"{path} is a mel cache, and conditions need audio; give a folder of genre folders with audio files.")
     folder = AudioFolder.open(path, split)
     labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
-    one = partial(_of_track, checkpoint=checkpoint, conditions=conditions, labels=labels, overlap=overlap, seconds=seconds)
-    rows: list[_Row] = []
+    rate = checkpoint.spec.sample_rate
+
+    def answer(track: AudioTrack, clip: Clip) -> TrackResult:
+        prediction = classify(clip, checkpoint, overlap=overlap)
+        return TrackResult(track.track_id, labels[track.genre], prediction.segment_probabilities[prediction.segment_sounds])
+
+    def one(track: AudioTrack) -> dict[str, TrackResult]:
+        clip = load_middle(track, rate, seconds)
+        row = {_FILE: answer(track, clip)}
+        for name, condition in conditions.items():
+            try:
+                row[name] = answer(track, Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
+            except NoSoundError:
+                label = labels[track.genre]
+                row[name] = TrackResult(track.track_id, label, _guess(label, len(checkpoint.genres)))
+        return row
+
     failed = list(folder.refused)
-    for done, result in enumerate(in_threads(one, folder.tracks, workers), 1):
-        if isinstance(result, tuple):
-            failed.append(result)
-        else:
-            rows.append(result)
-        if on_track is not None:
-            on_track(done, len(folder.tracks))
-    if not rows:
-        raise DataError(f"{path}: not one of {len(failed)} tracks can be classified; the first says: {failed[0][1]}")
+    rows = for_each(one, folder.tracks, failed, where=path, workers=workers, on_track=on_track)
 
     def report(name: str, failed: Sequence[tuple[str, str]] = ()) -> Report:
         return Report(checkpoint.genres, tuple(row[name] for row in rows), checkpoint.references, tuple(failed))
@@ -201,34 +193,6 @@ def evaluate_conditions(
 
 _FILE = ""  # key of the unchanged file; no condition has this name
 _BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
-_Row = dict[str, TrackResult]  # results of one track by condition
-
-
-def _of_track(
-    track: AudioTrack,
-    checkpoint: Checkpoint,
-    conditions: Mapping[str, Condition],
-    labels: Mapping[str, int],
-    overlap: float | None,
-    seconds: float | None,
-) -> _Row | tuple[str, str]:
-    label, rate = labels[track.genre], checkpoint.spec.sample_rate
-
-    def answer(clip: Clip) -> TrackResult:
-        prediction = classify(clip, checkpoint, overlap=overlap)
-        return TrackResult(track.track_id, label, prediction.segment_probabilities[prediction.segment_sounds])
-
-    try:
-        clip = load_middle(track, rate, seconds)
-        row = {_FILE: answer(clip)}
-    except AudioError as error:
-        return track.track_id, str(error)
-    for name, condition in conditions.items():
-        try:
-            row[name] = answer(Clip(condition.apply(clip.samples, rate, track.track_id), rate, track.track_id))
-        except NoSoundError:
-            row[name] = TrackResult(track.track_id, label, _guess(label, len(checkpoint.genres)))
-    return row
 
 
 def _guess(label: int, n_genres: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -5,8 +5,6 @@ exponential decay in each octave band, so that the reverberation time is exactly
 centimetres at random (De Sena et al. 2015), since perfectly regular reflections sound metallic.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,9 +38,9 @@ class Room:
         Direct-to-reverberant energy ratio.
     """
 
-    size: tuple[float, float, float]
-    source: tuple[float, float, float]
-    microphone: tuple[float, float, float]
+    size: tuple[float, ...]
+    source: tuple[float, ...]
+    microphone: tuple[float, ...]
     t60_seconds: float
     direct_db: float
 
@@ -51,13 +49,8 @@ def draw_room(generator: Generator, *, t60_seconds: tuple[float, float], direct_
     """Draw a room of a living room's size, with two positions, a reverberation time and a ratio from the given ranges."""
     size = np.array([generator.uniform(*extent) for extent in _LIVING_ROOM])
     source, microphone = (size * generator.uniform(*_WITHIN, 3) for _ in range(2))
-    return Room(
-        (size[0], size[1], size[2]),
-        (source[0], source[1], source[2]),
-        (microphone[0], microphone[1], microphone[2]),
-        float(generator.uniform(*t60_seconds)),
-        float(generator.uniform(*direct_db)),
-    )
+    t60, direct = float(generator.uniform(*t60_seconds)), float(generator.uniform(*direct_db))
+    return Room(tuple(size), tuple(source), tuple(microphone), t60, direct)
 
 
 def impulse_response(room: Room, rate: int, generator: Generator) -> NDArray[np.float64]:

@@ -1,7 +1,5 @@
 """Changes of pitch and of speed."""
 
-from __future__ import annotations
-
 import numpy as np
 import soxr
 
