@@ -174,18 +174,5 @@ class Failed(BaseEvent):
     message: str = "Failed."
 
 
-Event = (
-    Created
-    | Process
-    | Queued
-    | Preparing
-    | Started
-    | Stepped
-    | Epoch
-    | Warned
-    | Paused
-    | Stopped
-    | Finished
-    | Failed
-)  # fmt: skip
+Event = Created | Process | Queued | Preparing | Started | Stepped | Epoch | Warned | Paused | Stopped | Finished | Failed
 """Any event; ``event`` tells the kinds apart."""

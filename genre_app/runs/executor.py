@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import psutil
@@ -84,6 +84,10 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
     return True
 
 
+def _ignore(_: object) -> None:
+    pass
+
+
 class _Job:
     """The work of one process on a run."""
 
@@ -92,7 +96,8 @@ class _Job:
     ) -> None:
         self.run, self.processes, self.device, self.deadline = run, processes, device, deadline
         self.leads = processes.rank == 0  # only the first process writes
-        self.say = say if self.leads else lambda _: None
+        self.say: Callable[[str], object] = say if self.leads else _ignore
+        self.record: Callable[[events.Event], None] = run.record if self.leads else _ignore
         self.monitor = Monitor(should_stop=self.should_stop)
         described = run.description()
         self.request, self.config = described.request, described.config
@@ -101,10 +106,6 @@ class _Job:
 
     def should_stop(self) -> bool:
         return self.run.should_stop or (self.deadline is not None and time.monotonic() > self.deadline)
-
-    def record(self, event: events.Event) -> None:
-        if self.leads:
-            self.run.record(event)
 
     def execute(self, held: ExitStack) -> None:
         prepare_process(self.request.threads)
@@ -125,7 +126,7 @@ class _Job:
 
         def on_progress(now: Progress) -> None:
             if self.is_due(_EVENT_SECONDS):
-                self.record(events.Preparing(stage=now.stage, done=now.done, total=now.total, eta_seconds=now.eta_seconds))
+                self.record(events.Preparing(**asdict(now)))
                 self.say(f"{now.stage}: {now.done} of {now.total}")
 
         monitor = Monitor(on_progress, self.should_stop) if self.leads else QUIET
@@ -225,11 +226,7 @@ class _Job:
         per_step = (time.monotonic() - self.began) / max(1, done - self.begun_after)
         self.record(
             events.Stepped(
-                epoch=now.epoch,
-                step=now.step,
-                steps=now.steps,
-                loss=float(now.loss),
-                learning_rate=now.learning_rate,
+                **vars(now) | {"loss": float(now.loss)},
                 samples_per_second=self.config.batch_size / per_step,
                 eta_seconds=per_step * (self.config.epochs * self.steps - done),
                 memory_bytes=used_memory(self.device),
@@ -255,16 +252,12 @@ class _Job:
         self.say(line + ("  *" if is_best else ""))
 
     def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
+        found = {"best_epoch": state.progress.best_epoch, "device": self.device.type, "temperature": float(model.temperature)}
         return Checkpoint(
             model=model,
             spec=self.config.spec,
             genres=self.data.genres,
-            provenance={
-                **self.provenance,
-                "best_epoch": state.progress.best_epoch,
-                "device": self.device.type,
-                "temperature": float(model.temperature),
-            },
+            provenance=self.provenance | found,
             references=references,
             name=self.run.name,
         )
@@ -288,19 +281,12 @@ class _Job:
         }
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
         save_checkpoint(checkpoint, run.best)
-        summary = {
-            "vote": config.vote,
-            "best_epoch": state.progress.best_epoch,
-            "seconds": state.progress.seconds,
-            **checkpoint.metrics,
-        }
+        epoch, seconds = state.progress.best_epoch, state.progress.seconds
+        summary = {"vote": config.vote, "best_epoch": epoch, "seconds": seconds, **checkpoint.metrics}
         write_whole(run.path / "report.json", json.dumps(summary, indent=1).encode())
         write_card(checkpoint, run.path / "card.md", read_folds(run.path, self.provenance))
         best = reports["valid"]
-        run.record_end(
-            events.Finished(
-                accuracy=best.by_vote.get(config.vote, best.accuracy), log_loss=best.log_loss, seconds=state.progress.seconds
-            )
-        )
+        accuracy = best.by_vote.get(config.vote, best.accuracy)
+        run.record_end(events.Finished(accuracy=accuracy, log_loss=best.log_loss, seconds=seconds))
         self.say(best.to_table())
         self.say(f"wrote {run.best} ({run.best.stat().st_size / 1e6:.1f} MB), report.json and card.md")

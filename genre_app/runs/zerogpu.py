@@ -47,9 +47,7 @@ def begin(run: Run) -> None:
         return
     if is_going(run):
         raise RunError(f"{run.name} is running already.")
-    run.check_can_start()
-    run.cancel_stop()
-    run.record(events.Created())
+    run.begin()
     # ZeroGPU reads from the context of the click whose quota is used.
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(take_turns, run), name=_THREAD + str(run.path), daemon=True).start()

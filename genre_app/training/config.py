@@ -112,12 +112,9 @@ PATH_FIELDS = frozenset(path for path, annotation in config_fields() if annotati
 
 def _absolute(model: _Model) -> _Model:
     changed: dict[str, Any] = {}
-    for name in type(model).model_fields:
-        value = getattr(model, name)
+    for name, value in model:
         if isinstance(value, Path):
             changed[name] = expanded(value).absolute()
         elif isinstance(value, BaseModel):
-            inner = _absolute(value)
-            if inner is not value:
-                changed[name] = inner
-    return model.model_copy(update=changed) if changed else model
+            changed[name] = _absolute(value)
+    return model.model_copy(update=changed)

@@ -74,8 +74,6 @@ class Step:
     loss : Tensor []
         Mean over the epoch so far, on the device.
     learning_rate : float
-    n_segments : int
-        Segments of the epoch.
     """
 
     epoch: int
@@ -83,7 +81,6 @@ class Step:
     steps: int
     loss: Tensor
     learning_rate: float
-    n_segments: int
 
 
 def fit(
@@ -149,7 +146,7 @@ def fit(
         while now.step < steps.count:
             rate = steps.take(source)
             now.seconds = spent + time.perf_counter() - began
-            on_step(Step(epoch, now.step, steps.count, state.total / now.step, rate, len(state.order)))
+            on_step(Step(epoch, now.step, steps.count, state.total / now.step, rate))
             _check_stop(now, steps.count, processes, monitor)
         processes.average_buffers(state.model, state.average)
         validates = epoch % config.validate_every == 0 or epoch == config.epochs

@@ -20,7 +20,7 @@ from genre_app.ui.train.data import PROBLEMS, sentence, shortened
 from genre_app.ui.train.fields import FormError
 from genre_app.ui.train.form import Form, error_mark
 from genre_app.ui.train.markup import progress_bar
-from genre_app.ui.train.snapshot import briefs
+from genre_app.ui.train.snapshot import snapshots
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
@@ -192,7 +192,7 @@ class Start:
         return {self.check: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
     def _tell(self, plan: Plan) -> dict[Any, Any]:
-        waits = any(brief.status.is_active for brief in briefs())
+        waits = any(seen.status.is_active for seen in snapshots())
         return {
             self.plan: plan_card.plan_card(plan, waits=waits),
             self.checked: plan,
