@@ -18,7 +18,7 @@ from genre_app.data.labelled import Data
 from genre_app.errors import DataError
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
-from genre_app.progress import QUIET, Monitor, Progress, StoppedError
+from genre_app.progress import Monitor, Progress, StoppedError
 from genre_app.runs import events
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
@@ -98,7 +98,7 @@ class _Job:
         self.leads = processes.rank == 0  # only the first process writes
         self.say: Callable[[str], object] = say if self.leads else _ignore
         self.record: Callable[[events.Event], None] = run.record if self.leads else _ignore
-        self.monitor = Monitor(should_stop=self.should_stop)
+        self.monitor = Monitor(self.on_progress, self.should_stop)
         described = run.description()
         self.request, self.config = described.request, described.config
         self.recorded_at = self.saved_at = self.began = time.monotonic()
@@ -106,6 +106,11 @@ class _Job:
 
     def should_stop(self) -> bool:
         return self.run.should_stop or (self.deadline is not None and time.monotonic() > self.deadline)
+
+    def on_progress(self, now: Progress) -> None:
+        if self.is_due(_EVENT_SECONDS):
+            self.record(events.Preparing(**asdict(now)))
+            self.say(f"{now.stage}: {now.done} of {now.total}")
 
     def execute(self, held: ExitStack) -> None:
         prepare_process(self.request.threads)
@@ -123,13 +128,6 @@ class _Job:
 
     def open_data(self, held: ExitStack) -> Data:
         """Wait for the device, then open the data: first in the first process, then in the others, which find it prepared."""
-
-        def on_progress(now: Progress) -> None:
-            if self.is_due(_EVENT_SECONDS):
-                self.record(events.Preparing(**asdict(now)))
-                self.say(f"{now.stage}: {now.done} of {now.total}")
-
-        monitor = Monitor(on_progress, self.should_stop) if self.leads else QUIET
         # A run that is resumed needs the same tracks, and so do the other processes.
         retry = self.leads and not self.run.state.exists()
         found, stopped = None, None
@@ -137,7 +135,7 @@ class _Job:
             try:
                 held.enter_context(device_of(self.run, self.device, self.monitor))
                 self.record(events.Preparing(stage="opening the data"))
-                found = open_data(self.request, self.config, processes=self.request.threads, retry=retry, monitor=monitor)
+                found = open_data(self.request, self.config, processes=self.request.threads, retry=retry, monitor=self.monitor)
             except StoppedError as error:
                 stopped = error
         if self.processes.any(stopped is not None):
@@ -174,10 +172,7 @@ class _Job:
         return state
 
     def train(self, train: Dataset, valid: Dataset, state: TrainState, held: ExitStack) -> None:
-        pool = wave_pool(self.data, train, self.config, self.request.data)
-        if pool is not None:
-            held.callback(pool.close)
-            pool.begin(state.progress.epoch + 1)
+        pool = held.enter_context(wave_pool(self.data, train, self.config, self.request.data, state.progress.epoch + 1))
 
         def on_step(now: Step) -> None:
             if self.leads and time.monotonic() - self.saved_at > _SAVE_SECONDS:

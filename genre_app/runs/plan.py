@@ -119,7 +119,12 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
     train = _sample(data, "train", config, device)
     init = load_checkpoint(request.init_from) if request.init_from else None
     state = TrainState.begin(config, train, device, init=init)
-    found = Plan(
+    epoch_seconds = None
+    if measure:
+        valid = _sample(data, "valid", config, device)
+        per_step, per_segment = _measure(config, train, valid, state, monitor)
+        epoch_seconds = per_step * steps + per_segment * counted["valid"] / config.validate_every
+    return Plan(
         request=request,
         config=config,
         tracks={genre: dict(of_genre) for genre, of_genre in tracks.items()},
@@ -129,14 +134,8 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
         steps=steps,
         parameters=sum(parameter.numel() for parameter in state.model.parameters()),
         device=device_name(device),
-        epoch_seconds=None,
+        epoch_seconds=epoch_seconds,
     )
-    if not measure:
-        return found
-    valid = _sample(data, "valid", config, device)
-    per_step, per_segment = _measure(config, train, valid, state, monitor)
-    validation = per_segment * counted["valid"] / config.validate_every
-    return replace(found, epoch_seconds=per_step * steps + validation)
 
 
 def _segments(track: CachedTrack, data: Data, spec: FeatureSpec) -> int:

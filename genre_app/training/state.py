@@ -150,8 +150,8 @@ class TrainState:
     def save(self, path: Path, data: str) -> None:
         """Write the state to a safetensors file, with a digest of the training data; the file is complete or absent."""
         tensors = {
-            **{f"model.{key}": value for key, value in self.model.state_dict().items()},
-            **{f"average.{key}": value for key, value in self.average.state_dict().items()},
+            **self.model.state_dict(prefix="model."),
+            **self.average.state_dict(prefix="average."),
             "draws": self.draws.get_state(),
             "changes": self.changes.get_state() if self.changes_before is None else self.changes_before,
             "dropout": self.dropout,

@@ -16,15 +16,7 @@ from genre_app.runs.request import Request
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train.fields import (
-    OF_RECIPE,
-    FormError,
-    FormField,
-    changed_settings,
-    form_fields,
-    network_info,
-    shown_values,
-)
+from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_settings, form_fields, network_info, shown_values
 from genre_app.ui.train.snapshot import find
 
 _MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # always visible; the others are folded away

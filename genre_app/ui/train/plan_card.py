@@ -1,4 +1,4 @@
-"""The card "What will happen": what a run would do, told before it starts."""
+"""The card "What will happen": shows before the start what a run will do."""
 
 from __future__ import annotations
 

@@ -75,19 +75,13 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
     put("run", name, lambda: _new_run(panel, seen.run.name))
     put("others", tuple(names), lambda: {panel.other: _other_runs(names, seen.run.name, other)})
     put("state", state := run_card.state_card(seen), lambda: {panel.state: state})
-    put(
-        "buttons",
-        (seen.status.value, seen.run.best.is_file(), _is_resumable(seen), allowed),
-        lambda: _buttons(panel, seen, allowed),
-    )
+    usable = (seen.status.value, seen.run.best.is_file(), _is_resumable(seen), allowed)
+    put("buttons", usable, lambda: _buttons(panel, seen, allowed))
     put("curves", drawn, lambda: draw((panel.loss, panel.accuracy, panel.rate), curves(seen)))
     put("report", seen.status.value, lambda: {panel.report: run_card.report_card(seen)})
     put("confusion", (drawn if seen.journal.epochs else None, view), lambda: {panel.confusion: _confusion(seen, view)})
-    put(
-        "log",
-        log := seen.run.log_tail(),
-        lambda: {panel.log: shortened(log) or "The log is in the terminal that started this run."},
-    )
+    log = shortened(seen.run.log_tail()) or "The log is in the terminal that started this run."
+    put("log", log, lambda: {panel.log: log})
     put("downloads", _download_stamp(seen), lambda: _downloads(panel, seen))
     put("command", name, lambda: {panel.command: shortened(seen.description.request.command(data=shown_data()))})
     put("compared", (other, drawn), lambda: compare(panel, seen.run.name, other))

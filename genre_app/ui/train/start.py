@@ -59,15 +59,8 @@ class Start:
                 self.check = gr.Button("Check the data", variant="primary", elem_id="train-check", min_width=120)
                 self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
-            self.command = gr.Textbox(
-                label="The same in a terminal",
-                lines=1,
-                max_lines=8,
-                interactive=False,
-                buttons=["copy"],
-                elem_id="train-command",
-                elem_classes="code",
-            )
+            text: dict[str, Any] = {"interactive": False, "buttons": ["copy"], "elem_classes": "code"}
+            self.command = gr.Textbox(label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text)
             self.mark = gr.HTML(elem_id="train-mark")
 
     @property
