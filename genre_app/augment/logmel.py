@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -97,20 +97,16 @@ def _draw_response(db: Tensor, chain: Chain) -> Tensor:
     """Draw the device's response; for half of the items it is applied before the noise is added, for half after it."""
     size, config = chain.size, chain.config
 
-    def colour(response: Tensor, *context: Any) -> Tensor:
-        return response + spectrum.coloration(size, config.coloration_db, *context)
+    def adding(curve: Callable[..., Tensor], *settings: float) -> Callable[..., Tensor]:
+        return lambda response, *drawn: response + curve(*settings, *drawn)
 
-    def equalise(response: Tensor, *context: Any) -> Tensor:
-        return response + spectrum.equaliser(size, config.equaliser_db, config.equaliser_knots, *context)
-
-    def limit_band(response: Tensor, *drawn: Any) -> Tensor:
-        return response + spectrum.band_limit(*drawn)
-
+    rough = adding(spectrum.coloration, size, config.coloration_db)
+    smooth = adding(spectrum.equaliser, size, config.equaliser_db, config.equaliser_knots)
     response = torch.zeros(size, chain.spec.n_mels, 1, device=db.device)
-    response = step("coloration", colour, random=True)(response, chain)
-    response = step("equaliser", equalise, random=True)(response, chain)
+    response = step("coloration", rough, random=True)(response, chain)
+    response = step("equaliser", smooth, random=True)(response, chain)
     after_noise = chain.choose(0.5)
-    chain.response = step("response", limit_band, "low_hz", "high_hz", "slope_db")(response, chain)
+    chain.response = step("response", adding(spectrum.band_limit), "low_hz", "high_hz", "slope_db")(response, chain)
     chain.places["response", "early"], chain.places["response", "late"] = ~after_noise, after_noise
     return db
 
