@@ -11,6 +11,11 @@ from typing import Annotated
 
 import typer
 
+from genre_app.checkpoint import load_checkpoint
+from genre_app.evaluation.conditions.report import evaluate_conditions
+from genre_app.evaluation.evaluate import evaluate
+from genre_app.runs.request import Request
+from genre_app.runs.settings import read_settings
 from train.results import finished_run, write_table
 
 _PRESETS = ("none", "noise", "pitch", "noise+pitch", "recorded")
@@ -40,12 +45,6 @@ def main(
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
 ) -> None:
     """Train the missing runs and print the table."""
-    from genre_app.checkpoint import load_checkpoint
-    from genre_app.evaluation.conditions.report import evaluate_conditions
-    from genre_app.evaluation.evaluate import evaluate
-    from genre_app.runs.request import Request
-    from genre_app.runs.settings import read_settings
-
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
     head: list[str] = []
     rows = []

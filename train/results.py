@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from genre_app.runs.request import Request
-    from genre_app.runs.run import Run
-    from genre_app.runs.settings import Value
+from genre_app.errors import RunError
+from genre_app.evaluation.metrics import wilson_interval
+from genre_app.runs.executor import work
+from genre_app.runs.request import Request
+from genre_app.runs.run import Run, Status
+from genre_app.runs.settings import Value
 
 _STATED = Path(__file__).parent / "stated.toml"
 _RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -52,15 +54,8 @@ def main(
 
 
 def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
-    from genre_app.runs.request import Request
-
-    request = Request(
-        recipe=name,
-        data=data,
-        settings=stated.get("settings", {}) | (_OURS if protocol == "apart" else {}),
-        columns="data",
-        threads=threads,
-    )
+    settings = stated.get("settings", {}) | (_OURS if protocol == "apart" else {})
+    request = Request(recipe=name, data=data, settings=settings, columns="data", threads=threads)
     config = request.config()
     if config.spec.kind == "summary":
         if audio is None:
@@ -74,10 +69,6 @@ def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: s
 
 def finished_run(path: Path, request: Request) -> Run:
     """Return the finished run in a folder; start or resume it if needed."""
-    from genre_app.errors import RunError
-    from genre_app.runs.executor import work
-    from genre_app.runs.run import Run, Status
-
     path = path.absolute()
     if (path / "run.json").is_file():
         run = Run.open(path)
@@ -107,12 +98,9 @@ def write_table(text: str, marks: tuple[str, str]) -> None:
 def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
     """Return the results of the finished runs as a table in Markdown; cells without a run are those of the ``old`` table."""
     known = {cells[0]: cells for cells in (line.strip("| ").split(" | ") for line in old.splitlines()[2:])}
-    lines = [
-        "| recipe | source | states | own protocol | n | kept apart | n | log-loss |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| recipe | source | states | own protocol | n | kept apart | n | log-loss |", "|---" * 8 + "|"]
     for name, facts in stated.items():
-        own, apart = (_report(out / f"{name}-{protocol}") for protocol in _PROTOCOLS)
+        own, apart = (Run(out / f"{name}-{protocol}").report() for protocol in _PROTOCOLS)
         was = known.get(f"`{name}`", [""] * 8)
         cells = [*(_cells(own, test=True) if own else was[3:5]), *(_cells(apart, test=False) if apart else was[5:7])]
         cells.append(f"{apart['valid']['log_loss']:.2f}" if apart else was[7])
@@ -122,15 +110,7 @@ def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _report(path: Path) -> dict[str, Any] | None:
-    from genre_app.runs.run import Run
-
-    return Run(path).report()
-
-
 def _cells(report: dict[str, Any], *, test: bool) -> list[str]:
-    from genre_app.evaluation.metrics import wilson_interval
-
     part = report["test"] if test and "test" in report else report["valid"]
     accuracy, n = part["by_vote"][report["vote"]], part["n_tracks"]
     low, high = wilson_interval(round(accuracy * n), n)

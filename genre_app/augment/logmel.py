@@ -1,8 +1,8 @@
 """Augmentation of a training batch of log-mel spectrograms, on the device that the batch is on.
 
-`STEPS` is the physical path from an instrument to a recording; `apply_chain` sends a batch down it. To add a step, write a
-function ``(db [b, n_mels, frames], Chain) -> db`` and put it into `STEPS`; its settings are the fields of `LogMelConfig` that
-begin with the step's name.
+`STEPS` is the physical path from an instrument to a recording; `apply_chain` sends a batch down it. To add a step, write an
+operation ``(db [b, n_mels, frames], value [b] of each setting, spec) -> db`` and put it into `STEPS` with `step`; its settings
+are the fields of `LogMelConfig` that begin with the step's name.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ class Chain:
     spec: FeatureSpec
     generator: Generator
     size: int
-    places: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    """Step -> place -> items [b, 1, 1] to which the step is applied there; for the steps that have two places."""
+    places: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    """(step, place) -> items [b, 1, 1] to which the step is applied there; for the steps that have two places."""
     response: Tensor = field(init=False)
     """Frequency response of the device in dB [b, n_mels, 1]."""
 
     def draw(self, setting: str) -> Tensor:
-        """Draw a value [b] from the range that is a field of `LogMelConfig`."""
-        low, high = getattr(self.config, setting)
+        """Draw a value [b] for a field of `LogMelConfig`: from its range, or from - to + its value if it is one number."""
+        value = getattr(self.config, setting)
+        low, high = value if isinstance(value, tuple) else (-value, value)
         return uniform(low, high, (self.size,), self.generator)
 
     def choose(self, probability: float) -> Tensor:
@@ -48,34 +49,35 @@ class Chain:
 
 
 Change = Callable[[Tensor, Chain], Tensor]
+Place = Literal["only", "early", "late"]
 
 
-@dataclass(frozen=True)
-class Step:
-    """Apply a change to ``{name}_probability`` of the items.
+def step(name: str, operation: Callable[..., Tensor], *settings: str, place: Place = "only", random: bool = False) -> Change:
+    """Return a step that applies an operation to ``{name}_probability`` of the items.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Prefix of its settings in `LogMelConfig`.
-    change : callable
+    operation : callable
+        Takes the batch, a value drawn for each of ``settings``, the `FeatureSpec`, and a generator if ``random``.
+    *settings : str
+        Names of the settings without the prefix.
     place : {"only", "early", "late"}
         A step that the list holds twice is applied early to some items and late to others, as `choose_places` draws.
+    random : bool
+        Whether the operation draws random values of its own.
     """
 
-    name: str
-    change: Change
-    place: Literal["only", "early", "late"] = "only"
-
-    def __call__(self, db: Tensor, chain: Chain) -> Tensor:
-        """Return the batch with the chosen items changed."""
-        probability = chain.probability(self.name)
+    def apply(db: Tensor, chain: Chain) -> Tensor:
+        probability = chain.probability(name)
         if probability == 0:
             return db  # and draw nothing, so that the other steps draw what they did without this one
-        if self.place != "only":
-            return torch.where(chain.places[self.name][self.place], self.change(db, chain), db)
-        changed = self.change(db, chain)
-        return torch.where(chain.choose(probability), changed, db)
+        drawn = [chain.draw(f"{name}_{setting}") for setting in settings]
+        changed = operation(db, *drawn, chain.spec, *([chain.generator] if random else []))
+        return torch.where(chain.choose(probability) if place == "only" else chain.places[name, place], changed, db)
+
+    return apply
 
 
 def choose_places(*names: str) -> Change:
@@ -85,123 +87,63 @@ def choose_places(*names: str) -> Change:
         for name in names:
             if chain.probability(name) > 0:
                 chosen, early = chain.choose(chain.probability(name)), chain.choose(0.5)
-                chain.places[name] = {"early": chosen & early, "late": chosen & ~early}
+                chain.places[name, "early"], chain.places[name, "late"] = chosen & early, chosen & ~early
         return db
 
     return choose
 
 
-def _pitch(db: Tensor, chain: Chain) -> Tensor:
-    most = chain.config.pitch_semitones
-    return spectrum.pitch_shift(db, uniform(-most, most, (chain.size,), chain.generator), chain.spec)
-
-
-def _codec(db: Tensor, chain: Chain) -> Tensor:
-    range_db, cutoff_hz, scatter_db = map(chain.draw, ("codec_range_db", "codec_cutoff_hz", "codec_scatter_db"))
-    return distortion.code(db, range_db, cutoff_hz, scatter_db, chain.spec, chain.generator)
-
-
-def _clip(db: Tensor, chain: Chain) -> Tensor:
-    return distortion.clip(db, chain.draw("clip_headroom_db"), chain.spec)
-
-
-def _reverb(db: Tensor, chain: Chain) -> Tensor:
-    return room.reverberate(db, chain.draw("reverb_direct_db"), chain.draw("reverb_t60_seconds"), chain.spec)
-
-
-def _room(db: Tensor, chain: Chain) -> Tensor:
-    direct_db, t60_seconds = chain.draw("room_direct_db"), chain.draw("room_t60_seconds")
-    return room.play_in_room(db, direct_db, t60_seconds, chain.spec, chain.generator)
-
-
-def _coloration(response: Tensor, chain: Chain) -> Tensor:
-    return response + spectrum.coloration(chain.size, chain.config.coloration_db, chain.spec, chain.generator)
-
-
-def _equaliser(response: Tensor, chain: Chain) -> Tensor:
-    config = chain.config
-    return response + spectrum.equaliser(chain.size, config.equaliser_db, config.equaliser_knots, chain.spec, chain.generator)
-
-
-def _band_limit(response: Tensor, chain: Chain) -> Tensor:
-    low_hz, high_hz, slope_db = map(chain.draw, ("response_low_hz", "response_high_hz", "response_slope_db"))
-    return response + spectrum.band_limit(low_hz, high_hz, slope_db, chain.spec)
-
-
 def _draw_response(db: Tensor, chain: Chain) -> Tensor:
     """Draw the device's response; for half of the items it is applied before the noise is added, for half after it."""
-    response = torch.zeros(chain.size, chain.spec.n_mels, 1, device=db.device)
-    for curve in (Step("coloration", _coloration), Step("equaliser", _equaliser)):
-        response = curve(response, chain)
+    size, config = chain.size, chain.config
+
+    def adding(curve: Callable[..., Tensor], *settings: float) -> Callable[..., Tensor]:
+        return lambda response, *drawn: response + curve(*settings, *drawn)
+
+    rough = adding(spectrum.coloration, size, config.coloration_db)
+    smooth = adding(spectrum.equaliser, size, config.equaliser_db, config.equaliser_knots)
+    response = torch.zeros(size, chain.spec.n_mels, 1, device=db.device)
+    response = step("coloration", rough, random=True)(response, chain)
+    response = step("equaliser", smooth, random=True)(response, chain)
     after_noise = chain.choose(0.5)
-    chain.response = Step("response", _band_limit)(response, chain)
-    chain.places["response"] = {"early": ~after_noise, "late": after_noise}
+    chain.response = step("response", adding(spectrum.band_limit), "low_hz", "high_hz", "slope_db")(response, chain)
+    chain.places["response", "early"], chain.places["response", "late"] = ~after_noise, after_noise
     return db
 
 
 def _respond(place: str) -> Change:
     """Return the step that applies the device's response to the items that have it at this place."""
-    return lambda db, chain: torch.where(chain.places["response"][place], db + chain.response, db)
+    return lambda db, chain: torch.where(chain.places["response", place], db + chain.response, db)
 
 
-def _coloured_noise(db: Tensor, chain: Chain) -> Tensor:
-    snr_db, slope_db = chain.draw("coloured_noise_snr_db"), chain.draw("coloured_noise_slope_db")
-    return noise.add_coloured_noise(db, snr_db, slope_db, chain.spec, chain.generator)
-
-
-def _background(db: Tensor, chain: Chain) -> Tensor:
-    return noise.add_background(db, chain.draw("background_snr_db"), chain.spec, chain.generator)
-
-
-def _white_noise(db: Tensor, chain: Chain) -> Tensor:
-    return noise.add_white_noise(db, chain.draw("white_noise_sigma"), chain.spec, chain.generator)
-
-
-def _gain(db: Tensor, chain: Chain) -> Tensor:
-    return spectrum.gain(db, chain.draw("gain_db"))
-
-
-def _gain_control(db: Tensor, chain: Chain) -> Tensor:
-    target_dbfs, seconds = chain.draw("gain_control_target_dbfs"), chain.draw("gain_control_seconds")
-    return recorder.control_gain(db, target_dbfs, seconds, chain.draw("gain_control_max_db"), chain.spec)
-
-
-def _suppress(db: Tensor, chain: Chain) -> Tensor:
-    depth_db, excess_db = chain.draw("suppress_depth_db"), chain.draw("suppress_excess_db")
-    wander_db, scatter_db = chain.draw("suppress_wander_db"), chain.draw("suppress_scatter_db")
-    return recorder.suppress(db, depth_db, excess_db, wander_db, scatter_db, chain.spec, chain.generator)
-
-
-def _limit(db: Tensor, chain: Chain) -> Tensor:
-    return recorder.limit(db, chain.draw("limit_threshold_db"), chain.draw("limit_release_db"), chain.spec)
-
-
-def _floor(db: Tensor, chain: Chain) -> Tensor:
-    return torch.maximum(db, db.amax(dim=(1, 2), keepdim=True) - chain.draw("floor_db")[:, None, None])
-
+_CLIP = ("clip", distortion.clip, "headroom_db")
+_CODEC = ("codec", distortion.code, "range_db", "cutoff_hz", "scatter_db")
+_GAIN_CONTROL = ("gain_control", recorder.control_gain, "target_dbfs", "seconds", "max_db")
 
 STEPS: tuple[Change, ...] = (
-    Step("pitch", _pitch),  # the instruments play in another key
+    step("pitch", spectrum.pitch_shift, "semitones"),  # the instruments play in another key
     choose_places("codec", "clip"),  # an item is coded once and clipped once, early or late
-    Step("codec", _codec, "early"),  # the file that is played was compressed
-    Step("clip", _clip, "early"),  # the loudspeaker is driven too loud
-    Step("reverb", _reverb),  # an average room smears the sound
-    Step("room", _room),  # one room, with a response and a decay of its own
+    step(*_CODEC, place="early", random=True),  # the file that is played was compressed
+    step(*_CLIP, place="early"),  # the loudspeaker is driven too loud
+    step("reverb", room.reverberate, "direct_db", "t60_seconds"),  # an average room smears the sound
+    step("room", room.play_in_room, "direct_db", "t60_seconds", random=True),  # one room with its own response and decay
     _draw_response,  # coloration by the room, equaliser, band limits of the device
     _respond("early"),  # the device's own noise does not pass its frequency response
-    Step("coloured_noise", _coloured_noise),  # steady noise of the room or the device
-    Step("background", _background),  # voices and traffic
+    # steady noise of the room or the device
+    step("coloured_noise", noise.add_coloured_noise, "snr_db", "slope_db", random=True),
+    step("background", noise.add_background, "snr_db", random=True),  # voices and traffic
     _respond("late"),  # noise of the room passes the device's response as the music does
-    Step("white_noise", _white_noise),  # the microphone's amplifier hisses
-    Step("gain", _gain),  # the recording level is too low or too high
+    step("white_noise", noise.add_white_noise, "sigma", random=True),  # the microphone's amplifier hisses
+    step("gain", spectrum.gain, "db"),  # the recording level is too low or too high
     choose_places("gain_control"),  # recorders differ in the order of gain control and noise suppression
-    Step("gain_control", _gain_control, "early"),  # the recorder turns soft passages up
-    Step("suppress", _suppress),  # the browser takes steady music for noise
-    Step("gain_control", _gain_control, "late"),  # the browser turns up what is left
-    Step("limit", _limit),  # the recorder avoids clipping
-    Step("clip", _clip, "late"),  # the recorder clips
-    Step("codec", _codec, "late"),  # the recording is compressed to be sent
-    Step("floor", _floor),  # the recording keeps a limited dynamic range
+    step(*_GAIN_CONTROL, place="early"),  # the recorder turns soft passages up
+    # the browser takes steady music for noise
+    step("suppress", recorder.suppress, "depth_db", "excess_db", "wander_db", "scatter_db", random=True),
+    step(*_GAIN_CONTROL, place="late"),  # the browser turns up what is left
+    step("limit", recorder.limit, "threshold_db", "release_db"),  # the recorder avoids clipping
+    step(*_CLIP, place="late"),  # the recorder clips
+    step(*_CODEC, place="late", random=True),  # the recording is compressed to be sent
+    step("floor", spectrum.floor, "db"),  # the recording keeps a limited dynamic range
 )
 """The path from an instrument to a recording, in physical order."""
 
@@ -209,8 +151,8 @@ STEPS: tuple[Change, ...] = (
 def apply_chain(db: Tensor, config: LogMelConfig, spec: FeatureSpec, generator: Generator) -> Tensor:
     """Send a batch [b, n_mels, frames] in dB down the physical path of `STEPS`."""
     chain = Chain(config, spec, generator, len(db))
-    for step in STEPS:
-        db = step(db, chain)
+    for change in STEPS:
+        db = change(db, chain)
     return db
 
 

@@ -18,47 +18,28 @@ def _half(mild: dict[str, Any], **others: float) -> AugmentConfig:
     return AugmentConfig(mild_share=0.5, mild=LogMelConfig(**mild), spare_rest=True, **others)
 
 
+def _applied(probability: float, *names: str) -> dict[str, Any]:
+    return {f"{name}_probability": probability for name in names}
+
+
+_ALL = _applied(0.8, "pitch", "equaliser", "white_noise", "gain")
+_ALL |= {"pitch_semitones": 4.0, "equaliser_db": 8.0, "white_noise_sigma": (0.001, 0.015), "gain_db": (-12.0, 6.0)}
+_RECORDED = (
+    {"equaliser_db": 10.0, "response_slope_db": (6.0, 48.0)}
+    | _applied(0.7, "room", "equaliser", "response")
+    | _applied(0.5, "coloured_noise", "gain")
+    | _applied(0.4, "background", "gain_control", "suppress")
+    | _applied(0.3, "codec")
+    | _applied(0.2, "limit", "clip")
+)
 PRESETS: dict[str, AugmentConfig] = {
     "none": AugmentConfig(),
     "noise": _half(_NOISE),
     "pitch": _half(_PITCH),
     "noise+pitch": _half(_NOISE | _PITCH),
     "mixup": _half({}, mixup_probability=1.0),
-    "all": _half(
-        {
-            "pitch_probability": 0.8,
-            "pitch_semitones": 4.0,
-            "equaliser_probability": 0.8,
-            "equaliser_db": 8.0,
-            "white_noise_probability": 0.8,
-            "white_noise_sigma": (0.001, 0.015),
-            "gain_probability": 0.8,
-            "gain_db": (-12.0, 6.0),
-        },
-        stretch_probability=0.8,
-        stretch=0.1,
-        mask_probability=0.8,
-        mixup_probability=0.8,
-    ),
-    "recorded": AugmentConfig(
-        recorded_share=0.5,
-        recorded=LogMelConfig(
-            room_probability=0.7,
-            equaliser_probability=0.7,
-            equaliser_db=10.0,
-            response_probability=0.7,
-            response_slope_db=(6.0, 48.0),
-            coloured_noise_probability=0.5,
-            background_probability=0.4,
-            gain_probability=0.5,
-            gain_control_probability=0.4,
-            suppress_probability=0.4,
-            limit_probability=0.2,
-            clip_probability=0.2,
-            codec_probability=0.3,
-        ),
-        spare_rest=True,
-    ),
+    "all": _half(_ALL, **_applied(0.8, "stretch", "mask", "mixup"), stretch=0.1),
+    "recorded": AugmentConfig(recorded_share=0.5, recorded=LogMelConfig(**_RECORDED), spare_rest=True),
 }
 
 DESCRIPTIONS: dict[str, str] = {

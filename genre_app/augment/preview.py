@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +15,7 @@ _SEGMENT_SECONDS = 6.0  # about the length of the segments that training masks
 
 
 def preview(
-    samples: NDArray[np.float32],
-    sample_rate: int,
-    preset_name: str,
-    seed: int,
-    other: NDArray[np.float32] | None = None,
+    samples: NDArray[np.float32], sample_rate: int, preset_name: str, seed: int, other: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """Change a clip as a preset changes training segments, with every change of its mild chain at once.
 
@@ -81,16 +78,14 @@ def preview(
 
 def _waveform(chain: LogMelConfig, probabilities: dict[str, float]) -> WaveformConfig:
     """Return the settings that a chain shares with waveforms, with other probabilities for some parts."""
-    values = {name: getattr(chain, name) for name in RecordingConfig.model_fields}
-    values |= {name: value for name, value in probabilities.items() if name in values}
-    values["background_probability"] = 0.0  # needs a folder of noises
-    return WaveformConfig(**values, response_db=(0.0, chain.equaliser_db))
+    values = (chain.model_dump() | probabilities).items()
+    shared = {name: value for name, value in values if name in RecordingConfig.model_fields}
+    shared["background_probability"] = 0.0  # needs a folder of noises
+    return WaveformConfig(**shared, response_db=(0.0, chain.equaliser_db))
 
 
 def equalise(samples: NDArray[np.float32], response_db: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.float32]:
     """Filter samples [n] with zero phase by a response in dB that is given at the centre of each mel band [n_mels]."""
-    import librosa  # here: importing it takes seconds
-
     htk = spec.mel_scale == "htk"
     centres = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)[1:-1]
     padded = len(samples) + spec.n_fft  # so that the filtered end does not wrap around to the start
@@ -104,8 +99,6 @@ def _mask(
     samples: NDArray[np.float32], config: AugmentConfig, spec: FeatureSpec, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Set stripes of frequency and of time to the mean level of the clip, as masks do."""
-    import librosa
-
     training = FeatureSpec()
     spectrum = librosa.stft(samples, n_fft=spec.n_fft, hop_length=spec.hop_length)  # [bins, frames]
     magnitude = np.abs(spectrum)

@@ -45,11 +45,16 @@ class Drawn:
         return [float(self.rng.uniform(*getattr(self.config, name))) for name in settings]
 
 
-@dataclass(frozen=True)
-class Step:
-    """Apply a change to ``{name}_probability`` of the tracks.
+Change = Callable[[Samples, int, Drawn], Samples]
+Step = Callable[[Samples, int, WaveformConfig, int], Samples]
 
-    Attributes
+
+def step(name: str, change: Change, place: Literal["only", "early", "late"] = "only", stream: str = "") -> Step:
+    """Return a step that applies a change to ``{name}_probability`` of the tracks.
+
+    The step has a random generator of its own, so that no step's draws depend on whether another is applied.
+
+    Parameters
     ----------
     name : str
         Prefix of its settings in `WaveformConfig`.
@@ -59,31 +64,22 @@ class Step:
     stream : str
         Name that the step's generator is seeded with, `name` if empty. Two steps were renamed, and keep their former draws.
     """
+    part = (stream or name).encode()
 
-    name: str
-    change: Callable[[Samples, int, Drawn], Samples]
-    place: Literal["only", "early", "late"] = "only"
-    stream: str = ""
-
-    def __call__(self, samples: Samples, rate: int, config: WaveformConfig, seed: int) -> Samples:
-        """Return the samples, changed if the draw says so.
-
-        Each step has a generator of its own, so that no step's draws depend on whether another is applied.
-        """
-        part = (self.stream or self.name).encode()
-        if self.place != "only" and (np.random.default_rng((seed, 1, *part)).random() < 0.5) != (self.place == "early"):
+    def apply(samples: Samples, rate: int, config: WaveformConfig, seed: int) -> Samples:
+        if place != "only" and (np.random.default_rng((seed, 1, *part)).random() < 0.5) != (place == "early"):
             return samples
         rng = np.random.default_rng((seed, 0, *part))
-        if rng.random() >= getattr(config, f"{self.name}_probability"):
-            return samples
-        return self.change(samples, rate, Drawn(config, rng))
+        chosen = rng.random() < getattr(config, f"{name}_probability")
+        return change(samples, rate, Drawn(config, rng)) if chosen else samples
+
+    return apply
 
 
-@dataclass(frozen=True)
-class LibraryStep:
-    """Apply a transform of audiomentations to ``{name}_probability`` of the tracks.
+def library_step(name: str, make: Callable[[Any, WaveformConfig, float], Any]) -> Step:
+    """Return a step that applies a transform of audiomentations to ``{name}_probability`` of the tracks.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Prefix of its settings in `WaveformConfig`.
@@ -92,26 +88,16 @@ class LibraryStep:
         generators of `random` and `numpy.random`, which `augment_waveform` seeds.
     """
 
-    name: str
-    make: Callable[[Any, WaveformConfig, float], Any]
-
-    def __call__(self, samples: Samples, rate: int, config: WaveformConfig, seed: int) -> Samples:
-        """Return the samples, changed if the draw says so."""
-        probability = getattr(config, f"{self.name}_probability")
+    def apply(samples: Samples, rate: int, config: WaveformConfig, _: int) -> Samples:
+        probability = getattr(config, f"{name}_probability")
         if probability == 0:
             return samples
         import audiomentations  # here: it imports librosa and scipy, which take seconds
 
-        changed: Samples = self.make(audiomentations, config, probability)(samples, rate)
+        changed: Samples = make(audiomentations, config, probability)(samples, rate)
         return changed
 
-
-def _pitch(am: Any, config: WaveformConfig, p: float) -> Any:
-    return am.PitchShift(-config.pitch_semitones, config.pitch_semitones, p=p)
-
-
-def _stretch(am: Any, config: WaveformConfig, p: float) -> Any:
-    return am.TimeStretch(1.0 - config.stretch, 1.0 + config.stretch, leave_length_unchanged=False, p=p)
+    return apply
 
 
 def _codec(samples: Samples, rate: int, drawn: Drawn) -> Samples:
@@ -121,7 +107,7 @@ def _codec(samples: Samples, rate: int, drawn: Drawn) -> Samples:
     return round_trip(samples / np.float32(peak), rate, codec, kilobits) * np.float32(peak)
 
 
-def _clip(samples: Samples, rate: int, drawn: Drawn) -> Samples:
+def _clip(samples: Samples, _: int, drawn: Drawn) -> Samples:
     return recorder.clip(samples, *drawn.draw("clip_share"))
 
 
@@ -141,26 +127,9 @@ def _response(samples: Samples, rate: int, drawn: Drawn) -> Samples:
     return recorder.respond(samples, rate, low_hz, high_hz, slope_db, curve_db)
 
 
-def _background(am: Any, config: WaveformConfig, p: float) -> Any:
-    files = background_files(config.background_folder) if config.background_folder is not None else ()
-    return am.AddBackgroundNoise(list(files), *config.background_snr_db, p=p)
-
-
-def _snr(am: Any, config: WaveformConfig, p: float) -> Any:
-    return am.AddGaussianSNR(*config.snr_db, p=p)
-
-
 def _coloured_noise(samples: Samples, rate: int, drawn: Drawn) -> Samples:
     snr_db, slope_db = drawn.draw("coloured_noise_snr_db", "coloured_noise_slope_db")
     return recorder.add_coloured(samples, rate, snr_db, slope_db, drawn.rng)
-
-
-def _white_noise(am: Any, config: WaveformConfig, p: float) -> Any:
-    return am.AddGaussianNoise(*(max(sigma, _LEAST_SIGMA) for sigma in config.white_noise_sigma), p=p)
-
-
-def _gain(am: Any, config: WaveformConfig, p: float) -> Any:
-    return am.Gain(*config.gain_db, p=p)
 
 
 def _gain_control(samples: Samples, rate: int, drawn: Drawn) -> Samples:
@@ -178,25 +147,38 @@ def _limit(samples: Samples, rate: int, drawn: Drawn) -> Samples:
     return recorder.limit(samples, rate, *drawn.draw("limit_threshold_db", "limit_release_db"))
 
 
-STEPS: tuple[Step | LibraryStep, ...] = (
-    LibraryStep("pitch", _pitch),  # the instruments play in another key
-    LibraryStep("stretch", _stretch),  # and at another tempo
-    Step("codec", _codec, "early"),  # the file that is played was compressed
-    Step("clip", _clip, "early"),  # the loudspeaker is driven too loud
-    Step("room", _room),  # the loudspeaker stands in a room
-    Step("response", _response, "early"),  # the loudspeaker is small
-    LibraryStep("background", _background),  # other sounds in the room
-    LibraryStep("snr", _snr),  # white noise in proportion to the music
-    Step("coloured_noise", _coloured_noise, stream="colour"),  # steady noise of the room
-    Step("response", _response, "late"),  # or the microphone is small, and its response changes the noise too
-    LibraryStep("white_noise", _white_noise),  # the microphone's amplifier hisses
-    LibraryStep("gain", _gain),  # the recording level is too low or too high
-    Step("gain_control", _gain_control, "early", stream="control"),  # the recorder turns soft passages up
-    Step("suppress", _suppress),  # the browser takes steady music for noise
-    Step("gain_control", _gain_control, "late", stream="control"),  # the browser turns up what is left
-    Step("limit", _limit),  # the recorder avoids clipping
-    Step("clip", _clip, "late"),  # the recorder clips
-    Step("codec", _codec, "late"),  # the recording is compressed to be sent
+def _noises(config: WaveformConfig) -> list[Path]:
+    return [] if config.background_folder is None else list(background_files(config.background_folder))
+
+
+def _sigmas(config: WaveformConfig) -> list[float]:
+    return [max(sigma, _LEAST_SIGMA) for sigma in config.white_noise_sigma]
+
+
+STEPS: tuple[Step, ...] = (
+    # the instruments play in another key, and at another tempo
+    library_step("pitch", lambda am, of, p: am.PitchShift(-of.pitch_semitones, of.pitch_semitones, p=p)),
+    library_step(
+        "stretch", lambda am, of, p: am.TimeStretch(1.0 - of.stretch, 1.0 + of.stretch, leave_length_unchanged=False, p=p)
+    ),
+    step("codec", _codec, "early"),  # the file that is played was compressed
+    step("clip", _clip, "early"),  # the loudspeaker is driven too loud
+    step("room", _room),  # the loudspeaker stands in a room
+    step("response", _response, "early"),  # the loudspeaker is small
+    # other sounds in the room, then white noise in proportion to the music
+    library_step("background", lambda am, of, p: am.AddBackgroundNoise(_noises(of), *of.background_snr_db, p=p)),
+    library_step("snr", lambda am, of, p: am.AddGaussianSNR(*of.snr_db, p=p)),
+    step("coloured_noise", _coloured_noise, stream="colour"),  # steady noise of the room
+    step("response", _response, "late"),  # or the microphone is small, and its response changes the noise too
+    # the microphone's amplifier hisses; the recording level is too low or too high
+    library_step("white_noise", lambda am, of, p: am.AddGaussianNoise(*_sigmas(of), p=p)),
+    library_step("gain", lambda am, of, p: am.Gain(*of.gain_db, p=p)),
+    step("gain_control", _gain_control, "early", stream="control"),  # the recorder turns soft passages up
+    step("suppress", _suppress),  # the browser takes steady music for noise
+    step("gain_control", _gain_control, "late", stream="control"),  # the browser turns up what is left
+    step("limit", _limit),  # the recorder avoids clipping
+    step("clip", _clip, "late"),  # the recorder clips
+    step("codec", _codec, "late"),  # the recording is compressed to be sent
 )
 """The path from an instrument to a recording, in physical order."""
 
@@ -260,6 +242,6 @@ def augment_waveform(samples: Samples, sample_rate: int, config: WaveformConfig,
     # audiomentations draws from global generators, so only one thread at a time may run it.
     with _LOCK, _seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # audiomentations warns about resampled and about silent noises
-        for step in STEPS:
-            samples = step(samples, sample_rate, config, seed)
+        for apply in STEPS:
+            samples = apply(samples, sample_rate, config, seed)
     return np.ascontiguousarray(samples, dtype=np.float32)

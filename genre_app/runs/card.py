@@ -10,21 +10,21 @@ from genre_app.evaluation.metrics import decimal
 from genre_app.files import write_whole
 from genre_app.runs.recipes import recipes_folder
 
-_TEMPLATE = """# {name}
+_TEMPLATE = """# {provenance[recipe]}
 
 Predicts one of {n_genres} genres for a clip of music: {genres}.
 
 | | |
 |---|---|
-| network | `{model}`, {parameters:,} parameters |
-| input | {bins} x {frames} `{kind}`, segments of {segment:g} s |
-| features | {sample_rate} Hz, n_fft {n_fft}, hop {hop_length}, {n_mels} mel bands |
-| made with | `{command}` |
-| on | torch {torch}, {device}, {threads} threads; epoch {best_epoch} was kept |
+| network | `{model.name}`, {parameters:,} parameters |
+| input | {spec.n_bins} x {spec.segment_frames} `{spec.kind}`, segments of {spec.segment_seconds:g} s |
+| features | {spec.sample_rate} Hz, n_fft {spec.n_fft}, hop {spec.hop_length}, {spec.n_mels} mel bands |
+| made with | `{provenance[command]}` |
+| on | torch {provenance[torch]}, {provenance[device]}, {provenance[threads]} threads; epoch {provenance[best_epoch]} was kept |
 
 ## Data
 
-{n_train} training and {n_valid} validation tracks{origin}
+{provenance[n_train]} training and {provenance[n_valid]} validation tracks{origin}
 {notes}
 ## Results
 
@@ -32,15 +32,16 @@ Validation tracks, mean vote{evaluate}:
 
 | n | accuracy | 95 % interval | log-loss | macro F1 | segment accuracy |
 |---|---|---|---|---|---|
-| {n} | {accuracy:.1%} | {low:.1%} to {high:.1%} | {log_loss:.3f} | {macro_f1:.3f} | {segment_accuracy:.1%} |
+| {n_tracks} | {accuracy:.1%} | {accuracy_ci95[0]:.1%} to {accuracy_ci95[1]:.1%} | {log_loss:.3f} | {macro_f1:.3f} | \
+{segment_accuracy:.1%} |
 
-Accuracy by vote: {by_vote}.
+Accuracy by vote: {votes}.
 
 {chosen}
 {test}{folds}
 | genre | precision | recall | F1 | n | wrong answers |
 |---|---|---|---|---|---|
-{per_genre}
+{genre_rows}
 
 ## Weaknesses
 
@@ -58,13 +59,15 @@ _FAULT_FILTERED = "in the artist- and fault-filtered split of Kereliuk et al. (2
 _OTHER_SPLIT = "in a split other than its artist- and fault-filtered one"
 
 _TEST = """
-Test tracks, used neither for training nor for selection: accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%},
+Test tracks, used neither for training nor for selection: accuracy {accuracy:.1%} \
+(95 % interval {accuracy_ci95[0]:.1%} to {accuracy_ci95[1]:.1%},
 n = {n_tracks}), log-loss {log_loss:.3f}.
 """
 
 _FOLDS = """
 Cross-validation with {folds} folds over training and validation tracks, without selection of an epoch (`{command}`):
-accuracy {accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {n_tracks}), log-loss {log_loss:.3f}. The folds do not
+accuracy {accuracy:.1%} (95 % interval {accuracy_ci95[0]:.1%} to {accuracy_ci95[1]:.1%}, n = {n_tracks}), \
+log-loss {log_loss:.3f}. The folds do not
 separate artists, so the accuracy on new artists is lower.
 """
 
@@ -82,31 +85,26 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
     """
     provenance, report, spec = checkpoint.provenance, checkpoint.metrics["valid"], checkpoint.spec
     config, data = provenance["config"], provenance["data"]
-    low, high = report["accuracy_ci95"]
     known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
     weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
     is_recorded = config["augment"]["recorded_share"] > 0
     origin = _GTZAN.format(split=_FAULT_FILTERED if data["fault_filtered"] else _OTHER_SPLIT) if data.get("gtzan") else "."
+    test = checkpoint.metrics.get("test")
     text = _TEMPLATE.format(
-        name=provenance["recipe"],
+        provenance=provenance,
+        spec=spec,
+        model=checkpoint.model,
         genres=", ".join(checkpoint.genres),
         n_genres=len(checkpoint.genres),
-        model=checkpoint.model.name,
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        bins=spec.n_bins,
-        frames=spec.segment_frames,
-        segment=spec.segment_seconds,
         origin=origin,
         notes="".join(f"- {note}\n" for note in provenance["notes"]),
         evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if data["fault_filtered"] else "",
-        n=report["n_tracks"],
-        low=low,
-        high=high,
-        by_vote=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
+        votes=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
         chosen=_chosen(config["keep"], is_recorded),
-        test=_summary(_TEST, checkpoint.metrics.get("test")),
-        folds=_summary(_FOLDS, folds),
-        per_genre="\n".join(_genre_rows(report)),
+        test=_TEST.format(**test) if test else "",
+        folds=_FOLDS.format(**folds) if folds else "",
+        genre_rows="\n".join(_genre_rows(report)),
         weakest=", ".join(f"{genre} ({row['f1']:.2f})" for genre, row in weakest),
         confusions=_confusions(report),
         time=", as in a collection of about the year 2000," if data.get("gtzan") else "",
@@ -114,9 +112,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         if is_recorded
         else "Training did not simulate them.",
         about=_about(provenance),
-        **{key: provenance[key] for key in ("command", "torch", "device", "threads", "best_epoch", "n_train", "n_valid")},
-        **{key: report[key] for key in ("accuracy", "log_loss", "macro_f1", "segment_accuracy")},
-        **{key: getattr(spec, key) for key in ("kind", "sample_rate", "n_fft", "hop_length", "n_mels")},
+        **report,
     )
     write_whole(path, text.encode())
 
@@ -148,13 +144,6 @@ def _confusions(report: dict[str, Any]) -> str:
     ]
     listed = ", ".join(f"{true} as {answer} ({-n})" for n, true, answer in sorted(wrong)[:4])
     return f"- Most frequent confusions: {listed}.\n" if listed else ""
-
-
-def _summary(template: str, report: dict[str, Any] | None) -> str:
-    if report is None:
-        return ""
-    low, high = report["accuracy_ci95"]
-    return template.format(**report, low=low, high=high)
 
 
 def _about(provenance: dict[str, Any]) -> str:

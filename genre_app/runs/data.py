@@ -15,12 +15,7 @@ from genre_app.training.datasets import with_columns_of
 
 
 def open_data(
-    request: Request,
-    config: TrainConfig,
-    *,
-    processes: int | None = None,
-    retry: bool = True,
-    monitor: Monitor = QUIET,
+    request: Request, config: TrainConfig, *, processes: int | None = None, retry: bool = True, monitor: Monitor = QUIET
 ) -> tuple[Data, TrainConfig]:
     """Open the data of a request.
 

@@ -136,7 +136,7 @@ class Epoch(BaseEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Warned(BaseEvent):
-    """The run goes on, but otherwise than it was asked to."""
+    """Training continues with a change that nobody asked for, such as smaller parts of a batch."""
 
     event: Literal["warning"] = "warning"
     message: str
@@ -174,18 +174,5 @@ class Failed(BaseEvent):
     message: str = "Failed."
 
 
-Event = (
-    Created
-    | Process
-    | Queued
-    | Preparing
-    | Started
-    | Stepped
-    | Epoch
-    | Warned
-    | Paused
-    | Stopped
-    | Finished
-    | Failed
-)  # fmt: skip
+Event = Created | Process | Queued | Preparing | Started | Stepped | Epoch | Warned | Paused | Stopped | Finished | Failed
 """Any event; ``event`` tells the kinds apart."""

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import psutil
@@ -18,7 +18,7 @@ from genre_app.data.labelled import Data
 from genre_app.errors import DataError
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
-from genre_app.progress import QUIET, Monitor, Progress, StoppedError
+from genre_app.progress import Monitor, Progress, StoppedError
 from genre_app.runs import events
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
@@ -84,6 +84,10 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
     return True
 
 
+def _ignore(_: object) -> None:
+    pass
+
+
 class _Job:
     """The work of one process on a run."""
 
@@ -92,8 +96,9 @@ class _Job:
     ) -> None:
         self.run, self.processes, self.device, self.deadline = run, processes, device, deadline
         self.leads = processes.rank == 0  # only the first process writes
-        self.say = say if self.leads else lambda _: None
-        self.monitor = Monitor(should_stop=self.should_stop)
+        self.say: Callable[[str], object] = say if self.leads else _ignore
+        self.record: Callable[[events.Event], None] = run.record if self.leads else _ignore
+        self.monitor = Monitor(self.on_progress, self.should_stop)
         described = run.description()
         self.request, self.config = described.request, described.config
         self.recorded_at = self.saved_at = self.began = time.monotonic()
@@ -102,9 +107,10 @@ class _Job:
     def should_stop(self) -> bool:
         return self.run.should_stop or (self.deadline is not None and time.monotonic() > self.deadline)
 
-    def record(self, event: events.Event) -> None:
-        if self.leads:
-            self.run.record(event)
+    def on_progress(self, now: Progress) -> None:
+        if self.is_due(_EVENT_SECONDS):
+            self.record(events.Preparing(**asdict(now)))
+            self.say(f"{now.stage}: {now.done} of {now.total}")
 
     def execute(self, held: ExitStack) -> None:
         prepare_process(self.request.threads)
@@ -122,13 +128,6 @@ class _Job:
 
     def open_data(self, held: ExitStack) -> Data:
         """Wait for the device, then open the data: first in the first process, then in the others, which find it prepared."""
-
-        def on_progress(now: Progress) -> None:
-            if self.is_due(_EVENT_SECONDS):
-                self.record(events.Preparing(stage=now.stage, done=now.done, total=now.total, eta_seconds=now.eta_seconds))
-                self.say(f"{now.stage}: {now.done} of {now.total}")
-
-        monitor = Monitor(on_progress, self.should_stop) if self.leads else QUIET
         # A run that is resumed needs the same tracks, and so do the other processes.
         retry = self.leads and not self.run.state.exists()
         found, stopped = None, None
@@ -136,7 +135,7 @@ class _Job:
             try:
                 held.enter_context(device_of(self.run, self.device, self.monitor))
                 self.record(events.Preparing(stage="opening the data"))
-                found = open_data(self.request, self.config, processes=self.request.threads, retry=retry, monitor=monitor)
+                found = open_data(self.request, self.config, processes=self.request.threads, retry=retry, monitor=self.monitor)
             except StoppedError as error:
                 stopped = error
         if self.processes.any(stopped is not None):
@@ -173,10 +172,7 @@ class _Job:
         return state
 
     def train(self, train: Dataset, valid: Dataset, state: TrainState, held: ExitStack) -> None:
-        pool = wave_pool(self.data, train, self.config, self.request.data)
-        if pool is not None:
-            held.callback(pool.close)
-            pool.begin(state.progress.epoch + 1)
+        pool = held.enter_context(wave_pool(self.data, train, self.config, self.request.data, state.progress.epoch + 1))
 
         def on_step(now: Step) -> None:
             if self.leads and time.monotonic() - self.saved_at > _SAVE_SECONDS:
@@ -225,11 +221,7 @@ class _Job:
         per_step = (time.monotonic() - self.began) / max(1, done - self.begun_after)
         self.record(
             events.Stepped(
-                epoch=now.epoch,
-                step=now.step,
-                steps=now.steps,
-                loss=float(now.loss),
-                learning_rate=now.learning_rate,
+                **vars(now) | {"loss": float(now.loss)},
                 samples_per_second=self.config.batch_size / per_step,
                 eta_seconds=per_step * (self.config.epochs * self.steps - done),
                 memory_bytes=used_memory(self.device),
@@ -255,16 +247,12 @@ class _Job:
         self.say(line + ("  *" if is_best else ""))
 
     def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
+        found = {"best_epoch": state.progress.best_epoch, "device": self.device.type, "temperature": float(model.temperature)}
         return Checkpoint(
             model=model,
             spec=self.config.spec,
             genres=self.data.genres,
-            provenance={
-                **self.provenance,
-                "best_epoch": state.progress.best_epoch,
-                "device": self.device.type,
-                "temperature": float(model.temperature),
-            },
+            provenance=self.provenance | found,
             references=references,
             name=self.run.name,
         )
@@ -288,19 +276,12 @@ class _Job:
         }
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
         save_checkpoint(checkpoint, run.best)
-        summary = {
-            "vote": config.vote,
-            "best_epoch": state.progress.best_epoch,
-            "seconds": state.progress.seconds,
-            **checkpoint.metrics,
-        }
+        epoch, seconds = state.progress.best_epoch, state.progress.seconds
+        summary = {"vote": config.vote, "best_epoch": epoch, "seconds": seconds, **checkpoint.metrics}
         write_whole(run.path / "report.json", json.dumps(summary, indent=1).encode())
         write_card(checkpoint, run.path / "card.md", read_folds(run.path, self.provenance))
         best = reports["valid"]
-        run.record_end(
-            events.Finished(
-                accuracy=best.by_vote.get(config.vote, best.accuracy), log_loss=best.log_loss, seconds=state.progress.seconds
-            )
-        )
+        accuracy = best.by_vote.get(config.vote, best.accuracy)
+        run.record_end(events.Finished(accuracy=accuracy, log_loss=best.log_loss, seconds=seconds))
         self.say(best.to_table())
         self.say(f"wrote {run.best} ({run.best.stat().st_size / 1e6:.1f} MB), report.json and card.md")

@@ -1,13 +1,22 @@
-"""Cross-validation from the command line: its summary in ``folds.json``, and in the card of a run with the same settings."""
+"""Cross-validation: train once a fold, judge each track by the network that has not seen it, and keep a summary.
+
+The summary is ``folds.json``; the model card of a run with the same settings repeats it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genre_app.checkpoint import load_checkpoint
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+
+from genre_app.checkpoint import Checkpoint, load_checkpoint
+from genre_app.data.labelled import Data
+from genre_app.errors import DataError
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.files import write_whole
 from genre_app.runs.card import write_card
@@ -15,18 +24,26 @@ from genre_app.runs.data import open_data
 from genre_app.runs.host import prepare_process
 from genre_app.runs.provenance import digest, provenance
 from genre_app.runs.request import Request
-from genre_app.training.fit import EpochResult
-from genre_app.training.folds import train_folds
+from genre_app.training.config import TrainConfig
+from genre_app.training.datasets import load_split, wave_pool
+from genre_app.training.final import report_on
+from genre_app.training.fit import EpochResult, fit
 from genre_app.training.processes import join
+from genre_app.training.state import TrainState
+
+Say = Callable[[str], object]
 
 
-def cross_validate(request: Request, folds: int, out: Path, *, say: Callable[[str], object] = print) -> dict[str, Any]:
+def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print) -> dict[str, Any]:
     """Train once a fold over training and validation tracks together, and write the summary of all held-out tracks.
+
+    Tracks with the same music are in one fold. The last epoch is kept, not the best one: the held-out tracks must not choose.
 
     Parameters
     ----------
     request : Request
     folds : int
+        At least 2.
     out : pathlib.Path
         Folder of ``folds.json``. If it is the folder of a finished run with the same settings, its model card is written again,
         with the summary.
@@ -41,19 +58,14 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Callable[[st
     Raises
     ------
     DataError
-        As in `genre_app.training.folds.train_folds`.
+        If a genre has fewer different tracks than there are folds, or training diverges.
     """
     prepare_process(request.threads)
     data, config = open_data(request, request.config(), processes=request.threads)
-    init = load_checkpoint(request.init_from) if request.init_from else None
-    _, device = join()
-
-    def on_epoch(result: EpochResult) -> None:
-        say(f"epoch {result.epoch:4d}  loss {result.train_loss:.4f}  {result.seconds:.1f} s")
-
+    fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0, "fit_temperature": False})
     results: list[TrackResult] = []
-    trained = train_folds(config, data, folds, device=device, source=request.data, init=init, on_epoch=on_epoch)
-    for number, report in enumerate(trained, 1):
+    for number, divided in enumerate(_divide(data, folds, config.seed), 1):
+        report = _train_fold(fixed, divided, request, say)
         results += report.tracks
         say(f"fold {number} of {folds}: accuracy {report.accuracy:.1%}")
     report = Report(data.genres, tuple(results))
@@ -80,3 +92,37 @@ def read_folds(folder: Path, provenance: dict[str, Any]) -> dict[str, Any] | Non
         return None
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return summary if summary["asked_sha256"] == digest(provenance) else None
+
+
+def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
+    """Yield the data once a fold, with the tracks of the fold as validation tracks."""
+    tracks = [track for track in data.tracks if track.split in ("train", "valid")]
+    music = [data.music[track.track_id] for track in tracks]
+    for genre in data.genres:
+        different = len({group for track, group in zip(tracks, music, strict=True) if track.genre == genre})
+        if different < folds:
+            raise DataError(
+                f"The genre {genre} has {different} different tracks, too few for {folds} folds; "
+                "choose fewer folds, or leave the genre out."
+            )
+    labels = [data.genres.index(track.genre) for track in tracks]
+    for _, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, music):
+        held = set(held_out.tolist())
+        splits = ("valid" if place in held else "train" for place in range(len(tracks)))
+        divided = [track.model_copy(update={"split": split}) for track, split in zip(tracks, splits, strict=True)]
+        yield replace(data, tracks=tuple(divided))
+
+
+def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> Report:
+    _, device = join()
+    train, valid = (load_split(data, split, config, device) for split in ("train", "valid"))
+    init = load_checkpoint(request.init_from) if request.init_from else None
+    state = TrainState.begin(config, train, device, init=init)
+    last: EpochResult | None = None
+    with wave_pool(data, train, config, request.data) as pool:
+        for last in fit(config, train, valid, device=device, state=state, pool=pool):
+            say(f"epoch {last.epoch:4d}  loss {last.train_loss:.4f}  {last.seconds:.1f} s")
+    if last is None or last.model is None:
+        raise DataError("Training diverged: the validation log-loss is not a number; lower learning_rate.")
+    checkpoint = Checkpoint(last.model.cpu(), config.spec, data.genres)
+    return report_on(checkpoint, load_split(data, "valid", config, torch.device("cpu")), config)

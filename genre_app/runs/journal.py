@@ -34,8 +34,7 @@ class Journal:
 
     def last(self, kind: type[_E]) -> _E | None:
         """Return the last event of a kind, None if there is none."""
-        place = self._last_places.get(kind)
-        event = None if place is None else self.events[place]
+        event = self.latest(kind)
         return event if isinstance(event, kind) else None
 
     def latest(self, *kinds: type[BaseEvent]) -> Event | None:

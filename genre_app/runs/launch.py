@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from genre_app.runs.events import Created
 from genre_app.runs.run import Run
 
 # The process gets a group of its own, so that Ctrl-C in the terminal of the server does not reach it. It stays in the server's
@@ -27,9 +26,7 @@ def start(run: Run) -> None:
     RunError
         If the run is running already, or has finished.
     """
-    run.check_can_start()
-    run.cancel_stop()
-    run.record(Created())
+    run.begin()
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with (run.path / "log.txt").open("ab") as log:

@@ -29,18 +29,8 @@ from genre_app.training.validation import segment_probabilities
 
 _MEASURED_STEPS = 2
 _MEASURED_SEGMENTS = 256  # one batch of validation
-_NOT_PLANNED = frozenset(
-    {
-        "epochs",
-        "learning_rate",
-        "schedule",
-        "warmup",
-        "weight_decay",
-        "label_smoothing",
-        "temperature",
-        "fit_temperature",
-    }
-)  # fields that change neither the data nor the time of an epoch
+# Fields that change neither the data nor the time of an epoch.
+_FREE = ("epochs", "learning_rate", "schedule", "warmup", "weight_decay", "label_smoothing", "temperature", "fit_temperature")
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ class Plan:
         if request.model_copy(update={"settings": self.request.settings, "seed": self.request.seed}) != self.request:
             return None
         wanted = request.config()
-        changes = {name: getattr(wanted, name) for name in _NOT_PLANNED}
+        changes = {name: getattr(wanted, name) for name in _FREE}
         if self.request.config().model_copy(update=changes) != wanted:
             return None
         return replace(self, request=request, config=self.config.model_copy(update=changes))
@@ -129,7 +119,12 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
     train = _sample(data, "train", config, device)
     init = load_checkpoint(request.init_from) if request.init_from else None
     state = TrainState.begin(config, train, device, init=init)
-    found = Plan(
+    epoch_seconds = None
+    if measure:
+        valid = _sample(data, "valid", config, device)
+        per_step, per_segment = _measure(config, train, valid, state, monitor)
+        epoch_seconds = per_step * steps + per_segment * counted["valid"] / config.validate_every
+    return Plan(
         request=request,
         config=config,
         tracks={genre: dict(of_genre) for genre, of_genre in tracks.items()},
@@ -139,14 +134,8 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
         steps=steps,
         parameters=sum(parameter.numel() for parameter in state.model.parameters()),
         device=device_name(device),
-        epoch_seconds=None,
+        epoch_seconds=epoch_seconds,
     )
-    if not measure:
-        return found
-    valid = _sample(data, "valid", config, device)
-    per_step, per_segment = _measure(config, train, valid, state, device, monitor)
-    validation = per_segment * counted["valid"] / config.validate_every
-    return replace(found, epoch_seconds=per_step * steps + validation)
 
 
 def _segments(track: CachedTrack, data: Data, spec: FeatureSpec) -> int:
@@ -168,16 +157,10 @@ def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -
     return load_split(replace(data, tracks=tuple(taken)), split, config, device)
 
 
-def _measure(
-    config: TrainConfig,
-    train: Dataset,
-    valid: Dataset,
-    state: TrainState,
-    device: torch.device,
-    monitor: Monitor,
-) -> tuple[float, float]:
+def _measure(config: TrainConfig, train: Dataset, valid: Dataset, state: TrainState, monitor: Monitor) -> tuple[float, float]:
     """Return the seconds of a training step, and those of a validation segment."""
     times: list[float] = []
+    device = state.order.device
 
     def on_step(_: Step) -> None:
         if device.type == "cuda":
@@ -186,17 +169,9 @@ def _measure(
 
     # The first step warms up. The sample is small, so an epoch of it must be neither the last one nor validated.
     endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0})
+    enough = Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS or monitor.should_stop())
     with suppress(StoppedError):
-        for _ in fit(
-            endless,
-            train,
-            valid,
-            device=device,
-            state=state,
-            on_step=on_step,
-            monitor=Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS or monitor.should_stop()),
-        ):
-            pass
+        list(fit(endless, train, valid, device=device, state=state, on_step=on_step, monitor=enough))
     monitor.check()
     features = valid.segments()[0][:_MEASURED_SEGMENTS]
     began = time.perf_counter()

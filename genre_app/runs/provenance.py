@@ -45,7 +45,7 @@ def fingerprint(data: Data) -> dict[str, Any]:
 
 
 def digest(provenance: dict[str, Any]) -> str:
-    """Return a digest of settings, data and initial checkpoint: two runs with equal digests were asked for alike."""
+    """Return a digest of settings, data and initial checkpoint; it is equal for two runs if all three are."""
     asked = [provenance["config"], provenance["data"]["sha256"], provenance["init_from"]]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 

@@ -6,12 +6,11 @@ import getpass
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from genre_app.errors import RunError
 from genre_app.progress import Monitor
@@ -21,9 +20,8 @@ from genre_app.runs.run import Run, Status, list_runs
 _POLL_SECONDS = 0.5
 
 
-@contextmanager
-def device_of(run: Run, device: torch.device, monitor: Monitor) -> Iterator[None]:
-    """Hold the device for this run; wait while another run trains on it or was queued earlier.
+def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturnProxy:
+    """Return a context that holds the device for this run; wait while another run trains on it or was queued earlier.
 
     Raises
     ------
@@ -33,36 +31,27 @@ def device_of(run: Run, device: torch.device, monitor: Monitor) -> Iterator[None
     name = "cpu" if device.type == "cpu" else f"{device.type}-{device.index or 0}"
     lock = FileLock(_locks_folder() / f"{name}.lock")
     queued: Queued | None = None
-    while _is_queued_before(run, name, queued) or not _acquired(lock):
+    while _is_queued_before(run, name, queued) or (held := _acquired(lock)) is None:
         if queued is None:
             queued = Queued(device=name)
             run.record(queued)
         monitor.check()
         time.sleep(_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        lock.release()
+    return held
 
 
-@contextmanager
-def only_process_of(run: Run) -> Iterator[None]:
-    """Hold the run, so that no two processes work on it; raises `RunError` if another process does."""
-    lock = FileLock(run.path / "run.lock")
-    if not _acquired(lock):
+def only_process_of(run: Run) -> AcquireReturnProxy:
+    """Return a context in which no other process works on the run; raises `RunError` if another process does already."""
+    held = _acquired(FileLock(run.path / "run.lock"))
+    if held is None:
         raise RunError(f"{run.name} is running already, in another process.")
-    try:
-        yield
-    finally:
-        lock.release()
+    return held
 
 
-def _acquired(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
+def _acquired(lock: FileLock) -> AcquireReturnProxy | None:
+    with suppress(Timeout):
+        return lock.acquire(timeout=0)
+    return None
 
 
 def _locks_folder() -> Path:

@@ -29,6 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +44,6 @@ from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 
-FORMAT_VERSION: Literal[1] = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _START_SECONDS = 120.0  # a process that was started writes its first event within this time
 _RESERVE_BYTES = 65536
@@ -87,7 +87,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     request: Request
     config: TrainConfig
     created: float
@@ -187,11 +187,10 @@ class Run:
 
     def report(self) -> dict[str, Any] | None:
         """Read the final report, None before the run has finished."""
-        try:
+        with suppress(OSError, ValueError):
             report: dict[str, Any] = json.loads((self.path / "report.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-        return report
+            return report
+        return None
 
     def log_tail(self, lines: int = 20) -> str:
         """Return the last lines that the process printed."""
@@ -215,13 +214,15 @@ class Run:
         """Whether somebody asked the run to stop."""
         return (self.path / "stop").exists()
 
-    def check_can_start(self) -> None:
-        """Raise `RunError` if a process works on the run already, or the run has finished."""
+    def begin(self) -> None:
+        """Record that a process is about to start; raises `RunError` if one works on the run already, or it has finished."""
         status = self.status()
         if status.is_active and status not in (Status.starting, Status.paused):
             raise RunError(f"{self.name} is running already.")
         if status is Status.finished:
             raise RunError(f"{self.name} has finished; start a new run to train further.")
+        self.cancel_stop()
+        self.record(events.Created())
 
     def rename(self, name: str) -> Run:
         """Give the run another name; raises `RunError` if the name cannot be used, or the run is active."""
@@ -283,10 +284,7 @@ def free_name(recipe: str, folder: Path | None = None) -> str:
     """Return a name for a new run: the name of the recipe with the next free number."""
     folder = folder or runs_folder()
     stem = Path(recipe).stem
-    number = 1
-    while (folder / f"{stem}-{number}").exists():
-        number += 1
-    return f"{stem}-{number}"
+    return next(name for number in count(1) if not (folder / (name := f"{stem}-{number}")).exists())
 
 
 def list_runs(folder: Path | None = None) -> list[Run]:

@@ -47,9 +47,7 @@ def begin(run: Run) -> None:
         return
     if is_going(run):
         raise RunError(f"{run.name} is running already.")
-    run.check_can_start()
-    run.cancel_stop()
-    run.record(events.Created())
+    run.begin()
     # ZeroGPU reads from the context of the click whose quota is used.
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(take_turns, run), name=_THREAD + str(run.path), daemon=True).start()
@@ -60,7 +58,7 @@ def is_going(run: Run) -> bool:
     return any(thread.name == _THREAD + str(run.path) for thread in threading.enumerate())
 
 
-def take_turns(run: Run, seconds: float = TURN_SECONDS) -> None:
+def take_turns(run: Run) -> None:
     """Take turn after turn until the run has finished, failed or is stopped. One run takes turns at a time."""
     if not _wait(run):
         run.record_end(events.Stopped())
@@ -68,7 +66,7 @@ def take_turns(run: Run, seconds: float = TURN_SECONDS) -> None:
     try:
         while not run.should_stop:
             try:
-                finished = turn()(str(run.path), seconds)
+                finished = turn()(str(run.path), TURN_SECONDS)
             except Exception as error:  # noqa: BLE001 - the journal gets any error as a sentence
                 if not isinstance(error, EXPECTED):
                     _log(run, traceback.format_exc())

@@ -1,4 +1,4 @@
-"""Training: settings, loop, state, validation and cross-validation. Knows no run folder and no page."""
+"""Training: settings, loop, state and validation. Knows no run folder and no page."""
 
 from genre_app.training.config import TrainConfig
 from genre_app.training.fit import EpochResult, fit

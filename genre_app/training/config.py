@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from genre_app.augment.config import AugmentConfig
+from genre_app.augment.config import AugmentConfig, setting
 from genre_app.augment.presets import named_preset
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
@@ -22,67 +22,51 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("cnn", description="name of the network")
+    model: str = setting("name of the network", "cnn")
     model_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the network")
     spec: FeatureSpec = FeatureSpec()
     split: SplitConfig = SplitConfig()
-    sampling: Literal["random", "grid"] = Field(
+    sampling: Literal["random", "grid"] = setting(
+        "random: segments at random places, each genre equally often; grid: the segments of prediction, each once an epoch",
         "random",
-        description="random: segments at random places, each genre equally often; "
-        "grid: the segments of prediction, each once an epoch",
     )
-    epochs: int = Field(100, ge=1, le=10000, description="passes over the training tracks")
-    segments_per_track: int = Field(
-        6, ge=1, le=1000, description="segments drawn from each track in an epoch, if sampling is random"
+    epochs: int = setting("passes over the training tracks", 100, ge=1, le=10000)
+    segments_per_track: int = setting("segments drawn from each track in an epoch, if sampling is random", 6, ge=1, le=1000)
+    batch_size: int = setting("segments of a training step", 64, ge=2, le=65536)
+    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = setting("optimiser", "adamw")
+    learning_rate: float = setting("maximum learning rate", 2e-3, gt=0, le=1)
+    schedule: Literal["cosine", "constant"] = setting(
+        "cosine: the learning rate rises, then falls to 0 along a cosine; constant: it stays the same", "cosine"
     )
-    batch_size: int = Field(64, ge=2, le=65536, description="segments of a training step")
-    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = Field("adamw", description="optimiser")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="maximum learning rate")
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="cosine: the learning rate rises, then falls to 0 along a cosine; constant: it stays the same"
+    warmup: float = setting("share of the steps in which the learning rate rises, if schedule is cosine", 0.1, ge=0, le=0.9)
+    weight_decay: float = setting(
+        "weight decay of matrices and kernels: decoupled for adamw, else an L2 penalty", 0.02, ge=0, le=10
     )
-    warmup: float = Field(
-        0.1, ge=0, le=0.9, description="share of the steps in which the learning rate rises, if schedule is cosine"
+    label_smoothing: float = setting("share of the target that is spread evenly over all genres", 0.1, ge=0, lt=1)
+    average_decay: float = setting("decay of the moving average of the weights, per step; 0: no average", 0.998, ge=0, lt=1)
+    augment: AugmentConfig = setting("augmentation of the segments, or the name of a preset", AugmentConfig())
+    temperature: float = setting(
+        "temperature of the probabilities: below 1 they are surer, above 1 less sure; training ignores it", 1.0, gt=0, le=10
     )
-    weight_decay: float = Field(
-        0.02, ge=0, le=10, description="weight decay of matrices and kernels: decoupled for adamw, else an L2 penalty"
-    )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target that is spread evenly over all genres")
-    average_decay: float = Field(
-        0.998, ge=0, lt=1, description="decay of the moving average of the weights, per step; 0: no average"
-    )
-    augment: AugmentConfig = Field(AugmentConfig(), description="augmentation of the segments, or the name of a preset")
-    temperature: float = Field(
-        1.0,
-        gt=0,
-        le=10,
-        description="temperature of the probabilities: below 1 they are surer, above 1 less sure; training ignores it",
-    )
-    fit_temperature: bool = Field(
-        False, description="whether to fit the temperature of the finished network on the validation tracks"
-    )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="precision of the forward pass; weights are float32"
-    )
-    validate_every: int = Field(5, ge=1, le=1000, description="epochs between validations; the last epoch is always validated")
-    keep: Literal["best", "last"] = Field(
-        "best",
-        description="best: the epoch with the lowest validation log-loss, over files and simulated recordings, if any; "
+    fit_temperature: bool = setting("whether to fit the temperature of the finished network on the validation tracks", False)
+    precision: Literal["float32", "bfloat16"] = setting("precision of the forward pass; weights are float32", "float32")
+    validate_every: int = setting("epochs between validations; the last epoch is always validated", 5, ge=1, le=1000)
+    keep: Literal["best", "last"] = setting(
+        "best: the epoch with the lowest validation log-loss, over files and simulated recordings, if any; "
         "last: the last epoch",
+        "best",
     )
-    patience: int = Field(
-        0, ge=0, le=10000, description="training ends after this many validations without a lower log-loss; 0: never"
+    patience: int = setting("training ends after this many validations without a lower log-loss; 0: never", 0, ge=0, le=10000)
+    vote: Literal["mean", "majority", "geometric", "knn"] = setting(
+        "vote of the report: how the segments of a track are combined", "mean"
     )
-    vote: Literal["mean", "majority", "geometric", "knn"] = Field(
-        "mean", description="vote of the report: how the segments of a track are combined"
+    freeze: Literal["none", "convolutions"] = setting(
+        "layers of the --init-from checkpoint that training leaves unchanged", "none"
     )
-    freeze: Literal["none", "convolutions"] = Field(
-        "none", description="layers of the --init-from checkpoint that training leaves unchanged"
+    scaler: Literal["train", "apart"] = setting(
+        "apart: training and validation tracks are standardised separately, a fault of some papers", "train"
     )
-    scaler: Literal["train", "apart"] = Field(
-        "train", description="apart: training and validation tracks are standardised separately, a fault of some papers"
-    )
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of all random numbers")
+    seed: int = setting("seed of all random numbers", 0, ge=0, lt=2**31)
 
     _augment_by_name = field_validator("augment", mode="before")(named_preset)
 
@@ -112,12 +96,9 @@ PATH_FIELDS = frozenset(path for path, annotation in config_fields() if annotati
 
 def _absolute(model: _Model) -> _Model:
     changed: dict[str, Any] = {}
-    for name in type(model).model_fields:
-        value = getattr(model, name)
+    for name, value in model:
         if isinstance(value, Path):
             changed[name] = expanded(value).absolute()
         elif isinstance(value, BaseModel):
-            inner = _absolute(value)
-            if inner is not value:
-                changed[name] = inner
-    return model.model_copy(update=changed) if changed else model
+            changed[name] = _absolute(value)
+    return model.model_copy(update=changed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
 import torch
 
 from genre_app.data.cache.mel_cache import MelCache
@@ -26,8 +29,11 @@ def load_split(data: Data, split: str, config: TrainConfig, device: torch.device
     return kind.from_cache(data.store, data.of(split), data.genres, config.spec, device)
 
 
-def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str) -> WavePool | None:
-    """Return the pool that changes the waveforms of the training tracks, None if the settings change no waveform.
+@contextmanager
+def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str, epoch: int = 1) -> Iterator[WavePool | None]:
+    """Hold the pool that changes the waveforms of the training tracks; None if the settings change no waveform.
+
+    The pool begins with the tracks of ``epoch``.
 
     Raises
     ------
@@ -35,7 +41,8 @@ def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str) -> W
         If a track has no audio; ``source`` is the name of the data in the message.
     """
     if not config.augment.waveform.changes:
-        return None
+        yield None
+        return
     missing = [name for name in train.track_ids if name not in data.audio]
     if missing:
         raise DataError(
@@ -43,4 +50,6 @@ def wave_pool(data: Data, train: Dataset, config: TrainConfig, source: str) -> W
             "train on a folder of audio, or leave augment.waveform out."
         )
     paths = [data.audio[name] for name in train.track_ids]
-    return WavePool(paths, config.spec, config.augment.waveform, seed=config.seed)
+    with closing(WavePool(paths, config.spec, config.augment.waveform, seed=config.seed)) as pool:
+        pool.begin(epoch)
+        yield pool

@@ -14,15 +14,8 @@ from genre_app.data.dataset import Dataset
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
+from genre_app.training import validation
 from genre_app.training.config import TrainConfig
-from genre_app.training.validation import (
-    batches,
-    recorded_features,
-    segment_probabilities,
-    track_log_loss,
-    track_means,
-    validation_features,
-)
 from genre_app.vote import References
 
 _MAX_NEIGHBOURS = 15  # chosen on validation
@@ -38,14 +31,14 @@ def fit_temperature(config: TrainConfig, model: GenreModel, valid: Dataset, moni
     ----------
     Guo et al. 2017, On calibration of modern neural networks (temperature scaling).
     """
-    sets = [validation_features(config, model, valid), recorded_features(config, valid, monitor)]
+    sets = [validation.validation_features(config, model, valid), validation.recorded_features(config, valid, monitor)]
     scored = [(_logits(model, found[0], monitor), found[1]) for found in sets if found is not None]
 
     def log_loss(log_temperature: float) -> float:
         total = 0.0
         for logits, owners in scored:
-            means = track_means(torch.softmax(logits / math.exp(log_temperature), dim=1), owners, len(valid))
-            total += track_log_loss(means, valid.labels)
+            means = validation.track_means(torch.softmax(logits / math.exp(log_temperature), dim=1), owners, len(valid))
+            total += validation.track_log_loss(means, valid.labels)
         return total
 
     low, high = map(math.log, _TEMPERATURES)
@@ -55,7 +48,7 @@ def fit_temperature(config: TrainConfig, model: GenreModel, valid: Dataset, moni
 @torch.inference_mode()
 def _logits(model: GenreModel, features: Tensor, monitor: Monitor) -> Tensor:
     model.eval()
-    return torch.cat([model.logits(batch).double() for batch in batches(features, monitor)])
+    return torch.cat([model.logits(batch).double() for batch in validation.batches(features, monitor)])
 
 
 def vote_references(model: GenreModel, valid: Dataset, monitor: Monitor = QUIET) -> References | None:
@@ -67,7 +60,7 @@ def vote_references(model: GenreModel, valid: Dataset, monitor: Monitor = QUIET)
     if len(valid) < 2:
         return None
     features, owners = valid.segments()
-    means = track_means(segment_probabilities(model, features, monitor), owners, len(valid))
+    means = validation.track_means(validation.segment_probabilities(model, features, monitor), owners, len(valid))
     rarest = int(torch.bincount(valid.labels, minlength=len(valid.genres)).min())
     # More neighbours than a genre has tracks would outvote it always.
     k = min(_MAX_NEIGHBOURS, max(1, rarest), len(valid) - 1)
@@ -75,16 +68,11 @@ def vote_references(model: GenreModel, valid: Dataset, monitor: Monitor = QUIET)
 
 
 def report_on(
-    checkpoint: Checkpoint,
-    tracks: Dataset,
-    config: TrainConfig,
-    monitor: Monitor = QUIET,
-    *,
-    leave_one_out: bool = False,
+    checkpoint: Checkpoint, tracks: Dataset, config: TrainConfig, monitor: Monitor = QUIET, *, leave_one_out: bool = False
 ) -> Report:
     """Return the metrics of a checkpoint on some tracks; ``leave_one_out`` says that its references are these tracks."""
-    features, owners = validation_features(config, checkpoint.model, tracks)
-    probabilities = segment_probabilities(checkpoint.model, features, monitor).cpu().numpy()
+    features, owners = validation.validation_features(config, checkpoint.model, tracks)
+    probabilities = validation.segment_probabilities(checkpoint.model, features, monitor).cpu().numpy()
     of_track = np.split(probabilities, np.flatnonzero(np.diff(owners.cpu().numpy())) + 1)
     labels = tracks.labels.tolist()
     results = [TrackResult(*of) for of in zip(tracks.track_ids, labels, of_track, strict=True)]

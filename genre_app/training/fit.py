@@ -74,8 +74,6 @@ class Step:
     loss : Tensor []
         Mean over the epoch so far, on the device.
     learning_rate : float
-    n_segments : int
-        Segments of the epoch.
     """
 
     epoch: int
@@ -83,7 +81,6 @@ class Step:
     steps: int
     loss: Tensor
     learning_rate: float
-    n_segments: int
 
 
 def fit(
@@ -117,7 +114,7 @@ def fit(
     on_step : callable
         Called with a `Step` after each step.
     on_warning : callable
-        Called with a sentence if training continues otherwise than it was asked to.
+        Called with a sentence if training continues with a change that nobody asked for.
     monitor : Monitor
 
     Yields
@@ -149,18 +146,13 @@ def fit(
         while now.step < steps.count:
             rate = steps.take(source)
             now.seconds = spent + time.perf_counter() - began
-            on_step(Step(epoch, now.step, steps.count, state.total / now.step, rate, len(state.order)))
+            on_step(Step(epoch, now.step, steps.count, state.total / now.step, rate))
             _check_stop(now, steps.count, processes, monitor)
         processes.average_buffers(state.model, state.average)
         validates = epoch % config.validate_every == 0 or epoch == config.epochs
         scores = _validate(config, validation, state, epoch, quiet) if validates else {}
-        result = EpochResult(
-            epoch=epoch,
-            train_loss=float(state.total) / steps.count,
-            learning_rate=steps.learning_rate(epoch * steps.count - 1),
-            seconds=now.seconds - spent,
-            **scores,
-        )
+        rate = steps.learning_rate(epoch * steps.count - 1)
+        result = EpochResult(epoch, float(state.total) / steps.count, rate, now.seconds - spent, **scores)
         now.epoch, now.step, state.order = epoch, 0, state.order[:0]
         yield result
 

@@ -41,12 +41,12 @@ class GradientGraph:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
-                self._forget()
+                model.zero_grad()
                 gradient(self.batch, self.targets)
         torch.cuda.current_stream().wait_stream(side)
         for buffer, before in buffers:
             buffer.copy_(before)
-        self._forget()
+        model.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.loss = gradient(self.batch, self.targets)
@@ -64,7 +64,3 @@ class GradientGraph:
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
         return self.loss
-
-    def _forget(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None

@@ -1,4 +1,4 @@
-"""Several processes that train one network together, by Hugging Face's Accelerate; a single one needs nothing of it."""
+"""Several processes that train one network together with Hugging Face's Accelerate; a single process does not use it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Processes:
     Attributes
     ----------
     rank, count : int
-        Number of this one, from 0, and of all.
+        Number of this process, from 0, and number of processes.
     accelerator : accelerate.Accelerator or None
-        None where there is one process.
+        None if there is only one process.
     """
 
     rank: int = 0
@@ -29,11 +29,11 @@ class Processes:
 
     @property
     def alone(self) -> bool:
-        """Whether there is only this one."""
+        """Whether this process trains alone."""
         return self.count == 1
 
     def any(self, mine: bool) -> bool:
-        """Whether it is true in any of the processes, which all get the same answer."""
+        """Return whether ``mine`` is true in any process; all processes get the same answer."""
         if self.alone:
             return mine
         flag = torch.tensor([float(mine)], device=self.accelerator.device)
@@ -51,7 +51,7 @@ class Processes:
 
     @torch.no_grad()
     def average_buffers(self, *models: nn.Module) -> None:
-        """Replace running statistics, which each process gathers from its share, by their mean."""
+        """Replace the running statistics, which each process gathers from its part of the batch, by their mean."""
         if not self.alone:
             self._average([b for model in models for b in model.buffers() if b.is_floating_point()])
 
@@ -66,7 +66,7 @@ ONE_PROCESS = Processes()
 
 
 def join() -> tuple[Processes, torch.device]:
-    """Join the processes that ``accelerate launch`` or torchrun started, if one did; return them and this one's device."""
+    """Join the processes that ``accelerate launch`` or torchrun started, if any; return them and the device of this process."""
     has_gpu = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import Accelerator

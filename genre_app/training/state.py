@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, optim
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
@@ -23,10 +23,6 @@ from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
 
 _KEY, _DATA = "genre_app_state", "genre_app_data"
-
-
-class _ChangedError(Exception):
-    pass
 
 
 @dataclass
@@ -86,7 +82,7 @@ class TrainState:
 
     model: GenreModel
     average: GenreModel
-    optimiser: torch.optim.Optimizer
+    optimiser: optim.Optimizer
     draws: torch.Generator
     changes: torch.Generator
     dropout: Tensor
@@ -154,8 +150,8 @@ class TrainState:
     def save(self, path: Path, data: str) -> None:
         """Write the state to a safetensors file, with a digest of the training data; the file is complete or absent."""
         tensors = {
-            **{f"model.{key}": value for key, value in self.model.state_dict().items()},
-            **{f"average.{key}": value for key, value in self.average.state_dict().items()},
+            **self.model.state_dict(prefix="model."),
+            **self.average.state_dict(prefix="average."),
             "draws": self.draws.get_state(),
             "changes": self.changes.get_state() if self.changes_before is None else self.changes_before,
             "dropout": self.dropout,
@@ -183,7 +179,10 @@ class TrainState:
                 header, digest = json.loads(metadata[_KEY]), metadata[_DATA]
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
             if digest != data:
-                raise _ChangedError
+                raise DataError(
+                    "The data have changed since this run began: tracks, genres or the split are others, so it might be "
+                    "validated on tracks that it was trained on; restore the data, or start a new run."
+                )
             numbers: dict[str, Any] = {key: math.inf if value is None else value for key, value in header.items()}
             progress = Progress(**{field.name: numbers[field.name] for field in fields(Progress)})
             for name, network in (("model.", self.model), ("average.", self.average)):
@@ -194,17 +193,14 @@ class TrainState:
             self.dropout = tensors["dropout"]
             self.order = tensors["order"].to(self.order.device)
             self.total = tensors["total"].to(self.total.device)
-        except _ChangedError:
-            raise DataError(
-                "The data have changed since this run began: tracks, genres or the split are others, so it might be validated "
-                "on tracks that it was trained on; restore the data, or start a new run."
-            ) from None
+        except DataError:
+            raise
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}; start a new run.") from error
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
-                f"{path} is damaged or belongs to other settings ({reason}), so the run cannot be resumed; start a new one."
+                f"{path} is damaged or belongs to other settings ({first_line(error)}), so the run cannot be resumed; "
+                "start a new one."
             ) from error
         self.progress = progress
 
@@ -217,24 +213,18 @@ class TrainState:
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
 
 
-def make_optimiser(model: GenreModel, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimiser(model: GenreModel, config: TrainConfig) -> optim.Optimizer:
     """Return the optimiser of the parameters that are not frozen; weight decay applies to matrices and kernels only."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    of_name: dict[str, type[Any]] = {
-        "adamw": torch.optim.AdamW,
-        "adam": torch.optim.Adam,
-        "sgd": torch.optim.SGD,
-        "rmsprop": torch.optim.RMSprop,
-    }
+    known: dict[str, type[Any]] = {"adamw": optim.AdamW, "adam": optim.Adam, "sgd": optim.SGD, "rmsprop": optim.RMSprop}
     # On a GPU, the fused implementation launches one kernel for all parameters.
     fused = all(parameter.is_cuda for parameter in trained) and config.optimiser != "rmsprop"
-    optimiser: torch.optim.Optimizer = of_name[config.optimiser](
-        groups, lr=config.learning_rate, **({"fused": True} if fused else {})
-    )
+    options = {"fused": True} if fused else {}
+    optimiser: optim.Optimizer = known[config.optimiser](groups, lr=config.learning_rate, **options)
     return optimiser
 
 

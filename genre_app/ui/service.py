@@ -20,7 +20,7 @@ from genre_app.prediction import Prediction
 from genre_app.runs.run import Run, checked_name, runs_folder
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space
-from genre_app.ui.train.snapshot import briefs
+from genre_app.ui.train.snapshot import snapshots
 from genre_app.vote import DEFAULT_VOTE, VOTES, available_votes
 
 MAX_BYTES = 100_000_000
@@ -72,7 +72,7 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
     own : str, optional
         Path of a checkpoint that the visitor has uploaded.
     """
-    runs = [run_choice(brief.name) for brief in briefs() if not brief.status.is_active and brief.has_checkpoint]
+    runs = [run_choice(seen.run.name) for seen in snapshots() if not seen.status.is_active and seen.run.best.is_file()]
     return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *runs, *([own_choice(own)] if own else [])]
 
 

@@ -24,10 +24,10 @@ FIELDS = """
     tremolo_db: Decibels = Field((10.0, 20.0), description="depth of the swing")
 """
 LOG_MEL = """
-def _tremolo(db: Tensor, chain: Chain) -> Tensor:
-    seconds = torch.arange(db.shape[2], device=db.device) * chain.spec.hop_length / chain.spec.sample_rate
-    swing = 0.5 - 0.5 * torch.cos(2 * torch.pi * chain.draw("tremolo_hz")[:, None] * seconds)
-    return db - (chain.draw("tremolo_db")[:, None] * swing)[:, None]
+def _tremolo(db: Tensor, hz: Tensor, depth_db: Tensor, spec: FeatureSpec) -> Tensor:
+    seconds = torch.arange(db.shape[2], device=db.device) * spec.hop_length / spec.sample_rate
+    swing = 0.5 - 0.5 * torch.cos(2 * torch.pi * hz[:, None] * seconds)
+    return db - (depth_db[:, None] * swing)[:, None]
 
 
 """
@@ -41,8 +41,8 @@ def _tremolo(samples: Samples, rate: int, drawn: Drawn) -> Samples:
 """
 EDITS = {
     "config.py": [("\n    OLD_PARTS: ClassVar[dict[str, str]] = {}", FIELDS)],
-    "logmel.py": [("STEPS: tuple", LOG_MEL), ('    Step("gain", _gain)', '    Step("tremolo", _tremolo),\n')],
-    "waveform.py": [("STEPS: tuple", WAVEFORM), ('    LibraryStep("gain", _gain)', '    Step("tremolo", _tremolo),\n')],
+    "logmel.py": [("STEPS: tuple", LOG_MEL), ('    step("gain", ', '    step("tremolo", _tremolo, "hz", "db"),\n')],
+    "waveform.py": [("STEPS: tuple", WAVEFORM), ('    library_step("gain", ', '    step("tremolo", _tremolo),\n')],
     "presets.py": [('    "mixup": _half(', '    "tremolo": _half({"tremolo_probability": 1.0}),\n')],
 }
 """File of `genre_app.augment` -> (place, text that is inserted before it). The preset is a contributor's choice."""

@@ -14,9 +14,9 @@ from genre_app.data.sources.gtzan import fault_filtered
 from genre_app.data.tracks import SPLITS
 from genre_app.errors import DataError
 from genre_app.runs import executor as job
+from genre_app.runs import folds
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.run import Run, Status
-from genre_app.training import folds
 from tests.runs.beats import quiet, same, weights
 from train.results import finished_run
 

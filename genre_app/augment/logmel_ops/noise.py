@@ -6,19 +6,7 @@ import math
 
 from torch import Generator, Tensor
 
-from genre_app.augment.logmel_ops.scale import (
-    band_octaves,
-    band_widths,
-    from_power,
-    gamma,
-    mean_power,
-    normal,
-    over_bands,
-    random_walk,
-    to_power,
-    uniform,
-    white_bands,
-)
+from genre_app.augment.logmel_ops import scale
 from genre_app.augment.logmel_ops.spectrum import equaliser
 from genre_app.features import FeatureSpec
 
@@ -46,13 +34,13 @@ def add_coloured_noise(db: Tensor, snr_db: Tensor, slope_db: Tensor, spec: Featu
     spec : FeatureSpec
     generator : torch.Generator
     """
-    octaves = band_octaves(spec, db.device)
+    octaves = scale.band_octaves(spec, db.device)
     # The power of a band of k FFT bins fluctuates like the mean of k exponential variables: in dB, with a deviation of about
     # 5.57 / sqrt(k). The second term of `flutter` keeps the mean power unchanged by the fluctuation.
-    independent = (band_widths(spec, db.device) * spec.n_fft / spec.sample_rate).clamp(min=1.0)
+    independent = (scale.band_widths(spec, db.device) * spec.n_fft / spec.sample_rate).clamp(min=1.0)
     spread_db = (_EXPONENTIAL_DB / independent.sqrt())[:, None]
-    flutter = normal(tuple(db.shape), generator) * spread_db - spread_db.square() * (math.log(10.0) / 20.0)
-    return _add_at_ratio(db, to_power(slope_db[:, None, None] * octaves[:, None] + flutter), snr_db, spec)
+    flutter = scale.normal(tuple(db.shape), generator) * spread_db - spread_db.square() * (math.log(10.0) / 20.0)
+    return _add_at_ratio(db, scale.to_power(slope_db[:, None, None] * octaves[:, None] + flutter), snr_db, spec)
 
 
 def add_background(db: Tensor, snr_db: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
@@ -67,24 +55,24 @@ def add_background(db: Tensor, snr_db: Tensor, spec: FeatureSpec, generator: Gen
     generator : torch.Generator
     """
     size, n_bins, n_frames = db.shape
-    slope = uniform(*_TILT_DB, (size, 1, 1), generator) * band_octaves(spec, db.device)[:, None]
+    slope = scale.uniform(*_TILT_DB, (size, 1, 1), generator) * scale.band_octaves(spec, db.device)[:, None]
     shape = slope + equaliser(size, _SHAPE_DB, _SHAPE_KNOTS, spec, generator)
 
     def changes(knots: int, seconds: tuple[float, float], spread_db: tuple[float, float]) -> Tensor:
-        drawn = random_walk((size, knots, n_frames), uniform(*seconds, (size,), generator), spec, generator)
-        return over_bands(drawn, n_bins) * uniform(*spread_db, (size, 1, 1), generator)
+        drawn = scale.random_walk((size, knots, n_frames), scale.uniform(*seconds, (size,), generator), spec, generator)
+        return scale.over_bands(drawn, n_bins) * scale.uniform(*spread_db, (size, 1, 1), generator)
 
     common = changes(1, _COMMON_SECONDS, _COMMON_DB)
     of_bands = changes(_BAND_KNOTS, _BAND_SECONDS, _BAND_DB)
-    flutter = _FLUTTER_DB * normal(tuple(db.shape), generator)
-    return _add_at_ratio(db, to_power((shape + common + of_bands + flutter).clamp(-_MOST_DB, _MOST_DB)), snr_db, spec)
+    flutter = _FLUTTER_DB * scale.normal(tuple(db.shape), generator)
+    return _add_at_ratio(db, scale.to_power((shape + common + of_bands + flutter).clamp(-_MOST_DB, _MOST_DB)), snr_db, spec)
 
 
 def _add_at_ratio(db: Tensor, noise: Tensor, snr_db: Tensor, spec: FeatureSpec) -> Tensor:
     """Add the power of ``noise``, scaled so that the mean power of each item is ``snr_db`` [b] higher."""
-    power = to_power(db)
-    level = mean_power(power, spec) / mean_power(noise, spec) * to_power(-snr_db)
-    return from_power(power + noise * level[:, None, None])
+    power = scale.to_power(db)
+    level = scale.mean_power(power, spec) / scale.mean_power(noise, spec) * scale.to_power(-snr_db)
+    return scale.from_power(power + noise * level[:, None, None])
 
 
 def add_white_noise(db: Tensor, sigma: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
@@ -102,13 +90,13 @@ def add_white_noise(db: Tensor, sigma: Tensor, spec: FeatureSpec, generator: Gen
     spec : FeatureSpec
     generator : torch.Generator
     """
-    level, independent = white_bands(spec, db.device)
+    level, independent = scale.white_bands(spec, db.device)
     noise = (sigma.square()[:, None] * level)[:, :, None]  # mean power [b, bins, 1]
-    signal = to_power(db * (2.0 / spec.power))
+    signal = scale.to_power(db * (2.0 / spec.power))
     # Signal and noise add up as complex amplitudes. The power is then a noncentral chi-square variable with two degrees of
     # freedom per FFT bin: the square of one normal variable shifted by the signal, plus a chi-square of the other degrees.
     one = noise / (2.0 * independent[:, None])  # power of one degree of freedom
     others = 2.0 * independent[:, None] - 1.0
-    shifted = (signal.sqrt() + one.sqrt() * normal(tuple(db.shape), generator)).square()
-    rest = others * gamma(others / 2.0, normal(tuple(db.shape), generator))
-    return from_power(shifted + one * rest) * (spec.power / 2.0)
+    shifted = (signal.sqrt() + one.sqrt() * scale.normal(tuple(db.shape), generator)).square()
+    rest = others * scale.gamma(others / 2.0, scale.normal(tuple(db.shape), generator))
+    return scale.from_power(shifted + one * rest) * (spec.power / 2.0)

@@ -6,17 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from genre_app.augment import suppressor
-from genre_app.augment.logmel_ops.scale import (
-    frame_count,
-    from_power,
-    level_dbfs,
-    over_bands,
-    random_walk,
-    smooth,
-    to_power,
-    uniform,
-    with_history,
-)
+from genre_app.augment.logmel_ops import scale
 from genre_app.features import FeatureSpec
 
 _NEIGHBOURS = 1 / 64  # share of the mel axis on either side over which the suppressor averages its decision
@@ -60,21 +50,21 @@ def suppress(
     size, n_bins, n_frames = db.shape
     level = db * (2.0 / spec.power)
     level = level - level.mean(dim=(1, 2), keepdim=True)
-    history = min(frame_count(suppressor.HISTORY_SECONDS, spec), n_frames - 1)
-    extended = with_history(level, history)
+    history = min(scale.frame_count(suppressor.HISTORY_SECONDS, spec), n_frames - 1)
+    extended = scale.with_history(level, history)
     mean = torch.nn.functional.avg_pool1d(extended, history + 1, stride=1)
     variance = torch.nn.functional.avg_pool1d(extended.square(), history + 1, stride=1) - mean.square()
     lower_quartile = mean - suppressor.LOWER_QUARTILE * variance.clamp(min=0.0).sqrt()
 
     def drift(knots: int, seconds: float) -> Tensor:
-        return random_walk((size, knots, n_frames), torch.full((size,), seconds, device=db.device), spec, generator)
+        return scale.random_walk((size, knots, n_frames), torch.full((size,), seconds, device=db.device), spec, generator)
 
     common = drift(1, suppressor.WANDER_SECONDS)
-    of_parts = over_bands(drift(suppressor.SCATTER_KNOTS, suppressor.SCATTER_SECONDS), n_bins)
+    of_parts = scale.over_bands(drift(suppressor.SCATTER_KNOTS, suppressor.SCATTER_SECONDS), n_bins)
     threshold = excess_db[:, None, None] + wander_db[:, None, None] * common + of_parts * scatter_db[:, None, None]
     excess = _over_neighbours(level - lower_quartile, round(_NEIGHBOURS * n_bins)) - threshold
     earliest, latest = _RUNNING_SECONDS
-    running = uniform(0.0, latest - earliest, (size, 1), generator) + earliest
+    running = scale.uniform(0.0, latest - earliest, (size, 1), generator) + earliest
     seconds = torch.arange(n_frames, device=db.device) * (spec.hop_length / spec.sample_rate)
     adapted = 1.0 - torch.exp(-(seconds + running.clamp(min=0.0)) / suppressor.ADAPTED_SECONDS)
     gain_db = -(depth_db[:, None] * adapted)[:, None, :] * torch.sigmoid(-excess / suppressor.SLOPE_DB)
@@ -101,10 +91,10 @@ def control_gain(db: Tensor, target_dbfs: Tensor, seconds: Tensor, max_db: Tenso
         Largest amplification and attenuation.
     spec : FeatureSpec
     """
-    level = level_dbfs(db, spec)  # [b, frames]
+    level = scale.level_dbfs(db, spec)  # [b, frames]
     bound = max_db[:, None]
     wanted = (target_dbfs[:, None] - level).clamp(min=-bound, max=bound)
-    return db + smooth(wanted, seconds, spec)[:, None, :] * (spec.power / 2.0)
+    return db + scale.smooth(wanted, seconds, spec)[:, None, :] * (spec.power / 2.0)
 
 
 def limit(db: Tensor, threshold_db: Tensor, release_db: Tensor, spec: FeatureSpec) -> Tensor:
@@ -119,8 +109,8 @@ def limit(db: Tensor, threshold_db: Tensor, release_db: Tensor, spec: FeatureSpe
         Decibels of attenuation that are released a second.
     spec : FeatureSpec
     """
-    level = level_dbfs(db, spec)
-    mean = from_power(to_power(level).mean(dim=1, keepdim=True))
+    level = scale.level_dbfs(db, spec)
+    mean = scale.from_power(scale.to_power(level).mean(dim=1, keepdim=True))
     over = (level - mean - threshold_db[:, None]).clamp(min=0.0)
     fall = release_db[:, None] * (spec.hop_length / spec.sample_rate) * torch.arange(db.shape[2], device=db.device)
     reduction = (over + fall).cummax(dim=1).values - fall

@@ -7,17 +7,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from genre_app.augment.logmel_ops.scale import (
-    band_octaves,
-    band_widths,
-    frame_count,
-    from_power,
-    gamma,
-    normal,
-    to_power,
-    uniform,
-    with_history,
-)
+from genre_app.augment.logmel_ops import scale
 from genre_app.features import FeatureSpec
 
 _TAIL_SECONDS = 1.2  # length of the tail that is computed; the cost grows with it
@@ -48,8 +38,8 @@ def reverberate(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featur
     lag = (frames[None, :] - frames[:, None]).float()  # [from, to]
     rate = math.log(1e6) * spec.hop_length / spec.sample_rate / t60_seconds  # nepers of power per frame [b]
     tail = torch.where(lag >= 0, torch.exp(-rate[:, None, None] * lag.clamp(min=0)), 0.0)
-    tail = tail * ((1.0 - torch.exp(-rate)) * to_power(-direct_db))[:, None, None]
-    return from_power(torch.bmm(to_power(db), tail + torch.eye(n_frames, device=db.device)))
+    tail = tail * ((1.0 - torch.exp(-rate)) * scale.to_power(-direct_db))[:, None, None]
+    return scale.from_power(torch.bmm(scale.to_power(db), tail + torch.eye(n_frames, device=db.device)))
 
 
 def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
@@ -72,10 +62,10 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
     ----------
     Schroeder 1962, Frequency-correlation functions of frequency responses in rooms.
     """
-    length = min(frame_count(_TAIL_SECONDS, spec), db.shape[2])
-    independent = (band_widths(spec, db.device) * (spec.hop_length / spec.sample_rate) * _FILLED).clamp(min=1.0)[:, None]
+    length = min(scale.frame_count(_TAIL_SECONDS, spec), db.shape[2])
+    independent = (scale.band_widths(spec, db.device) * (spec.hop_length / spec.sample_rate) * _FILLED).clamp(min=1.0)[:, None]
     tail = _tail(length, direct_db, t60_seconds, independent, spec, generator)
-    power = with_history(to_power(db), length - 1)
+    power = scale.with_history(scale.to_power(db), length - 1)
     frames = db.shape[2]
     total = torch.zeros_like(db)
     for delay in range(length):
@@ -83,10 +73,10 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
     # The modes of the room beat against each other: the larger the reverberant share, the more the power fluctuates. Frames
     # that share samples fluctuate together.
     shared = max(1, round(spec.n_fft / spec.hop_length))
-    beating = normal((len(db), db.shape[1], frames + shared - 1), generator)
+    beating = scale.normal((len(db), db.shape[1], frames + shared - 1), generator)
     beating = torch.nn.functional.avg_pool1d(beating, shared, stride=1) * math.sqrt(shared)
-    reverberant = 1.0 / (1.0 + to_power(direct_db))
-    return from_power(total * gamma(_BEATING / reverberant.square()[:, None, None], beating))
+    reverberant = 1.0 / (1.0 + scale.to_power(direct_db))
+    return scale.from_power(total * scale.gamma(_BEATING / reverberant.square()[:, None, None], beating))
 
 
 def _tail(
@@ -96,18 +86,18 @@ def _tail(
 
     ``independent`` [bins, 1] is the number of independent values that the power of a band is the mean of.
     """
-    octaves = band_octaves(spec, direct_db.device).clamp(min=_LOWEST_OCTAVE)
-    steeper = uniform(*_STEEPER, (len(direct_db), 1), generator)
+    octaves = scale.band_octaves(spec, direct_db.device).clamp(min=_LOWEST_OCTAVE)
+    steeper = scale.uniform(*_STEEPER, (len(direct_db), 1), generator)
     t60 = t60_seconds[:, None] * torch.exp(-steeper * octaves)  # [b, bins]
     rate = (math.log(1e6) * (spec.hop_length / spec.sample_rate) / t60)[:, :, None]  # nepers of power per frame
     lag = torch.arange(length, device=direct_db.device).float()
     # Sound that arrives between two frames adds to both, more to the nearer one: the decay times a triangle, integrated.
     tail = torch.exp(-rate * lag) * (torch.exp(rate) + torch.exp(-rate) - 2.0) / rate
     tail[:, :, 0] = 1.0 - (1.0 - torch.exp(-rate[:, :, 0])) / rate[:, :, 0]
-    tail = tail * to_power(-direct_db)[:, None, None]
-    tail = tail * gamma(independent, normal(tuple(tail.shape), generator))
+    tail = tail * scale.to_power(-direct_db)[:, None, None]
+    tail = tail * scale.gamma(independent, scale.normal(tuple(tail.shape), generator))
     # Direct sound and early reflections add up as amplitudes: they amplify each other in one band and cancel in the next.
     early = tail[:, :, 0]
-    cross = 2.0 * early.sqrt() * normal(tuple(early.shape), generator) / (2.0 * independent[:, 0]).sqrt()
+    cross = 2.0 * early.sqrt() * scale.normal(tuple(early.shape), generator) / (2.0 * independent[:, 0]).sqrt()
     tail[:, :, 0] = torch.maximum(1.0 + early + cross, _LEAST_EARLY * (1.0 + early))
     return tail

@@ -99,13 +99,7 @@ def control_gain(samples: Samples, sample_rate: int, target_dbfs: float, seconds
 
 
 def suppress(
-    samples: Samples,
-    sample_rate: int,
-    depth_db: float,
-    excess_db: float,
-    wander_db: float,
-    scatter_db: float,
-    rng: Generator,
+    samples: Samples, sample_rate: int, depth_db: float, excess_db: float, wander_db: float, scatter_db: float, rng: Generator
 ) -> Samples:
     """Attenuate steady sound, as the noise suppression of a browser does to music; it starts with the first sample.
 

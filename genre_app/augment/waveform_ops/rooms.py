@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import scipy  # its submodules are imported at first use; scipy.signal takes a second
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -42,8 +43,6 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
     numpy.ndarray, float64 [n]
         Of energy 1; the direct sound is its first sample.
     """
-    import scipy  # here: scipy.signal takes a second to import
-
     time = np.arange(round(_TAIL_T60 * t60_seconds * sample_rate)) / sample_rate
     steeper = rng.uniform(*_STEEPER)
     tail = np.zeros(len(time))
@@ -83,6 +82,4 @@ def read_response(path: Path, sample_rate: int) -> Response:
 
 def play_in(samples: NDArray[np.float32], response: Response) -> NDArray[np.float32]:
     """Convolve samples [n] with an impulse response; length and start of the samples stay."""
-    import scipy
-
     return np.asarray(scipy.signal.oaconvolve(samples, response)[: len(samples)], dtype=np.float32)

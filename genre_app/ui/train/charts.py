@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -16,14 +16,8 @@ MINE, THEIRS = "#6366f1", "#f59e0b"  # both are visible on a bright and on a dar
 RECORDINGS = "recordings"
 """Series of simulated recordings of the validation tracks; a longer name leaves no room in the legend for the others."""
 
-_COLOURS = {
-    "training": THEIRS,
-    "validation": MINE,
-    "whole tracks": MINE,
-    "segments": THEIRS,
-    "learning rate": MINE,
-    RECORDINGS: "#10b981",
-}
+_COLOURS = dict.fromkeys(("validation", "whole tracks", "learning rate"), MINE)
+_COLOURS |= dict.fromkeys(("training", "segments"), THEIRS) | {RECORDINGS: "#10b981"}
 _MAX_POINTS = 240  # of a curve; a chart is about as many pixels wide
 _MIN_EPOCHS = 10  # on the time axis; with fewer, its ticks fall between epochs
 
@@ -67,11 +61,10 @@ def curves(seen: Snapshot) -> list[pd.DataFrame]:
         loss.append((epoch.epoch, epoch.train_loss, "training"))
         rate.append((epoch.epoch, epoch.learning_rate, "learning rate"))
     for epoch in _thinned(seen.validated):
-        loss.append((epoch.epoch, epoch.valid_log_loss, "validation"))
-        loss.append((epoch.epoch, epoch.recorded_log_loss, RECORDINGS))
-        accuracy.append((epoch.epoch, epoch.valid_accuracy, "whole tracks"))
-        accuracy.append((epoch.epoch, epoch.valid_segment_accuracy, "segments"))
-        accuracy.append((epoch.epoch, epoch.recorded_accuracy, RECORDINGS))
+        at = epoch.epoch
+        loss += [(at, epoch.valid_log_loss, "validation"), (at, epoch.recorded_log_loss, RECORDINGS)]
+        accuracy += [(at, epoch.valid_accuracy, "whole tracks"), (at, epoch.valid_segment_accuracy, "segments")]
+        accuracy.append((at, epoch.recorded_accuracy, RECORDINGS))
     recordings = [RECORDINGS] if seen.description.config.augment.recorded_share else []
     series = (["training", "validation", *recordings], ["whole tracks", "segments", *recordings], ["learning rate"])
     return _frames((loss, accuracy, rate), series)
@@ -80,12 +73,9 @@ def curves(seen: Snapshot) -> list[pd.DataFrame]:
 def compared_curves(one: Snapshot, other: Snapshot) -> list[pd.DataFrame]:
     """Return validation log-loss and accuracy of whole tracks of two runs; the series are the names of the runs."""
     names = [one.run.name, other.run.name]
-    loss: list[Point] = []
-    accuracy: list[Point] = []
-    for seen in (one, other):
-        for epoch in _thinned(seen.validated):
-            loss.append((epoch.epoch, epoch.valid_log_loss, seen.run.name))
-            accuracy.append((epoch.epoch, epoch.valid_accuracy, seen.run.name))
+    epochs = [(epoch, seen.run.name) for seen in (one, other) for epoch in _thinned(seen.validated)]
+    loss = [(epoch.epoch, epoch.valid_log_loss, name) for epoch, name in epochs]
+    accuracy = [(epoch.epoch, epoch.valid_accuracy, name) for epoch, name in epochs]
     return _frames((loss, accuracy), (names, names))
 
 
@@ -95,11 +85,6 @@ def draw(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options
         plot: gr.LinePlot(frame, visible=bool(frame["value"].notna().any()), **options)
         for plot, frame in zip(plots, frames, strict=True)
     }
-
-
-def colours_of(one: Snapshot, other: Snapshot) -> Mapping[str, str]:
-    """Return the colours of two runs in the charts that compare them."""
-    return {one.run.name: MINE, other.run.name: THEIRS}
 
 
 def _frames(points: Sequence[Sequence[Point]], series: Sequence[Sequence[str]]) -> list[pd.DataFrame]:

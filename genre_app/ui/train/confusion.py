@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -41,15 +42,8 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     ax.imshow(shares, cmap=ink.heat, vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
     for row, column in zip(*np.nonzero(counts), strict=True):
         is_bright = (shares[row, column] > 0.5) == view.dark  # large shares are bright on a dark page, dark on a bright page
-        ax.text(
-            column,
-            row,
-            f"{counts[row, column]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=min(size, cell * 0.34),
-            color=_DARK_TEXT if is_bright else _BRIGHT_TEXT,
-        )
+        style: dict[str, Any] = {"fontsize": min(size, cell * 0.34), "color": _DARK_TEXT if is_bright else _BRIGHT_TEXT}
+        ax.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", **style)
     ax.set_xticks(range(n), names, rotation=90, parse_math=False)
     ax.set_yticks(range(n), names, parse_math=False)
     ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)

@@ -10,7 +10,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from typing import Any, Literal
 
 import tomlkit
@@ -216,10 +217,7 @@ def _plain(number: float) -> str:
 
 
 def _value_at(values: Mapping[str, Any], path: str) -> Any:
-    value: Any = values
-    for name in path.split("."):
-        value = value[name]
-    return value
+    return reduce(getitem, path.split("."), values)
 
 
 def _toml_lines(settings: Mapping[str, Any]) -> str:

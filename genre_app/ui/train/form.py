@@ -16,15 +16,7 @@ from genre_app.runs.request import Request
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train.fields import (
-    OF_RECIPE,
-    FormError,
-    FormField,
-    changed_settings,
-    form_fields,
-    network_info,
-    shown_values,
-)
+from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_settings, form_fields, network_info, shown_values
 from genre_app.ui.train.snapshot import find
 
 _MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # always visible; the others are folded away
@@ -65,15 +57,13 @@ class Form:
 
     def _lay_out_music(self) -> None:
         gr.HTML("<h2><b>1</b> Music</h2>")
-        home = not on_space()
-        self.source = gr.Textbox(
-            label="Folder, zip, mel cache, CSV or data set of the hub" if home else "Data set of the hub",
-            placeholder="/home/me/music or hub:confit/gtzan" if home else "hub:confit/gtzan",
-            info="The folder holds one folder for each genre, with its songs."
-            if home
-            else "hub:OWNER/NAME, or upload a zip with one folder for each genre.",
-            elem_id="train-source",
-        )
+        if on_space():
+            label, example = "Data set of the hub", "hub:confit/gtzan"
+            info = "hub:OWNER/NAME, or upload a zip with one folder for each genre."
+        else:
+            label, example = "Folder, zip, mel cache, CSV or data set of the hub", "/home/me/music or hub:confit/gtzan"
+            info = "The folder holds one folder for each genre, with its songs."
+        self.source = gr.Textbox(label=label, placeholder=example, info=info, elem_id="train-source")
         self.upload = gr.File(label="or upload a zip of genre folders", elem_id="train-upload", height=80)
         self.problem = gr.HTML(elem_id="train-upload-problem")
 
@@ -81,23 +71,19 @@ class Form:
         gr.HTML("<h2><b>2</b> Recipe</h2>")
         recipes = recipe_names()
         values = shown_values(config := read_recipe(recipes[0]))
-        self.recipe = gr.Dropdown(
-            recipes, value=recipes[0], label="Recipe", info=describe_recipe(recipes[0]), elem_id="train-recipe"
-        )
+        info = describe_recipe(recipes[0])
+        self.recipe = gr.Dropdown(recipes, value=recipes[0], label="Recipe", info=info, elem_id="train-recipe")
         for row in (_MAIN_FIELDS[:2], _MAIN_FIELDS[2:]):
             with gr.Row():
                 for path in row:
                     self.widgets[path] = _widget(fields[path], values[path], min_width=120)
-        presets = [OF_RECIPE, *PRESETS]
-        self.preset = gr.Dropdown(
-            presets, value=OF_RECIPE, label="Augmentation", info=_preset_info(OF_RECIPE), elem_id="train-preset"
-        )
+        presets, info = [OF_RECIPE, *PRESETS], _preset_info(OF_RECIPE)
+        self.preset = gr.Dropdown(presets, value=OF_RECIPE, label="Augmentation", info=info, elem_id="train-preset")
         with gr.Accordion("All other settings", open=False):
             settings = "model_settings"
             self.widgets[settings] = _widget(fields[settings], values[settings])
             self.widgets[settings].info = network_info(config.model)
-            groups = dict.fromkeys(["", *(field.group for field in fields.values())])
-            for group in groups:
+            for group in dict.fromkeys(["", *(field.group for field in fields.values())]):
                 with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=_element(group or "training")):
                     rest = [field for path, field in fields.items() if field.group == group and path not in self.widgets]
                     for first in range(0, len(rest), 2):
@@ -105,26 +91,14 @@ class Form:
                             for field in rest[first : first + 2]:
                                 self.widgets[field.path] = _widget(field, values[field.path])
             with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
+                label, info = "Starting weights", "Start from these weights."
                 self.init_from = gr.Dropdown(
-                    init_choices(),
-                    value=_RANDOM,
-                    label="Starting weights",
-                    info="Start from these weights.",
-                    elem_id=_element("init_from"),
+                    init_choices(), value=_RANDOM, label=label, info=info, elem_id=_element("init_from")
                 )
-                self.columns = gr.Radio(
-                    _COLUMNS,
-                    value="recipe",
-                    label="Spectrogram settings",
-                    info="Sample rate, hop length and mel bands.",
-                    elem_id=_element("columns"),
-                )
-                self.threads = gr.Number(
-                    2,
-                    label="CPU threads",
-                    info="1 to 256. A run repeats exactly only with the same number of threads.",
-                    elem_id=_element("threads"),
-                )
+                label, info = "Spectrogram settings", "Sample rate, hop length and mel bands."
+                self.columns = gr.Radio(_COLUMNS, value="recipe", label=label, info=info, elem_id=_element("columns"))
+                label, info = "CPU threads", "1 to 256. A run repeats exactly only with the same number of threads."
+                self.threads = gr.Number(2, label=label, info=info, elem_id=_element("threads"))
 
     @property
     def inputs(self) -> list[Any]:
@@ -160,12 +134,11 @@ class Form:
                 threads=values[self.threads],
             )
             config = request.config()
-        except ValidationError as error:
-            raise FormError.of(error) from error
-        except RecipeError as error:
-            if isinstance(error.__cause__, ValidationError):
-                raise FormError.of(error.__cause__) from error
-            raise
+        except (ValidationError, RecipeError) as error:
+            wrong = error if isinstance(error, ValidationError) else error.__cause__
+            if not isinstance(wrong, ValidationError):
+                raise
+            raise FormError.of(wrong) from error
         try:
             check_model_settings(config)
         except RecipeError as error:
@@ -175,9 +148,10 @@ class Form:
     def choose_recipe(self, recipe: str) -> dict[Any, Any]:
         """Return updates that fill the form with a recipe."""
         config = read_recipe(recipe)
+        values = shown_values(config)
         return {
-            **self._fill(shown_values(config)),
-            self.widgets["model_settings"]: _network(config.model, shown_values(config)["model_settings"]),
+            **self._fill(values),
+            self.widgets["model_settings"]: gr.Textbox(values["model_settings"], info=network_info(config.model)),
             self.recipe: gr.Dropdown(info=describe_recipe(recipe)),
             self.preset: gr.update(value=OF_RECIPE, info=_preset_info(OF_RECIPE)),
         }
@@ -194,7 +168,7 @@ class Form:
         """Return updates that give a network its settings: the recipe's for the recipe's network, else the defaults."""
         config = read_recipe(recipe)
         text = shown_values(config)["model_settings"] if model == config.model else ""
-        return {self.widgets["model_settings"]: _network(model, text)}
+        return {self.widgets["model_settings"]: gr.Textbox(text, info=network_info(model))}
 
     def saved(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """Return the values of the form by element id, for the browser to keep."""
@@ -245,13 +219,8 @@ def _element(path: str) -> str:
 
 
 def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
-    common: dict[str, Any] = {
-        "label": _LABELS.get(field.path, field.label),
-        "info": field.info or None,
-        "min_width": min_width,
-        "elem_id": _element(field.path),
-        "interactive": True,
-    }
+    common: dict[str, Any] = {"info": field.info or None, "min_width": min_width, "interactive": True}
+    common |= {"label": _LABELS.get(field.path, field.label), "elem_id": _element(field.path)}
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), value=value, **common)
     if field.kind == "flag":
@@ -261,10 +230,6 @@ def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
     if field.kind == "toml":
         return gr.Textbox(value, lines=3, max_lines=12, elem_classes="code", **common)
     return gr.Textbox(value, **common)
-
-
-def _network(model: str, text: str) -> gr.Textbox:
-    return gr.Textbox(text, info=network_info(model))
 
 
 def _preset_info(preset: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import chain, islice
 from typing import Any
 
 import gradio as gr
@@ -61,13 +62,9 @@ def _samples(clip: str, path: str | None) -> NDArray[np.float32]:
         return music(clip, _SECONDS, _RATE)
     if path is None:
         raise AudioError("Choose a file first")
-    blocks: list[NDArray[np.float32]] = []
+    needed = round(_SECONDS * _RATE)
     with open_audio(path, sample_rate=_RATE) as stream:
-        for block in stream.blocks():
-            blocks.append(block)
-            if sum(map(len, blocks)) >= _SECONDS * _RATE:
-                break
-    return np.concatenate(blocks)[: round(_SECONDS * _RATE)]
+        return np.fromiter(islice(chain.from_iterable(stream.blocks()), needed), np.float32)
 
 
 def _written(samples: NDArray[np.float32], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The card "What will happen": what a run would do, told before it starts."""
+"""The card "What will happen": shows before the start what a run will do."""
 
 from __future__ import annotations
 
@@ -49,18 +49,14 @@ def plan_card(plan: Plan, *, waits: bool = False) -> str:
         "Segments": f"{plan.segments['train']:,} training, {plan.segments['valid']:,} validation",
         "An epoch": f"{plan.epoch_segments:,} segments in {plan.steps:,} step{'s' * (plan.steps != 1)}",
         "Network": f"{plan.config.model}, {plan.parameters:,} parameters",
-        "Time": "not measured here"
-        if plan.seconds is None
-        else f"about {duration(plan.seconds)} for {plan.config.epochs} epochs on {plan.device}",
+        "Time": "not measured here",
     }
-    lines = [
-        *(["Another run is active. This one waits until the device is free."] if waits else []),
-        *plan.notes,
-        *(
-            ["Worker processes change the waveforms, which can take longer than the time above."]
-            if plan.config.augment.waveform.changes
-            else []
-        ),
-    ]
+    if plan.seconds is not None:
+        values["Time"] = f"about {duration(plan.seconds)} for {plan.config.epochs} epochs on {plan.device}"
+    lines = list(plan.notes)
+    if waits:
+        lines.insert(0, "Another run is active. This one waits until the device is free.")
+    if plan.config.augment.waveform.changes:
+        lines.append("Worker processes change the waveforms, which can take longer than the time above.")
     table = f'<table class="counts">{head_row(["tracks", *map(SPLITS.__getitem__, splits)])}<tbody>{rows}</tbody></table>'
     return card(f'<div class="scroll" tabindex="0">{table}</div>{facts(values)}{notes(lines)}')

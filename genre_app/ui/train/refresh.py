@@ -14,7 +14,6 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.errors import RunError
 from genre_app.runs.run import Status
 from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
@@ -22,11 +21,11 @@ from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
 from genre_app.ui.permission import shown_data
 from genre_app.ui.train import run_card
-from genre_app.ui.train.charts import colours_of, compared_curves, curves, draw
+from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, draw
 from genre_app.ui.train.confusion import draw_confusion
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.panel import NO_OTHER, Panel
-from genre_app.ui.train.snapshot import Snapshot, briefs, find, snapshot
+from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
 
 _FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels; the same as in page.css
 _COPY_SECONDS = 1800.0  # a download's copy is renewed after this time, before gradio deletes it
@@ -47,9 +46,9 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
     allowed : bool
         Whether the visitor may stop, resume, rename and delete.
     """
-    runs = briefs()
-    names = [brief.name for brief in runs]
-    active = [brief.name for brief in runs if brief.status.is_active]
+    runs = snapshots()
+    names = [seen.run.name for seen in runs]
+    active = [seen.run.name for seen in runs if seen.status.is_active]
     name = values[panel.chosen] if name is None else name
     if name not in names:
         name = next(iter(active or names), None)
@@ -63,33 +62,29 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
         if now[part] != before.get(part):
             updates.update(update())
 
-    rows = [run_card.list_row(brief) for brief in runs]
+    rows = [run_card.list_row(seen) for seen in runs]
     put("table", str(rows), lambda: _table(panel, rows))
     mark = cards.row_mark("runs", names.index(name)) if name is not None else ""
     put("mark", mark, lambda: {panel.mark: mark})
-    run = find(name)
-    if run is None:
+    seen = next((seen for seen in runs if seen.run.name == name), None)
+    if seen is None:
         put("run", None, lambda: _no_run(panel))
         return updates
-    try:
-        seen = snapshot(run)
-    except RunError as error:
-        return updates | {panel.error: cards.problem(str(error), "This run cannot be read")}
     view = _figure_view(View.from_page(values[panel.view]))
     drawn, other = _drawn_at(seen), values[panel.other]
-    put("run", name, lambda: _new_run(panel, run.name))
-    put("others", tuple(names), lambda: {panel.other: _other_runs(names, run.name, other)})
+    put("run", name, lambda: _new_run(panel, seen.run.name))
+    put("others", tuple(names), lambda: {panel.other: _other_runs(names, seen.run.name, other)})
     put("state", state := run_card.state_card(seen), lambda: {panel.state: state})
-    put("buttons", (*_usable(seen), allowed), lambda: _buttons(panel, seen, allowed))
+    usable = (seen.status.value, seen.run.best.is_file(), _is_resumable(seen), allowed)
+    put("buttons", usable, lambda: _buttons(panel, seen, allowed))
     put("curves", drawn, lambda: draw((panel.loss, panel.accuracy, panel.rate), curves(seen)))
     put("report", seen.status.value, lambda: {panel.report: run_card.report_card(seen)})
     put("confusion", (drawn if seen.journal.epochs else None, view), lambda: {panel.confusion: _confusion(seen, view)})
-    put(
-        "log", log := run.log_tail(), lambda: {panel.log: shortened(log) or "The log is in the terminal that started this run."}
-    )
+    log = shortened(seen.run.log_tail()) or "The log is in the terminal that started this run."
+    put("log", log, lambda: {panel.log: log})
     put("downloads", _download_stamp(seen), lambda: _downloads(panel, seen))
     put("command", name, lambda: {panel.command: shortened(seen.description.request.command(data=shown_data()))})
-    put("compared", (other, drawn), lambda: compare(panel, run.name, other))
+    put("compared", (other, drawn), lambda: compare(panel, seen.run.name, other))
     return updates
 
 
@@ -99,7 +94,7 @@ def compare(panel: Panel, name: str | None, other: str | None) -> dict[Any, Any]
     if mine is None or theirs is None or mine == theirs:
         return {panel.compared: "", **{plot: gr.LinePlot(visible=False) for plot in plots}}
     one, two = snapshot(mine), snapshot(theirs)
-    charts = draw(plots, compared_curves(one, two), color_map=colours_of(one, two))
+    charts = draw(plots, compared_curves(one, two), color_map={one.run.name: MINE, two.run.name: THEIRS})
     return {panel.compared: run_card.comparison(one, two), **charts}
 
 
@@ -146,10 +141,6 @@ def _other_runs(names: list[str], name: str, other: str | None) -> gr.Dropdown:
     return gr.Dropdown([(NO_OTHER, ""), *((one, one) for one in others)], value=other if other in others else "")
 
 
-def _usable(seen: Snapshot) -> tuple[Any, ...]:
-    return seen.status.value, seen.run.best.is_file(), _is_resumable(seen)
-
-
 def _is_resumable(seen: Snapshot) -> bool:
     if seen.status is Status.paused:
         return not (is_zero() and is_going(seen.run))
@@ -174,9 +165,8 @@ def _download_stamp(seen: Snapshot) -> tuple[Any, ...]:
 
 
 def _downloads(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
-    files = {panel.checkpoint: seen.run.best, panel.card: seen.run.path / "card.md"}
     updates = {}
-    for button, path in files.items():
+    for button, path in ((panel.checkpoint, seen.run.best), (panel.card, seen.run.path / "card.md")):
         ready = path.is_file() and not seen.status.is_active
         file = download_file(path, seen.run.name + path.suffix) if ready else None
         updates[button] = gr.DownloadButton(value=file, visible=ready)

@@ -14,7 +14,7 @@ from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.markup import SPLITS, bar, duration, facts, head_row, notes, percent, progress_bar
-from genre_app.ui.train.snapshot import Brief, Snapshot
+from genre_app.ui.train.snapshot import Snapshot
 
 NO_RUNS = """
 <div class="empty">No run yet. Say where the music is, check the data and start: the run will appear here.</div>
@@ -24,10 +24,10 @@ _RECORDED = "Under simulated recording"
 _NO_VALUE = "–"
 
 
-def list_row(brief: Brief) -> list[str]:
+def list_row(seen: Snapshot) -> list[str]:
     """Return a row of the table of runs."""
-    accuracy = "" if brief.accuracy is None else f"{100 * brief.accuracy:.0f} %"
-    return [brief.name, _BADGES.get(brief.status, brief.status.value), accuracy, f"{brief.epoch}/{brief.epochs}"]
+    accuracy = "" if seen.accuracy is None else f"{100 * seen.accuracy:.0f} %"
+    return [seen.run.name, _BADGES.get(seen.status, seen.status.value), accuracy, f"{seen.n_finished}/{seen.n_epochs}"]
 
 
 def state_card(seen: Snapshot) -> str:
@@ -202,14 +202,8 @@ def _genre_row(genre: str, row: dict[str, Any]) -> str:
 
 def _results(seen: Snapshot) -> dict[str, str]:
     report, best = seen.report, seen.journal.best
-    found = {
-        "status": seen.status.value,
-        "accuracy": "",
-        _RECORDED.lower(): "",
-        "log-loss": "",
-        "macro F1": "",
-        "best epoch": "",
-    }
+    found = {"status": seen.status.value}
+    found |= dict.fromkeys(("accuracy", _RECORDED.lower(), "log-loss", "macro F1", "best epoch"), "")
     seconds = sum(epoch.seconds for epoch in seen.journal.epochs)
     if best:
         found["best epoch"] = str(best.epoch)
@@ -227,12 +221,8 @@ def _results(seen: Snapshot) -> dict[str, str]:
 
 def _settings(seen: Snapshot) -> dict[str, str]:
     request = seen.description.request
-    own = {
-        "recipe": request.recipe,
-        "data": shown_data() or shortened(request.data),
-        "init-from": request.init_name,
-        "columns": request.columns,
-    }
+    own = {"recipe": request.recipe, "data": shown_data() or shortened(request.data)}
+    own |= {"init-from": request.init_name, "columns": request.columns}
     return own | dict(flat(seen.description.config.model_dump(mode="json")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,32 +47,15 @@ class Snapshot:
         return self.description.config.epochs
 
     @property
+    def accuracy(self) -> float | None:
+        """Share of whole validation tracks that the kept epoch gets right."""
+        finished, best = self.journal.last(Finished), self.journal.best
+        return finished.accuracy if finished else best.valid_accuracy if best else None
+
+    @property
     def report(self) -> dict[str, Any] | None:
         """The report of a finished run."""
         return self.run.report() if self.status is Status.finished else None
-
-
-@dataclass(frozen=True)
-class Brief:
-    """A run in the list of all runs.
-
-    Attributes
-    ----------
-    name : str
-    status : Status
-    epoch, epochs : int
-        Finished epochs, and epochs that the settings ask for.
-    accuracy : float or None
-        Share of whole validation tracks that the kept epoch gets right.
-    has_checkpoint : bool
-    """
-
-    name: str
-    status: Status
-    epoch: int
-    epochs: int
-    accuracy: float | None
-    has_checkpoint: bool
 
 
 def find(name: str | None) -> Run | None:
@@ -79,17 +63,12 @@ def find(name: str | None) -> Run | None:
     return next((run for run in list_runs() if run.name == name), None)
 
 
-def briefs() -> list[Brief]:
-    """Return all runs, the newest first."""
+def snapshots() -> list[Snapshot]:
+    """Read all runs, the newest first."""
     found = []
     for run in list_runs():
-        try:
-            seen = snapshot(run)
-        except RunError:  # the run was deleted meanwhile
-            continue
-        finished, best = seen.journal.last(Finished), seen.journal.best
-        accuracy = finished.accuracy if finished else best.valid_accuracy if best else None
-        found.append(Brief(run.name, seen.status, seen.n_finished, seen.n_epochs, accuracy, run.best.is_file()))
+        with suppress(RunError):  # the run was deleted meanwhile
+            found.append(snapshot(run))
     return found
 
 

@@ -20,7 +20,7 @@ from genre_app.ui.train.data import PROBLEMS, sentence, shortened
 from genre_app.ui.train.fields import FormError
 from genre_app.ui.train.form import Form, error_mark
 from genre_app.ui.train.markup import progress_bar
-from genre_app.ui.train.snapshot import briefs
+from genre_app.ui.train.snapshot import snapshots
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
@@ -59,15 +59,8 @@ class Start:
                 self.check = gr.Button("Check the data", variant="primary", elem_id="train-check", min_width=120)
                 self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
-            self.command = gr.Textbox(
-                label="The same in a terminal",
-                lines=1,
-                max_lines=8,
-                interactive=False,
-                buttons=["copy"],
-                elem_id="train-command",
-                elem_classes="code",
-            )
+            text: dict[str, Any] = {"interactive": False, "buttons": ["copy"], "elem_classes": "code"}
+            self.command = gr.Textbox(label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text)
             self.mark = gr.HTML(elem_id="train-mark")
 
     @property
@@ -192,7 +185,7 @@ class Start:
         return {self.check: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
     def _tell(self, plan: Plan) -> dict[Any, Any]:
-        waits = any(brief.status.is_active for brief in briefs())
+        waits = any(seen.status.is_active for seen in snapshots())
         return {
             self.plan: plan_card.plan_card(plan, waits=waits),
             self.checked: plan,

@@ -12,7 +12,7 @@ import pytest
 from genre_app.runs.run import Status
 from genre_app.ui.train.charts import curves
 from genre_app.ui.train.run_card import state_card
-from genre_app.ui.train.snapshot import briefs, snapshot
+from genre_app.ui.train.snapshot import snapshot, snapshots
 from tests.pages import handler, named
 from tests.ui.train.page import arrive, events, panel_values, record, words
 
@@ -209,4 +209,4 @@ def test_without_runs_the_tab_says_what_to_do(app):
     shown = arrive(app)
     assert shown["Timer"].active is False
     assert shown["runs"].visible is False
-    assert briefs() == []
+    assert snapshots() == []
