@@ -3,6 +3,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Many tests wait for a server or a process, so two workers for each core use the cores better than one. Each uses one thread.
+# tests/conftest.py puts the longest files first, and --no-loadscope-reorder keeps its order.
 WORKERS := 4
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
@@ -13,7 +14,7 @@ app: $(STAMP)
 	$(RUN)/python app.py
 
 test: $(STAMP)
-	$(ONE_THREAD) $(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(ONE_THREAD) $(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff format --check .

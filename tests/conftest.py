@@ -19,7 +19,42 @@ from genre_app.features import FeatureSpec, extract
 from genre_app.models import create_model
 from genre_app.vote import References
 
+# The files that take longest go first: a worker that got one of them last would keep the others waiting for it. Those that wait
+# for a browser or a process alternate with those that compute.
+LONGEST_FIRST = (
+    "browser/test_microphone.py",
+    "training/test_learning.py",
+    "browser/test_browser.py",
+    "ui/test_api.py",
+    "browser/test_train_browser.py",
+    "runs/test_processes.py",
+    "bench/test_gpu.py",
+    "browser/test_live.py",
+    "training/test_training.py",
+    "browser/test_accessibility.py",
+    "training/test_state.py",
+    "runs/test_kills.py",
+    "contributor/test_add_an_augmentation.py",
+    "contributor/test_add_a_model.py",
+    "data/cache/prepare/test_interruptions.py",
+    "reference/test_reference.py",
+    "models/test_models.py",
+    "runs/test_queue.py",
+    "cli/test_classify.py",
+    "runs/test_zerogpu.py",
+    "test_project.py",
+    "test_predict.py",
+    "data/test_pool.py",
+)
+
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; each keeps the order of its tests."""
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def synthesise(seconds: float, seed: int = 0, sample_rate: int = 22050) -> np.ndarray:

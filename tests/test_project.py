@@ -11,6 +11,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from tests.conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -53,6 +55,11 @@ def test_spaces_header_is_within_the_hubs_limits(front_matter: dict[str, str]) -
     assert {front_matter["colorFrom"], front_matter["colorTo"]} <= colours
     assert len(front_matter["short_description"]) <= 60
     assert len(front_matter["emoji"]) == 1
+
+
+def test_the_files_that_run_first_are_there() -> None:
+    missing = [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()]
+    assert missing == [], "correct LONGEST_FIRST in tests/conftest.py"
 
 
 def test_import_loads_nothing_heavy_and_prints_nothing() -> None:

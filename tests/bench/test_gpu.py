@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from genre_app.runs import events
-from genre_app.runs import executor as job
 from genre_app.runs.journal import Journal
 from tests.bench.gpu import __main__ as command
+from tests.bench.gpu import bench as bench_module
 from tests.bench.gpu import inside as inside_module
 from tests.bench.gpu import table
 from tests.bench.gpu.bench import Bench, Finding, Row, RowError, Skipped
 from tests.bench.gpu.rows import ROWS, seconds_of
+from tests.forked import FORKING
 
 QUICK = ["--device", "cpu", "--quick"]
 
@@ -42,8 +43,8 @@ def raises(error):
 
 
 @pytest.fixture
-def _in_this_process(monkeypatch):
-    """Measure in this process what can be, since each process of its own imports torch for seconds."""
+def _quick_processes(monkeypatch):
+    """Measure in this process what leaves nothing behind, and fork the others: to import torch in each takes a minute."""
     alone = Bench.inside
 
     def inside(bench, what, *arguments):
@@ -52,11 +53,12 @@ def _in_this_process(monkeypatch):
         return json.loads(json.dumps(getattr(inside_module, what)(torch.device("cpu"), *arguments)))
 
     monkeypatch.setattr(Bench, "inside", inside)
-    monkeypatch.setattr(job, "prepare_process", lambda threads: None)
+    monkeypatch.setattr(inside_module, "prepare_process", lambda threads: None)
+    monkeypatch.setattr(bench_module, "subprocess", FORKING)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_in_this_process")
+@pytest.mark.usefixtures("_quick_processes")
 def test_every_row_works_on_a_cpu(tmp_path):
     rows = measured(tmp_path)
     assert set(rows) == set(ROWS)

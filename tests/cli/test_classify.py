@@ -103,30 +103,34 @@ def test_options_of_classify(run, songs, checkpoint):
     assert get_args(VoteName) == VOTES
 
 
+BOTH = """
+import sys
+from genre_app.cli import main
+
+words = sys.argv
+for form in ("jsonl", "table"):
+    sys.argv = [*words, "--format", form]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names with such bytes are possible on Linux")
 def test_hostile_file_names_stay_one_valid_line(run, songs, checkpoint_path):
     path = songs[0].parent.parent / os.fsdecode(b"new\nline \x1b[31m \xff.mp3")
     with path.open("wb") as file:
         soundfile.write(file, load_clip(songs[0]).samples, RATE, format="MP3")
-    for form in ("jsonl", "table"):
-        # In a process of its own: the runner's streams are more lenient than a terminal's.
-        command = [
-            sys.executable,
-            "-m",
-            "genre_app",
-            "classify",
-            path,
-            "--format",
-            form,
-            "--checkpoint",
-            checkpoint_path,
-        ]
-        result = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.count(b"\n") == 1
-        assert b"\x1b" not in result.stdout
-        if form == "jsonl":
-            assert strict(result.stdout.decode("ascii"))["file"].endswith("new\nline \x1b[31m �.mp3")
+    # In a process of its own: the runner's streams are more lenient than a terminal's.
+    words = ["classify", path, "--checkpoint", checkpoint_path]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run([sys.executable, "-c", BOTH, *words], capture_output=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    as_json, _as_table = result.stdout.splitlines(keepends=True)
+    assert result.stdout.count(b"\n") == 2
+    assert b"\x1b" not in result.stdout
+    assert strict(as_json.decode("ascii"))["file"].endswith("new\nline \x1b[31m \N{REPLACEMENT CHARACTER}.mp3")
 
 
 # Wrong usage

@@ -23,6 +23,7 @@ from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import AudioError, DataError
 from genre_app.features import FeatureSpec
 from genre_app.progress import Monitor, StoppedError
+from tests import forked
 from tests.data.cache.prepare.conftest import SPEC, equal, make, stored, write
 
 
@@ -137,6 +138,12 @@ def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
 # Failures that pass
 
 
+@pytest.fixture
+def _forks(monkeypatch):
+    """Fork the worker processes instead of importing torch in each; spawned ones are tested below and in test_pool.py."""
+    monkeypatch.setattr(workers, "get_context", lambda method: forked.server)
+
+
 def fail_on(monkeypatch, name: str, error: Exception) -> None:
     """Let a file fail in this process; another one reads it."""
 
@@ -159,6 +166,7 @@ def of_the_disk() -> AudioError:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forks")
 @pytest.mark.parametrize("error", [MemoryError(), of_the_disk()])
 def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, monkeypatch, error):
     (music / "jazz/bad.flac").write_bytes(b"fLaC, it says")
@@ -180,6 +188,7 @@ def test_a_failure_that_may_pass_is_tried_again_after_an_hour(music, tmp_path, m
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forks")
 @pytest.mark.parametrize("case", ["stopped", "another file"])
 def test_a_failure_that_may_pass_is_tried_again_where_a_cache_is_made(music, tmp_path, monkeypatch, case):
     fail_on(monkeypatch, "blues/0.wav", MemoryError())
