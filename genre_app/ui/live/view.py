@@ -16,6 +16,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from genre_app.predict import SPEECH_WARNING
 from genre_app.ui import cards
 from genre_app.ui.cells import cells
 from genre_app.ui.figures import RANGE_DB, mel_rows, shortened
@@ -65,12 +66,15 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
         body = _without_answer("No answer", "The recording is too short: listen for at least 5 s.")
     else:
         body = '<p class="genre quiet">Listening …</p>'
-    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
+    warnings = [_MISSED.format(result.missed_seconds)] if result.missed_seconds else []
+    if prediction is not None and prediction.is_speech:
+        warnings.append(cards.sentence(SPEECH_WARNING))
+    items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
     return f"""
 <section class="card" aria-label="Live vote">
   <h2 class="eyebrow">{eyebrow}</h2>
   {body}
-  {missed}
+  {f'<ul class="warnings">{items}</ul>' if items else ""}
 </section>
 """
 
