@@ -23,17 +23,14 @@ WELCOME = f"""
 </section>
 """
 
-LISTENING = """
+CLASSIFYING = """
 <section class="card" aria-label="Final vote" aria-busy="true">
   <h2 class="eyebrow">Final vote</h2>
-  <p class="genre quiet">Listening …</p>
+  <p class="genre quiet">Classifying …</p>
 </section>
 """
 
-NO_MUSIC = (
-    "I hear no music: what arrives is noise alone, without tones or rhythm. "
-    "Go nearer to the music, turn it up, or choose another microphone"
-)
+NO_MUSIC = "No music heard: only noise arrived. Move closer to the music, turn it up, or choose another microphone"
 
 NO_FIGURE = '<div class="empty">Your spectrogram and frame-by-frame genres will appear here.</div>'
 

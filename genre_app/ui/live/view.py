@@ -25,6 +25,7 @@ from genre_app.ui.live.listener import WINDOW_SECONDS, LiveResult
 _HEAT_COLUMNS = 300  # ten a second
 _HEAT_RGB = (79, 70, 229)  # the page's primary colour, indigo 600
 _TICKS = (30, 25, 20, 15, 10, 5, 0)  # seconds ago
+_LEAST_TOP_DB = -20.0  # digital silence is at -100 dB: so it is drawn black, not in the colour of the maximum
 _GUESS_SECONDS = 5.0  # answers from less sound are often wrong
 
 IDLE = """
@@ -118,7 +119,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
 
 
 def _spectrogram(db: NDArray[np.float32]) -> str:
-    top = float(db.max())
+    top = max(float(db.max()), _LEAST_TOP_DB)
     levels = np.clip((db[::-1] - (top - RANGE_DB)) * (255 / RANGE_DB), 0, 255).astype(np.uint8)
     image = Image.fromarray(_magma()[levels], "RGB")
     return _as_url(image, "webp", quality=80, method=0)
