@@ -45,6 +45,11 @@ KEEP = """
 """
 
 
+def at_least(seconds: int) -> re.Pattern[str]:
+    """Return a pattern of recorded times under a minute; a busy machine may not show each second."""
+    return re.compile("|".join(f"0:{second:02d}" for second in range(seconds, 60)))
+
+
 @pytest.fixture(autouse=True)
 def _music(recorder, make_clip) -> None:
     recorder.play(make_clip(12.0, 3, RATE).samples)
@@ -86,12 +91,12 @@ def test_live_stops_when_its_tab_is_left_while_a_take_goes_on(recorder, address)
     with recorder.page(address, KEEP) as page:
         page.get_by_role("tab", name="Live").click()
         live_button(page, "Record").click()
-        expect(panel(page, "live").locator(".mic-time")).to_have_text("0:02")
+        expect(panel(page, "live").locator(".mic-time")).to_have_text(at_least(2))
         expect(page.locator("#live-vote")).to_contain_text("the last")
         page.get_by_role("tab", name="Classify").click()
         page.wait_for_function("streams.every((s) => s.getTracks().every((track) => track.readyState === 'ended'))")
         page.get_by_test_id("waveform-Music").get_by_role("button", name="Record", exact=True).click()
-        expect(panel(page).locator(".mic-time")).to_have_text("0:01")
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(1))
         page.get_by_role("tab", name="Live").click()
         expect(panel(page, "live")).to_contain_text("Stopped, because you left this tab")
         expect(panel(page, "live").get_by_role("meter")).to_be_hidden()
@@ -99,7 +104,7 @@ def test_live_stops_when_its_tab_is_left_while_a_take_goes_on(recorder, address)
         expect(live_button(page, "Record")).to_be_visible()
         page.get_by_role("tab", name="Classify").click()
         expect(panel(page).get_by_role("meter")).to_be_visible()
-        expect(panel(page).locator(".mic-time")).to_have_text("0:02")
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(2))
 
 
 def test_the_keyboard_starts_and_stops_live(recorder, address):
