@@ -102,17 +102,29 @@ class Prediction:
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.genres[index], float(self.probabilities[index])) for index in order]
 
+    def ranked(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the ``k`` best genres with what the vote compares: for ``majority`` shares of frames, else probabilities."""
+        if self.vote != "majority":
+            return self.top(k)
+        winners = self.segment_probabilities[self.segment_sounds].argmax(axis=1)
+        shares = np.bincount(winners, minlength=len(self.genres)) / len(winners)
+        # Genres with equal shares stand in the order of their probabilities, so the clip's genre is first.
+        order = np.lexsort((-self.probabilities, -shares))[:k]
+        return [(self.genres[index], float(shares[index])) for index in order]
+
     @property
     def margin(self) -> float:
-        """Lead of the first genre over the second, in probability."""
-        (_, first), (_, second) = self.top(2)
+        """Lead of the first genre over the second, in what the vote compares (see `ranked`)."""
+        (_, first), (_, second) = self.ranked(2)
         return first - second
 
     @property
     def is_sure(self) -> bool:
         """Whether the first genre is probable enough, and far enough ahead, to be named without a caveat."""
         is_music = not (self.is_noise or self.is_speech)
-        return is_music and self.margin >= SURE_MARGIN and float(self.probabilities.max()) >= SURE_PROBABILITY
+        # For the majority both count: a genre may win all of a few frames, each with a low probability.
+        least = min(self.ranked(1)[0][1], float(self.probabilities.max()))
+        return is_music and self.margin >= SURE_MARGIN and least >= SURE_PROBABILITY
 
     @cached_property
     def segment_genres(self) -> list[str]:

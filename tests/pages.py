@@ -21,6 +21,12 @@ def handler(app: gr.Blocks, label: str, event: str) -> Any:
     raise LookupError(f"no {event} of {label}")
 
 
+def following(app: gr.Blocks, function: Any) -> Any:
+    """Find what the page does after this handler."""
+    number = next(number for number, other in app.fns.items() if other is function)
+    return next(other for other in app.fns.values() if other.trigger_after == number)
+
+
 def named(update: dict) -> dict:
     """Key a handler's answer by the components' ids, labels, button texts or types."""
     return {_name(block): shown for block, shown in update.items()}

@@ -87,6 +87,32 @@ def test_a_sure_answer_needs_a_lead_and_a_probability(prediction, first, second,
     assert not dataclasses.replace(asked, is_noise=True).is_sure
 
 
+@pytest.mark.parametrize(
+    ("winners", "weight", "sure"),
+    [
+        ("aaaabbbccc", 0.9, False),  # a split in three, though each frame is certain
+        ("aaaaabbbbc", 0.9, False),  # half of the frames, but too small a lead
+        ("aaaaaabbbc", 0.9, True),
+        ("aaaaaaaaaa", 0.3, False),  # all of the frames, none of which is certain
+    ],
+)
+def test_a_majority_is_judged_by_shares_of_frames(prediction, winners, weight, sure):
+    rows = np.full((10, 10), (1 - weight) / 9, np.float32)
+    rows[range(10), ["abc".index(letter) for letter in winners]] = weight
+    split = dataclasses.replace(
+        prediction,
+        segment_starts=np.arange(10.0),
+        segment_ends=np.arange(10.0) + 3,
+        segment_probabilities=rows,
+        segment_sounds=np.ones(10, bool),
+    ).revote("majority")
+    names = [split.genres["abc".index(letter)] for letter in dict.fromkeys(winners)]
+    shares = [winners.count(letter) / 10 for letter in dict.fromkeys(winners)]
+    assert split.ranked(len(names)) == list(zip(names, shares, strict=True))
+    assert split.genre == names[0]
+    assert split.is_sure is sure
+
+
 def test_silent_segments_neither_agree_nor_disagree(make_clip, checkpoint):
     prediction = classify(Clip(np.concatenate([make_clip(4.0).samples, np.zeros(8 * RATE, np.float32)]), RATE), checkpoint)
     sounding = prediction.segment_probabilities[prediction.segment_sounds].argmax(axis=1)

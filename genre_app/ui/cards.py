@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-import numpy as np
-
-from genre_app.prediction import SURE_MARGIN, Prediction
+from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY, Prediction
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
 
@@ -25,17 +23,14 @@ WELCOME = f"""
 </section>
 """
 
-LISTENING = """
+CLASSIFYING = """
 <section class="card" aria-label="Final vote" aria-busy="true">
   <h2 class="eyebrow">Final vote</h2>
-  <p class="genre quiet">Listening …</p>
+  <p class="genre quiet">Classifying …</p>
 </section>
 """
 
-NO_MUSIC = (
-    "I hear no music: what arrives is noise alone, without tones or rhythm. "
-    "Go nearer to the music, turn it up, or choose another microphone"
-)
+NO_MUSIC = "No music heard: only noise arrived. Move closer to the music, turn it up, or choose another microphone"
 
 NO_FIGURE = '<div class="empty">Your spectrogram and frame-by-frame genres will appear here.</div>'
 
@@ -73,7 +68,7 @@ def final_vote(prediction: Prediction) -> str:
         sub, heading = "All of it sounds like noise.", "The model's guess, which means nothing for noise"
     else:
         sub = _agreement(prediction) + _doubt(prediction)
-    warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in prediction.warnings)
+    warnings = "".join(f"<li>{escape(sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
         source += "<br>Most browsers cannot play this format. The answer is the same."
@@ -99,8 +94,12 @@ def _agreement(prediction: Prediction) -> str:
 def _doubt(prediction: Prediction) -> str:
     if prediction.is_sure:
         return ""
+    if prediction.is_speech:
+        return " · sounds like speech"
     if prediction.margin >= SURE_MARGIN:
-        return " · a low probability"
+        return (
+            " · a low probability" if prediction.probabilities.max() < SURE_PROBABILITY else " · fewer than half of the frames"
+        )
     points = int(round(100 * prediction.margin, 3))  # rounded down: a lead of 14.6 points is less than 15
     return f" · ahead by {'less than one point' if not points else 'one point' if points == 1 else f'only {points} points'}"
 
@@ -109,7 +108,7 @@ def headline(prediction: Prediction) -> str:
     """Name the genre; two genres if the answer is not sure, none for noise."""
     if prediction.is_noise:
         return '<p class="genre unsure">No music heard</p>'
-    (first, _), (second, _) = prediction.top(2)
+    (first, _), (second, _) = prediction.ranked(2)
     if prediction.is_sure:
         return f'<p class="genre">{escape(first)}</p>'
     return f'<p class="genre unsure"><span>Not sure:</span> {escape(first)} <span>or</span> {escape(second)}</p>'
@@ -117,15 +116,10 @@ def headline(prediction: Prediction) -> str:
 
 def bars(prediction: Prediction) -> str:
     """Draw the vote's measure of the first five genres: shares of frames for the majority, else probabilities."""
+    values = [(genre, share, percent(share)) for genre, share in prediction.ranked(5)]
     if prediction.vote == "majority":
-        sounding = prediction.segment_probabilities[prediction.segment_sounds]
-        counts = np.bincount(sounding.argmax(axis=1), minlength=len(prediction.genres))
-        # Genres with equal counts stand in the order of their probabilities, so the winner is first.
-        order = np.lexsort((-prediction.probabilities, -counts))[:5]
         n = prediction.n_sounding
-        values = [(prediction.genres[i], counts[i] / n, f"{counts[i]} of {n} frames") for i in order if counts[i]]
-    else:
-        values = [(genre, p, percent(p)) for genre, p in prediction.top(5)]
+        values = [(genre, share, f"{share * n:.0f} of {n} frames") for genre, share, _ in values if share]
     rows = "".join(
         f'<li><span class="name">{escape(genre)}</span>'
         f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
@@ -222,7 +216,8 @@ def _length(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else clock(seconds) + (" min" if seconds < 3600 else " h")
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Return a warning as a sentence: with a capital and a full stop."""
     return words[:1].upper() + _full_stop(words[1:])
 
 

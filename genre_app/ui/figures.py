@@ -125,6 +125,8 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     layout = cells(prediction)
     columns = max(1, int((right - left) * view.width * view.pixel_ratio))
     _draw_heat(heat, names, layout, ink, columns, size)
+    if not prediction.is_noise:  # whose frames have no genre
+        _mark_winners(heat, layout)
 
     for ax in (spectrogram, heat):
         ax.set_xlim(0, prediction.duration_seconds)
@@ -140,7 +142,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
         x, y = 4 / view.width if narrow else left, ax.get_position().y1 + 13 / sum(heights)
         figure.text(x, y, words, fontsize=size + 0.5, color=ink.text, va="center")
     _draw_key(figure, spectrogram, colormaps["magma"], f"−{RANGE_DB:.0f}", "0 dB", view.width, ink, size)
-    _draw_key(figure, heat, ink.heat, "0", "100 %", view.width, ink, size, wins=True)
+    _draw_key(figure, heat, ink.heat, "0", "100 %", view.width, ink, size, wins=not prediction.is_noise)
     return figure
 
 
@@ -205,16 +207,19 @@ def _draw_heat(ax: Axes, names: list[str], layout: Cells, ink: Ink, columns: int
     ax.imshow(image, aspect="auto", interpolation="nearest", extent=(0, duration, n_genres - 0.5, -0.5))
     for boundary in np.arange(n_genres - 1) + 0.5:
         ax.axhline(boundary, color=ink.faint, linewidth=0.3, alpha=0.5)
-    centres = (layout.edges[:-1] + layout.edges[1:])[layout.sounds] / 2
-    winners = layout.probabilities.argmax(axis=1)[layout.sounds]
-    many = len(layout.sounds) > 60
-    dots: dict[str, Any] = {"s": 5, "edgecolors": "none"} if many else {"s": 22, "edgecolors": LIGHT.text}
-    ax.scatter(centres, winners, color=_WINNER, linewidths=0.7, zorder=3, **dots)
     words: dict[str, Any] = {"rotation": 90, "color": ink.faint, "fontsize": size, "ha": "center", "va": "center"}
     for start, end in _silences(layout):
         ax.text((start + end) / 2, (n_genres - 1) / 2, "silent", **words)
     ax.set_yticks(range(n_genres), names, parse_math=False)
     ax.set_ylim(n_genres - 0.5, -0.5)
+
+
+def _mark_winners(ax: Axes, layout: Cells) -> None:
+    centres = (layout.edges[:-1] + layout.edges[1:])[layout.sounds] / 2
+    winners = layout.probabilities.argmax(axis=1)[layout.sounds]
+    many = len(layout.sounds) > 60
+    dots: dict[str, Any] = {"s": 5, "edgecolors": "none"} if many else {"s": 22, "edgecolors": LIGHT.text}
+    ax.scatter(centres, winners, color=_WINNER, linewidths=0.7, zorder=3, **dots)
 
 
 def _silences(layout: Cells) -> list[tuple[float, float]]:

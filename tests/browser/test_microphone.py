@@ -89,7 +89,7 @@ def test_noise_is_never_called_enough(noise_take):
     assert "Noise only" in noise_take.last
     assert not any("enough to classify" in entry["words"] for entry in noise_take.told)
     # Nor has it a genre, in what the browser has left of it either.
-    expect(noise_take.page.get_by_role("alert")).to_contain_text("I hear no music")
+    expect(noise_take.page.get_by_role("alert")).to_contain_text("No music heard: only noise")
     expect(noise_take.page.locator("img.figure")).to_have_count(0)
 
 

@@ -148,7 +148,7 @@ STATED: dict[str, dict[str, object]] = {
     "kth-lstm-song-mfcc": KTH,
     "umass-arbitrary": UMASS,
     "umass-baseline": UMASS,
-    "umass-baseline-noise": UMASS | {"augment.mild.gaussian_sigma": (0.001, 0.001)},
+    "umass-baseline-noise": UMASS | {"augment.mild.white_noise_sigma": (0.001, 0.001)},
     "umass-baseline-pitch": UMASS | {"augment.mild.pitch_semitones": 4.0},
     "umass-baseline-mixup": UMASS | {"augment.mixup_probability": 1.0},
     "umass-baseline-stacked": UMASS | {"epochs": 100},

@@ -90,7 +90,7 @@ def test_training_settings_are_those_of_the_source(recipe):
     assert (config.scaler, config.split.method) == (
         ("apart", "pieces") if recipe.startswith("groningen") else ("train", "stratified")
     )
-    assert ("LEAK" in describe_recipe(recipe)) == (config.split.method == "pieces")
+    assert ("With the leak of the source" in describe_recipe(recipe)) == (config.split.method == "pieces")
     plain = AugmentConfig()
     assert (config.augment == plain) != recipe.endswith(("-noise", "-pitch", "-mixup", "-stacked"))
 

@@ -91,7 +91,8 @@ def test_no_audio_is_said(client):
 
 def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, checkpoint):
     def visit(path: str) -> dict:
-        visitor = Client(address, verbose=False)
+        # httpx gives up after 5 s by default; the last of twenty visitors to a busy machine may wait longer.
+        visitor = Client(address, verbose=False, httpx_kwargs={"timeout": 60})
         try:
             return visitor.predict(handle_file(path), api_name="/classify")
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import soundfile
@@ -73,6 +74,24 @@ def test_a_low_probability_is_called_unsure(checkpoint):
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, [low])))
     assert "Not sure: country or" in card
     assert "a low probability" in card
+
+
+def test_a_majority_without_half_of_the_frames_is_called_unsure(checkpoint):
+    rows = np.full((9, 10), 0.01)
+    rows[range(9), [2, 2, 2, 2, 5, 5, 6, 6, 7]] = 0.91
+    card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, rows).revote("majority")))
+    assert "Not sure: country or jazz" in card
+    assert "4 of 9 frames agree · fewer than half of the frames" in card
+
+
+def test_speech_is_never_named_without_a_caveat(checkpoint):
+    clear = np.full(10, 0.01)
+    clear[2] = 0.91
+    prediction = replace(certain(checkpoint, [clear]), is_speech=True, warnings=(predict.SPEECH_WARNING,))
+    card = re.sub("<[^>]+>", "", cards.final_vote(prediction))
+    assert "Not sure: country or" in card
+    assert "Sounds like speech, not music:" in card
+    assert "a low probability" not in card
 
 
 def test_five_bars_best_first(checkpoint):

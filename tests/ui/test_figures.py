@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import librosa
 import numpy as np
@@ -149,6 +150,11 @@ def test_both_panels_share_the_time_axis_and_each_frames_winner_is_marked(overvi
     np.testing.assert_array_equal(dots[:, 1], prediction.segment_probabilities.argmax(axis=1)[sounding])
     assert np.all(np.diff(dots[:, 0]) > 0)
     assert "silent" in [text.get_text() for text in heat.texts]
+
+
+def test_no_winner_is_marked_in_noise(overview):
+    _, heat = draw(replace(make_prediction(11), is_noise=True), overview, View()).axes
+    assert not heat.collections
 
 
 def test_a_tone_is_drawn_at_its_frequency():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from genre_app import predict
@@ -15,6 +17,12 @@ def test_frames_of_a_long_clip_come_in_pages(checkpoint):
     assert [page for _, page in pages] == ["0", "1", "2"]
     numbers = [row[0] for _, page in pages for row in frames.rows(prediction, page)]
     assert numbers == list(range(1, 451))
+
+
+def test_frames_of_noise_name_no_genre(checkpoint):
+    prediction = certain(checkpoint, np.full((3, 10), 0.1))
+    assert [row[2] for row in frames.rows(replace(prediction, is_noise=True), "0")] == ["–"] * 3
+    assert [row[2] for row in frames.rows(prediction, "0")] == prediction.segment_genres
 
 
 def medley(checkpoint, genres: list[int], length: int = 60, seed: int = 0) -> predict.Prediction:

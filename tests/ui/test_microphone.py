@@ -13,7 +13,7 @@ from genre_app.features import noise
 from genre_app.ui.microphone import JUDGED_SECONDS, script
 from genre_app.ui.page import build_app
 from tests.features.test_noise import RATE, suppressed_noise
-from tests.pages import handler, named
+from tests.pages import following, handler, named
 
 VIEW = {"width": 700, "pixel_ratio": 1, "dark": False}
 
@@ -33,8 +33,12 @@ def audio(tmp_path) -> Path:
 
 def shown(app, event: str, path: Path, *, speech: bool) -> str:
     """The card for a clip that arrives by this event, with the microphone in this mode."""
-    updates = handler(app, "Music", event).fn(str(path), "default", "mean", "trained", {**VIEW, "speech": speech}, None, None)
-    return next(card for update in updates if "Listening" not in (card := named(update).get("final-vote", "Listening")))
+    run, take = handler(app, "Music", event), None
+    if event == "stop_recording":
+        take = run.fn(str(path))
+        run = following(app, run)
+    updates = run.fn(str(path), "default", "mean", "trained", {**VIEW, "speech": speech}, None, take)
+    return next(card for update in updates if "Classifying" not in (card := named(update).get("final-vote", "Classifying")))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def shown(app, event: str, path: Path, *, speech: bool) -> str:
     [("stop_recording", True, True), ("stop_recording", False, False), ("upload", True, False)],
 )
 def test_only_a_recording_made_for_speech_is_judged_as_suppressed(app, audio, event, speech, is_noise):
-    assert ("I hear no music" in shown(app, event, audio, speech=speech)) is is_noise
+    assert ("No music heard: only noise" in shown(app, event, audio, speech=speech)) is is_noise
 
 
 @pytest.mark.parametrize("event", ["stop_recording", "upload"])

@@ -148,10 +148,12 @@ if (devices?.getUserMedia) {
   };
 }
 
-// gradio's recorder of streams fails if Record is pressed before it is ready, as on a slow machine: press again.
-window.addEventListener("unhandledrejection", ({ reason }) => {
+// gradio's recorder of streams fails if Record is pressed before it is ready, as on a slow machine: its class is still undefined
+// then ("... is not a constructor"), or its encoder is not registered. Press again.
+window.addEventListener("unhandledrejection", (event) => {
   const live = [...Recording.running.values()].find(({ isLive }) => isLive);
-  if (!live || live.isUnderway || !["NotSupportedError", "TypeError"].includes(reason?.name)) return;
+  if (!live || live.isUnderway || !["NotSupportedError", "TypeError"].includes(event.reason?.name)) return;
+  event.preventDefault(); // it is dealt with here, so the console need not report it
   const { panel } = live;
   press(panel, "stop");
   if (++Recording.tries < MOST_TRIES) setTimeout(() => panel.offsetParent && press(panel, "record"), RETRY_MS);

@@ -129,9 +129,9 @@ def _html_row(row: Row) -> str:
         if p.is_noise:
             genre, remarks = "No music heard", _guess(p)
         else:
-            (first, share), (second, _) = p.top(2)
+            (first, _), (second, _) = p.ranked(2)
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
-            probability = escape(cards.percent(share))
+            probability = escape(cards.percent(p.probabilities.max()))
             agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
     cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, probability, agree, escape(remarks)))
     return f'<tr class="failed">{cells}</tr>' if p is None else f"<tr>{cells}</tr>"

@@ -70,7 +70,7 @@ def classified(
     take : bool
         Whether the clip is a recording from the microphone.
     """
-    yield {parts.card: cards.LISTENING}
+    yield {parts.card: cards.CLASSIFYING}
     try:
         share = None if overlap == AS_TRAINED else float(overlap)
         name = "your recording" if take else None

@@ -37,7 +37,7 @@ def pages(prediction: Prediction) -> list[tuple[str, str]]:
 
 
 def rows(prediction: Prediction, page: str) -> list[list[Any]]:
-    """Return the rows of a page of the table: frame number, start, genre, probability."""
+    """Return the rows of a page of the table: frame number, start, genre (a dash for noise), probability."""
     first = int(page) * _ROWS
     found: list[list[Any]] = []
     for index in range(first, min(first + _ROWS, len(prediction.segment_starts))):
@@ -45,7 +45,8 @@ def rows(prediction: Prediction, page: str) -> list[list[Any]]:
         start = f"{seconds:.1f} s" if prediction.duration_seconds < 60 else clock(seconds, prediction.duration_seconds)
         if prediction.segment_sounds[index]:
             p = float(prediction.segment_probabilities[index].max())
-            found.append([index + 1, start, prediction.segment_genres[index], cards.percent(p)])
+            genre = "–" if prediction.is_noise else prediction.segment_genres[index]
+            found.append([index + 1, start, genre, cards.percent(p)])
         else:
             found.append([index + 1, start, "(silent)", ""])
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -62,7 +61,7 @@ def build(frame: Frame) -> None:
         with gr.Column(scale=4, min_width=320):
             upload, record, audio = _lay_out_player()
             with gr.Row(elem_classes="examples"):
-                gr.HTML("<span>Synthesised:</span>")
+                gr.HTML("<span>Synthesised examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
             vote = gr.Radio(
@@ -156,21 +155,9 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
 
-    def run(path: str | None, *options: Any, taken: bool | None = None) -> Iterator[Updates]:
+    def run(path: str | None, *options: Any) -> Iterator[Updates]:
         *values, recorded = options
-        is_take = path == recorded if taken is None else taken
-        yield from classified(parts, path, *values, take=is_take and path is not None)
-
-    def run_upload(path: str | None, *options: Any) -> Iterator[Updates]:
-        yield {audio: path}  # first the player, so that the clip can be heard while it is classified
-        yield from run(path, *options, taken=False)
-
-    def run_take(path: str | None, *options: Any) -> Iterator[Updates]:
-        yield {take: path}
-        yield from run(path, *options, taken=True)
-
-    def run_example(genre: str, _path: str | None, *options: Any) -> Iterator[Updates]:
-        yield from run_upload(str(example_path(genre)), *options)
+        yield from classified(parts, path, *values, take=path is not None and path == recorded)
 
     def run_if(path: str | None, *options: Any) -> Iterator[Updates]:
         *rest, wanted = options
@@ -183,18 +170,27 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
         yield from run_if(path, *options, True)
 
     options = [inputs.checkpoint, parts.vote, inputs.overlap, view, own, take]
-    clip, outputs = [audio, *options], [audio, take, *parts.all()]
+    clip = [audio, *options]
+    # The player is filled by an event of its own: where a handler fills it and then yields without it, the browser is left with
+    # a value that gradio refuses as the input of the next event.
+    filled = [
+        audio.stop_recording(lambda path: path, audio, take, **_PRIVATE),
+        inputs.upload.upload(lambda path: path, inputs.upload, audio, **_PRIVATE),
+        *(
+            button.click(lambda genre: str(example_path(genre)), button, audio, **_PRIVATE)
+            for button in inputs.examples.values()
+        ),
+    ]
     runs: list[Any] = [
         audio.upload(run, clip, parts.all(), **_HEAVY),
-        audio.stop_recording(run_take, clip, outputs, **_HEAVY),
-        *(button.click(partial(run_example, genre), clip, outputs, **_HEAVY) for genre, button in inputs.examples.items()),
+        *(event.then(run, clip, parts.all(), **_HEAVY) for event in filled),
     ]
-    # An answer that is still on its way would otherwise replace a later one.
-    runs.append(inputs.upload.upload(run_upload, [inputs.upload, *options], outputs, cancels=runs, **_HEAVY))
     changed = [inputs.checkpoint.input, inputs.overlap.input]
     runs.append(gr.on(changed, run_again, clip, parts.all(), cancels=runs, **_HEAVY))
     taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **_PRIVATE)
     runs.append(taken_own.then(run_again, clip, parts.all(), **_HEAVY))
+    # An answer that is still on its way would otherwise replace a later one.
+    gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **_PRIVATE)
     audio.clear(lambda: nothing(parts), None, parts.all(), cancels=runs, **_PRIVATE)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
     redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **_PRIVATE)

@@ -16,6 +16,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from genre_app.predict import SPEECH_WARNING
 from genre_app.ui import cards
 from genre_app.ui.cells import cells
 from genre_app.ui.figures import RANGE_DB, mel_rows, shortened
@@ -24,6 +25,7 @@ from genre_app.ui.live.listener import WINDOW_SECONDS, LiveResult
 _HEAT_COLUMNS = 300  # ten a second
 _HEAT_RGB = (79, 70, 229)  # the page's primary colour, indigo 600
 _TICKS = (30, 25, 20, 15, 10, 5, 0)  # seconds ago
+_LEAST_TOP_DB = -20.0  # digital silence is at -100 dB: so it is drawn black, not in the colour of the maximum
 _GUESS_SECONDS = 5.0  # answers from less sound are often wrong
 
 IDLE = """
@@ -65,12 +67,15 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
         body = _without_answer("No answer", "The recording is too short: listen for at least 5 s.")
     else:
         body = '<p class="genre quiet">Listening …</p>'
-    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
+    warnings = [_MISSED.format(result.missed_seconds)] if result.missed_seconds else []
+    if prediction is not None and prediction.is_speech:
+        warnings.append(cards.sentence(SPEECH_WARNING))
+    items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
     return f"""
 <section class="card" aria-label="Live vote">
   <h2 class="eyebrow">{eyebrow}</h2>
   {body}
-  {missed}
+  {f'<ul class="warnings">{items}</ul>' if items else ""}
 </section>
 """
 
@@ -114,7 +119,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
 
 
 def _spectrogram(db: NDArray[np.float32]) -> str:
-    top = float(db.max())
+    top = max(float(db.max()), _LEAST_TOP_DB)
     levels = np.clip((db[::-1] - (top - RANGE_DB)) * (255 / RANGE_DB), 0, 255).astype(np.uint8)
     image = Image.fromarray(_magma()[levels], "RGB")
     return _as_url(image, "webp", quality=80, method=0)
