@@ -80,7 +80,8 @@ class Checkpoint:
         logits = self.model(features.to(self.device))
         probabilities: NDArray[np.float32] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         if not np.isfinite(probabilities).all():
-            raise CheckpointError(f"checkpoint {self.name}: its network gives numbers that are not finite; use another one")
+            what = "its network gives numbers that are not finite"
+            raise CheckpointError(f"checkpoint {self.name}: {what}; use another checkpoint")
         return probabilities
 
 
