@@ -3,6 +3,8 @@
 `genre_app.checkpoint_file` defines the file format.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 from pathlib import Path

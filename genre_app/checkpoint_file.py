@@ -11,6 +11,8 @@ Reading trusts nothing. The sizes in the file are compared with those of the net
 file is refused if a part is missing, superfluous, of another shape or not finite.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from functools import partial

@@ -3,6 +3,8 @@
 Each message is one sentence that names the file, what is wrong and what to do.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches

@@ -1,5 +1,7 @@
 """Expand paths, and write files atomically."""
 
+from __future__ import annotations
+
 import os
 from contextlib import suppress
 from pathlib import Path

@@ -6,6 +6,8 @@ Silent segments do not vote. A clip without any sound raises `NoSoundError`. A c
 same prediction.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Progress of long tasks, a way to stop them, and the number of cores they may use."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Callable

@@ -19,6 +19,8 @@ knn
     The share of each genre among the nearest training tracks (see `References`).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Common parts of the decoders: their protocol, a safe file object, and conversion of samples to float."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol

@@ -1,5 +1,7 @@
 """Clips, and the functions that open an audio file as a stream or load it as a clip."""
 
+from __future__ import annotations
+
 import io
 import os
 from collections.abc import Iterator

@@ -6,6 +6,8 @@ libsndfile stops at an estimated length, and it continues after damage. Files th
 decode block by block, so memory does not grow with the length of a file.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import stat

@@ -4,6 +4,8 @@ They have what the smaller pieces of `genre_app.audio.synth` lack: voices, and l
 tilted spectrum. The levels were found with the default checkpoint by random search around a plausible mix.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 

@@ -1,5 +1,7 @@
 """Folders of sounds for augmentation: background noises, and impulse responses of rooms."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

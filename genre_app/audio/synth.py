@@ -4,6 +4,8 @@ Each style is a score of notes for a few instruments. A seed chooses key, tempo,
 arguments give the same samples.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """genre-app checkpoints: list the bundled checkpoints."""
 
+from __future__ import annotations
+
 import json
 
 from genre_app.cli._shared import ReportFormat

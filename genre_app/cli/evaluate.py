@@ -1,5 +1,7 @@
 """genre-app evaluate: measure a checkpoint on labelled tracks."""
 
+from __future__ import annotations
+
 import json
 from typing import Annotated, Any
 

@@ -1,5 +1,7 @@
 """Open labelled music for training: source, cache, split. `open_data` is the one call."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A lock between processes that a waiting task can leave."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Training tracks with changed waveforms, computed by worker processes during training."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool

@@ -1,5 +1,7 @@
 """Labelled tracks: as audio files, and as rows of a cache; and the names of the splits."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 

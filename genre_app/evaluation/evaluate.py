@@ -3,6 +3,8 @@
 `genre_app.evaluation.metrics` defines the metrics.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -24,6 +24,8 @@ The knn vote compares with the checkpoint's training tracks. On those tracks its
 own neighbour.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -3,6 +3,8 @@
 Audio is analysed in pieces. One piece with music is enough: the recording is then neither noise nor speech.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -11,6 +11,8 @@ Changes common to all bands are removed first, because a swell, a beating fan or
 The level has no influence.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Cut a clip into segments, from samples or from a stored spectrogram."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

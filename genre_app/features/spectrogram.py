@@ -1,5 +1,7 @@
 """Compute features of segments; no other module computes a model's input from samples."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np

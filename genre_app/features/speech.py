@@ -9,6 +9,8 @@ References
 Scheirer and Slaney (1997), "Construction and evaluation of a robust multifeature speech/music discriminator", ICASSP.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Twenty-nine features of a segment, each as its mean and variance over time."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Base class of all networks, with the standardisation of the input, and the registry of networks."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar
 

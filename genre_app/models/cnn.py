@@ -1,5 +1,7 @@
 """Convolutional networks on spectrograms."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import cast
 

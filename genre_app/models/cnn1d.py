@@ -1,5 +1,7 @@
 """One-dimensional convolutional networks, along the bins of a feature vector or the frames of a spectrogram."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from pydantic import Field

@@ -1,5 +1,7 @@
 """Plain convolution blocks and dense layers for the published networks, and the sizes that remain after pools."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -1,5 +1,7 @@
 """Convolutional recurrent networks: convolution blocks, then GRU layers over the frames."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 
 from pydantic import Field

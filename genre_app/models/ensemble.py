@@ -1,5 +1,7 @@
 """Ensembles: networks of one kind, each on its own view of the features, whose probabilities are averaged."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal, cast

@@ -1,5 +1,7 @@
 """LSTM networks over the frames of a segment."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import torch

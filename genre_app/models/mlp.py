@@ -1,5 +1,7 @@
 """Multilayer perceptrons, on all values of a segment or on statistics over its frames."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Literal
 

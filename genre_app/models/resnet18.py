@@ -1,5 +1,7 @@
 """ResNet-18, a residual network for images, on spectrograms."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 import torch

@@ -1,5 +1,7 @@
 """Plain stacks of convolution blocks and dense layers, as in published systems."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

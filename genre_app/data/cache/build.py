@@ -5,6 +5,8 @@ then a line in the journal. A killed process therefore loses only the tracks it 
 files into one array; the journal stays in the finished cache.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

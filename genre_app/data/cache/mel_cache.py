@@ -4,6 +4,8 @@ It holds three files: ``spec.json`` says how the columns were computed; ``index.
 offset, n_frames``; ``log_mel.npy`` is float16 ``[frames, n_mels]``, dB re 1.0. A track is rows ``offset : offset + n_frames``.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -9,6 +9,8 @@ A file can fail for a reason that may pass, such as too little memory. It is tri
 built, and a finished cache that lacks such a file is built again after an hour.
 """
 
+from __future__ import annotations
+
 import errno
 import hashlib
 import json

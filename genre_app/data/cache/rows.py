@@ -1,5 +1,7 @@
 """Decode an audio file block by block and compute the rows that a cache stores: log-mel columns, or summaries of segments."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Iterable, Iterator

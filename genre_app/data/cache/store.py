@@ -1,5 +1,7 @@
 """What mel caches and feature tables have in common: an array of rows, and an index that says which rows are which track."""
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import json

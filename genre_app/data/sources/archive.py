@@ -4,6 +4,8 @@ Names, kinds and sizes of all entries are checked before anything is written. Si
 headers may lie. Only audio, tables and mel caches are unpacked. The folder gets its final name when all files are in it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import shutil

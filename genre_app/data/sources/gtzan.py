@@ -8,6 +8,8 @@ References
 Kereliuk, Sturm and Larsen (2015), "Deep learning and music adversaries", IEEE Transactions on Multimedia 17(11).
 """
 
+from __future__ import annotations
+
 import re
 from functools import lru_cache
 

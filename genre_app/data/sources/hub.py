@@ -5,6 +5,8 @@ split has several parquet files, a mark in the name of each audio file tells whi
 resumed. A complete data set is used again without a request to the hub.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re

@@ -1,5 +1,7 @@
 """The conditions by name, and their random seeds."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Filters, level, clipping and MP3."""
 
+from __future__ import annotations
+
 import io
 
 import av

@@ -1,5 +1,7 @@
 """Conditions from a user's own noises and impulse responses; each track gets one of the files at random."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

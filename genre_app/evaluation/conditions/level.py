@@ -1,5 +1,7 @@
 """Mean power, and scaling by it."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

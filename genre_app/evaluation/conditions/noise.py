@@ -1,5 +1,7 @@
 """White noise, pink noise, and babble: synthetic speech of several talkers at once."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -14,6 +14,8 @@ mean_retention
     Mean retention over the conditions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,6 +5,8 @@ exponential decay in each octave band, so that the reverberation time is exactly
 centimetres at random (De Sena et al. 2015), since perfectly regular reflections sound metallic.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Changes of pitch and of speed."""
 
+from __future__ import annotations
+
 import numpy as np
 import soxr
 
