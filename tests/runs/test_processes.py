@@ -5,10 +5,11 @@ These processes lower their priority, so beside busy tests each epoch takes long
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,7 @@ from genre_app.runs import executor as job
 from genre_app.runs.launch import start
 from genre_app.runs.run import Run, Status
 from genre_app.training.processes import Processes, join
+from tests.forked import Forked
 from tests.runs.beats import quiet, same, wait_for, weights
 
 
@@ -79,26 +81,24 @@ def test_a_run_tells_of_itself_at_once_and_outlives_whoever_listens(recipe, cach
     assert Run(out).status() is Status.finished
 
 
-def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
+def test_two_processes_train_one_network(recipe, cache, tmp_path):
+    """The processes are forks with the variables that a launcher sets; tests/bench/test_gpu.py starts them by a launcher."""
     out = tmp_path / "together"
-    # What `accelerate launch` starts where there are several GPUs; for processors it wants MPI.
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [
-        "-m",
-        "genre_app",
-        "train",
-        str(recipe),
-        "--data",
-        str(cache),
-        "--out",
-        str(out),
-        "--threads",
-        "1",
-        "--set",
-        "epochs=4",
-    ]
-    done = subprocess.run([*launch, *command], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stderr[-2000:]
+    words = [str(recipe), "--data", str(cache), "--out", str(out), "--threads", "1", "--set", "epochs=4"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {**os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with (tmp_path / "log.txt").open("ab") as log:
+        both = [
+            Forked(
+                [sys.executable, "-m", "genre_app", "train", *words],
+                stdout=log,
+                env=common | {"RANK": rank, "LOCAL_RANK": rank},
+            )
+            for rank in ("0", "1")
+        ]
+        assert [process.wait(180) for process in both] == [0, 0], (tmp_path / "log.txt").read_text()[-2000:]
     run = Run(out)
     assert run.status() is Status.finished
     assert run.journal().last(events.Started).processes == 2
