@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +38,7 @@ def _foreign_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("_foreign_folder")
-def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
+def test_a_process_of_its_own_stops_within_an_epoch_and_is_resumed(make_run):
     settings = ("epochs=60", "keep='last'")
     run, whole = make_run("own", *settings), make_run("whole", *settings)
     start(run)
@@ -53,10 +52,10 @@ def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
     with pytest.raises(RunError, match="running already, in another process"):
         job.work(run, say=quiet)
     run.request_stop()
-    asked = time.monotonic()
+    reached = len(run.journal().epochs)
     wait_for(run, lambda: run.status() is Status.stopped)
-    assert time.monotonic() - asked < 3.0
-    assert len(run.journal().epochs) < 60
+    # Counted in epochs, for its priority is low: on a busy machine seconds would say nothing.
+    assert len(run.journal().epochs) <= reached + 1 < 60, "it must look at the request once a step"
     assert load_checkpoint(run.best).provenance["recipe"] == "beat"
     assert not run.should_stop
     assert "resume with: genre-app train --resume" in run.log_tail()
