@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,10 @@ from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.features import FeatureSpec, extract
 from genre_app.models import create_model
 from genre_app.vote import References
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 # The files that take longest go first: a worker that got one of them last would keep the others waiting for it. Those that wait
 # for a browser or a process alternate with those that compute.

@@ -5,10 +5,10 @@ These processes lower their priority, so beside busy tests each epoch takes long
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +21,7 @@ from genre_app.runs import executor as job
 from genre_app.runs.launch import start
 from genre_app.runs.run import Run, Status
 from genre_app.training.processes import Processes, join
+from tests.forked import Forked
 from tests.runs.beats import quiet, same, wait_for, weights
 
 
@@ -37,7 +38,7 @@ def _foreign_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("_foreign_folder")
-def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
+def test_a_process_of_its_own_stops_within_an_epoch_and_is_resumed(make_run):
     settings = ("epochs=60", "keep='last'")
     run, whole = make_run("own", *settings), make_run("whole", *settings)
     start(run)
@@ -51,10 +52,10 @@ def test_a_process_of_its_own_stops_in_three_seconds_and_is_resumed(make_run):
     with pytest.raises(RunError, match="running already, in another process"):
         job.work(run, say=quiet)
     run.request_stop()
-    asked = time.monotonic()
+    reached = len(run.journal().epochs)
     wait_for(run, lambda: run.status() is Status.stopped)
-    assert time.monotonic() - asked < 3.0
-    assert len(run.journal().epochs) < 60
+    # Counted in epochs, for its priority is low: on a busy machine seconds would say nothing.
+    assert len(run.journal().epochs) <= reached + 1 < 60, "it must look at the request once a step"
     assert load_checkpoint(run.best).provenance["recipe"] == "beat"
     assert not run.should_stop
     assert "resume with: genre-app train --resume" in run.log_tail()
@@ -79,26 +80,24 @@ def test_a_run_tells_of_itself_at_once_and_outlives_whoever_listens(recipe, cach
     assert Run(out).status() is Status.finished
 
 
-def test_two_processes_train_one_network(make_run, tmp_path, cache, recipe):
+def test_two_processes_train_one_network(recipe, cache, tmp_path):
+    """The processes are forks with the variables that a launcher sets; tests/bench/test_gpu.py starts them by a launcher."""
     out = tmp_path / "together"
-    # What `accelerate launch` starts where there are several GPUs; for processors it wants MPI.
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [
-        "-m",
-        "genre_app",
-        "train",
-        str(recipe),
-        "--data",
-        str(cache),
-        "--out",
-        str(out),
-        "--threads",
-        "1",
-        "--set",
-        "epochs=4",
-    ]
-    done = subprocess.run([*launch, *command], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stderr[-2000:]
+    words = [str(recipe), "--data", str(cache), "--out", str(out), "--threads", "1", "--set", "epochs=4"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {**os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with (tmp_path / "log.txt").open("ab") as log:
+        both = [
+            Forked(
+                [sys.executable, "-m", "genre_app", "train", *words],
+                stdout=log,
+                env=common | {"RANK": rank, "LOCAL_RANK": rank},
+            )
+            for rank in ("0", "1")
+        ]
+        assert [process.wait(180) for process in both] == [0, 0], (tmp_path / "log.txt").read_text()[-2000:]
     run = Run(out)
     assert run.status() is Status.finished
     assert run.journal().last(events.Started).processes == 2
