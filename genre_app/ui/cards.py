@@ -67,7 +67,7 @@ def final_vote(prediction: Prediction) -> str:
     if prediction.is_noise:
         sub, heading = "All of it sounds like noise.", "The model's guess, which means nothing for noise"
     else:
-        sub = _agreement(prediction) + _doubt(prediction)
+        sub = agreement(prediction)
     warnings = "".join(f"<li>{escape(sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
@@ -85,10 +85,10 @@ def final_vote(prediction: Prediction) -> str:
 """
 
 
-def _agreement(prediction: Prediction) -> str:
-    if prediction.n_sounding == 1:
-        return "a single frame"
-    return f"{prediction.n_agree} of {prediction.n_sounding} frames agree"
+def agreement(prediction: Prediction) -> str:
+    """Say how many frames agree, and why the answer is not sure."""
+    n = prediction.n_sounding
+    return ("a single frame" if n == 1 else f"{prediction.n_agree} of {n} frames agree") + _doubt(prediction)
 
 
 def _doubt(prediction: Prediction) -> str:

@@ -18,7 +18,7 @@ from tests.chromium import drop
 pytestmark = pytest.mark.browser
 
 RATE = 22050
-EPOCHS = 220  # a quarter of a minute on an idle machine: more than what happens before Stop
+EPOCHS = 400  # half a minute on an idle machine: more than what happens before Stop, also on a busy one
 SETTINGS = {
     "epochs": str(EPOCHS),
     "batch_size": "8",

@@ -61,7 +61,7 @@ def build(frame: Frame) -> None:
         with gr.Column(scale=4, min_width=320):
             upload, record, audio = _lay_out_player()
             with gr.Row(elem_classes="examples"):
-                gr.HTML("<span>Synthesised examples:</span>")
+                gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
             vote = gr.Radio(

@@ -53,9 +53,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     eyebrow = f"{'Stopped' if stopped else 'Live vote'} · the last {seconds:.0f} s"
     prediction = result.prediction
     if prediction is not None:
-        agree, n = prediction.n_agree, prediction.n_sounding
-        frames = f"{agree} of {n} frames agree" if n > 1 else "a single frame"
-        note = "only a first guess" if prediction.duration_seconds < _GUESS_SECONDS else frames
+        note = "only a first guess" if prediction.duration_seconds < _GUESS_SECONDS else cards.agreement(prediction)
         body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{cards.bars(prediction)}'
     elif result.is_silent:
         body = _without_answer("Silence", "Is the microphone muted, or the wrong one chosen?")
