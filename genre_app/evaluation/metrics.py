@@ -93,7 +93,8 @@ class Report:
 
     @cached_property
     def _answers(self) -> NDArray[np.intp]:
-        return self.probabilities.argmax(axis=1)
+        answers: NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        return answers
 
     @property
     def accuracy(self) -> float:
