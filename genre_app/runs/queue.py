@@ -18,6 +18,7 @@ from genre_app.runs.events import Queued
 from genre_app.runs.run import Run, Status, list_runs
 
 _POLL_SECONDS = 0.5
+_EXIT_SECONDS = 10.0  # in which a process that has recorded its end lets go of its run, also on a busy machine
 
 
 def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturnProxy:
@@ -42,15 +43,16 @@ def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturn
 
 def only_process_of(run: Run) -> AcquireReturnProxy:
     """Return a context in which no other process works on the run; raises `RunError` if another process does already."""
-    held = _acquired(FileLock(run.path / "run.lock"))
+    # A process that has just recorded its end needs a moment to exit, and its run may be resumed at once.
+    held = _acquired(FileLock(run.path / "run.lock"), _EXIT_SECONDS)
     if held is None:
         raise RunError(f"{run.name} is running already, in another process.")
     return held
 
 
-def _acquired(lock: FileLock) -> AcquireReturnProxy | None:
+def _acquired(lock: FileLock, seconds: float = 0.0) -> AcquireReturnProxy | None:
     with suppress(Timeout):
-        return lock.acquire(timeout=0)
+        return lock.acquire(timeout=seconds)
     return None
 
 
