@@ -134,11 +134,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     assert "batch_size: must be at least 2, got 0" in error_under(page, "batch_size")
     fill(page, "batch_size", SETTINGS["batch_size"])
     expect(page.locator("#train-command textarea")).to_have_value(re.compile("--set batch_size=8"))
-    for _ in range(200):  # the errors come by an event of their own
-        if error_under(page, "batch_size") == "none":
-            break
-        page.wait_for_timeout(100)
-    assert error_under(page, "batch_size") == "none"
+    wait(page, lambda: error_under(page, "batch_size") == "none", "no error under the field")
     page.locator("#set-name").locator("input, textarea").press_sequentially("my first")
     expect(page.locator("#plan").get_by_role("alert")).to_contain_text("Names can't contain spaces.")
     assert "Names can't contain spaces" in error_under(page, "name")
