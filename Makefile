@@ -14,7 +14,7 @@ app: $(STAMP)
 	$(RUN)/python app.py
 
 test: $(STAMP)
-	$(ONE_THREAD) $(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(ONE_THREAD) $(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(RUN)/ruff format --check .
