@@ -44,7 +44,8 @@ def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturn
 def only_process_of(run: Run) -> AcquireReturnProxy:
     """Return a context in which no other process works on the run; raises `RunError` if another process does already."""
     # A process that has just recorded its end needs a moment to exit, and its run may be resumed at once.
-    held = _acquired(FileLock(run.path / "run.lock"), _EXIT_SECONDS)
+    works = run.status() in (Status.queued, Status.preparing, Status.running)
+    held = _acquired(FileLock(run.path / "run.lock"), 0.0 if works else _EXIT_SECONDS)
     if held is None:
         raise RunError(f"{run.name} is running already, in another process.")
     return held

@@ -35,7 +35,7 @@ TOLERANCES = {
     "command": 1e-4,
     "noise": 1e-4,
     "old_run": 1e-2,
-    "old_waveform_recipe": 1e-2,
+    "old_waveform_recipe": 5e-2,  # all parts one after the other, two lossy codecs among them: numpy 2.4 and 2.5 differ by 0.03
 }
 HOW: set[str] = set()
 """How sections were compared, for the end of the tests' report."""

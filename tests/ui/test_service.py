@@ -7,8 +7,8 @@ import shutil
 import pytest
 import soundfile
 
-from genre_app import audio
 from genre_app.checkpoint import save_checkpoint
+from genre_app.errors import AudioError
 from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
@@ -56,7 +56,7 @@ def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
 
 def test_long_clips_are_refused(bundled, song, monkeypatch):
     monkeypatch.setattr(service, "MAX_SECONDS", 5.0)
-    with pytest.raises(audio.AudioError, match="longer than 5 s"):
+    with pytest.raises(AudioError, match="longer than 5 s"):
         service.answer(song)
 
 
