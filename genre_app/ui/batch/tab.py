@@ -25,6 +25,11 @@ reason.</p><p id="songs-problem" role="alert"></p>
 """
 
 
+VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
+
+
 @dataclass(frozen=True)
 class Row:
     """Result of one file: a prediction, or the reason why there is none."""
@@ -43,8 +48,7 @@ def build(frame: Frame) -> None:
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
             with gr.Row():
                 checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", min_width=140)
-                votes = [(label, name) for name, label in VOTE_NAMES.items()]
-                vote = gr.Dropdown(votes, value=DEFAULT_VOTE, label="Vote", min_width=140)
+                vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote", min_width=140)
             with gr.Row():
                 again = gr.Button("Classify again", interactive=False)
                 stop = gr.Button("Stop", interactive=False)
@@ -64,42 +68,38 @@ def build(frame: Frame) -> None:
         for path in paths[:MAX_FILES]:
             yield {status: _status(rows, len(paths), Path(path).name), table: to_html(rows)}
             rows.append(classify_file(path, checkpoint, vote))
-        words = _status(rows, len(paths)) if paths else ""
-        if len(paths) > MAX_FILES:
-            words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again")
         yield {
-            status: words,
+            status: _end(rows, len(paths)),
             table: to_html(rows),
             again: gr.Button(interactive=bool(paths)),
             stop: gr.Button(interactive=False),
             csv_button: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
         }
 
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     outputs = [status, table, again, stop, csv_button]
     arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **private)
-    running = gr.on(
-        [files.upload, again.click],
-        run,
-        [files, checkpoint, vote],
-        outputs,
-        concurrency_id="batch",
-        concurrency_limit=2,
-        **private,
-    )
+    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **_PRIVATE)
+    running = gr.on([files.upload, again.click], run, [files, checkpoint, vote], outputs, **_PRIVATE, **_TWO_AT_ONCE)
 
     def buttons(*, can_repeat: bool) -> dict[Any, Any]:
         return {again: gr.Button(interactive=can_repeat), stop: gr.Button(interactive=False)}
 
-    stop.click(lambda: buttons(can_repeat=True), None, [again, stop], cancels=[running], **private)
+    stop.click(lambda: buttons(can_repeat=True), None, [again, stop], cancels=[running], **_PRIVATE)
     files.clear(
         lambda: {status: "", table: "", csv_button: gr.DownloadButton(visible=False), **buttons(can_repeat=False)},
         None,
         outputs,
         cancels=[running],
-        **private,
+        **_PRIVATE,
     )
+
+
+def _end(rows: list[Row], n_files: int) -> str:
+    """Return the status of a finished batch."""
+    words = _status(rows, n_files) if n_files else ""
+    if n_files > MAX_FILES:
+        words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again")
+    return words
 
 
 def classify_file(path: str, checkpoint: str | None, vote: str | None, overlap: float | None = None) -> Row:
