@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from genre_app.models import create_model
+from genre_app.models import create_model, musicnn
 
 
 def published(n_frames: int = 187, **settings: object):
@@ -51,11 +52,12 @@ def convolved(x: np.ndarray, layer: nn.Module, before: int, after: int) -> np.nd
     kernel = layer.weight.detach().double().numpy()
     kernel = kernel.reshape(len(kernel), *kernel.shape[-2:])  # [maps, bins, frames]
     patches = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((before, after), (0, 0))), kernel.shape[:0:-1])
-    return np.maximum(np.einsum("tfkb,mbk->tfm", patches, kernel) + layer.bias.detach().double().numpy(), 0.0)
+    return np.maximum(np.tensordot(patches, kernel, ((2, 3), (2, 1))) + layer.bias.detach().double().numpy(), 0.0)
 
 
 def test_the_logits_equal_a_direct_computation(features):
     model = published()
+    features = features[:, :, :60]
     found = model(features[:1])[0]
     x = norm(features[0].double().numpy().T[..., None], model.input_norm)[..., 0]  # [frames, bins]
     fronts = [(front, 3, 3) for front in model.timbral]
@@ -65,12 +67,50 @@ def test_the_logits_equal_a_direct_computation(features):
         new = norm(convolved(maps[-1], layer.conv, 3, 3)[:, 0], layer.norm)
         maps.append(new + maps[-1] if number else new)
     joined = np.concatenate(maps, axis=1)
-    assert joined.shape == (187, 753)
+    assert joined.shape == (60, 753)
     pooled = norm(np.stack([joined.max(axis=0), joined.mean(axis=0)], axis=1).ravel(), model.pool_norm)
     dense = model.dense.weight.detach().double().numpy() @ pooled + model.dense.bias.detach().numpy()
     hidden = norm(np.maximum(dense, 0.0), model.dense_norm)
     expected = model.head.weight.detach().double().numpy() @ hidden + model.head.bias.detach().numpy()
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-3, rtol=1e-3)
+
+
+def plain(model: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """The logits by ordinary convolutions and batch norms, in float32."""
+    x = model.input_norm(model.standardise(features)[:, None])[:, 0]
+    maps = torch.cat([front(x) for front in (*model.timbral, *model.temporal)], dim=1)
+    hidden = model.dense_norm(F.relu(model.dense(model.pool_norm(model.pooled(maps)))))
+    return model.head(hidden)
+
+
+def test_folded_products_equal_plain_convolutions(features, monkeypatch):
+    model = published()
+    with torch.inference_mode():
+        expected = torch.softmax(plain(model, features), dim=1)
+        in_bfloat16 = torch.softmax(model(features), dim=1)
+        monkeypatch.setattr(musicnn, "matrix_dtype", lambda: torch.float32)
+        in_float32 = torch.softmax(model(features), dim=1)
+    assert expected.std() > 5e-3
+    torch.testing.assert_close(in_float32, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        in_bfloat16, expected, atol=1e-3, rtol=0
+    )  # random weights; the published ones: see test_pretrained
+
+
+def test_overlapping_segments_give_the_same_as_each_alone():
+    model = published()
+    spectrogram = torch.rand(96, 400, generator=torch.Generator().manual_seed(2)) * 4.0
+    spectrogram[:, 100:160] = 0.5  # equal columns, as in silence
+    starts = [0, 93, 186, 213, 213]
+    segments = torch.stack([spectrogram[:, start : start + 187] for start in starts])
+    found, joined = musicnn.join_overlaps(segments)
+    assert found == starts
+    torch.testing.assert_close(joined, spectrogram[:, :400], atol=0, rtol=0)
+    apart = segments[[0, 3, 1]]  # no neighbours overlap
+    assert musicnn.join_overlaps(apart)[0] == [0, 187, 374]
+    with torch.inference_mode():
+        for batch in (segments, apart):
+            torch.testing.assert_close(model(batch), torch.cat([model(one[None]) for one in batch]), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("n_frames", [1, 40, 300])
