@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -28,8 +28,8 @@ class GenreModel(nn.Module):
     """A network from features [b, bins, frames] to logits [b, genres].
 
     Each bin is standardised with its mean and standard deviation over the training tracks, and the logits are divided by a
-    temperature; all three are part of the weights. A network defines `logits`, and may define `prepare`, `trunk` and
-    `training_logits`.
+    temperature; all three are part of the weights. A network defines `logits`, and may define `prepare`, `trunk`, `stages`
+    and `training_logits`.
 
     Parameters
     ----------
@@ -73,6 +73,15 @@ class GenreModel(nn.Module):
         named = self.named_modules()
         return [module for name, module in named if name.split(".")[-1] == "blocks" and any(module.children())]
 
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """Return groups of modules from the output to the input, for gradual unfreezing; each parameter is in one group.
+
+        By default there are two groups: all modules outside `trunk`, then `trunk`.
+        """
+        trunk = tuple(self.trunk())
+        head = tuple(_outside(self, set(trunk)))
+        return (head, trunk) if trunk else (head,)
+
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""
         raise NotImplementedError
@@ -89,6 +98,15 @@ class GenreModel(nn.Module):
         Guo et al. 2017, On calibration of modern neural networks (temperature scaling).
         """
         return self.logits(features) / self.temperature
+
+
+def _outside(module: nn.Module, parts: set[nn.Module]) -> Iterator[nn.Module]:
+    """Yield the largest modules that contain none of the parts."""
+    if parts.isdisjoint(module.modules()):
+        yield module
+    elif module not in parts:
+        for child in module.children():
+            yield from _outside(child, parts)
 
 
 _MODELS: dict[str, type[GenreModel]] = {}

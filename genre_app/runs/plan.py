@@ -167,8 +167,10 @@ def _measure(config: TrainConfig, train: Dataset, valid: Dataset, state: TrainSt
             torch.cuda.synchronize(device)
         times.append(time.perf_counter())
 
-    # The first step warms up. The sample is small, so an epoch of it must be neither the last one nor validated.
-    endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0})
+    # The first step warms up. The sample is small, so an epoch of it must be neither the last one nor validated. All stages are
+    # trained that the last epoch trains: that takes the most time.
+    never = tuple(float(share == 1.0) for share in config.unfreeze)
+    endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0, "unfreeze": never})
     enough = Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS or monitor.should_stop())
     with suppress(StoppedError):
         list(fit(endless, train, valid, device=device, state=state, on_step=on_step, monitor=enough))

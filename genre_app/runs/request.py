@@ -13,6 +13,8 @@ from genre_app.runs.recipes import read_recipe
 from genre_app.runs.settings import Value, read_settings, without_folders, write_setting
 from genre_app.training.config import TrainConfig
 
+_NO_FREEZING = {"freeze": "freeze=none", "unfreeze": "unfreeze=[]"}
+
 
 class Request(BaseModel):
     """The arguments of ``genre-app train``.
@@ -59,10 +61,11 @@ class Request(BaseModel):
             If the recipe or a setting is wrong, or layers are to be frozen without ``init_from``.
         """
         config = read_recipe(self.recipe, self.settings, self.seed).with_absolute_paths()
-        if config.freeze != "none" and self.init_from is None:
+        freezes = "freeze" if config.freeze != "none" else "unfreeze" if config.unfreeze else ""
+        if freezes and self.init_from is None:
             raise RecipeError(
-                f"freeze={config.freeze} keeps layers of an initial checkpoint, but no checkpoint is named; "
-                "name one with --init-from (on the page: Starting weights), or set freeze=none"
+                f"{freezes} keeps layers of an initial checkpoint, but no checkpoint is named; "
+                f"name one with --init-from (on the page: Starting weights), or set {_NO_FREEZING[freezes]}"
             )
         return config
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,8 @@ from genre_app.augment.presets import named_preset
 from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.files import expanded
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -63,6 +65,13 @@ class TrainConfig(BaseModel):
     freeze: Literal["none", "convolutions"] = setting(
         "layers of the --init-from checkpoint that training leaves unchanged", "none"
     )
+    unfreeze: tuple[Share, ...] = setting(
+        "gradual unfreezing: share of the epochs after which each stage below the network's head is trained; 1: never; "
+        "the last value is used for all further stages; empty: all are trained from the start",
+        (),
+        max_length=32,
+    )
+    stage_rate: float = setting("learning rate of a stage of the network, relative to the stage above it", 1.0, gt=0, le=1)
     scaler: Literal["train", "apart"] = setting(
         "apart: training and validation tracks are standardised separately, a fault of some papers", "train"
     )

@@ -21,6 +21,7 @@ from genre_app.errors import DataError, first_line
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
+from genre_app.training.stages import make_optimiser
 
 _KEY, _DATA = "genre_app_state", "genre_app_data"
 
@@ -127,8 +128,6 @@ class TrainState:
     def _around(cls, model: GenreModel, dropout: Tensor, config: TrainConfig, device: torch.device) -> TrainState:
         model.temperature.fill_(config.temperature)
         model.to(device)
-        for part in frozen(model, config):
-            part.requires_grad_(False)
         return cls(
             model=model,
             average=copy.deepcopy(model).requires_grad_(False),
@@ -211,37 +210,6 @@ class TrainState:
                 _, number, name = key.split(".", 2)
                 state.setdefault(int(number), {})[name] = value
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
-
-
-def make_optimiser(model: GenreModel, config: TrainConfig) -> optim.Optimizer:
-    """Return the optimiser of the parameters that are not frozen; weight decay applies to matrices and kernels only."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    known: dict[str, type[Any]] = {"adamw": optim.AdamW, "adam": optim.Adam, "sgd": optim.SGD, "rmsprop": optim.RMSprop}
-    # On a GPU, the fused implementation launches one kernel for all parameters.
-    fused = all(parameter.is_cuda for parameter in trained) and config.optimiser != "rmsprop"
-    options = {"fused": True} if fused else {}
-    optimiser: optim.Optimizer = known[config.optimiser](groups, lr=config.learning_rate, **options)
-    return optimiser
-
-
-def frozen(model: GenreModel, config: TrainConfig) -> list[torch.nn.Module]:
-    """Return the layers that training leaves unchanged, with their running statistics.
-
-    Raises
-    ------
-    DataError
-        If the convolutions are to be frozen, and the network has none.
-    """
-    if config.freeze == "none":
-        return []
-    parts = list(model.trunk())
-    if not parts:
-        raise DataError(f"the network {config.model} has no convolutions to freeze; set freeze=none.")
-    return parts
 
 
 def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tuple[GenreModel, Tensor]:

@@ -19,7 +19,8 @@ from genre_app.models import GenreModel
 from genre_app.training.config import TrainConfig
 from genre_app.training.graph import GradientGraph
 from genre_app.training.processes import Processes
-from genre_app.training.state import TrainState, frozen
+from genre_app.training.stages import begin_stage
+from genre_app.training.state import TrainState
 
 # A batch is made by about 1000 kernels of a few microseconds; making several at once launches as many kernels as making one.
 _BATCHES_AT_ONCE = 8  # on a GPU
@@ -80,7 +81,6 @@ class Steps:
                 f"A batch holds {smallest} segments, too few for {processes.count} processes, each of which needs "
                 f"{_LEAST_ITEMS}; use a larger batch_size or fewer processes."
             )
-        self.still = frozen(state.model, config)
         device = state.order.device
         # Dropout draws from the generator of its device; the caller gets that generator back unchanged.
         self.rng = torch.cuda if device.type == "cuda" else torch
@@ -103,9 +103,8 @@ class Steps:
 
     def begin_epoch(self) -> None:
         """Draw the order of the epoch, unless the epoch has begun already."""
-        self.state.model.train()
-        for part in self.still:
-            part.eval()
+        if begin_stage(self.state.model, self.config, self.state.progress.epoch + 1):
+            self.graph = None  # it computes the gradients of the stages before
         if self.state.progress.step:
             return
         state, config = self.state, self.config
@@ -131,7 +130,7 @@ class Steps:
             state.reseed(config.seed, self.processes.rank, done)
         rate = self.learning_rate(done)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         # If memory runs out or the device is lost before the weights change, the state can still be saved.
         db, targets = self._next_batch(source)
         with torch.random.fork_rng(devices=self.forked):

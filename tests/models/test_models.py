@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -104,6 +106,17 @@ def test_the_trunk_is_the_convolutions_and_never_the_head(name, features):
     assert all(id(m) in in_trunk for m in convolutions)
     assert bool(in_trunk) == bool(convolutions)
     assert not any(id(m) in in_trunk for m in model.modules() if isinstance(m, nn.Linear | nn.RNNBase))
+
+
+def test_each_parameter_is_in_one_stage_and_the_output_layers_are_in_the_first(name):
+    model = make(name)
+    stages = [[id(p) for module in stage for p in module.parameters()] for stage in model.stages()]
+    assert sorted(itertools.chain(*stages)) == sorted(id(p) for p in model.parameters())
+    assert all(stages)
+    with torch.device("meta"):
+        other = type(model)(32, 33, 5, model.settings)
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    assert {id(ours) for ours, theirs in pairs if ours.shape != theirs.shape} <= set(stages[0])
 
 
 def test_the_temperature_divides_the_logits(name, features):

@@ -1,7 +1,7 @@
 """The fields of `TrainConfig` as form fields: label, help and choices of each, and its value to and from a widget.
 
-A number, a flag and a text stand in their widgets as they are. A pair is written ``5, 40``. The settings of a network are lines
-of TOML.
+A number, a flag and a text stand in their widgets as they are. A pair and a longer list of numbers are written ``5, 40``. The
+settings of a network are lines of TOML.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from genre_app.training import TrainConfig
 OF_RECIPE = "as in the recipe"
 """Choice of an augmentation preset that keeps the recipe's augmentation."""
 
-_KINDS: dict[str, Kind] = {"boolean": "flag", "integer": "number", "number": "number", "array": "pair", "object": "toml"}
+_KINDS: dict[str, Kind] = {"boolean": "flag", "integer": "number", "number": "number", "array": "numbers", "object": "toml"}
 _WORDS = {word.lower(): word for word in ("dB", "FFT", "Hz", "MFCC", "n", "SNR", "T60")} | {"alpha": "α"}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
-Kind = Literal["choice", "flag", "number", "text", "pair", "toml"]
+Kind = Literal["choice", "flag", "number", "text", "pair", "numbers", "toml"]
 
 
 class FormError(GenreAppError):
@@ -64,7 +64,7 @@ class FormField:
     ----------
     path : str
         Dotted path, such as ``augment.mild.pitch_semitones``.
-    kind : {"choice", "flag", "number", "text", "pair", "toml"}
+    kind : {"choice", "flag", "number", "text", "pair", "numbers", "toml"}
     label, info : str
         ``info`` is the help text with the bounds.
     choices : tuple of str
@@ -87,7 +87,7 @@ class FormField:
 
     def show(self, value: Any) -> Any:
         """Return what the widget holds for a JSON value of the field."""
-        if self.kind == "pair":
+        if self.kind in ("pair", "numbers"):
             return ", ".join(f"{part:g}" for part in value)
         if self.kind == "toml":
             return _toml_lines(value)
@@ -102,18 +102,24 @@ class FormField:
             If the text is not of the field's kind. `TrainConfig` checks the bounds.
         """
         try:
-            if self.kind == "pair":
-                low, high = (float(part) for part in re.split(r"\s*[,;]\s*", str(shown).strip()))
-                return [low, high]
+            if self.kind in ("pair", "numbers"):
+                return self._numbers(str(shown or ""))
             if self.kind == "toml":
                 return tomllib.loads(str(shown or ""))
         except tomllib.TOMLDecodeError as error:
             raise FormError(self.path, f"{self.path}: write lines such as dropout = 0.2; {error}") from error
         except ValueError as error:
-            raise FormError(self.path, f"{self.path}: write two numbers, such as 5, 40") from error
+            wanted = "two numbers, such as 5, 40" if self.kind == "pair" else "numbers, such as 0.25, 0.5"
+            raise FormError(self.path, f"{self.path}: write {wanted}") from error
         if self.kind == "number" and not isinstance(shown, int | float):
             raise FormError(self.path, f"{self.path}: write a number")
         return (str(shown or "").strip() or None) if self.kind in ("text", "choice") else shown
+
+    def _numbers(self, text: str) -> list[float]:
+        numbers = [float(part) for part in re.split(r"\s*[,;]\s*", text.strip()) if part or self.kind == "pair"]
+        if self.kind == "pair" and len(numbers) != 2:
+            raise ValueError
+        return numbers
 
 
 @cache
@@ -191,7 +197,7 @@ def _fields(schema: Mapping[str, Any], groups: Mapping[str, Any], prefix: str) -
         if "const" in entry:  # only one value is allowed
             continue
         choices = tuple(model_names()) if path == "model" else tuple(entry.get("enum", ()))
-        kind: Kind = "choice" if choices else _KINDS.get(entry["type"], "text")
+        kind: Kind = "choice" if choices else "pair" if "prefixItems" in entry else _KINDS.get(entry["type"], "text")
         yield FormField(path, kind, _label(name), _info(name, entry), choices, entry.get("format") == "path")
 
 
@@ -201,9 +207,9 @@ def _label(name: str) -> str:
 
 
 def _info(name: str, entry: Mapping[str, Any]) -> str:
-    """Return the description and the bounds of a field of the JSON schema; those of both numbers for a pair."""
+    """Return the description and the bounds of a field of the JSON schema; those of each number for a list."""
     description = entry.get("description", "share of the segments" if name.endswith("_probability") else "")
-    number = entry["prefixItems"][0] if "prefixItems" in entry else entry
+    number = entry["prefixItems"][0] if "prefixItems" in entry else entry.get("items", entry)
     if "minimum" in number and "maximum" in number:
         bounds = f"{_plain(number['minimum'])} to {_plain(number['maximum'])}"
     else:

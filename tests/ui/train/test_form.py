@@ -49,6 +49,7 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
         "split.file": "my split.csv",
         "augment.spare_rest": True,
         "augment.recorded.coloured_noise_snr_db": "1; 2.5",
+        "unfreeze": "0.25, 0.5",
         "seed": 3,
     }
     settings = changed_settings(values, recipe)
@@ -60,6 +61,7 @@ def test_only_what_differs_becomes_a_setting_and_gives_the_same_run():
         "split.file": "my split.csv",
         "augment.spare_rest": True,
         "augment.recorded.coloured_noise_snr_db": [1.0, 2.5],
+        "unfreeze": [0.25, 0.5],
         "seed": 3,
     }
     config = read_recipe("cnn", settings)
@@ -185,6 +187,9 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-name": "my first"}, "Names can't contain spaces", "name"),
         ({"set-name": "../up"}, "cannot name a run", "name"),
         ({"set-init_from": "run: gone"}, "There is no checkpoint 'run: gone'", "init_from"),
+        ({"set-unfreeze": "0.5, soon"}, "unfreeze: write numbers, such as 0.25, 0.5", "unfreeze"),
+        ({"set-unfreeze": "7"}, "unfreeze.0: must be at most 1, got 7", "unfreeze"),
+        ({"set-unfreeze": "0.5"}, "no checkpoint is named", None),
         ({"set-freeze": "convolutions"}, "no checkpoint is named", None),
     ],
 )
