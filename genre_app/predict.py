@@ -32,7 +32,7 @@ MAX_OVERLAP = 0.95
 # -60 dBFS. A quiet take (-50 dBFS RMS) peaks far above it; the noise of a silent sound card stays far below.
 _SILENT_PEAK = 1e-3
 _MOSTLY = 0.5  # warn if less than this share of the segments sounds
-SPEECH_WARNING = "sounds like speech, not music: the model knows only music, so its answer may mean nothing"
+SPEECH_WARNING = "this sounds like speech, not music; the probabilities mean nothing"
 _NOISE = "no music heard: the clip holds only noise, without tones or rhythm; the probabilities mean nothing"
 
 # Limits of a batch, so that memory is bounded for every spec: segments, values of their spectra, values of the model's input.
@@ -109,11 +109,18 @@ def classify(
     )
     warnings = (*clip.warnings, *prediction.warnings)
     observed.content.finish()
+    prediction = replace(prediction, warnings=warnings)
     if observed.content.is_speech:
-        return replace(prediction, warnings=(*warnings, SPEECH_WARNING), is_speech=True)
+        return as_speech(prediction)
     if not observed.content.is_noise:
-        return replace(prediction, warnings=warnings)
+        return prediction
     return replace(prediction, warnings=(*warnings, _NOISE), is_noise=True, votes=dict.fromkeys(prediction.votes))
+
+
+def as_speech(prediction: Prediction) -> Prediction:
+    """Return the prediction of a clip that holds nothing but speech."""
+    warnings = (*prediction.warnings, SPEECH_WARNING)
+    return replace(prediction, warnings=warnings, is_speech=True, votes=dict.fromkeys(prediction.votes))
 
 
 def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-Silent segments keep their rows in the arrays but take no part in the vote. A clip that is only noise has no genre: `genre` is
-None, and the probabilities are then no more than the network's guess.
+Silent segments keep their rows in the arrays but take no part in the vote. A clip that is only noise, or only speech, is
+rejected: `genre` is None, and the probabilities are then no more than the network's guess.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +47,9 @@ class Prediction:
     vote : str
         One of `genre_app.vote.VOTES`.
     probabilities : numpy.ndarray, float64 [g]
-        Probabilities of the clip by this vote; for noise, the network's guess.
+        Probabilities of the clip by this vote; of a rejected clip, the network's guess.
     votes : dict of str to (str or None)
-        Genre by each vote that the checkpoint allows; None for noise.
+        Genre by each vote that the checkpoint allows; None for a rejected clip.
     warnings : tuple of str
     checkpoint : str
         Name of the checkpoint.
@@ -57,7 +57,7 @@ class Prediction:
     is_noise : bool
         The clip holds nothing but noise.
     is_speech : bool
-        The clip sounds like speech; it keeps its genre, but the answer is not sure.
+        The clip holds nothing but speech.
 
     Examples
     --------
@@ -88,17 +88,22 @@ class Prediction:
     _references: References | None = field(default=None, repr=False)
 
     @property
+    def rejected(self) -> Literal["noise", "speech"] | None:
+        """Why the clip has no genre; None if it has one."""
+        return "noise" if self.is_noise else "speech" if self.is_speech else None
+
+    @property
     def guess(self) -> str:
-        """Most probable genre, even if the clip is noise."""
+        """Most probable genre, even if the clip is rejected."""
         return self.genres[int(self.probabilities.argmax())]
 
     @property
     def genre(self) -> str | None:
-        """Most probable genre; None if the clip is noise."""
-        return None if self.is_noise else self.guess
+        """Most probable genre; None if the clip is rejected."""
+        return None if self.rejected else self.guess
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """Return the ``k`` most probable genres with their probabilities, best first; for noise, the network's guess."""
+        """Return the ``k`` most probable genres with their probabilities, best first; the network's guess if rejected."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.genres[index], float(self.probabilities[index])) for index in order]
 
@@ -121,10 +126,9 @@ class Prediction:
     @property
     def is_sure(self) -> bool:
         """Whether the first genre is probable enough, and far enough ahead, to be named without a caveat."""
-        is_music = not (self.is_noise or self.is_speech)
         # For the majority both count: a genre may win all of a few frames, each with a low probability.
         least = min(self.ranked(1)[0][1], float(self.probabilities.max()))
-        return is_music and self.margin >= SURE_MARGIN and least >= SURE_PROBABILITY
+        return not self.rejected and self.margin >= SURE_MARGIN and least >= SURE_PROBABILITY
 
     @cached_property
     def segment_genres(self) -> list[str]:
@@ -167,6 +171,7 @@ class Prediction:
         return {
             "file": self.name,
             "genre": self.genre,
+            "rejected": self.rejected,
             "sure": self.is_sure,
             "probabilities": dict(zip(self.genres, self.probabilities.tolist(), strict=True)),
             "vote": self.vote,
@@ -184,13 +189,13 @@ class Prediction:
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def to_csv(self) -> str:
-        """Return a row per segment: start, end, whether it sounds, its genre (empty for noise), its probabilities."""
+        """Return a row per segment: start, end, whether it sounds, its genre (empty if rejected), its probabilities."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["start_seconds", "end_seconds", "sounds", "genre", *self.genres])
         columns = (self.segment_starts, self.segment_ends, self.segment_sounds, self.segment_probabilities)
         rows = zip(self.segment_genres, *(column.tolist() for column in columns), strict=True)
         for genre, start, end, sounds, probabilities in rows:
-            shown = "" if self.is_noise else genre
+            shown = "" if self.rejected else genre
             writer.writerow([f"{start:.3f}", f"{end:.3f}", str(sounds).lower(), shown, *(f"{p:.9g}" for p in probabilities)])
         return text.getvalue()

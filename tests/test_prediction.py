@@ -125,7 +125,8 @@ def test_silent_segments_neither_agree_nor_disagree(make_clip, checkpoint):
 
 def test_json_has_the_keys_of_the_command_line(prediction, checkpoint):
     found = strict_json(prediction.to_json())
-    assert list(found) == ["file", "genre", "sure", "probabilities", "vote", "votes", "segments", "warnings", "checkpoint"]
+    keys = ["file", "genre", "rejected", "sure", "probabilities", "vote", "votes", "segments", "warnings", "checkpoint"]
+    assert list(found) == keys
     assert found["file"] == "synthesised 0"
     assert found["genre"] == prediction.genre
     assert found["vote"] == "mean"
@@ -169,6 +170,7 @@ def test_noise_has_no_genre(noise):
     assert noise.genre is None
     assert not noise.is_sure
     assert set(noise.votes.values()) == {None}
+    assert noise.rejected == noise.to_dict()["rejected"] == "noise"
     assert "no music heard" in noise.warnings[-1]
     assert noise.revote("majority").genre is None
 

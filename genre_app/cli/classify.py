@@ -45,7 +45,7 @@ def classify(
         stop(f"the checkpoint {model.name} has no reference tracks for the {vote} vote; choose another --vote")
     write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[format_]
     if format_ == "csv":
-        _csv_line(["file", "genre", *model.genres, "vote", "agreement", "warnings", "checkpoint", "error"])
+        _csv_line(["file", "genre", *model.genres, "vote", "agreement", "rejected", "warnings", "checkpoint", "error"])
     failed = False
     for file in files:
         result: Prediction | str
@@ -68,11 +68,11 @@ def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None
     if isinstance(result, str):
         answer = f"{'error':<{width}}               {result}"
     else:
-        sure = " " if result.is_sure or result.is_noise else "?"
+        sure = " " if result.is_sure or result.rejected else "?"
         counts = f"{result.n_agree}/{result.n_sounding}"
         notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
-        share = "" if result.is_noise else f"{result.top(1)[0][1]:.0%}"
-        genre = f"{result.genre or 'no music':<{width}}"
+        share = "" if result.rejected else f"{result.top(1)[0][1]:.0%}"
+        genre = f"{result.genre or ('no music' if result.is_noise else 'speech'):<{width}}"
         answer = f"{genre}{sure} {share:>4} {counts:>9}  {file}{notes}"
     print(printable(answer.replace("\n", "?")))
 
@@ -84,10 +84,10 @@ def _write_jsonl(file: str, result: Prediction | str, model: Checkpoint) -> None
 
 def _write_csv(file: str, result: Prediction | str, model: Checkpoint) -> None:
     if isinstance(result, str):
-        _csv_line([file, *[""] * (len(model.genres) + 5), result])
+        _csv_line([file, *[""] * (len(model.genres) + 6), result])
     else:
         probabilities = (f"{p:.9g}" for p in result.probabilities.tolist())
-        notes = [result.vote, f"{result.agreement:.4f}", "; ".join(result.warnings), result.checkpoint]
+        notes = [result.vote, f"{result.agreement:.4f}", result.rejected or "", "; ".join(result.warnings), result.checkpoint]
         _csv_line([file, result.genre or "", *probabilities, *notes, ""])
 
 

@@ -1,4 +1,4 @@
-"""Tell speech from music, so that an answer about speech comes with a warning.
+"""Tell speech from music: speech gets no genre.
 
 Speech differs from music in how its level changes. It pauses between words; all bands rise and fall with the syllables; no beat
 repeats; and there is little energy below 90 Hz. Seven features measure this over about 10 s, and a logistic regression weighs

@@ -46,7 +46,7 @@ Accuracy by vote: {votes}.
 ## Weaknesses
 
 - Lowest F1 on validation: {weakest}.
-{confusions}- It answers with one of its {n_genres} genres{time} to any music. Only noise gets no genre; speech gets a warning.
+{confusions}- It answers with one of its {n_genres} genres{time} to any music. Only noise and speech get no genre.
 - Genres overlap. If the second genre is close to the first, the app says that it is not sure.
 - Recordings through a microphone in a room are harder than files. {recordings}
 {about}"""

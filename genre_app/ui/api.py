@@ -22,7 +22,8 @@ def classify(
     """Predict the genre of a piece of music from its sound.
 
     Returns the genre, whether the answer is sure, the probability of every genre, the genre by each way to vote, and the
-    probabilities of each segment of a few seconds with its start and end. Takes at most 3 hours and 100 MB.
+    probabilities of each segment of a few seconds with its start and end. Noise and speech have no genre; rejected says which
+    of the two it is. Takes at most 3 hours and 100 MB.
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.

@@ -63,11 +63,6 @@ def remark(words: str) -> str:
 
 def final_vote(prediction: Prediction) -> str:
     """Return the card of an answer: the genre, how sure it is, five bars and the warnings."""
-    heading = escape(MEASURES[prediction.vote])
-    if prediction.is_noise:
-        sub, heading = "All of it sounds like noise.", "The model's guess, which means nothing for noise"
-    else:
-        sub = agreement(prediction)
     warnings = "".join(f"<li>{escape(sentence(warning))}</li>" for warning in prediction.warnings)
     source = escape(f"{prediction.name} · {_length(prediction.duration_seconds)} · {prediction.checkpoint} checkpoint")
     if prediction.name.lower().endswith(_UNPLAYABLE):
@@ -76,8 +71,8 @@ def final_vote(prediction: Prediction) -> str:
 <section class="card" aria-label="Final vote" aria-live="polite">
   <h2 class="eyebrow">Final vote</h2>
   {headline(prediction)}
-  <p class="sub">{escape(sub)}</p>
-  <h3 class="measure">{heading}</h3>
+  <p class="sub">{escape(agreement(prediction))}</p>
+  <h3 class="measure">{escape(measure(prediction))}</h3>
   {bars(prediction)}
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
   <p class="small">{source}</p>
@@ -85,8 +80,19 @@ def final_vote(prediction: Prediction) -> str:
 """
 
 
+def measure(prediction: Prediction) -> str:
+    """Say what the numbers of `bars` are."""
+    return (
+        f"The model's guess, which means nothing for {prediction.rejected}"
+        if prediction.rejected
+        else MEASURES[prediction.vote]
+    )
+
+
 def agreement(prediction: Prediction) -> str:
-    """Say how many frames agree, and why the answer is not sure."""
+    """Say how many frames agree, and why the answer is not sure or missing."""
+    if prediction.rejected:
+        return f"All of it sounds like {prediction.rejected}."
     n = prediction.n_sounding
     return ("a single frame" if n == 1 else f"{prediction.n_agree} of {n} frames agree") + _doubt(prediction)
 
@@ -94,8 +100,6 @@ def agreement(prediction: Prediction) -> str:
 def _doubt(prediction: Prediction) -> str:
     if prediction.is_sure:
         return ""
-    if prediction.is_speech:
-        return " · sounds like speech"
     if prediction.margin >= SURE_MARGIN:
         return (
             " · a low probability" if prediction.probabilities.max() < SURE_PROBABILITY else " · fewer than half of the frames"
@@ -105,9 +109,10 @@ def _doubt(prediction: Prediction) -> str:
 
 
 def headline(prediction: Prediction) -> str:
-    """Name the genre; two genres if the answer is not sure, none for noise."""
-    if prediction.is_noise:
-        return '<p class="genre unsure">No music heard</p>'
+    """Name the genre; two genres if the answer is not sure, none for noise and speech."""
+    if prediction.rejected:
+        words = "No music heard" if prediction.is_noise else "This sounds like speech, not music"
+        return f'<p class="genre unsure">{words}</p>'
     (first, _), (second, _) = prediction.ranked(2)
     if prediction.is_sure:
         return f'<p class="genre">{escape(first)}</p>'
@@ -131,7 +136,7 @@ def bars(prediction: Prediction) -> str:
 
 def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return label and value of each vote; the label has the vote's genre, and ≠ if it differs from the chosen vote's."""
-    if prediction is None or prediction.is_noise:
+    if prediction is None or prediction.rejected:
         return [(VOTE_NAMES[name], name) for name in available]
     labels = []
     for name, genre in prediction.votes.items():
@@ -143,7 +148,7 @@ def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> l
 def vote_info(prediction: Prediction | None, vote: str) -> str:
     """Say what a vote does, and which votes disagree."""
     does = _DOES[vote]
-    if prediction is None or prediction.is_noise:
+    if prediction is None or prediction.rejected:
         return f"How the frames' predictions become one answer. {does}"
     others = [VOTE_NAMES[name] for name, genre in prediction.votes.items() if genre != prediction.genre]
     if not others:
@@ -167,7 +172,7 @@ def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, f
         f"Mel-spectrogram of {prediction.name}, and below it the probabilities of {len(prediction.genres)} genres in each of "
         f"{frames} frames."
     )
-    if not prediction.is_noise:
+    if not prediction.rejected:
         words += f" {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.genre}."
     left, top, width, height = axes
     return (

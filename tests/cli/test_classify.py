@@ -21,6 +21,8 @@ from genre_app.cli.classify import VoteName
 from genre_app.predict import classify
 from genre_app.vote import VOTES
 from tests.cli.strict_json import strict
+from tests.features.test_content import talker
+from tests.features.test_noise import noise
 
 RATE = 22050
 
@@ -56,14 +58,19 @@ def test_silence_is_an_error_and_not_a_genre(run, tmp_path):
     assert "no sound to classify" in strict(out)["error"]
 
 
-def test_noise_has_no_genre_in_any_format(run, tmp_path):
-    soundfile.write(tmp_path / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 10 * RATE), RATE)
-    lines = {format_: run("classify", tmp_path / "hiss.wav", "--format", format_)[1] for format_ in ("table", "jsonl", "csv")}
-    assert lines["table"].startswith("no music ")
-    assert strict(lines["jsonl"])["genre"] is None
+@pytest.mark.parametrize(
+    ("reason", "first", "warning"), [("noise", "no music ", "no music heard"), ("speech", "speech ", "speech")]
+)
+def test_noise_and_speech_have_no_genre_in_any_format(run, tmp_path, reason, first, warning):
+    samples = 0.1 * noise(0, 10.0) if reason == "noise" else talker(10.0)
+    soundfile.write(tmp_path / "clip.wav", samples, RATE)
+    lines = {format_: run("classify", tmp_path / "clip.wav", "--format", format_)[1] for format_ in ("table", "jsonl", "csv")}
+    assert lines["table"].startswith(first)
+    found = strict(lines["jsonl"])
+    assert (found["genre"], found["rejected"], found["sure"]) == (None, reason, False)
     (row,) = csv.DictReader(io.StringIO(lines["csv"]))
-    assert row["genre"] == ""
-    assert "no music heard" in row["warnings"]
+    assert (row["genre"], row["rejected"]) == ("", reason)
+    assert warning in row["warnings"]
 
 
 def test_csv_is_a_row_per_file(run, songs, broken, checkpoint):

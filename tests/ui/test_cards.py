@@ -84,14 +84,18 @@ def test_a_majority_without_half_of_the_frames_is_called_unsure(checkpoint):
     assert "4 of 9 frames agree · fewer than half of the frames" in card
 
 
-def test_speech_is_never_named_without_a_caveat(checkpoint):
+def test_speech_gets_no_genre_but_shows_the_guess(checkpoint):
     clear = np.full(10, 0.01)
     clear[2] = 0.91
     prediction = replace(certain(checkpoint, [clear]), is_speech=True, warnings=(predict.SPEECH_WARNING,))
-    card = re.sub("<[^>]+>", "", cards.final_vote(prediction))
-    assert "Not sure: country or" in card
-    assert "Sounds like speech, not music:" in card
-    assert "a low probability" not in card
+    headline = cards.headline(prediction)
+    assert "This sounds like speech, not music" in headline
+    assert not any(genre in headline for genre in prediction.genres)
+    assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
+    card = re.sub("<[^>]+>", " ", cards.final_vote(prediction))
+    assert "All of it sounds like speech." in card
+    assert "which means nothing for speech" in card
+    assert re.search(r"country\s+91 %", card)
 
 
 def test_five_bars_best_first(checkpoint):

@@ -126,8 +126,8 @@ def _html_row(row: Row) -> str:
         genre, remarks = "no answer", row.error.removeprefix(f"{row.file}: ")
     else:
         remarks = "; ".join(p.warnings)
-        if p.is_noise:
-            genre, remarks = "No music heard", _guess(p)
+        if p.rejected:
+            genre, remarks = "No music heard" if p.is_noise else "Speech, not music", _guess(p)
         else:
             (first, _), (second, _) = p.ranked(2)
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
@@ -145,22 +145,34 @@ def _unbroken(file: str) -> str:
 
 def _guess(p: Prediction) -> str:
     first, share = p.top(1)[0]
-    return f"The model's guess, which means nothing for noise: {first}, {cards.percent(share)}"
+    return f"The model's guess, which means nothing for {p.rejected}: {first}, {cards.percent(share)}"
 
 
 def to_csv(rows: list[Row]) -> str:
-    """Return one line per file: genre, agreement, remarks or the error, and the probabilities; noise has no genre."""
+    """Return one line per file: genre or why it is rejected, agreement, remarks or the error, and the probabilities."""
     genres = next((row.prediction.genres for row in rows if row.prediction), ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "genre", "sure", "frames", "frames_agree", "vote", "checkpoint", "warnings", "error", *genres])
+    writer.writerow(
+        ["file", "genre", "rejected", "sure", "frames", "frames_agree", "vote", "checkpoint", "warnings", "error", *genres]
+    )
     for row in rows:
         if (p := row.prediction) is None:
-            writer.writerow([row.file, *[""] * 7, row.error, *[""] * len(genres)])
+            writer.writerow([row.file, *[""] * 8, row.error, *[""] * len(genres)])
             continue
-        remarks = "; ".join([*p.warnings, _guess(p)] if p.is_noise else p.warnings)
-        agree = "" if p.is_noise else p.n_agree
-        facts = [p.genre or "", str(p.is_sure).lower(), p.n_sounding, agree, p.vote, p.checkpoint, remarks, ""]
+        remarks = "; ".join([*p.warnings, _guess(p)] if p.rejected else p.warnings)
+        agree = "" if p.rejected else p.n_agree
+        facts = [
+            p.genre or "",
+            p.rejected or "",
+            str(p.is_sure).lower(),
+            p.n_sounding,
+            agree,
+            p.vote,
+            p.checkpoint,
+            remarks,
+            "",
+        ]
         writer.writerow([row.file, *facts, *(f"{value:.8g}" for value in p.probabilities)])
     return text.getvalue()
 

@@ -7,7 +7,7 @@ samples are kept only until the next segment has used them. So memory does not g
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -20,7 +20,7 @@ from genre_app.features import FeatureSpec, extract
 from genre_app.features.content import PIECE_SECONDS
 from genre_app.features.noise import is_noise, power_spectra
 from genre_app.features.speech import is_speech
-from genre_app.predict import SPEECH_WARNING, Prediction, classify, from_segments, sounding
+from genre_app.predict import Prediction, as_speech, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
 from genre_app.ui.overview import Overview
 from genre_app.vote import DEFAULT_VOTE
@@ -173,11 +173,11 @@ class Listener:
         return is_noise(self._recent(), self._spec.sample_rate, suppressed=self._suppressed) is True
 
     def _marked(self, prediction: Prediction) -> Prediction:
-        """Warn if the last piece of audio sounds like speech."""
+        """Take the genre from the prediction if the last piece of audio is speech."""
         rate, n_samples = self._spec.sample_rate, self._n_piece
         if self._n_samples < n_samples or not is_speech(power_spectra(self._held[-n_samples:], rate), rate):
             return prediction
-        return replace(prediction, warnings=(*prediction.warnings, SPEECH_WARNING), is_speech=True)
+        return as_speech(prediction)
 
     @property
     def _n_piece(self) -> int:

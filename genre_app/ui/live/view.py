@@ -16,7 +16,6 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from genre_app.predict import SPEECH_WARNING
 from genre_app.ui import cards
 from genre_app.ui.cells import cells
 from genre_app.ui.figures import RANGE_DB, mel_rows, shortened
@@ -53,8 +52,10 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     eyebrow = f"{'Stopped' if stopped else 'Live vote'} · the last {seconds:.0f} s"
     prediction = result.prediction
     if prediction is not None:
-        note = "only a first guess" if prediction.duration_seconds < _GUESS_SECONDS else cards.agreement(prediction)
-        body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{cards.bars(prediction)}'
+        first = not prediction.rejected and prediction.duration_seconds < _GUESS_SECONDS
+        note = "only a first guess" if first else cards.agreement(prediction)
+        heading = f'<h3 class="measure">{escape(cards.measure(prediction))}</h3>' if prediction.rejected else ""
+        body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{heading}{cards.bars(prediction)}'
     elif result.is_silent:
         body = _without_answer("Silence", "Is the microphone muted, or the wrong one chosen?")
     elif result.is_noise:
@@ -66,8 +67,6 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     else:
         body = '<p class="genre quiet">Listening …</p>'
     warnings = [_MISSED.format(result.missed_seconds)] if result.missed_seconds else []
-    if prediction is not None and prediction.is_speech:
-        warnings.append(cards.sentence(SPEECH_WARNING))
     items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
     return f"""
 <section class="card" aria-label="Live vote">
@@ -86,6 +85,8 @@ def announcement(result: LiveResult) -> str:
     """Return the answer in a few words, as plain text escaped for HTML, for screen readers."""
     if result.prediction is None:
         return "silence" if result.is_silent else "no music" if result.is_noise else ""
+    if result.prediction.rejected:
+        return result.prediction.rejected
     return escape(("" if result.prediction.is_sure else "perhaps ") + result.prediction.guess)
 
 
@@ -101,7 +102,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
     names = "".join(f"<span>{escape(shortened(name, 14))}</span>" for name in genres)
     ticks = "".join(f"<span>{f'−{seconds} s' if seconds else 'now'}</span>" for seconds in _TICKS)
     words = "Mel-spectrogram of the last 30 seconds, and below it the probabilities of the genres in each second."
-    if result.prediction is not None:
+    if result.prediction is not None and not result.prediction.rejected:
         words += f" {result.prediction.n_agree} of {result.prediction.n_sounding} frames are won by {result.prediction.guess}."
     return f"""
 <figure class="live" role="img" aria-label="{escape(words, quote=True)}">
@@ -140,7 +141,7 @@ def _heat(result: LiveResult, n_genres: int) -> str:
         dots = "".join(
             f'<i style="left:{100 * centre / WINDOW_SECONDS:.1f}%;top:{100 * (winner + 0.5) / n_genres:.1f}%"></i>'
             for centre, winner, sounds in zip(centres, layout.probabilities.argmax(axis=1), layout.sounds, strict=True)
-            if sounds and 0 <= centre <= WINDOW_SECONDS
+            if sounds and not result.prediction.rejected and 0 <= centre <= WINDOW_SECONDS
         )
     return f'<img decoding="sync" alt="" src="{_as_url(Image.fromarray(image, "RGBA"), "png", compress_level=1)}">{dots}'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,17 @@ def test_noise_has_no_genre_in_table_and_csv(bundled, tmp_path):
     assert (genre, probability, agree) == ("No music heard", "", "")
     assert f"The model's guess, which means nothing for noise: {guess}" in remarks.replace("&#x27;", "'")
     (line,) = lines(to_csv([row]))
-    assert (line["genre"], line["sure"], line["frames_agree"]) == ("", "false", "")
+    assert (line["genre"], line["rejected"], line["sure"], line["frames_agree"]) == ("", "noise", "false", "")
     assert f"The model's guess, which means nothing for noise: {guess}" in line["warnings"]
+
+
+def test_speech_has_no_genre_in_table_and_csv(checkpoint):
+    row = Row("talk.wav", replace(predicted(checkpoint, 0.9), is_speech=True))
+    _, genre, probability, agree, remarks = cells(to_html([row]))
+    assert (genre, probability, agree) == ("Speech, not music", "", "")
+    assert "which means nothing for speech: blues, 90 %" in remarks
+    (line,) = lines(to_csv([row]))
+    assert (line["genre"], line["rejected"], line["sure"]) == ("", "speech", "false")
 
 
 @pytest.mark.parametrize(
