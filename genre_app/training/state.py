@@ -262,6 +262,8 @@ def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tup
 
 
 def _load_initial(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
+    if len(init.members) > 1:
+        raise DataError(f"checkpoint {init.name} holds {len(init.members)} networks; begin with a checkpoint of one.")
     if init.model.name != config.model or init.spec.n_bins != config.spec.n_bins or init.spec.kind != config.spec.kind:
         raise DataError(
             f"checkpoint {init.name} holds a {init.model.name} on {init.spec.n_bins} bins of {init.spec.kind}, this run trains "
