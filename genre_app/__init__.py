@@ -2,13 +2,13 @@
 
 >>> from genre_app import classify, load_checkpoint, load_clip
 >>> checkpoint = load_checkpoint()
->>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.spec.sample_rate), checkpoint)
+>>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.sample_rate), checkpoint)
 >>> prediction.genre, prediction.top(3), prediction.warnings
 
 Layers: each package imports only packages to its right (import-linter checks this), and ``|`` joins packages of one layer.
 
-``app, train > cli | ui > runs > training > evaluation > data > augment > predict > checkpoint | prediction >
-checkpoint_file > vote | models > features > audio > errors | files | progress``
+``app, train > cli | ui > runs > training > evaluation > data > augment > predict > members > checkpoint | prediction >
+checkpoint_file > checkpoint_header > vote | models | sure > features > audio > errors | files | progress``
 
 Importing the package imports nothing else. A public name is imported at its first use, so that the command line's help and the
 first byte of the page do not wait for torch.

@@ -1,12 +1,14 @@
-"""Checkpoints: a network's weights with everything needed to use them, loaded by name or from a file.
+"""Checkpoints: the weights of one or more networks with everything needed to use them, loaded by name or from a file.
 
-`genre_app.checkpoint_file` defines the file format.
+`genre_app.checkpoint_file` and `genre_app.checkpoint_header` define the file format.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,59 +17,108 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.checkpoint_file import FORMAT_VERSION, Header, KnnEntry, ModelEntry, read_file, write_file
+from genre_app.checkpoint_file import read_file, write_file
+from genre_app.checkpoint_header import FORMAT_VERSION, Header, KnnEntry, MemberEntry, ModelEntry
 from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
 from genre_app.files import AnyPath
 from genre_app.models import GenreModel
+from genre_app.sure import SureLimits
 from genre_app.vote import References
 
 DEFAULT_CHECKPOINT = "default"
 SUFFIX = ".safetensors"
 
 
-@dataclass(eq=False)
-class Checkpoint:
-    """A network with its preprocessing, its genres and its history.
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of a checkpoint, with its preprocessing.
 
     Attributes
     ----------
     model : GenreModel
-        In evaluation mode.
     spec : FeatureSpec
+    weight : float
+        Its share of the joined probabilities.
+    """
+
+    model: GenreModel
+    spec: FeatureSpec
+    weight: float = 1.0
+
+
+@dataclass(eq=False)
+class Checkpoint:
+    """One or more networks with their preprocessing, their genres and their history.
+
+    Attributes
+    ----------
+    members : tuple of Member
+        Networks in evaluation mode; their weights are positive and are scaled to sum to one.
     genres : tuple of str
-        In the order of the network's outputs.
+        In the order of the networks' outputs.
     metrics, provenance : dict
         JSON-able: measured results, and the data, recipe and versions that made the weights.
     references : References or None
         Training tracks for the knn vote.
     name : str
         Name shown to the user.
+    temperature : float
+        Of the joined probabilities; a network's own temperature is part of its weights.
+    sure : SureLimits
+        When an answer is called sure.
     """
 
-    model: GenreModel
-    spec: FeatureSpec
+    members: tuple[Member, ...]
     genres: tuple[str, ...]
     metrics: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     references: References | None = None
     name: str = "unnamed"
+    temperature: float = 1.0
+    sure: SureLimits = field(default_factory=SureLimits)
 
     def __post_init__(self) -> None:
-        self.model.eval()
+        total = math.fsum(member.weight for member in self.members)
+        if not math.isclose(total, 1.0, rel_tol=1e-12):  # else the weights of a file would change with every copy
+            self.members = tuple(replace(member, weight=member.weight / total) for member in self.members)
+        for member in self.members:
+            member.model.eval()
+
+    @classmethod
+    def single(cls, model: GenreModel, spec: FeatureSpec, genres: tuple[str, ...], **others: Any) -> Checkpoint:
+        """Return a checkpoint of one network; ``others`` are attributes."""
+        return cls((Member(model, spec),), genres, **others)
+
+    @property
+    def model(self) -> GenreModel:
+        """Network of the first member."""
+        return self.members[0].model
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """Specification of the first member; it sets the times of the segments."""
+        return self.members[0].spec
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz at which clips are opened: the highest of the members."""
+        return max(member.spec.sample_rate for member in self.members)
 
     @property
     def device(self) -> torch.device:
-        """Device of the network."""
+        """Device of the networks."""
         return self.model.bin_mean.device
 
     @torch.inference_mode()
-    def probabilities(self, features: Tensor) -> NDArray[np.float32]:
-        """Return the probabilities of the genres for each segment.
+    def probabilities(self, features: Tensor, member: int = 0) -> NDArray[np.float32]:
+        """Return the probabilities of the genres for each segment by one member.
 
         Parameters
         ----------
         features : Tensor, float32 [s, bins, frames]
+        member : int
+            Index of the member.
 
         Returns
         -------
@@ -79,12 +130,32 @@ class Checkpoint:
         CheckpointError
             If the network's output is not finite.
         """
-        logits = self.model(features.to(self.device))
+        logits = self.members[member].model(features.to(self.device))
         probabilities: NDArray[np.float32] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         if not np.isfinite(probabilities).all():
             what = "its network gives numbers that are not finite"
             raise CheckpointError(f"checkpoint {self.name}: {what}; use another checkpoint")
         return probabilities
+
+    def joined(self, of_members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Join the members' probabilities of the same segments, each [s, g], by weight and temperature.
+
+        Returns
+        -------
+        numpy.ndarray, float32 [s, g]
+            The temperature T turns p into p ** (1 / T), normalised.
+        """
+        if len(of_members) == 1 and self.temperature == 1.0:
+            return of_members[0]
+        weights = [member.weight for member in self.members]
+        mean = sum(weight * rows.astype(np.float64) for weight, rows in zip(weights, of_members, strict=True))
+        return tempered(np.asarray(mean), self.temperature).astype(np.float32)
+
+
+def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return probabilities [n, g] raised to 1 / temperature, normalised: less sure above 1, surer below."""
+    powers = (probabilities / probabilities.max(axis=1, keepdims=True)) ** (1.0 / temperature)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def checkpoint_folder() -> Path:
@@ -105,19 +176,27 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
     Raises
     ------
     ValueError
-        If metrics or provenance are not valid JSON (a NaN is not), or a genre has no valid name.
+        If metrics or provenance are not valid JSON (a NaN is not), a genre has no valid name, or there are too many members.
     """
     references = checkpoint.references
     header = Header(
         format_version=FORMAT_VERSION,
-        spec=checkpoint.spec,
-        model=ModelEntry(name=checkpoint.model.name, settings=checkpoint.model.settings.model_dump(mode="json")),
+        members=[
+            MemberEntry(
+                spec=member.spec,
+                model=ModelEntry(name=member.model.name, settings=member.model.settings.model_dump(mode="json")),
+                weight=member.weight,
+            )
+            for member in checkpoint.members
+        ],
+        temperature=checkpoint.temperature,
+        sure=checkpoint.sure,
         genres=list(checkpoint.genres),
         metrics=checkpoint.metrics,
         provenance=checkpoint.provenance,
         knn=KnnEntry(k=references.k) if references else None,
     )
-    write_file(Path(path), header, checkpoint.model, references)
+    write_file(Path(path), header, [member.model for member in checkpoint.members], references)
 
 
 def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu") -> Checkpoint:
@@ -129,9 +208,17 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         If there is no such checkpoint, or the file is not exactly what `save_checkpoint` writes.
     """
     path = _find(os.fspath(name_or_path))
-    header, model, references = read_file(path)
-    history = {"metrics": header.metrics, "provenance": header.provenance}
-    return Checkpoint(model.to(device), header.spec, tuple(header.genres), references=references, name=path.stem, **history)
+    header, models, references = read_file(path)
+    return Checkpoint(
+        tuple(Member(model.to(device), entry.spec, entry.weight) for model, entry in zip(models, header.members, strict=True)),
+        tuple(header.genres),
+        metrics=header.metrics,
+        provenance=header.provenance,
+        references=references,
+        name=path.stem,
+        temperature=header.temperature,
+        sure=header.sure,
+    )
 
 
 def _find(given: str) -> Path:

@@ -12,16 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from genre_app.audio import AudioStream, Clip
+from genre_app.audio.resample import Resamplers
 from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
-from genre_app.features import FeatureSpec, extract, split, split_columns
+from genre_app.features import FeatureSpec, cut_columns, own_starts, segment_start_frames
 from genre_app.features.content import ContentDetector
-from genre_app.features.segments import Segments
+from genre_app.members import SILENT_PEAK, MemberStream, peaks, segment_means
 from genre_app.prediction import Prediction as Prediction  # re-exported
 from genre_app.vote import DEFAULT_VOTE, available_votes, check_vote
 from genre_app.vote import vote as join_votes
@@ -29,17 +28,9 @@ from genre_app.vote import vote as join_votes
 MAX_OVERLAP = 0.95
 """Largest overlap of neighbouring segments, as a share of their length. The work grows with 1 / (1 - overlap)."""
 
-# -60 dBFS. A quiet take (-50 dBFS RMS) peaks far above it; the noise of a silent sound card stays far below.
-_SILENT_PEAK = 1e-3
 _MOSTLY = 0.5  # warn if less than this share of the segments sounds
 SPEECH_WARNING = "this sounds like speech, not music; the probabilities mean nothing"
 _NOISE = "no music heard: the clip holds only noise, without tones or rhythm; the probabilities mean nothing"
-
-# Limits of a batch, so that memory is bounded for every spec: segments, values of their spectra, values of the model's input.
-# The two numbers of values hold 32 segments of the default `FeatureSpec`.
-_BATCH_SEGMENTS = 32
-_BATCH_SPECTRUM_VALUES = 2_200_000
-_BATCH_INPUT_VALUES = 280_000
 
 
 class NoSoundError(AudioError):
@@ -59,7 +50,7 @@ def classify(
     Parameters
     ----------
     clip : Clip or AudioStream
-        At the sample rate of ``checkpoint.spec``. A stream is consumed.
+        At ``checkpoint.sample_rate``. A stream is consumed.
     checkpoint : Checkpoint
     vote : str
         One of `genre_app.vote.VOTES`.
@@ -84,26 +75,20 @@ def classify(
         For another sample rate, an unknown vote or an overlap out of bounds.
     """
     _check_vote(vote, checkpoint)
-    spec = overlapped(checkpoint.spec, overlap)
-    if clip.sample_rate != spec.sample_rate:
-        raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {spec.sample_rate} Hz")
+    spec, rate = overlapped(checkpoint.spec, overlap), checkpoint.sample_rate
+    if clip.sample_rate != rate:
+        raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {rate} Hz")
 
-    observed = _Observed(clip.blocks(), spec.sample_rate, suppressed)
-    half = spec.n_fft // 2
-    starts: list[int] = []
-    peaks: list[NDArray[np.float32]] = []
-    probabilities: list[NDArray[np.float32]] = []
-    for segments in split(observed, spec, batch_size=_batch_size(spec)):
-        starts += segments.start_frames
-        # Without the context at both ends; of a clip shorter than a segment, without its repetitions.
-        width = max(1, min(spec.segment_samples, observed.n_samples))
-        peaks.append(_peaks(segments.samples[:, half : half + width]))
-        if not np.isfinite(peaks[-1]).all():
-            raise AudioError(f"{clip.name}: some samples are not numbers (NaN or infinite); export the audio again")
-        probabilities.append(checkpoint.probabilities(_features(segments, spec, checkpoint.device)))
-
-    rows, sounds = np.concatenate(probabilities), np.concatenate(peaks) > _SILENT_PEAK
-    seconds = observed.n_samples / spec.sample_rate
+    observed = _Observed(clip.blocks(), rate, suppressed)
+    streams = [MemberStream(checkpoint, index, spec, clip.name) for index in range(len(checkpoint.members))]
+    resamplers = Resamplers(rate, (stream.sample_rate for stream in streams))
+    for block in observed:
+        _feed(streams, resamplers.add(block))
+    _feed(streams, resamplers.finish())
+    starts = segment_start_frames(streams[0].n_frames, spec)
+    rows = checkpoint.joined([stream.finish(starts) for stream in streams])
+    sounds = streams[0].peaks > SILENT_PEAK
+    seconds = observed.n_samples / rate
     prediction = from_segments(
         checkpoint, starts, rows, spec=spec, sounds=sounds, name=clip.name, duration_seconds=seconds, vote=vote
     )
@@ -121,6 +106,31 @@ def as_speech(prediction: Prediction) -> Prediction:
     """Return the prediction of a clip that holds nothing but speech."""
     warnings = (*prediction.warnings, SPEECH_WARNING)
     return replace(prediction, warnings=warnings, is_speech=True, votes=dict.fromkeys(prediction.votes))
+
+
+def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> NDArray[np.float32]:
+    """Return the probabilities of the segments of a stored log-mel spectrogram.
+
+    Parameters
+    ----------
+    columns : numpy.ndarray [frames, n_mels]
+        dB re 1.0, as all members of the checkpoint need them.
+    checkpoint : Checkpoint
+    spec : FeatureSpec
+        That of the checkpoint, perhaps with another overlap.
+
+    Returns
+    -------
+    numpy.ndarray, float32 [s, g]
+    """
+    shared = segment_start_frames(len(columns), spec)
+    of_members = []
+    for index, member in enumerate(checkpoint.members):
+        own = [own_starts(frame, spec, member.spec, len(columns)) for frame in shared]
+        starts = sorted({start for group in own for start in group})
+        rows = checkpoint.probabilities(cut_columns(columns, starts, member.spec), index)
+        of_members.append(segment_means(rows, starts, own))
+    return checkpoint.joined(of_members)
 
 
 def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
@@ -154,7 +164,7 @@ def from_segments(
     Parameters
     ----------
     checkpoint : Checkpoint
-        Gives the genres, its name and the references of the ``knn`` vote.
+        Gives the genres, its name, the limits of a sure answer and the references of the ``knn`` vote.
     start_frames : list of int, length s
     probabilities : numpy.ndarray, float32 [s, g]
     spec : FeatureSpec
@@ -192,6 +202,7 @@ def from_segments(
         votes={method: checkpoint.genres[int(values.argmax())] for method, values in joined.items()},
         warnings=tuple(_warnings(sounds, spec, duration_seconds)),
         checkpoint=checkpoint.name,
+        sure_limits=checkpoint.sure,
         duration_seconds=duration_seconds,
         _references=checkpoint.references,
     )
@@ -199,7 +210,7 @@ def from_segments(
 
 def sounding(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return for each row of ``samples`` [n, width] whether it is louder than silence, bool [n]."""
-    return _peaks(samples) > _SILENT_PEAK
+    return peaks(samples) > SILENT_PEAK
 
 
 class _Observed:
@@ -217,31 +228,9 @@ class _Observed:
             yield block
 
 
-def _batch_size(spec: FeatureSpec) -> int:
-    spectrum_values = spec.segment_frames * (1 + spec.n_fft // 2)
-    input_values = spec.input_frames * spec.n_bins
-    return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))
-
-
-def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Tensor:
-    """Compute features [s, bins, frames] of consecutive segments; columns shared by overlapping segments are computed once."""
-    if spec.segment_hop_frames >= spec.segment_frames or spec.kind == "summary":
-        return extract(torch.from_numpy(segments.samples).to(device), spec, padded=True)
-    first, hop = segments.start_frames[0], spec.hop_length
-    offsets = [(start - first) * hop for start in segments.start_frames]
-    width = segments.samples.shape[1]
-    joined = np.empty((1, offsets[-1] + width), np.float32)
-    for at, samples in zip(offsets, segments.samples, strict=True):
-        joined[0, at : at + width] = samples
-    # Columns as in a mel cache. `split_columns` then applies reference, floor and kind to each segment by itself.
-    columns = extract(torch.from_numpy(joined).to(device), spec.columns, padded=True)[0].T  # [frames, n_mels]
-    return split_columns(columns.cpu().numpy(), spec)[1]
-
-
-def _peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the largest distance of each row of ``samples`` from its mean: a constant offset is not sound."""
-    middle = samples.mean(axis=1)
-    return np.asarray(np.maximum(samples.max(axis=1) - middle, middle - samples.min(axis=1)))
+def _feed(streams: list[MemberStream], samples: dict[int, NDArray[np.float32]]) -> None:
+    for stream in streams:
+        stream.add(samples[stream.sample_rate])
 
 
 def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: float) -> Iterator[str]:

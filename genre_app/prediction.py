@@ -18,16 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_app.sure import SureLimits
 from genre_app.vote import References
 from genre_app.vote import vote as join_votes
-
-# Chosen on validation: of the 147 validation tracks of the checkpoint `default`, 97 (66 %) are called sure, and 82 % of these
-# are right (95 % interval 74 to 89 %). Of the other 50 tracks 54 % are right (40 to 67 %). With the lead alone, 114 are called
-# sure and 77 % of them are right. `python -m tests.sureness` prints the whole grid.
-SURE_MARGIN = 0.15
-"""Least lead of the first genre over the second, in probability, for a sure answer."""
-SURE_PROBABILITY = 0.5
-"""Least probability of the first genre for a sure answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +51,13 @@ class Prediction:
         The clip holds nothing but noise.
     is_speech : bool
         The clip holds nothing but speech.
+    sure_limits : SureLimits
+        The checkpoint's limits of a sure answer.
 
     Examples
     --------
     >>> checkpoint = load_checkpoint()
-    >>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.spec.sample_rate), checkpoint)
+    >>> prediction = classify(load_clip("song.mp3", sample_rate=checkpoint.sample_rate), checkpoint)
     >>> prediction.genre, prediction.is_sure
     ('disco', True)
     >>> prediction.top(2)
@@ -85,6 +80,7 @@ class Prediction:
     duration_seconds: float
     is_noise: bool = False
     is_speech: bool = False
+    sure_limits: SureLimits = field(default_factory=SureLimits)
     _references: References | None = field(default=None, repr=False)
 
     @property
@@ -128,7 +124,8 @@ class Prediction:
         """Whether the first genre is probable enough, and far enough ahead, to be named without a caveat."""
         # For the majority both count: a genre may win all of a few frames, each with a low probability.
         least = min(self.ranked(1)[0][1], float(self.probabilities.max()))
-        return not self.rejected and self.margin >= SURE_MARGIN and least >= SURE_PROBABILITY
+        limits = self.sure_limits
+        return not self.rejected and self.margin >= limits.margin and least >= limits.probability
 
     @cached_property
     def segment_genres(self) -> list[str]:

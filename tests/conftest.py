@@ -130,7 +130,7 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
             head.bias.copy_((head.bias - logits.mean(dim=0)) * scale)
         random = np.random.default_rng(seed)
         known = References(random.dirichlet(np.ones(10), 40).astype(np.float32), random.integers(0, 10, 40), 7)
-        return Checkpoint(
+        return Checkpoint.single(
             model,
             spec,
             GENRES,

@@ -15,7 +15,7 @@ RECORDED = Path(__file__).with_name("recorded.json")
 
 def answers(checkpoint: Checkpoint) -> dict[str, Prediction]:
     """Classify 12 s of each synthesised style."""
-    rate = checkpoint.spec.sample_rate
+    rate = checkpoint.sample_rate
     return {style: classify(Clip(music(style, 12.0, rate, 0), rate, style), checkpoint) for style in STYLES}
 
 

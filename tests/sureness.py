@@ -2,7 +2,7 @@
 
     python -m tests.sureness MEL_CACHE
 
-`genre_app.prediction.SURE_MARGIN` and `SURE_PROBABILITY` are chosen from this table.
+The defaults of `genre_app.sure.SureLimits` are chosen from this table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from genre_app.checkpoint import load_checkpoint
 from genre_app.evaluation.evaluate import evaluate
 from genre_app.evaluation.metrics import wilson_interval
-from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY
+from genre_app.sure import SureLimits
 
 MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 PROBABILITIES = (0.0, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
@@ -39,5 +39,5 @@ if __name__ == "__main__":
     for margin in MARGINS:
         for probability in PROBABILITIES:
             sure = (first - second >= margin) & (first >= probability)
-            chosen = " <- chosen" if (margin, probability) == (SURE_MARGIN, SURE_PROBABILITY) else ""
+            chosen = " <- chosen" if SureLimits(probability=probability, margin=margin) == SureLimits() else ""
             print(f"{margin:.2f}  {probability:11.2f}   {share(right[sure])}     {share(right[~sure])}{chosen}")

@@ -153,11 +153,11 @@ def test_a_safetensors_file_of_another_project(tmp_path):
     refused(path, "without a genre_app header")
 
 
-@pytest.mark.parametrize(("version", "advice"), [(2, "update the program"), (0, "train it again")])
+@pytest.mark.parametrize(("version", "advice"), [(3, "update the program"), (0, "train it again")])
 def test_another_format_version(mutate, version, advice):
     # A later format may have other fields; the message is about the version all the same.
     path = mutate(header=lambda meta: meta.update(format_version=version, surprise=1, genres="other"))
-    refused(path, f"has format version {version}, this program reads version 1; {advice}")
+    refused(path, f"has format version {version}, this program reads versions 1 to 2; {advice}")
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,17 @@ def test_another_format_version(mutate, version, advice):
         ("{}", "format_version"),
         ('{"format_version": "1x"}', "format_version"),
         ("[" * 100_000, "recursion limit"),
-        ('{"format_version": 1}', "malformed header: spec is missing"),
+        ('{"format_version": 1}', "malformed header: (genres|spec) is missing"),
+        ('{"format_version": 2}', "malformed header: (genres|members) is missing"),
     ],
 )
 def test_a_malformed_header(mutate, text, message):
     refused(mutate(text=text), message)
+
+
+def first(meta: dict) -> dict:
+    """The header's entry for the first network."""
+    return meta["members"][0]
 
 
 GENRE_NAMES = [
@@ -205,18 +211,24 @@ def test_names_from_other_alphabets_and_with_signs_are_valid(make_checkpoint, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda meta: meta["spec"].update(sample_rate=10), "spec.sample_rate"),
-        (lambda meta: meta["spec"].update(hop_length=16, segment_seconds=120.0), "a segment may have"),
-        (lambda meta: meta["spec"].update(new_field=1), "spec.new_field"),
-        (lambda meta: meta["model"].update(name="transformer"), "there is no model 'transformer'; choose one of: "),
-        (lambda meta: meta["model"].update(settings={"kernel": 5}), "kernel"),
-        (lambda meta: meta["model"]["settings"].update(members=10**9), "members"),
-        (lambda meta: meta["model"]["settings"].update(channels=[8]), "cannot be built"),
-        (lambda meta: meta["model"]["settings"].update(channels=[10**9, 10**9]), "cannot be built|has tensor"),
-        (lambda meta: meta["model"]["settings"].update(pools=[[64, 64], [64, 64]]), "cannot process its own segments"),
+        (lambda meta: first(meta)["spec"].update(sample_rate=10), "members.0.spec.sample_rate"),
+        (lambda meta: first(meta)["spec"].update(hop_length=16, segment_seconds=120.0), "a segment may have"),
+        (lambda meta: first(meta)["spec"].update(new_field=1), "members.0.spec.new_field"),
+        (
+            lambda meta: first(meta)["model"].update(name="transformer"),
+            "there is no model 'transformer'; choose one of: ",
+        ),
+        (lambda meta: first(meta)["model"].update(settings={"kernel": 5}), "kernel"),
+        (lambda meta: first(meta)["model"]["settings"].update(members=10**9), "members"),
+        (lambda meta: first(meta)["model"]["settings"].update(channels=[8]), "cannot be built"),
+        (lambda meta: first(meta)["model"]["settings"].update(channels=[10**9, 10**9]), "cannot be built|has tensor"),
+        (
+            lambda meta: first(meta)["model"]["settings"].update(pools=[[64, 64], [64, 64]]),
+            "cannot process its own segments",
+        ),
         (
             lambda meta: meta["genres"].append("polka"),
-            r"has tensor 'model.members.0.head.weight' as F32 \[10, [0-9]+\] where F32 \[11, [0-9]+\]",
+            r"has tensor 'members.0.members.0.head.weight' as F32 \[10, [0-9]+\] where F32 \[11, [0-9]+\]",
         ),
         (lambda meta: meta.update(metrics=[1]), "metrics"),
         (lambda meta: meta.update(surprise=1), "surprise"),
@@ -236,7 +248,7 @@ def test_metrics_that_would_be_invalid_json(mutate, checkpoint_path):
 
 # Tensors that do not match
 
-WEIGHT = "model.members.0.blocks.0.conv.weight"
+WEIGHT = "members.0.members.0.blocks.0.conv.weight"
 
 
 def drop_first_row(state: dict) -> None:
@@ -248,12 +260,12 @@ def drop_first_row(state: dict) -> None:
     [
         (lambda state: state.pop(WEIGHT), f"lacks tensor '{WEIGHT}'"),
         (lambda state: state.clear(), "lacks tensor '.*' and [0-9]+ more"),
-        (lambda state: state.update({"model.extra": torch.zeros(1)}), "superfluous tensor 'model.extra'"),
+        (lambda state: state.update({"members.0.extra": torch.zeros(1)}), "superfluous tensor 'members.0.extra'"),
         (lambda state: state.update({"optimizer": torch.zeros(1)}), "superfluous tensor 'optimizer'"),
         (drop_first_row, r"as F32 \[7, 2, 3, 3\] where F32 \[8, 2, 3, 3\] belongs"),
         (lambda state: state.update({WEIGHT: state[WEIGHT].half()}), "as F16"),
         (lambda state: state[WEIGHT].view(-1)[3:4].fill_(float("nan")), f"not finite in tensor '{WEIGHT}'"),
-        (lambda state: state["model.bin_mean"][:1].fill_(float("inf")), "not finite in tensor 'model.bin_mean'"),
+        (lambda state: state["members.0.bin_mean"][:1].fill_(float("inf")), "not finite in tensor 'members.0.bin_mean'"),
         (lambda state: state["references.probabilities"][:1, :1].fill_(float("nan")), "not finite"),
         (lambda state: state["references.labels"][:1].fill_(10), "unusable knn references"),
         (lambda state: state["references.labels"][:1].fill_(-1), "unusable knn references"),
@@ -267,3 +279,53 @@ def drop_first_row(state: dict) -> None:
 )
 def test_tensors_that_do_not_fit(mutate, change, message):
     refused(mutate(tensors=change), message)
+
+
+# Several members, and the version before them
+
+
+def test_a_file_of_version_1_is_read(checkpoint, checkpoint_path, tmp_path):
+    state, meta = load_file(checkpoint_path), header_of(checkpoint_path)
+    (member,) = meta.pop("members")
+    del meta["temperature"], meta["sure"]
+    meta |= {"format_version": 1, "spec": member["spec"], "model": member["model"]}
+    old = {key.replace("members.0.", "model.", 1) if key.startswith("members.") else key: value for key, value in state.items()}
+    path = tmp_path / "tiny.safetensors"
+    save_file(old, path, metadata={"genre_app": json.dumps(meta)})
+    loaded = load_checkpoint(path)
+    features = torch.zeros(1, checkpoint.spec.n_bins, checkpoint.spec.segment_frames)
+    np.testing.assert_array_equal(loaded.probabilities(features), checkpoint.probabilities(features))
+    save_checkpoint(loaded, path)
+    assert path.read_bytes() == checkpoint_path.read_bytes()
+    save_file(old | {"members.0.extra": torch.zeros(1)}, path, metadata={"genre_app": json.dumps(meta)})
+    refused(path, "superfluous tensor 'members.0.extra'")
+    save_file(old, path, metadata={"genre_app": json.dumps(meta | {"temperature": 1.0})})
+    refused(path, "malformed header: there is no field .temperature.")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda meta: meta.update(members=[]), "malformed header: members"),
+        (lambda meta: meta.update(members=meta["members"] * 17), "malformed header: members"),
+        (lambda meta: meta.update(members=meta["members"] * 2), "weights of the members do not sum to one"),
+        (lambda meta: meta.update(members=[{**first(meta), "weight": 0.5}] * 2), "lacks tensor 'members.1"),
+        (lambda meta: first(meta).update(weight=0.0), "members.0.weight"),
+        (lambda meta: first(meta).update(weight=float("nan")), "members.0.weight"),
+        (lambda meta: first(meta).update(surprise=1), "members.0.surprise"),
+        (lambda meta: meta.update(temperature=0.0), "temperature"),
+        (lambda meta: meta.update(temperature=float("inf")), "temperature"),
+        (lambda meta: meta.update(sure={"probability": 2.0, "margin": 0.1}), "sure.probability"),
+        (lambda meta: meta.update(sure={"surprise": 2.0}), "sure.surprise"),
+    ],
+)
+def test_members_that_do_not_fit(mutate, change, message):
+    refused(mutate(header=change), message)
+
+
+def test_the_segments_of_all_members_together_are_limited(mutate):
+    def many(meta: dict) -> None:
+        large = {**first(meta)["spec"], "n_fft": 65536, "segment_seconds": 25.0}
+        meta.update(members=[{**first(meta), "spec": large, "weight": 1 / 16}] * 16)
+
+    refused(mutate(header=many), "the segments of all members together")

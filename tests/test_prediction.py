@@ -12,10 +12,11 @@ import pytest
 
 from genre_app.audio import Clip
 from genre_app.predict import classify
-from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY
+from genre_app.sure import SureLimits
 from genre_app.vote import VOTES, vote
 
 RATE = 22050
+LIMITS = SureLimits()
 
 
 @pytest.fixture
@@ -73,10 +74,10 @@ def test_agreement_margin_and_ranking(prediction):
 @pytest.mark.parametrize(
     ("first", "second", "sure"),
     [
-        (0.6, 0.6 - SURE_MARGIN - 0.01, True),
-        (0.53, 0.53 - SURE_MARGIN + 0.01, False),  # too small a lead
-        (SURE_PROBABILITY + 0.01, 0.1, True),
-        (SURE_PROBABILITY - 0.01, 0.1, False),  # a large lead of a genre that is not probable
+        (0.6, 0.6 - LIMITS.margin - 0.01, True),
+        (0.53, 0.53 - LIMITS.margin + 0.01, False),  # too small a lead
+        (LIMITS.probability + 0.01, 0.1, True),
+        (LIMITS.probability - 0.01, 0.1, False),  # a large lead of a genre that is not probable
     ],
 )
 def test_a_sure_answer_needs_a_lead_and_a_probability(prediction, first, second, sure):

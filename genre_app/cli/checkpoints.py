@@ -14,9 +14,10 @@ def checkpoints(format_: ReportFormat = "table") -> None:
     rows = []
     for name in bundled_checkpoints():
         checkpoint = load_checkpoint(name)
-        model, features, genres = checkpoint.model.name, checkpoint.spec.kind, list(checkpoint.genres)
-        rows.append({"name": name, "model": model, "features": features, "genres": genres, "metrics": checkpoint.metrics})
+        members = [{"model": m.model.name, "features": m.spec.kind, "weight": m.weight} for m in checkpoint.members]
+        rows.append({"name": name, "members": members, "genres": list(checkpoint.genres), "metrics": checkpoint.metrics})
         if format_ == "table":
-            print(f"{name:<20}{model} on {features}: {', '.join(genres)}")
+            networks = " + ".join(f"{member['model']} on {member['features']}" for member in members)
+            print(f"{name:<20}{networks}: {', '.join(checkpoint.genres)}")
     if format_ == "json":
         print(json.dumps(rows, allow_nan=False))

@@ -50,7 +50,7 @@ def classify(
     for file in files:
         result: Prediction | str
         try:
-            with open_audio(file, sample_rate=model.spec.sample_rate) as stream:
+            with open_audio(file, sample_rate=model.sample_rate) as stream:
                 result = classify_clip(stream, model, vote=vote, overlap=overlap)
         except AudioError as error:
             result, failed = str(error), True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genre_app.checkpoint_file import check_genres
+from genre_app.checkpoint_header import check_genres
 from genre_app.data.cache.build import Entry
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache

@@ -21,9 +21,9 @@ from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
-from genre_app.features import FeatureSpec, split_columns
+from genre_app.features import FeatureSpec
 from genre_app.files import AnyPath
-from genre_app.predict import classify, overlapped
+from genre_app.predict import classify, classify_columns, overlapped
 
 Result = TypeVar("Result")
 
@@ -78,7 +78,7 @@ def evaluate(
         tracks = _cached_tracks(cache, checkpoint, split, spec)
 
         def probabilities(track: Any) -> NDArray[np.float32]:
-            return checkpoint.probabilities(split_columns(cache.rows(track), spec)[1])
+            return classify_columns(cache.rows(track), checkpoint, spec)
 
         workers = 0
     else:
@@ -110,9 +110,9 @@ def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, s
 
 def _of_audio(track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None) -> NDArray[np.float32]:
     if seconds is not None:
-        prediction = classify(load_middle(track, checkpoint.spec.sample_rate, seconds), checkpoint, overlap=overlap)
+        prediction = classify(load_middle(track, checkpoint.sample_rate, seconds), checkpoint, overlap=overlap)
     else:
-        with open_audio(track.path, sample_rate=checkpoint.spec.sample_rate, name=track.track_id) as stream:
+        with open_audio(track.path, sample_rate=checkpoint.sample_rate, name=track.track_id) as stream:
             prediction = classify(stream, checkpoint, overlap=overlap)
     return prediction.segment_probabilities[prediction.segment_sounds]
 

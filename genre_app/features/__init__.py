@@ -7,7 +7,8 @@ librosa with ``center=True``. Each segment starts at such a frame, so a segment 
 segment computed from audio.
 """
 
-from genre_app.features.segments import segment_start_frames, split, split_columns
+from genre_app.features.held import Held
+from genre_app.features.segments import Cutter, cut_columns, own_starts, segment_start_frames, split, split_columns
 from genre_app.features.spec import COLUMN_FIELDS, FeatureSpec
 from genre_app.features.spectrogram import extract, finish
 from genre_app.features.summary import SUMMARY_NAMES
@@ -15,9 +16,13 @@ from genre_app.features.summary import SUMMARY_NAMES
 __all__ = [
     "COLUMN_FIELDS",
     "SUMMARY_NAMES",
+    "Cutter",
     "FeatureSpec",
+    "Held",
+    "cut_columns",
     "extract",
     "finish",
+    "own_starts",
     "segment_start_frames",
     "split",
     "split_columns",

@@ -1,7 +1,12 @@
-"""Cut a clip into segments, from samples or from a stored spectrogram."""
+"""Cut a clip into segments, from samples or from a stored spectrogram.
+
+Networks with different segment lengths answer for the same *shared segments*, those of one specification. `own_starts` says
+which of its own segments a network takes for a shared one.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genre_app.features.held import Held
 from genre_app.features.spec import FeatureSpec
 from genre_app.features.spectrogram import finish
 
@@ -29,9 +35,52 @@ def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
     return starts
 
 
+def own_starts(frame: int, shared: FeatureSpec, spec: FeatureSpec, n_frames: int | None = None) -> list[int]:
+    """Return the first frame of each segment of ``spec`` for the shared segment that starts at ``frame``.
+
+    ``round(shared.segment_seconds / spec.segment_seconds)`` segments are evenly spaced over the shared one. A single one is
+    centred on it, so a segment of the same length starts at the same time, to the nearest frame.
+
+    Parameters
+    ----------
+    frame : int
+        Frame of ``shared``.
+    shared, spec : FeatureSpec
+    n_frames : int, optional
+        Number of frames of the clip by ``spec``; the segments are moved to lie within it. By default only its start counts.
+    """
+    n = max(1, round(shared.segment_seconds / spec.segment_seconds))
+    spare = shared.segment_seconds - spec.segment_seconds
+    offsets = [spare / 2] if n == 1 else [spare * place / (n - 1) for place in range(n)]
+    starts = [max(0, round((shared.seconds(frame) + offset) * spec.sample_rate / spec.hop_length)) for offset in offsets]
+    if n_frames is None:
+        return starts
+    last = max(0, n_frames - spec.segment_frames)
+    return [min(start, last) for start in starts]
+
+
+def is_complete(starts: list[int], spec: FeatureSpec, n_samples: int) -> bool:
+    """Return whether the segments at the frames ``starts`` lie within the first ``n_samples``, with their context.
+
+    A segment belongs to a clip if the centre of its last frame does. The context after that centre may arrive later.
+    """
+    return starts[-1] * spec.hop_length + spec.segment_samples + spec.n_fft // 2 <= n_samples
+
+
+def first_needed(starts: list[int], shared: FeatureSpec, spec: FeatureSpec, n_samples: int) -> int:
+    """Return the first sample of a stream of ``n_samples`` that is still needed if ``starts`` are the next segments.
+
+    The stream may end at any time, and a right-aligned last shared segment then begins before the next one.
+    """
+    # The hops cover the rounding to frames.
+    seconds = max(shared.segment_seconds, spec.segment_seconds) + shared.hop_length / shared.sample_rate
+    reach = math.ceil(seconds * spec.sample_rate) + spec.n_fft + spec.hop_length
+    return min(starts[0] * spec.hop_length - spec.n_fft // 2, n_samples - reach)
+
+
 @dataclass(frozen=True)
 class Segments:
-    """A batch of consecutive segments of a clip.
+    """A batch of segments of a clip, in the order of their starts.
 
     Attributes
     ----------
@@ -43,6 +92,66 @@ class Segments:
 
     start_frames: list[int]
     samples: NDArray[np.float32]
+
+
+class Cutter:
+    """Cuts a stream of samples into batches of segments, with at most one batch in memory. Each segment is cut once.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of the segments to cut; the samples have its sample rate.
+    shared : FeatureSpec
+        Of the shared segments; its ``segment_hop_seconds`` counts.
+    batch_size : int
+        Number of segments in a batch.
+    """
+
+    def __init__(self, spec: FeatureSpec, shared: FeatureSpec, *, batch_size: int) -> None:
+        self._spec, self._shared, self._batch_size = spec, shared, batch_size
+        self._held = Held(spec.n_fft // 2)
+        self._frame = 0  # where the next shared segment starts
+        self._cut: set[int] = set()
+        self._waiting: list[tuple[int, NDArray[np.float32]]] = []
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples so far."""
+        return self._held.n_samples
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames so far."""
+        return 1 + self.n_samples // self._spec.hop_length
+
+    def add(self, block: NDArray[np.float32]) -> Iterator[Segments]:
+        """Take the next samples, float32 [n], and yield the batches that they complete; consume all of them."""
+        spec = self._spec
+        self._held.add(block)
+        while is_complete(starts := own_starts(self._frame, self._shared, spec), spec, self.n_samples):
+            self._take(starts)
+            self._frame += self._shared.segment_hop_frames
+            yield from self._batches(self._batch_size)
+        self._held.drop_before(first_needed(starts, self._shared, spec, self.n_samples))
+
+    def finish(self, shared_frames: list[int]) -> Iterator[Segments]:
+        """Yield what is still missing for the shared segments of the whole clip, which start at ``shared_frames``."""
+        n_frames = self.n_frames
+        for frame in shared_frames:
+            self._take(own_starts(frame, self._shared, self._spec, n_frames))
+        yield from self._batches(1)
+
+    def _take(self, starts: list[int]) -> None:
+        for start in starts:
+            if start not in self._cut:
+                self._waiting.append((start, self._held.segment(start, self._spec)))
+                self._cut.add(start)
+
+    def _batches(self, least: int) -> Iterator[Segments]:
+        while len(self._waiting) >= least:
+            taken, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
+            taken.sort(key=lambda segment: segment[0])
+            yield Segments([start for start, _ in taken], np.stack([samples for _, samples in taken]))
 
 
 def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_size: int = 32) -> Iterator[Segments]:
@@ -60,46 +169,10 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     ------
     Segments
     """
-    half = spec.n_fft // 2
-    width = half + spec.segment_samples + half
-    hop = spec.segment_hop_frames * spec.hop_length
-    held = np.zeros(half, np.float32)  # samples from position `origin` on; positions count the zeros before the clip
-    origin = 0
-    n_samples = 0
-    next_start = 0  # frame
-    waiting: list[tuple[int, NDArray[np.float32]]] = []
-
-    def batches(least: int) -> Iterator[Segments]:
-        while len(waiting) >= least:
-            taken, waiting[:] = waiting[:batch_size], waiting[batch_size:]
-            yield Segments([start for start, _ in taken], np.stack([samples for _, samples in taken]))
-
+    cutter = Cutter(spec, spec, batch_size=batch_size)
     for block in blocks:
-        n_samples += len(block)
-        held = np.concatenate([held, block])
-        # A segment belongs to the clip if the centre of its last frame does. The context after that centre may arrive later,
-        # so wait for the whole width.
-        while next_start * spec.hop_length + width <= origin + len(held):
-            at = next_start * spec.hop_length - origin
-            waiting.append((next_start, held[at : at + width]))
-            next_start += spec.segment_hop_frames
-            if len(waiting) == batch_size:
-                yield from batches(batch_size)
-        # Keep the samples of the next segment, and those of a right-aligned last one, if the clip ends now.
-        keep = max(0, min(next_start * spec.hop_length, origin + len(held) - width - hop) - origin)
-        held = held[keep:]
-        origin += keep
-
-    n_frames = 1 + n_samples // spec.hop_length
-    if n_samples and n_frames < spec.segment_frames:
-        held = np.concatenate([held[:half], np.resize(held[half:], half + spec.segment_samples)])
-    held = np.concatenate([held, np.zeros(width, np.float32)])
-    done = next_start - spec.segment_hop_frames
-    for start in segment_start_frames(n_frames, spec):
-        if start > done:
-            at = start * spec.hop_length - origin
-            waiting.append((start, held[at : at + width]))
-    yield from batches(1)
+        yield from cutter.add(block)
+    yield from cutter.finish(segment_start_frames(cutter.n_frames, spec))
 
 
 def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[list[int], Tensor]:
@@ -121,9 +194,13 @@ def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[lis
     ValueError
         For the kind ``summary``, which cannot be computed from a log-mel spectrogram.
     """
+    starts = segment_start_frames(len(columns), spec)
+    return starts, cut_columns(columns, starts, spec)
+
+
+def cut_columns(columns: NDArray[np.floating], starts: list[int], spec: FeatureSpec) -> Tensor:
+    """Cut the segments that start at the frames ``starts``, as `split_columns` does; a shorter clip is repeated."""
     db = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32)).T  # [n_mels, frames]
     if db.shape[1] < spec.segment_frames:
         db = db[:, torch.arange(spec.segment_frames) % db.shape[1]]
-    starts = segment_start_frames(db.shape[1], spec)
-    segments = torch.stack([db[:, start : start + spec.segment_frames] for start in starts])
-    return starts, finish(segments, spec)
+    return finish(torch.stack([db[:, start : start + spec.segment_frames] for start in starts]), spec)

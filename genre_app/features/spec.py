@@ -15,8 +15,8 @@ SUMMARY_MFCC = 20
 
 _SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)  # mean and variance of nine other features and the MFCC
 
-# Most values of a segment, so that a hostile checkpoint cannot exhaust memory; ten times those of any published system.
-_MAX_VALUES = 1 << 24
+MAX_SEGMENT_VALUES = 1 << 24
+"""Most values of a segment, so that a hostile checkpoint cannot exhaust memory; ten times those of any published system."""
 
 # Fields on which a stored log-mel spectrogram depends. The others set the segments and the features computed from it.
 COLUMN_FIELDS = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "mel_scale", "mel_norm", "power", "center")
@@ -84,10 +84,10 @@ class FeatureSpec(BaseModel):
                 f"a summary needs 2 * hop_length <= n_fft <= samples of a segment and of a second, got {self.hop_length}, "
                 f"{self.n_fft}, {self.segment_samples} and {self.sample_rate}"
             )
-        spectrum = self.segment_frames * (1 + self.n_fft // 2)
-        features = self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0)
-        if max(spectrum, features) > _MAX_VALUES:
-            raise ValueError(f"a segment may have {_MAX_VALUES} values, got {max(spectrum, features)}; shorten segment_seconds")
+        if self.segment_values > MAX_SEGMENT_VALUES:
+            raise ValueError(
+                f"a segment may have {MAX_SEGMENT_VALUES} values, got {self.segment_values}; shorten segment_seconds"
+            )
         if self.kind == "mfcc_delta" and self.segment_frames < DELTA_WIDTH:
             raise ValueError(f"delta needs segments of at least {DELTA_WIDTH} frames, got {self.segment_frames}")
         return self
@@ -118,6 +118,12 @@ class FeatureSpec(BaseModel):
     def segment_hop_frames(self) -> int:
         """Number of frames between the starts of neighbouring segments, at least one."""
         return max(1, round(self.segment_hop_seconds * self.sample_rate / self.hop_length))
+
+    @property
+    def segment_values(self) -> int:
+        """Largest number of values that an array for one segment has."""
+        spectrum = self.segment_frames * (1 + self.n_fft // 2)
+        return max(spectrum, self.segment_frames * max(self.n_mels, self.segment_frames if self.kind == "mfcc_delta" else 0))
 
     @property
     def segment_samples(self) -> int:

@@ -148,7 +148,7 @@ def read_wheel(path: Path, which: str, *, n_bytes: int = _BYTES, sha256: str = _
     }
     outputs = "50 tags, of which several can be true; training with --init-from replaces the last layer by one for genres"
     provenance = {"source": source, "outputs": outputs, "licence": "ISC", "licence_text": licence.strip()}
-    return Checkpoint(model, SPEC, labels, provenance=provenance, name=which)
+    return Checkpoint.single(model, SPEC, labels, provenance=provenance, name=which)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

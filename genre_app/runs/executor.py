@@ -248,10 +248,10 @@ class _Job:
 
     def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
         found = {"best_epoch": state.progress.best_epoch, "device": self.device.type, "temperature": float(model.temperature)}
-        return Checkpoint(
-            model=model,
-            spec=self.config.spec,
-            genres=self.data.genres,
+        return Checkpoint.single(
+            model,
+            self.config.spec,
+            self.data.genres,
             provenance=self.provenance | found,
             references=references,
             name=self.run.name,

@@ -124,5 +124,5 @@ def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> 
             say(f"epoch {last.epoch:4d}  loss {last.train_loss:.4f}  {last.seconds:.1f} s")
     if last is None or last.model is None:
         raise DataError("Training diverged: the validation log-loss is not a number; lower learning_rate.")
-    checkpoint = Checkpoint(last.model.cpu(), config.spec, data.genres)
+    checkpoint = Checkpoint.single(last.model.cpu(), config.spec, data.genres)
     return report_on(checkpoint, load_split(data, "valid", config, torch.device("cpu")), config)

@@ -230,6 +230,8 @@ def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tup
 
 
 def _load_initial(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
+    if len(init.members) > 1:
+        raise DataError(f"checkpoint {init.name} holds {len(init.members)} networks; begin with a checkpoint of one.")
     theirs, ours = (
         f"a {name} on {spec.n_bins} bins of {spec.kind}" + (f" ({spec.compression})" if spec.compression != "db" else "")
         for name, spec in ((init.model.name, init.spec), (config.model, config.spec))

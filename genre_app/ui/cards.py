@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from genre_app.prediction import SURE_MARGIN, SURE_PROBABILITY, Prediction
+from genre_app.prediction import Prediction
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
 
@@ -100,10 +100,10 @@ def agreement(prediction: Prediction) -> str:
 def _doubt(prediction: Prediction) -> str:
     if prediction.is_sure:
         return ""
-    if prediction.margin >= SURE_MARGIN:
-        return (
-            " · a low probability" if prediction.probabilities.max() < SURE_PROBABILITY else " · fewer than half of the frames"
-        )
+    limits = prediction.sure_limits
+    if prediction.margin >= limits.margin:
+        is_low = prediction.probabilities.max() < limits.probability
+        return " · a low probability" if is_low else f" · fewer than {limits.probability:.0%} of the frames"
     points = int(round(100 * prediction.margin, 3))  # rounded down: a lead of 14.6 points is less than 15
     return f" · ahead by {'less than one point' if not points else 'one point' if points == 1 else f'only {points} points'}"
 

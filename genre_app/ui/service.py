@@ -222,7 +222,7 @@ def answer(
         _check_size(name, Path(path).stat().st_size)
     except OSError as error:
         raise RequestError(f"{name} is no longer here; upload it again") from error
-    with open_audio(path, sample_rate=chosen.spec.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
+    with open_audio(path, sample_rate=chosen.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
         tap = OverviewTap(stream)
         # `classify` uses the name, the rate, the warnings and the blocks of a stream, all of which the tap has.
         prediction = classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap, suppressed=suppressed)

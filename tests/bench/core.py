@@ -28,7 +28,7 @@ _SAME = 0.05  # how far the usual way's probabilities may lie off ours: another 
 
 
 def decode_to_vote(path: str, checkpoint: Checkpoint) -> Prediction:
-    with open_audio(path, sample_rate=checkpoint.spec.sample_rate) as stream:
+    with open_audio(path, sample_rate=checkpoint.sample_rate) as stream:
         return classify(stream, checkpoint)
 
 
@@ -50,7 +50,7 @@ def usual_way(path: str, checkpoint: Checkpoint) -> np.ndarray:
 def ways(checkpoint_name: str, stereo: str, mono: str, n: str, *wanted: str) -> dict[str, list[float]]:
     """Milliseconds of each way, the repetitions of all of them interleaved, so that what else runs here slows all alike."""
     checkpoint = load_checkpoint(checkpoint_name)
-    rate = checkpoint.spec.sample_rate
+    rate = checkpoint.sample_rate
     all_ways: dict[str, Callable[[], object]] = {
         "soundfile": lambda: soundfile.read(stereo, dtype="float32"),
         "decode": lambda: load_clip(stereo, sample_rate=rate),

@@ -58,7 +58,7 @@ def test_data_that_cannot_be_used_is_wrong_usage(run, folder, tmp_path):
 def test_a_checkpoint_that_does_not_fit_the_data_is_wrong_usage(run, tmp_path):
     spec = FeatureSpec(kind="summary", hop_length=1024)
     model = create_model("mlp", n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=2, settings={"hidden": [4]})
-    save_checkpoint(Checkpoint(model, spec, ("high", "low")), tmp_path / "summary.safetensors")
+    save_checkpoint(Checkpoint.single(model, spec, ("high", "low")), tmp_path / "summary.safetensors")
     cache = write_bands(tmp_path / "cache")
     code, out, err = run("evaluate", cache, "--checkpoint", tmp_path / "summary.safetensors")
     assert (code, out) == (2, "")

@@ -151,7 +151,7 @@ def test_a_checkpoint_of_summaries_classifies_a_clip(linear_model, samples, tmp_
     features = torch.cat(by_hand)
     model.fit_standardisation(features)
     path = tmp_path / "summary.safetensors"
-    save_checkpoint(Checkpoint(model.eval(), SPEC, GENRES), path)
+    save_checkpoint(Checkpoint.single(model.eval(), SPEC, GENRES), path)
     prediction = classify(clip, load_checkpoint(path))
     expected = torch.softmax(model(features), dim=1).detach().numpy()
     np.testing.assert_allclose(prediction.segment_probabilities, expected, atol=1e-5)

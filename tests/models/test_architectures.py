@@ -141,7 +141,7 @@ def test_dropout_is_on_in_training_only_and_a_checkpoint_keeps_the_outputs(recip
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
         assert torch.equal(model.train()(features), model(features)) != drops
-        save_checkpoint(Checkpoint(model, config.spec, genres), tmp_path / "it.safetensors")
+        save_checkpoint(Checkpoint.single(model, config.spec, genres), tmp_path / "it.safetensors")
         answer = model.eval()(features)
         assert torch.equal(model(features), answer)
         loaded = load_checkpoint(tmp_path / "it.safetensors")

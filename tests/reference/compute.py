@@ -234,7 +234,7 @@ def old_run(work: Path) -> dict[str, Any]:
     with on_the_cpu():
         job.work(run, say=lambda _: None)
     names = ("epoch", "train_loss", "valid_log_loss", "recorded_log_loss", "confusion", "best")
-    network = {key: value for key, value in load_file(run.best).items() if key.startswith("model.")}
+    network = {key: value for key, value in load_file(run.best).items() if key.startswith("members.")}
     return {
         "before": before,
         "after": answers(classify(clip, load_checkpoint(run.best)), ("mean", "knn")),

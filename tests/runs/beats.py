@@ -16,7 +16,7 @@ def quiet(_text):
 
 
 def weights(run):
-    return {key: value for key, value in load_file(run.best).items() if key.startswith("model.")}
+    return {key: value for key, value in load_file(run.best).items() if key.startswith("members.")}
 
 
 def same(one, other):

@@ -51,5 +51,5 @@ def test_each_network_learns_two_genres_from_audio(songs, recipe, settings, tmp_
     assert checkpoint.genres == STYLES
     for style in STYLES:
         soundfile.write(tmp_path / "new.flac", 0.3 * music(style, 6.0, 44100, 1000), 44100)  # a track it has never heard
-        prediction = classify(load_clip(tmp_path / "new.flac", sample_rate=checkpoint.spec.sample_rate), checkpoint)
+        prediction = classify(load_clip(tmp_path / "new.flac", sample_rate=checkpoint.sample_rate), checkpoint)
         assert prediction.genre == style

@@ -102,7 +102,7 @@ def test_a_checkpoint_with_other_genres_gives_all_but_the_output_layers(cache, n
     for buffer in (model.bin_mean, model.bin_std):
         buffer.uniform_(1.0, 2.0)
     config = CONFIG.model_copy(update={"model": name, "model_settings": settings})
-    begun = TrainState.begin(config, train, CPU, init=Checkpoint(model, SPEC, ("a", "b", "c", "d", "e"))).model
+    begun = TrainState.begin(config, train, CPU, init=Checkpoint.single(model, SPEC, ("a", "b", "c", "d", "e"))).model
     theirs = model.state_dict()
     other = {key for key, value in begun.state_dict().items() if not torch.equal(value, theirs[key])} - {"temperature"}
     assert other

@@ -113,10 +113,10 @@ def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):
 def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutions(cache):
     train, valid = datasets(cache)
     model = [result.model for result in fit(CONFIG, train, valid, device=CPU) if result.model is not None][-1]
-    known = Checkpoint(model, SPEC, ("four", "six"), name="known")
+    known = Checkpoint.single(model, SPEC, ("four", "six"), name="known")
     state = TrainState.begin(CONFIG, train, CPU, init=known)
     assert torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)
-    renamed = Checkpoint(model, SPEC, ("four", "seven"), name="known")
+    renamed = Checkpoint.single(model, SPEC, ("four", "seven"), name="known")
     frozen = CONFIG.model_copy(update={"freeze": "convolutions", "epochs": 2, "keep": "last"})
     state = TrainState.begin(frozen, train, CPU, init=renamed)
     assert not torch.equal(state.model.members[0].head.weight, model.members[0].head.weight)

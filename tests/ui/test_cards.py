@@ -18,7 +18,7 @@ from tests.ui.predictions import certain
 def test_what_visitors_and_checkpoints_say_is_escaped(make_clip, checkpoint):
     evil = "<script>alert(1)</script>"
     prediction = predict.from_segments(
-        Checkpoint(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil),
+        Checkpoint.single(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil),
         [0],
         np.eye(1, 10, dtype=np.float32),
         spec=checkpoint.spec,
@@ -81,7 +81,7 @@ def test_a_majority_without_half_of_the_frames_is_called_unsure(checkpoint):
     rows[range(9), [2, 2, 2, 2, 5, 5, 6, 6, 7]] = 0.91
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, rows).revote("majority")))
     assert "Not sure: country or jazz" in card
-    assert "4 of 9 frames agree · fewer than half of the frames" in card
+    assert "4 of 9 frames agree · fewer than 50% of the frames" in card
 
 
 def test_speech_gets_no_genre_but_shows_the_guess(checkpoint):

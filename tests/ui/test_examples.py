@@ -14,7 +14,7 @@ from genre_app.ui.classify.examples import example_path
 @pytest.mark.parametrize("genre", DEMOS)
 def test_each_example_is_answered_as_labelled_and_surely(genre):
     checkpoint = load_checkpoint()
-    prediction = classify(load_clip(example_path(genre), sample_rate=checkpoint.spec.sample_rate), checkpoint)
+    prediction = classify(load_clip(example_path(genre), sample_rate=checkpoint.sample_rate), checkpoint)
     assert prediction.genre == genre
     assert prediction.is_sure
     assert set(prediction.votes.values()) == {genre}

@@ -167,7 +167,7 @@ def evaluate_conditions(
         raise DataError(f"{path} is a mel cache, and conditions need audio; give a folder of genre folders with audio files.")
     folder = AudioFolder.open(path, split)
     labels = match_genres((track.genre for track in folder.tracks), checkpoint.genres, folder.path)
-    rate = checkpoint.spec.sample_rate
+    rate = checkpoint.sample_rate
 
     def answer(track: AudioTrack, clip: Clip) -> TrackResult:
         prediction = classify(clip, checkpoint, overlap=overlap)

@@ -239,7 +239,8 @@ def _take_own(path: str) -> Any:
         checkpoint = check_own(path)
     except PROBLEMS as error:
         return gr.skip(), gr.skip(), cards.problem(str(error), "Not taken")
-    words = f"{checkpoint.model.name}, {len(checkpoint.genres)} genres: {', '.join(checkpoint.genres)}"
+    networks = " + ".join(member.model.name for member in checkpoint.members)
+    words = f"{networks}, {len(checkpoint.genres)} genres: {', '.join(checkpoint.genres)}"
     return path, gr.Dropdown(checkpoint_choices(path), value=own_choice(path)), cards.remark(words)
 
 

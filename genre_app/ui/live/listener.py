@@ -15,11 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from genre_app.audio import Clip
+from genre_app.audio.resample import Resamplers
 from genre_app.checkpoint import Checkpoint
-from genre_app.features import FeatureSpec, extract
+from genre_app.features import FeatureSpec, Held, extract, own_starts
 from genre_app.features.content import PIECE_SECONDS
 from genre_app.features.noise import is_noise, power_spectra
+from genre_app.features.segments import first_needed, is_complete
 from genre_app.features.speech import is_speech
+from genre_app.members import segment_means
 from genre_app.predict import Prediction, as_speech, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
 from genre_app.ui.overview import Overview
@@ -84,22 +87,23 @@ class Listener:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, suppressed: bool = False) -> None:
-        spec = checkpoint.spec
-        self._checkpoint, self._suppressed = checkpoint, suppressed
+        spec, rate = checkpoint.spec, checkpoint.sample_rate
+        self._checkpoint, self._suppressed, self._rate = checkpoint, suppressed, rate
         self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
-        rate = spec.sample_rate
         n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # 93 ms, as in the picture of a file
         self._picture = FeatureSpec(
             sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * COLUMN_SECONDS)), fmax=rate / 2, top_db=200.0
         )
         self._columns = np.full((self._picture.n_mels, _N_COLUMNS), _FLOOR_DB, np.float32)
         self._next_column = 0
+        self._specs = [member.spec for member in checkpoint.members]
         self._segments: list[_Segment] = []
         self._next_start = 0  # start frame of the next segment
-        half = max(n_fft, spec.n_fft) // 2  # zeros before the stream, as before a clip
-        self._held = np.zeros(half, np.float32)
-        self._origin = -half  # position of the first sample held
-        self._n_samples = 0
+        # Zeros lie before the stream, as before a clip.
+        half = max(n_fft, *(member.spec.n_fft for member in checkpoint.members)) // 2
+        self._streams = {rate_: Held(half) for rate_ in (rate, *(member.spec.sample_rate for member in checkpoint.members))}
+        self._held = self._streams[rate]
+        self._resamplers = Resamplers(rate, self._streams)
         self._resampler: tuple[int, soxr.ResampleStream] | None = None
         self._began: float | None = None
 
@@ -108,10 +112,10 @@ class Listener:
         if self._began is None:
             self._began = time.monotonic() - len(samples) / sample_rate
         if self._resampler is None or self._resampler[0] != sample_rate:
-            self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, self._spec.sample_rate, 1, "float32", "HQ"))
-        new = self._resampler[1].resample_chunk(samples) if sample_rate != self._spec.sample_rate else samples
-        self._n_samples += len(new)
-        self._held = np.concatenate([self._held, new])
+            self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, self._rate, 1, "float32", "HQ"))
+        new = self._resampler[1].resample_chunk(samples) if sample_rate != self._rate else samples
+        for rate, block in self._resamplers.add(new).items():
+            self._streams[rate].add(block)
         self._add_columns()
         self._add_segments()
         self._drop_old()
@@ -124,7 +128,7 @@ class Listener:
         vote : str
             One of `genre_app.vote.VOTES`.
         """
-        seconds = self._n_samples / self._spec.sample_rate
+        seconds = self._held.n_samples / self._rate
         segments = [*self._segments, *self._last_segments()]
         prediction, offset = None, WINDOW_SECONDS - seconds
         used = np.array([segment.sounds and not segment.is_noise for segment in segments], bool)
@@ -147,7 +151,7 @@ class Listener:
             silent = long_enough and not sounding(self._recent()[None])[0]
             noise = not silent and (any(segment.is_noise for segment in segments) or (not segments and self._is_noise()))
             if long_enough and not (segments or silent or noise):  # shorter than a segment
-                clip = Clip(self._held[-self._n_samples :], self._spec.sample_rate, _NAME)
+                clip = Clip(self._held.latest(self._held.n_samples), self._rate, _NAME)
                 prediction = classify(clip, self._checkpoint, vote=vote)
         if prediction is not None:
             prediction = self._marked(prediction)
@@ -162,84 +166,91 @@ class Listener:
             missed if missed > _BEHIND_SECONDS else 0.0,
         )
 
-    def _between(self, start: int, end: int) -> NDArray[np.float32]:
-        return self._held[start - self._origin : end - self._origin]
-
     def _recent(self) -> NDArray[np.float32]:
         """Return the last seconds, which decide whether the stream is noise or silence."""
-        return self._held[-min(max(1, self._n_samples), self._n_judged) :]
+        return self._held.latest(self._n_judged)
 
     def _is_noise(self) -> bool:
-        return is_noise(self._recent(), self._spec.sample_rate, suppressed=self._suppressed) is True
+        return is_noise(self._recent(), self._rate, suppressed=self._suppressed) is True
 
     def _marked(self, prediction: Prediction) -> Prediction:
         """Take the genre from the prediction if the last piece of audio is speech."""
-        rate, n_samples = self._spec.sample_rate, self._n_piece
-        if self._n_samples < n_samples or not is_speech(power_spectra(self._held[-n_samples:], rate), rate):
+        piece, rate = self._held.latest(self._n_piece), self._rate
+        if len(piece) < self._n_piece or not is_speech(power_spectra(piece, rate), rate):
             return prediction
         return as_speech(prediction)
 
     @property
     def _n_piece(self) -> int:
-        return round(PIECE_SECONDS * self._spec.sample_rate)
+        return round(PIECE_SECONDS * self._rate)
 
     @property
     def _n_judged(self) -> int:
-        return max(round(JUDGED_SECONDS * self._spec.sample_rate), self._spec.segment_samples)
+        return max(round(JUDGED_SECONDS * self._rate), round(self._spec.seconds(self._spec.segment_frames - 1) * self._rate))
 
     def _add_columns(self) -> None:
         spec, half = self._picture, self._picture.n_fft // 2
-        n_new = (self._n_samples - half) // spec.hop_length + 1 - self._next_column
+        n_new = (self._held.n_samples - half) // spec.hop_length + 1 - self._next_column
         if n_new <= 0:
             return
         start = self._next_column * spec.hop_length - half
-        samples = self._between(start, start + spec.n_fft + (n_new - 1) * spec.hop_length)
+        samples = self._held.between(start, start + spec.n_fft + (n_new - 1) * spec.hop_length)
         new = extract(torch.from_numpy(samples)[None], spec, padded=True)[0].numpy()
         self._columns = np.concatenate([self._columns, new], axis=1)[:, -_N_COLUMNS:]
         self._next_column += n_new
 
     def _add_segments(self) -> None:
-        """Classify the segments that are complete, including the half frame after their last column."""
-        spec, starts = self._spec, []
-        while self._next_start * spec.hop_length + spec.segment_samples + spec.n_fft // 2 <= self._n_samples:
+        """Classify the segments that are complete for all members."""
+        starts = []
+        while all(
+            is_complete(own_starts(self._next_start, self._spec, spec), spec, self._streams[spec.sample_rate].n_samples)
+            for spec in self._specs
+        ):
             starts.append(self._next_start)
-            self._next_start += spec.segment_hop_frames
+            self._next_start += self._spec.segment_hop_frames
         self._segments += self._classified(starts)
 
     def _last_segments(self) -> list[_Segment]:
         """Classify the further segments of a clip that ended now: its last segment is right-aligned."""
-        last = 1 + self._n_samples // self._spec.hop_length - self._spec.segment_frames
+        last = self._n_frames(self._spec) - self._spec.segment_frames
         if last < 0 or (self._segments and self._segments[-1].start_frame == last):
             return []
         return self._classified([*range(self._next_start, last, self._spec.segment_hop_frames), last])
 
+    def _n_frames(self, spec: FeatureSpec) -> int:
+        return 1 + self._streams[spec.sample_rate].n_samples // spec.hop_length
+
     def _classified(self, starts: list[int]) -> list[_Segment]:
         if not starts:
             return []
-        spec, half = self._spec, self._spec.n_fft // 2
-        rows = np.zeros((len(starts), spec.segment_samples + 2 * half), np.float32)
-        for row, start in zip(rows, starts, strict=True):
-            at = start * spec.hop_length - half
-            samples = self._between(at, at + len(row))
-            row[: len(samples)] = samples
-        features = extract(torch.from_numpy(rows).to(self._checkpoint.device), spec, padded=True)
-        probabilities = self._checkpoint.probabilities(features)
-        sounds = sounding(rows[:, half : half + spec.segment_samples])
+        joined = self._checkpoint.joined([self._of_member(index, starts) for index in range(len(self._specs))])
+        spec, held = self._spec, self._streams[self._spec.sample_rate]
+        first = [start * spec.hop_length for start in starts]
+        sounds = sounding(np.stack([held.between(start, start + spec.segment_samples) for start in first]))
         noise = self._is_noise()
-        return [
-            _Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, probabilities, sounds, strict=True)
-        ]
+        return [_Segment(start, row, bool(sound), noise) for start, row, sound in zip(starts, joined, sounds, strict=True)]
+
+    def _of_member(self, index: int, starts: list[int]) -> NDArray[np.float32]:
+        """Return a member's probabilities [s, g] of the segments that start at ``starts``."""
+        spec = self._specs[index]
+        own = [own_starts(frame, self._spec, spec, self._n_frames(spec)) for frame in starts]
+        places = sorted({place for group in own for place in group})
+        samples = np.stack([self._streams[spec.sample_rate].segment(place, spec) for place in places])
+        features = extract(torch.from_numpy(samples).to(self._checkpoint.device), spec, padded=True)
+        return segment_means(self._checkpoint.probabilities(features, index), places, own)
 
     def _drop_old(self) -> None:
         """Drop the segments that left the 30 seconds, and the samples that nothing needs any more."""
-        spec = self._spec
-        oldest = self._n_samples - max(WINDOW_SECONDS * spec.sample_rate, spec.segment_samples + spec.sample_rate)
-        self._segments = [segment for segment in self._segments if segment.start_frame * spec.hop_length >= oldest]
-        needed = min(
-            self._next_start * spec.hop_length - spec.n_fft // 2,
+        seconds = self._held.n_samples / self._rate
+        oldest = seconds - max(WINDOW_SECONDS, self._spec.segment_seconds + 1)
+        self._segments = [segment for segment in self._segments if self._spec.seconds(segment.start_frame) >= oldest]
+        needed = {rate: held.n_samples for rate, held in self._streams.items()}
+        needed[self._rate] = min(
             self._next_column * self._picture.hop_length - self._picture.n_fft // 2,
-            self._n_samples - max(self._n_judged, self._n_piece) - spec.n_fft - spec.hop_length,
+            self._held.n_samples - max(self._n_judged, self._n_piece),
         )
-        keep = max(self._origin, needed)
-        self._held = self._held[keep - self._origin :].copy()  # a view would keep the whole array
-        self._origin = keep
+        for spec in self._specs:
+            rate, starts = spec.sample_rate, own_starts(self._next_start, self._spec, spec)
+            needed[rate] = min(needed[rate], first_needed(starts, self._spec, spec, self._streams[rate].n_samples))
+        for rate, held in self._streams.items():
+            held.drop_before(needed[rate])

@@ -130,8 +130,8 @@ def clips(device: torch.device, n_clips: str, n_on_cpu: str) -> dict[str, Any]:
     wanted = {device.type: int(n_clips)} | ({"cpu": int(n_on_cpu)} if device.type != "cpu" else {})
     for name, count in wanted.items():
         checkpoint = load_checkpoint("default", device=name)
-        pieces = [music(style, _CLIP_SECONDS, checkpoint.spec.sample_rate) for style in STYLES]
-        rate = checkpoint.spec.sample_rate
+        pieces = [music(style, _CLIP_SECONDS, checkpoint.sample_rate) for style in STYLES]
+        rate = checkpoint.sample_rate
         songs = [Clip(np.roll(pieces[i % len(pieces)], 5000 * i), rate, name=f"clip {i}") for i in range(count)]
         for song in songs[:_WARM_UP]:
             classify(song, checkpoint)

@@ -211,7 +211,7 @@ def page(bench: Bench) -> Finding:
 
 def _furthest(one: Run, other: Run) -> float:
     """Return the largest absolute difference between the weights of two runs."""
-    mine, theirs = ({k: v for k, v in load_file(run.best).items() if k.startswith("model.")} for run in (one, other))
+    mine, theirs = ({k: v for k, v in load_file(run.best).items() if k.startswith("members.")} for run in (one, other))
     return max(float((mine[key].double() - theirs[key].double()).abs().max()) for key in mine if mine[key].numel())
 
 

@@ -123,7 +123,7 @@ def test_no_line_breaks_inside_an_extension(checkpoint):
 
 def test_names_and_errors_are_escaped(checkpoint):
     evil = "<script>alert(1)</script>"
-    other = Checkpoint(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil)
+    other = Checkpoint.single(checkpoint.model, checkpoint.spec, (evil, *checkpoint.genres[1:]), name=evil)
     table = to_html([Row(evil, None, evil), Row(evil, predicted(other, 0.9)), Row(evil, predicted(other, 0.3))])
     assert "<script" not in table
     assert table.count("&lt;script&gt;") >= 5

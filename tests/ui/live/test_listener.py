@@ -64,7 +64,7 @@ def test_other_rates_and_uneven_pieces_make_no_difference(checkpoint):
 
 
 def held_bytes(listener: Listener) -> int:
-    arrays = [value for value in vars(listener).values() if isinstance(value, np.ndarray)]
+    arrays = [listener._columns, *(held._samples for held in listener._streams.values())]
     arrays += [array if array.base is None else array.base for array in arrays]
     return sum(array.nbytes for array in arrays) + sum(segment.probabilities.nbytes for segment in listener._segments)
 
