@@ -72,6 +72,15 @@ separate artists, so the accuracy on new artists is lower.
 """
 
 
+_INITIAL = """
+## Initial weights
+
+Network {network} of {package} by {authors}, trained on the {trained_on}. Licence {licence}:
+
+> {text}
+"""
+
+
 def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None) -> None:
     """Write the model card of a checkpoint.
 
@@ -111,10 +120,17 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         recordings="Training simulated them, but the numbers above are for files."
         if is_recorded
         else "Training did not simulate them.",
-        about=_about(provenance),
+        about=_about(provenance) + _initial(provenance),
         **report,
     )
     write_whole(path, text.encode())
+
+
+def _initial(provenance: dict[str, Any]) -> str:
+    if not provenance.get("initial"):
+        return ""
+    initial = provenance["initial"]
+    return _INITIAL.format(**initial["source"], licence=initial["licence"], text=initial["licence_text"].replace("\n", "\n> "))
 
 
 def _chosen(keep: str, is_recorded: bool) -> str:
