@@ -18,7 +18,7 @@ from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, extract
 from genre_app.features.content import PIECE_SECONDS
-from genre_app.features.noise import is_noise, power_spectra
+from genre_app.features.noise import is_noise
 from genre_app.features.speech import is_speech
 from genre_app.predict import Prediction, as_speech, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
@@ -175,7 +175,7 @@ class Listener:
     def _marked(self, prediction: Prediction) -> Prediction:
         """Take the genre from the prediction if the last piece of audio is speech."""
         rate, n_samples = self._spec.sample_rate, self._n_piece
-        if self._n_samples < n_samples or not is_speech(power_spectra(self._held[-n_samples:], rate), rate):
+        if self._n_samples < n_samples or not is_speech(self._held[-n_samples:], rate):
             return prediction
         return as_speech(prediction)
 
