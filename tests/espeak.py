@@ -56,7 +56,10 @@ def voices() -> list[str]:
 
 
 def speak(speaker: Speaker, seconds: float, random: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Return speech of this length at a random speed and pitch, float32 [n], and its sample rate."""
+    """Return speech of this length at a random speed and pitch, float32 [n], and its sample rate.
+
+    A few languages fail with some voices; the speech is then empty.
+    """
     own = speaker.language if speaker.language in _TEXTS else speaker.language.split("-")[0]
     text = _TEXTS.get(own) or _TEXTS[_LATIN[random.integers(len(_LATIN))]]
     numbers = " ".join(f"{value}{'.' if value % 3 == 0 else ','}" for value in random.integers(1, 2500, 12))
@@ -66,7 +69,11 @@ def speak(speaker: Speaker, seconds: float, random: np.random.Generator) -> tupl
     words = text.split(" ")
     start = int(random.integers(len(words)))
     read = " ".join([*words[start:], *words[:start], numbers]) + " "
-    samples, rate = soundfile.read(io.BytesIO(_output("-v", voice, *options, "--stdout", read * 3)), dtype="float32")
+    try:
+        sound = _output("-v", voice, *options, "--stdout", read * 3)
+    except subprocess.CalledProcessError:
+        return np.empty(0, np.float32), 22050
+    samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
     start = int(random.integers(max(1, len(samples) - round(seconds * rate))))
     return samples[start : start + round(seconds * rate)], rate
 

@@ -66,10 +66,11 @@ class ContentDetector:
         return False in self._noise and False in self._speech
 
     def _analyse(self) -> None:
-        power = power_spectra(np.concatenate(self._held), self._rate)
+        samples = np.concatenate(self._held)
+        power = power_spectra(samples, self._rate)
         self._held, self._n_held = [], 0
         self._noise.append(is_noise_power(power, self._rate, suppressed=self._suppressed))
-        self._speech.append(is_speech(power, self._rate))
+        self._speech.append(is_speech(samples, self._rate))
 
 
 def _all(verdicts: list[bool | None]) -> bool:

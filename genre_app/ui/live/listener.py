@@ -19,7 +19,7 @@ from genre_app.audio.resample import Resamplers
 from genre_app.checkpoint import Checkpoint
 from genre_app.features import FeatureSpec, Held, extract, own_starts
 from genre_app.features.content import PIECE_SECONDS
-from genre_app.features.noise import is_noise, power_spectra
+from genre_app.features.noise import is_noise
 from genre_app.features.segments import first_needed, is_complete
 from genre_app.features.speech import is_speech
 from genre_app.members import segment_means
@@ -176,7 +176,7 @@ class Listener:
     def _marked(self, prediction: Prediction) -> Prediction:
         """Take the genre from the prediction if the last piece of audio is speech."""
         piece, rate = self._held.latest(self._n_piece), self._rate
-        if len(piece) < self._n_piece or not is_speech(power_spectra(piece, rate), rate):
+        if len(piece) < self._n_piece or not is_speech(piece, rate):
             return prediction
         return as_speech(prediction)
 
