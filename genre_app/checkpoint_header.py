@@ -20,11 +20,11 @@ from genre_app.sure import SureLimits
 
 FORMAT_VERSION: Literal[2] = 2
 KEY = "genre_app"
+MAX_MEMBERS = 16
 
 # Far above every checkpoint of the project, so that a hostile file cannot exhaust memory.
 _MAX_GENRES = 1000
 _MAX_GENRE_LENGTH = 40
-_MAX_MEMBERS = 16
 
 
 class UnusableError(Exception):
@@ -75,7 +75,7 @@ class Header(_Common):
     """The JSON in the metadata of the file."""
 
     format_version: Literal[2]
-    members: list[MemberEntry] = Field(min_length=1, max_length=_MAX_MEMBERS)
+    members: list[MemberEntry] = Field(min_length=1, max_length=MAX_MEMBERS)
     temperature: float = Field(gt=0, le=100)
     sure: SureLimits
 

@@ -9,7 +9,7 @@ same prediction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,29 +75,22 @@ def classify(
         For another sample rate, an unknown vote or an overlap out of bounds.
     """
     _check_vote(vote, checkpoint)
-    spec, rate = overlapped(checkpoint.spec, overlap), checkpoint.sample_rate
-    if clip.sample_rate != rate:
-        raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {rate} Hz")
-
-    observed = _Observed(clip.blocks(), rate, suppressed)
-    streams = [MemberStream(checkpoint, index, spec, clip.name) for index in range(len(checkpoint.members))]
-    resamplers = Resamplers(rate, (stream.sample_rate for stream in streams))
-    for block in observed:
-        _feed(streams, resamplers.add(block))
-    _feed(streams, resamplers.finish())
-    starts = segment_start_frames(streams[0].n_frames, spec)
-    rows = checkpoint.joined([stream.finish(starts) for stream in streams])
-    sounds = streams[0].peaks > SILENT_PEAK
-    seconds = observed.n_samples / rate
+    heard = listen(clip, checkpoint, overlap=overlap, suppressed=suppressed)
     prediction = from_segments(
-        checkpoint, starts, rows, spec=spec, sounds=sounds, name=clip.name, duration_seconds=seconds, vote=vote
+        checkpoint,
+        heard.start_frames,
+        checkpoint.joined(heard.of_members),
+        spec=overlapped(checkpoint.spec, overlap),
+        sounds=heard.sounds,
+        name=clip.name,
+        duration_seconds=heard.duration_seconds,
+        vote=vote,
     )
     warnings = (*clip.warnings, *prediction.warnings)
-    observed.content.finish()
     prediction = replace(prediction, warnings=warnings)
-    if observed.content.is_speech:
+    if heard.content.is_speech:
         return as_speech(prediction)
-    if not observed.content.is_noise:
+    if not heard.content.is_noise:
         return prediction
     return replace(prediction, warnings=(*warnings, _NOISE), is_noise=True, votes=dict.fromkeys(prediction.votes))
 
@@ -108,8 +101,58 @@ def as_speech(prediction: Prediction) -> Prediction:
     return replace(prediction, warnings=warnings, is_speech=True, votes=dict.fromkeys(prediction.votes))
 
 
-def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> NDArray[np.float32]:
-    """Return the probabilities of the segments of a stored log-mel spectrogram.
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What the members of a checkpoint say of a clip.
+
+    Attributes
+    ----------
+    name : str
+    start_frames : list of int, length s
+        Of the segments.
+    of_members : list of numpy.ndarray, each float32 [s, g]
+        Probabilities by each member.
+    sounds : numpy.ndarray, bool [s]
+        False for silent segments.
+    content : ContentDetector
+        Says whether the clip is noise or speech.
+    duration_seconds : float
+    """
+
+    name: str
+    start_frames: list[int]
+    of_members: list[NDArray[np.float32]]
+    sounds: NDArray[np.bool_]
+    content: ContentDetector
+    duration_seconds: float
+
+    def check_sounds(self) -> None:
+        """Raise `NoSoundError` if all segments are silent."""
+        _check_sounds(self.sounds, self.name)
+
+
+def listen(
+    clip: Clip | AudioStream, checkpoint: Checkpoint, *, overlap: float | None = None, suppressed: bool = False
+) -> Heard:
+    """Return each member's probabilities of the segments of a clip; parameters and errors as in `classify`."""
+    spec, rate = overlapped(checkpoint.spec, overlap), checkpoint.sample_rate
+    if clip.sample_rate != rate:
+        raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {rate} Hz")
+    observed = _Observed(clip.blocks(), rate, suppressed)
+    streams = [MemberStream(checkpoint, index, spec, clip.name) for index in range(len(checkpoint.members))]
+    resamplers = Resamplers(rate, (stream.sample_rate for stream in streams))
+    for block in observed:
+        _feed(streams, resamplers.add(block))
+    _feed(streams, resamplers.finish())
+    starts = segment_start_frames(streams[0].n_frames, spec)
+    of_members = [stream.finish(starts) for stream in streams]
+    observed.content.finish()
+    sounds = streams[0].peaks > SILENT_PEAK
+    return Heard(clip.name, starts, of_members, sounds, observed.content, observed.n_samples / rate)
+
+
+def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> list[NDArray[np.float32]]:
+    """Return each member's probabilities of the segments of a stored log-mel spectrogram.
 
     Parameters
     ----------
@@ -121,7 +164,7 @@ def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec
 
     Returns
     -------
-    numpy.ndarray, float32 [s, g]
+    list of numpy.ndarray, each float32 [s, g]
     """
     shared = segment_start_frames(len(columns), spec)
     of_members = []
@@ -130,7 +173,7 @@ def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec
         starts = sorted({start for group in own for start in group})
         rows = checkpoint.probabilities(cut_columns(columns, starts, member.spec), index)
         of_members.append(segment_means(rows, starts, own))
-    return checkpoint.joined(of_members)
+    return of_members
 
 
 def overlapped(spec: FeatureSpec, overlap: float | None) -> FeatureSpec:
@@ -181,10 +224,7 @@ def from_segments(
     NoSoundError
         If all segments are silent.
     """
-    if not sounds.any():
-        raise NoSoundError(
-            f"{name}: no sound to classify, the whole clip is silent (under -60 dBFS); check the input or its level"
-        )
+    _check_sounds(sounds, name)
     starts = np.array([spec.seconds(frame) for frame in start_frames])
     joined = {
         method: join_votes(probabilities[sounds], method, checkpoint.references)
@@ -231,6 +271,13 @@ class _Observed:
 def _feed(streams: list[MemberStream], samples: dict[int, NDArray[np.float32]]) -> None:
     for stream in streams:
         stream.add(samples[stream.sample_rate])
+
+
+def _check_sounds(sounds: NDArray[np.bool_], name: str) -> None:
+    if not sounds.any():
+        raise NoSoundError(
+            f"{name}: no sound to classify, the whole clip is silent (under -60 dBFS); check the input or its level"
+        )
 
 
 def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: float) -> Iterator[str]:

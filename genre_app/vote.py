@@ -31,6 +31,7 @@ VOTES = ("majority", "mean", "geometric", "knn")
 DEFAULT_VOTE = "mean"
 
 _FLOOR = 1e-12  # least probability in a geometric mean, so that an exact zero in one segment does not decide alone
+_MAX_NEIGHBOURS = 15  # chosen on validation
 _TIE = 1e-6  # largest difference added between genres with equal shares
 _SUM_TOLERANCE = 1e-3  # rows of a float32 softmax sum to one within 1e-5; a larger error means no distribution
 
@@ -57,6 +58,16 @@ class References:
     probabilities: NDArray[np.float32]
     labels: NDArray[np.int64]
     k: int
+
+    @classmethod
+    def of_tracks(cls, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> References | None:
+        """Return references with a suitable ``k``, None for fewer than two tracks."""
+        if len(labels) < 2:
+            return None
+        rarest = int(np.bincount(labels, minlength=probabilities.shape[1]).min())
+        # More neighbours than a genre has tracks would outvote it always.
+        k = min(_MAX_NEIGHBOURS, max(1, rarest), len(labels) - 1)
+        return cls(probabilities.astype(np.float32), labels.astype(np.int64), k)
 
     def __post_init__(self) -> None:
         if self.probabilities.ndim != 2 or self.labels.shape != self.probabilities.shape[:1]:

@@ -68,9 +68,9 @@ def test_the_commands_of_the_readme_run(folder, monkeypatch):
 
 def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
     found = commands("train/README.md")
-    assert len(found) == 6
+    assert len(found) == 7
     shutil.rmtree(folder / "runs", ignore_errors=True)
-    listed, default, mine, resume, folds, classify = found
+    listed, default, mine, resume, folds, classify, combine = found
     assert "kth-lstm" in run(listed, folder, monkeypatch)
     run(f"{default} {LITTLE}", folder, monkeypatch)
     assert (folder / "runs/default-1/best.safetensors").is_file()
@@ -80,6 +80,8 @@ def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
     assert (result.exit_code, "has finished" in result.output) == (2, True)  # there is nothing left to resume
     run(f"{folds} {LITTLE}", folder, monkeypatch)
     assert "song.mp3" in run(classify, folder, monkeypatch)
+    assert "equal weights" in run(combine, folder, monkeypatch)
+    assert (folder / "both.safetensors").is_file()
 
 
 def test_the_python_of_the_readme_runs(folder, monkeypatch, capsys):

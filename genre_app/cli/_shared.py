@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
@@ -16,7 +18,13 @@ if TYPE_CHECKING:
 
 ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format")]
 CheckpointOption = Annotated[
-    str, typer.Option("--checkpoint", help="Name of a bundled checkpoint (see: genre-app checkpoints) or a .safetensors file.")
+    list[str] | None,
+    typer.Option(
+        "--checkpoint",
+        help="Name of a bundled checkpoint (see: genre-app checkpoints) or a .safetensors file. The answers of several are "
+        "averaged.",
+        show_default="default",
+    ),
 ]
 OverlapOption = Annotated[
     float | None,
@@ -25,18 +33,33 @@ OverlapOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads; by default one per core.")]
 
 
-def open_checkpoint(name: str, threads: int | None) -> Checkpoint:
-    """Load a checkpoint and set the number of CPU threads; stop with exit code 2 if the checkpoint cannot be used."""
+def open_checkpoint(names: list[str] | None, threads: int | None) -> Checkpoint:
+    """Load and combine checkpoints, and set the number of CPU threads; stop with exit code 2 if one cannot be used."""
     import torch
 
-    from genre_app.checkpoint import load_checkpoint
+    from genre_app.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
+    from genre_app.combine import combine
     from genre_app.errors import CheckpointError
 
     torch.set_num_threads(threads or usable_cores())
     try:
-        return load_checkpoint(name)
+        return combine([load_checkpoint(name) for name in names or [DEFAULT_CHECKPOINT]])
     except CheckpointError as error:
         stop(str(error))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar over tracks, on a terminal only; yield the function to call with done and total."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(unit="track", leave=False, disable=None) as bar:  # disable=None: only when stderr is a terminal
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def stop(message: str, exit_code: int = 2) -> NoReturn:

@@ -23,7 +23,7 @@ VoteName = Literal["majority", "mean", "geometric", "knn"]
 
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Audio files, or videos with sound.", show_default=False)],
-    checkpoint: CheckpointOption = "default",
+    checkpoint: CheckpointOption = None,
     vote: Annotated[VoteName, typer.Option(help="Rule that combines the segments into one answer.")] = "mean",
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,

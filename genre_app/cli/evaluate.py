@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, OverlapOption, ReportFormat, ThreadsOption, open_checkpoint, printable, stop
+from genre_app.cli._shared import (
+    CheckpointOption,
+    OverlapOption,
+    ReportFormat,
+    ThreadsOption,
+    open_checkpoint,
+    printable,
+    progress_bar,
+    stop,
+)
 from genre_app.progress import usable_cores
 
 
@@ -29,7 +38,7 @@ def evaluate(
     ] = None,
     rooms: Annotated[str | None, typer.Option(metavar="FOLDER", help="Your own impulse responses, as one condition.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.5, help="Classify only this much of the middle of each track.")] = None,
-    checkpoint: CheckpointOption = "default",
+    checkpoint: CheckpointOption = None,
     overlap: OverlapOption = None,
     threads: ThreadsOption = None,
     format_: ReportFormat = "table",
@@ -40,7 +49,6 @@ def evaluate(
     """
     model = open_checkpoint(checkpoint, threads)
     import torch
-    from tqdm import tqdm  # type: ignore[import-untyped]
 
     from genre_app.errors import CheckpointError, DataError
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
@@ -49,21 +57,21 @@ def evaluate(
 
     # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.
     torch.set_num_threads(1)
-    with tqdm(unit="track", leave=False, disable=None) as bar:  # disable=None: only when stderr is a terminal
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        workers = threads or usable_cores()
-        common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "on_track": show, "workers": workers}
-        report: Report | ConditionsReport
-        try:
+    workers = threads or usable_cores()
+    report: Report | ConditionsReport
+    try:
+        with progress_bar() as show:
+            common: dict[str, Any] = {
+                "split": split,
+                "overlap": overlap,
+                "seconds": seconds,
+                "on_track": show,
+                "workers": workers,
+            }
             if (conditions, noise, rooms) == (None, None, None):
                 report = evaluate_tracks(data, model, **common)
             else:
                 report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common)
-        except (DataError, CheckpointError) as error:
-            bar.close()
-            stop(str(error))
+    except (DataError, CheckpointError) as error:
+        stop(str(error))
     print(json.dumps(report.to_dict(), allow_nan=False) if format_ == "json" else printable(report.to_table()))

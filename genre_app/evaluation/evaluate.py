@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +21,49 @@ from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
-from genre_app.features import FeatureSpec
 from genre_app.files import AnyPath
-from genre_app.predict import classify, classify_columns, overlapped
+from genre_app.predict import classify_columns, listen, overlapped
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTrack:
+    """Probabilities of one labelled track by each member.
+
+    Attributes
+    ----------
+    track_id : str
+    label : int
+        Index of the true genre.
+    of_members : list of numpy.ndarray, each float32 [s, g]
+        Of the segments that are not silent.
+    """
+
+    track_id: str
+    label: int
+    of_members: list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTracks:
+    """Result of `evaluate_members`.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+        With the members that were evaluated.
+    tracks : tuple of MemberTrack
+    failed : tuple of (str, str)
+        Track id of each track that could not be classified, with the reason.
+    notes : tuple of str
+        Which members were left out.
+    """
+
+    checkpoint: Checkpoint
+    tracks: tuple[MemberTrack, ...]
+    failed: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -39,6 +77,8 @@ def evaluate(
     on_track: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Evaluate a checkpoint on a folder of genre folders or on a mel cache.
+
+    Of several members, a mel cache evaluates those whose features it can provide; the report names the others.
 
     Parameters
     ----------
@@ -66,41 +106,76 @@ def evaluate(
         If the data cannot be used, have a genre that the checkpoint does not know, or were computed with another feature
         specification, or if no track can be classified.
     """
+    found = evaluate_members(
+        data, checkpoint, split=split, overlap=overlap, seconds=seconds, workers=workers, on_track=on_track
+    )
+    joined = found.checkpoint.joined
+    tracks = tuple(TrackResult(track.track_id, track.label, joined(track.of_members)) for track in found.tracks)
+    return Report(checkpoint.genres, tracks, checkpoint.references, found.failed, notes=found.notes)
+
+
+def evaluate_members(
+    data: AnyPath,
+    checkpoint: Checkpoint,
+    *,
+    split: str | None = None,
+    overlap: float | None = None,
+    seconds: float | None = None,
+    workers: int = 1,
+    on_track: Callable[[int, int], None] | None = None,
+) -> MemberTracks:
+    """Return the probabilities of each member of a checkpoint; parameters and errors as in `evaluate`."""
     path = Path(data)
     tracks: Sequence[AudioTrack | CachedTrack]
     failed: list[tuple[str, str]] = []
+    notes: tuple[str, ...] = ()
     if MelCache.is_cache(path):
         if seconds is not None:
             raise DataError(
                 f"{path} is a mel cache, of which only whole tracks are evaluated; leave the seconds out or give audio."
             )
-        cache, spec = MelCache.open(path), overlapped(checkpoint.spec, overlap)
-        tracks = _cached_tracks(cache, checkpoint, split, spec)
+        cache = MelCache.open(path)
+        checkpoint, notes = _fitting(cache, checkpoint)
+        spec, tracks, workers = overlapped(checkpoint.spec, overlap), _cached_tracks(cache, split), 0
 
-        def probabilities(track: Any) -> NDArray[np.float32]:
+        def probabilities(track: Any) -> list[NDArray[np.float32]]:
             return classify_columns(cache.rows(track), checkpoint, spec)
-
-        workers = 0
     else:
         folder = AudioFolder.open(path, split)
         path, tracks = folder.path, folder.tracks
         failed += folder.refused
 
-        def probabilities(track: Any) -> NDArray[np.float32]:
+        def probabilities(track: Any) -> list[NDArray[np.float32]]:
             return _of_audio(track, checkpoint, overlap, seconds)
 
     labels = match_genres((track.genre for track in tracks), checkpoint.genres, path)
 
-    def one(track: Any) -> TrackResult:
-        return TrackResult(track.track_id, labels[track.genre], probabilities(track))
+    def one(track: Any) -> MemberTrack:
+        return MemberTrack(track.track_id, labels[track.genre], probabilities(track))
 
     results = for_each(one, tracks, failed, where=path, workers=workers, on_track=on_track)
-    return Report(checkpoint.genres, tuple(results), checkpoint.references, tuple(failed))
+    return MemberTracks(checkpoint, tuple(results), tuple(failed), notes)
 
 
-def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, spec: FeatureSpec) -> list[CachedTrack]:
-    """Return the tracks of a split after checking that the checkpoint can classify them."""
-    cache.check_spec(spec, f"the checkpoint {checkpoint.name} needs it", "make the cache again", "evaluate on audio")
+def _fitting(cache: MelCache, checkpoint: Checkpoint) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Return the checkpoint with the members whose features the cache can provide, and a note about each of the others."""
+    fitting, left_out, errors = [], [], []
+    for member in checkpoint.members:
+        try:
+            cache.check_spec(
+                member.spec, f"the checkpoint {checkpoint.name} needs it", "make the cache again", "evaluate on audio"
+            )
+            fitting.append(member)
+        except DataError as error:
+            errors.append(error)
+            left_out.append(f"{member.model.name} on {member.spec.kind} at {member.spec.sample_rate} Hz")
+    if not fitting:
+        raise errors[0]
+    notes = (f"left out, since the cache lacks their features: {', '.join(left_out)}",) if left_out else ()
+    return replace(checkpoint, members=tuple(fitting)) if left_out else checkpoint, notes
+
+
+def _cached_tracks(cache: MelCache, split: str | None) -> list[CachedTrack]:
     tracks = [track for track in cache.tracks if split is None or track.split == split]
     if not tracks:
         splits = ", ".join(sorted({track.split for track in cache.tracks}))
@@ -108,13 +183,16 @@ def _cached_tracks(cache: MelCache, checkpoint: Checkpoint, split: str | None, s
     return tracks
 
 
-def _of_audio(track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None) -> NDArray[np.float32]:
+def _of_audio(
+    track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None
+) -> list[NDArray[np.float32]]:
     if seconds is not None:
-        prediction = classify(load_middle(track, checkpoint.sample_rate, seconds), checkpoint, overlap=overlap)
+        found = listen(load_middle(track, checkpoint.sample_rate, seconds), checkpoint, overlap=overlap)
     else:
         with open_audio(track.path, sample_rate=checkpoint.sample_rate, name=track.track_id) as stream:
-            prediction = classify(stream, checkpoint, overlap=overlap)
-    return prediction.segment_probabilities[prediction.segment_sounds]
+            found = listen(stream, checkpoint, overlap=overlap)
+    found.check_sounds()
+    return [rows[found.sounds] for rows in found.of_members]
 
 
 def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:

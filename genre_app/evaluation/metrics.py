@@ -12,6 +12,8 @@ accuracy
     Share of tracks whose genre is right, with its 95 % Wilson interval. ``by_vote`` holds the accuracy by each vote.
 log_loss
     Mean of ``-ln p(true genre)``, with p clipped at 1e-12.
+ece
+    Expected calibration error: the mean distance of accuracy and probability, see `genre_app.evaluation.calibration`.
 per_genre
     Precision, recall and F1 of each genre. ``n`` is its number of tracks. A genre without tracks has none of the three (None).
     A genre with tracks that was never predicted has precision 0.
@@ -35,9 +37,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from genre_app.evaluation.calibration import expected_calibration_error, log_loss
 from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
-
-_LEAST_PROBABILITY = 1e-12  # keeps the log-loss of a certain mistake finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,8 @@ class Report:
         Track id of each track that could not be classified, with the reason.
     leave_one_out : bool
         Whether the references are the tracks themselves, in the same order: no track is then its own neighbour.
+    notes : tuple of str
+        Which members were left out, and why.
     """
 
     genres: tuple[str, ...]
@@ -80,6 +83,7 @@ class Report:
     references: References | None = None
     failed: tuple[tuple[str, str], ...] = ()
     leave_one_out: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -109,8 +113,12 @@ class Report:
     @property
     def log_loss(self) -> float:
         """Mean of -ln p(true genre)."""
-        of_truth = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return float(-np.log(of_truth.clip(min=_LEAST_PROBABILITY)).mean())
+        return log_loss(self.probabilities, self.labels)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error."""
+        return expected_calibration_error(self.probabilities, self.labels)
 
     @property
     def by_vote(self) -> dict[str, float]:
@@ -155,12 +163,14 @@ class Report:
         """Return plain data: the keys of ``genre-app evaluate --format json``."""
         return {
             **self.summary(),
+            "ece": self.ece,
             "macro_f1": self.macro_f1,
             "per_genre": self.per_genre,
             "confusion": {"genres": list(self.genres), "matrix": self.confusion.tolist()},
             "by_vote": self.by_vote,
             "segment_accuracy": self.segment_accuracy,
             "failed": [{"file": file, "error": error} for file, error in self.failed],
+            "notes": list(self.notes),
         }
 
     def to_table(self) -> str:
@@ -169,8 +179,10 @@ class Report:
         width = max(5, *(len(genre) for genre in self.genres))
         lines = [
             f"{len(self.tracks)} tracks, {len(self.failed)} failed",
+            *self.notes,
             f"accuracy          {self.accuracy:.1%}  (95 % interval {low:.1%} to {high:.1%})",
             f"log-loss          {self.log_loss:.3f}",
+            f"ECE               {self.ece:.3f}",
             f"macro F1          {self.macro_f1:.3f}",
             f"segment accuracy  {self.segment_accuracy:.1%}",
             "by vote           " + ", ".join(f"{method} {accuracy:.1%}" for method, accuracy in self.by_vote.items()),

@@ -25,7 +25,7 @@ Predicts one of {n_genres} genres for a clip of music: {genres}.
 ## Data
 
 {provenance[n_train]} training and {provenance[n_valid]} validation tracks{origin}
-{notes}
+{data_notes}
 ## Results
 
 Validation tracks, mean vote{evaluate}:
@@ -107,7 +107,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         n_genres=len(checkpoint.genres),
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         origin=origin,
-        notes="".join(f"- {note}\n" for note in provenance["notes"]),
+        data_notes="".join(f"- {note}\n" for note in provenance["notes"]),
         evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if data["fault_filtered"] else "",
         votes=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
         chosen=_chosen(config["keep"], is_recorded),

@@ -16,6 +16,7 @@ from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.data.labelled import Data
 from genre_app.errors import DataError
+from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
 from genre_app.progress import Monitor, Progress, StoppedError
@@ -274,6 +275,7 @@ class _Job:
             split: report_on(checkpoint, tracks, config, self.monitor, leave_one_out=split == "valid")
             for split, tracks in splits.items()
         }
+        checkpoint.sure = choose_sure_limits(reports["valid"].probabilities, reports["valid"].labels)
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
         save_checkpoint(checkpoint, run.best)
         epoch, seconds = state.progress.best_epoch, state.progress.seconds

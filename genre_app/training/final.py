@@ -11,15 +11,13 @@ from torch import Tensor
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
+from genre_app.evaluation.calibration import TEMPERATURES
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
 from genre_app.training import validation
 from genre_app.training.config import TrainConfig
 from genre_app.vote import References
-
-_MAX_NEIGHBOURS = 15  # chosen on validation
-_TEMPERATURES = (0.5, 3.0)  # validation tracks that ask for less or more are too few, or too easy, to say how sure to be
 
 
 def fit_temperature(config: TrainConfig, model: GenreModel, valid: Dataset, monitor: Monitor = QUIET) -> float:
@@ -41,7 +39,7 @@ def fit_temperature(config: TrainConfig, model: GenreModel, valid: Dataset, moni
             total += validation.track_log_loss(means, valid.labels)
         return total
 
-    low, high = map(math.log, _TEMPERATURES)
+    low, high = map(math.log, TEMPERATURES)
     return math.exp(minimize_scalar(log_loss, bounds=(low, high), method="bounded").x)
 
 
@@ -57,14 +55,9 @@ def vote_references(model: GenreModel, valid: Dataset, monitor: Monitor = QUIET)
     Training tracks would mislead: the network has learned them, so their probabilities are closer to the truth than those of a
     new track.
     """
-    if len(valid) < 2:
-        return None
     features, owners = valid.segments()
     means = validation.track_means(validation.segment_probabilities(model, features, monitor), owners, len(valid))
-    rarest = int(torch.bincount(valid.labels, minlength=len(valid.genres)).min())
-    # More neighbours than a genre has tracks would outvote it always.
-    k = min(_MAX_NEIGHBOURS, max(1, rarest), len(valid) - 1)
-    return References(means.cpu().numpy().astype(np.float32), valid.labels.cpu().numpy(), k)
+    return References.of_tracks(means.cpu().numpy(), valid.labels.cpu().numpy())
 
 
 def report_on(

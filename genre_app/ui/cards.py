@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from genre_app.prediction import Prediction
+from genre_app.sure import SureLimits
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
 
@@ -75,7 +76,7 @@ def final_vote(prediction: Prediction) -> str:
   <h3 class="measure">{escape(measure(prediction))}</h3>
   {bars(prediction)}
   {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}
-  <p class="small">{source}</p>
+  <p class="small">{source}<br>{sure_words(prediction.sure_limits)}</p>
 </section>
 """
 
@@ -87,6 +88,11 @@ def measure(prediction: Prediction) -> str:
         if prediction.rejected
         else MEASURES[prediction.vote]
     )
+
+
+def sure_words(limits: SureLimits) -> str:
+    """Say when the checkpoint's answers are sure."""
+    return f"A sure answer has at least {percent(limits.probability)} and leads by at least {100 * limits.margin:.0f} points."
 
 
 def agreement(prediction: Prediction) -> str:
@@ -103,7 +109,7 @@ def _doubt(prediction: Prediction) -> str:
     limits = prediction.sure_limits
     if prediction.margin >= limits.margin:
         is_low = prediction.probabilities.max() < limits.probability
-        return " · a low probability" if is_low else f" · fewer than {limits.probability:.0%} of the frames"
+        return " · a low probability" if is_low else f" · fewer than {percent(limits.probability)} of the frames"
     points = int(round(100 * prediction.margin, 3))  # rounded down: a lead of 14.6 points is less than 15
     return f" · ahead by {'less than one point' if not points else 'one point' if points == 1 else f'only {points} points'}"
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from genre_app.audio import AudioStream, open_audio
 from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, bundled_checkpoints, load_checkpoint
+from genre_app.combine import combine
 from genre_app.errors import AudioError, CheckpointError, GenreAppError, RunError
 from genre_app.predict import MAX_OVERLAP, classify
 from genre_app.prediction import Prediction
@@ -36,6 +37,10 @@ CONCURRENT = 4
 
 VOTE_NAMES = {"majority": "Majority", "mean": "Mean", "geometric": "Geometric mean", "knn": "Nearest tracks"}
 
+MAX_COMBINED = 4
+"""Checkpoints that are averaged for one answer; each takes its time."""
+
+_AND = " + "  # between the names of checkpoints that are averaged; no name of a run has spaces
 _RUN = "run: "
 _OWN = "yours: "
 _loading = Lock()
@@ -76,10 +81,11 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
     return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *runs, *([own_choice(own)] if own else [])]
 
 
-def still_offered(chosen: str | None, own: str | None = None) -> dict[str, Any]:
-    """Return a checkpoint dropdown's choices and its value: ``chosen``, or the default if ``chosen`` is gone."""
+def still_offered(chosen: list[str] | None, own: str | None = None) -> dict[str, Any]:
+    """Return the settings of a checkpoint dropdown; its value is what is left of ``chosen``, or the default if nothing is."""
     choices = checkpoint_choices(own)
-    return {"choices": choices, "value": chosen if chosen in choices else choices[0]}
+    value = [name for name in chosen or [] if name in choices] or choices[:1]
+    return {"choices": choices, "value": value, "multiselect": True, "max_choices": MAX_COMBINED}
 
 
 def run_choice(name: str) -> str:
@@ -92,24 +98,32 @@ def own_choice(own: str) -> str:
     return _OWN + Path(own).name
 
 
-def checkpoint_named(name: str | None, own: str | None = None) -> Checkpoint:
+def checkpoint_named(name: str | list[str] | None, own: str | None = None) -> Checkpoint:
     """Load a checkpoint by the name it is offered under; it stays in memory until its file changes.
 
     Parameters
     ----------
-    name : str or None
+    name : str, list of str or None
         One of `checkpoint_choices`, never a path: visitors may not read the server's files. None is the default checkpoint.
+        Several, in a list or joined by " + ", are averaged.
     own : str, optional
         Path of the visitor's own checkpoint, as the server has stored it.
 
     Raises
     ------
     RequestError
-        If no checkpoint has this name.
+        If no checkpoint has this name, or there are more than `MAX_COMBINED`.
     CheckpointError
-        If it cannot be used.
+        If it cannot be used, or the checkpoints have different genres.
     """
-    name = name or DEFAULT_CHECKPOINT
+    names = name.split(_AND) if isinstance(name, str) else name
+    names = list(dict.fromkeys(names or [])) or [DEFAULT_CHECKPOINT]
+    if len(names) > MAX_COMBINED:
+        raise RequestError(f"{len(names)} checkpoints are more than the {MAX_COMBINED} that can be averaged")
+    return combine([_one_named(one or DEFAULT_CHECKPOINT, own) for one in names])
+
+
+def _one_named(name: str, own: str | None) -> Checkpoint:
     if own and name == own_choice(own):
         return _load_file(Path(own), name)
     if name.startswith(_RUN):
@@ -177,7 +191,7 @@ def _load(name_or_path: str, _stamp: int) -> Checkpoint:
 def answer(
     path: str | os.PathLike[str] | None,
     *,
-    checkpoint: str | None = None,
+    checkpoint: str | list[str] | None = None,
     vote: str | None = None,
     overlap: float | None = None,
     name: str | None = None,
@@ -190,8 +204,8 @@ def answer(
     ----------
     path : path-like or None
         None if the upload did not arrive.
-    checkpoint : str, optional
-        One of `checkpoint_choices`.
+    checkpoint : str or list of str, optional
+        One or several of `checkpoint_choices`, as in `checkpoint_named`.
     vote : str, optional
         One of `genre_app.vote.VOTES`.
     overlap : float, optional

@@ -21,7 +21,7 @@ def test_evaluate_as_json(run, folder):
     code, out, err = run("evaluate", folder / "test", "--format", "json")
     assert (code, err) == (0, "")
     report = strict(out)
-    keys = "n_tracks accuracy accuracy_ci95 log_loss macro_f1 per_genre confusion by_vote segment_accuracy failed"
+    keys = "n_tracks accuracy accuracy_ci95 log_loss ece macro_f1 per_genre confusion by_vote segment_accuracy failed notes"
     assert list(report) == keys.split()
     assert report["n_tracks"] == 3
     assert list(report["by_vote"]) == list(VOTES)

@@ -15,6 +15,8 @@ import soundfile
 import torch
 
 from genre_app.audio import Clip, load_clip
+from genre_app.checkpoint import Member
+from genre_app.combine import combine
 from genre_app.data.sources.folder import AudioFolder, match_genres
 from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import evaluate
@@ -215,9 +217,40 @@ def test_a_cache_of_another_spec_is_refused(make_clip, checkpoint, tmp_path):
 
 def test_a_cache_for_a_checkpoint_on_summaries_is_refused(make_clip, checkpoint, tmp_path):
     cache = write_cache(tmp_path, make_clip, checkpoint.spec)
-    of_summaries = replace(checkpoint, spec=checkpoint.spec.model_copy(update={"kind": "summary"}))
+    of_summaries = replace(checkpoint, members=(Member(checkpoint.model, summary_of(checkpoint.spec)),))
     with pytest.raises(DataError, match=r"is a mel cache, from which features of kind summary.+; evaluate on audio\.$"):
         evaluate(cache, of_summaries)
+
+
+def summary_of(spec: FeatureSpec) -> FeatureSpec:
+    return spec.model_copy(update={"kind": "summary"})
+
+
+def test_a_cache_names_the_members_it_has_no_features_for(make_clip, checkpoint, make_checkpoint, tmp_path):
+    cache, other = write_cache(tmp_path, make_clip, checkpoint.spec), make_checkpoint(seed=1)
+    low = other.spec.model_copy(update={"sample_rate": 16000, "fmax": 8000.0})
+    members = (
+        Member(checkpoint.model, summary_of(checkpoint.spec), 0.4),
+        Member(checkpoint.model, checkpoint.spec, 0.3),
+        Member(other.model, low, 0.2),
+        Member(other.model, other.spec, 0.1),
+    )
+    report = evaluate(cache, replace(checkpoint, members=members))
+    note = "left out, since the cache lacks their features: cnn on summary at 22050 Hz, cnn on log_mel at 16000 Hz"
+    assert report.to_dict()["notes"] == [note]
+    assert note in report.to_table()
+    alone = [evaluate(cache, part) for part in (checkpoint, other)]
+    for track, first, second in zip(report.tracks, *(one.tracks for one in alone), strict=True):
+        np.testing.assert_allclose(track.probabilities, 0.75 * first.probabilities + 0.25 * second.probabilities, atol=1e-6)
+
+
+def test_several_members_on_audio_and_on_a_cache_agree(folder, make_clip, checkpoint, make_checkpoint, tmp_path):
+    spec = checkpoint.spec.model_copy(update={"kind": "mfcc", "segment_seconds": 1.0})
+    both = combine([checkpoint, make_checkpoint(spec, 1)])
+    of_cache, of_audio = evaluate(write_cache(tmp_path, make_clip, checkpoint.spec), both), evaluate(folder, both)
+    assert of_cache.notes == ()
+    for one, other in zip(of_cache.tracks, of_audio.tracks, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=0.01)
 
 
 def test_the_length_of_segments_is_no_difference(make_clip, make_checkpoint, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
+from genre_app.evaluation.calibration import expected_calibration_error
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.vote import VOTES, References
 
@@ -38,6 +39,7 @@ def test_metrics_by_hand(report):
     assert report.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)  # genre c is not in the data
     expected = -np.mean(np.log([0.5, 0.1, 0.8, (0.33 + 0.33 + 0.9) / 3]))
     assert report.log_loss == pytest.approx(expected, rel=1e-6)
+    assert report.to_dict()["ece"] == report.ece == expected_calibration_error(report.probabilities, report.labels)
 
 
 def test_metrics_equal_sklearn():
@@ -79,7 +81,7 @@ def test_knn_is_reported_where_the_checkpoint_has_references(report):
 
 def test_the_report_as_json_and_table(report):
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    keys = "n_tracks accuracy accuracy_ci95 log_loss macro_f1 per_genre confusion by_vote segment_accuracy failed"
+    keys = "n_tracks accuracy accuracy_ci95 log_loss ece macro_f1 per_genre confusion by_vote segment_accuracy failed notes"
     assert list(found) == keys.split()
     assert found["n_tracks"] == 4
     assert found["confusion"] == {"genres": ["a", "b", "c"], "matrix": [[1, 1, 0], [0, 2, 0], [0, 0, 0]]}

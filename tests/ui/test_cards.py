@@ -10,6 +10,7 @@ import soundfile
 
 from genre_app import predict
 from genre_app.checkpoint import Checkpoint
+from genre_app.sure import SureLimits
 from genre_app.ui import cards, service
 from genre_app.vote import VOTES
 from tests.ui.predictions import certain
@@ -81,7 +82,7 @@ def test_a_majority_without_half_of_the_frames_is_called_unsure(checkpoint):
     rows[range(9), [2, 2, 2, 2, 5, 5, 6, 6, 7]] = 0.91
     card = re.sub("<[^>]+>", "", cards.final_vote(certain(checkpoint, rows).revote("majority")))
     assert "Not sure: country or jazz" in card
-    assert "4 of 9 frames agree · fewer than 50% of the frames" in card
+    assert "4 of 9 frames agree · fewer than 50 % of the frames" in card
 
 
 def test_speech_gets_no_genre_but_shows_the_guess(checkpoint):
@@ -133,3 +134,12 @@ def test_votes_stand_side_by_side_with_who_disagrees(checkpoint):
     assert set(labels) == set(VOTES)
     assert "Majority" in cards.vote_info(prediction, "mean")
     assert "disagree" in cards.vote_info(prediction, "mean")
+
+
+def test_the_card_says_when_an_answer_is_sure(checkpoint):
+    strict = replace(checkpoint, sure=SureLimits(probability=0.8, margin=0.3))
+    for found, sure in ((checkpoint, True), (strict, False)):
+        answer = certain(found, [[0.7, *[0.3 / 9] * 9]])
+        assert answer.is_sure is sure
+        assert (" · a low probability" in cards.final_vote(answer)) is not sure
+    assert "A sure answer has at least 80 % and leads by at least 30 points." in cards.final_vote(answer)

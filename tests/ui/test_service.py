@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import soundfile
 
 from genre_app.checkpoint import save_checkpoint
-from genre_app.errors import AudioError
+from genre_app.combine import combine
+from genre_app.errors import AudioError, CheckpointError
+from genre_app.predict import classify
 from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
@@ -83,3 +87,25 @@ def test_without_references_the_knn_vote_is_refused_in_words(bundled, song, make
     monkeypatch.setattr(service, "checkpoint_named", lambda name, own: make_checkpoint(references=False))
     with pytest.raises(service.RequestError, match="no reference tracks"):
         service.answer(song, vote="knn")
+
+
+def test_several_checkpoints_are_averaged(bundled, song, checkpoint, make_checkpoint, make_clip):
+    other = make_checkpoint(seed=4)
+    save_checkpoint(other, bundled / "other.safetensors")
+    expected = classify(make_clip(12.0), combine([checkpoint, other]))
+    for name in ("default + other", ["default", "other"], ["default", "other", "default"]):
+        found = service.answer(song, checkpoint=name).prediction
+        np.testing.assert_array_equal(found.segment_probabilities, expected.segment_probabilities)
+        assert found.checkpoint == "default + other"
+    for empty in (None, "", []):
+        assert service.checkpoint_named(empty).name == "default"
+    assert service.still_offered(["other", "run: gone"])["value"] == ["other"]
+    assert service.still_offered(["run: gone"])["value"] == ["default"]
+    with pytest.raises(service.RequestError, match="no checkpoint 'run: none'"):
+        service.answer(song, checkpoint="default + run: none")
+    with pytest.raises(service.RequestError, match="5 checkpoints are more than the 4"):
+        service.answer(song, checkpoint=["default", "a", "b", "c", "d"])
+    renamed = replace(other, genres=("other", *other.genres[1:]))
+    save_checkpoint(renamed, bundled / "renamed.safetensors")
+    with pytest.raises(CheckpointError, match="checkpoints default and renamed cannot be combined: their genres are"):
+        service.answer(song, checkpoint="default + renamed")

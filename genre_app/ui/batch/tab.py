@@ -16,7 +16,7 @@ from genre_app.predict import Prediction
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import Frame
-from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_choices, still_offered
+from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
@@ -41,13 +41,12 @@ class Row:
 
 def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
-    checkpoints = checkpoint_choices()
     gr.HTML(_INTRO)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
             with gr.Row():
-                checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", min_width=140)
+                checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", min_width=140)
                 vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote", min_width=140)
             with gr.Row():
                 again = gr.Button("Classify again", interactive=False)
@@ -57,7 +56,7 @@ def build(frame: Frame) -> None:
             table = gr.HTML("", elem_id="results")
             csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
 
-    def run(paths: list[str] | None, checkpoint: str, vote: str) -> Iterator[dict[Any, Any]]:
+    def run(paths: list[str] | None, checkpoint: list[str], vote: str) -> Iterator[dict[Any, Any]]:
         paths = paths or []
         rows: list[Row] = []
         yield {
@@ -102,7 +101,7 @@ def _end(rows: list[Row], n_files: int) -> str:
     return words
 
 
-def classify_file(path: str, checkpoint: str | None, vote: str | None, overlap: float | None = None) -> Row:
+def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | None, overlap: float | None = None) -> Row:
     """Classify one file of a batch; an error becomes part of the row."""
     name = Path(path).name
     try:

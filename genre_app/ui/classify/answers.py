@@ -47,7 +47,7 @@ class Parts:
 def classified(
     parts: Parts,
     path: str | None,
-    checkpoint: str,
+    checkpoint: list[str],
     vote: str,
     overlap: str,
     view: Any,
@@ -61,7 +61,8 @@ def classified(
     ----------
     path : str or None
         The clip's file; None if it did not arrive.
-    checkpoint, vote, overlap : str
+    checkpoint : list of str
+    vote, overlap : str
         Values of the tab's options.
     view : Any
         What the page's script says of the page, see `View.from_page`.

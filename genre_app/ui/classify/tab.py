@@ -22,7 +22,6 @@ from genre_app.ui.service import (
     VOTE_NAMES,
     answer,
     check_own,
-    checkpoint_choices,
     own_choice,
     still_offered,
 )
@@ -103,9 +102,12 @@ def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:
 
 
 def _lay_out_options() -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML, gr.Radio, gr.Accordion]:
-    checkpoints = checkpoint_choices()
     with gr.Accordion("Options", open=False) as more:
-        checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", info="The trained model that answers.")
+        checkpoint = gr.Dropdown(
+            **still_offered(None),
+            label="Checkpoint",
+            info="The trained model that answers. Several are averaged.",
+        )
         upload = gr.UploadButton("Use a checkpoint of your own", size="sm")
         remark = gr.HTML(elem_id="own-checkpoint")
         overlap = gr.Radio(
@@ -241,7 +243,7 @@ def _take_own(path: str) -> Any:
         return gr.skip(), gr.skip(), cards.problem(str(error), "Not taken")
     networks = " + ".join(member.model.name for member in checkpoint.members)
     words = f"{networks}, {len(checkpoint.genres)} genres: {', '.join(checkpoint.genres)}"
-    return path, gr.Dropdown(checkpoint_choices(path), value=own_choice(path)), cards.remark(words)
+    return path, gr.Dropdown(**still_offered([own_choice(path)], path)), cards.remark(words)
 
 
 def warm_up() -> None:

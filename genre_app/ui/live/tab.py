@@ -14,7 +14,7 @@ from genre_app.ui import cards, microphone
 from genre_app.ui.frame import Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.listener import Listener
-from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_choices, checkpoint_named, still_offered
+from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE, available_votes
 
 EVERY_SECONDS = 1.0
@@ -27,8 +27,8 @@ class Session:
 
     Parameters
     ----------
-    checkpoint : str
-        One of `checkpoint_choices`.
+    checkpoint : list of str
+        One or several of `checkpoint_choices`.
     vote : str
         The default vote replaces one that the checkpoint does not allow.
     own : str, optional
@@ -42,7 +42,7 @@ class Session:
         With one sentence for the visitor.
     """
 
-    def __init__(self, checkpoint: str, vote: str, own: str | None, *, speech: bool = False) -> None:
+    def __init__(self, checkpoint: list[str], vote: str, own: str | None, *, speech: bool = False) -> None:
         chosen = checkpoint_named(checkpoint, own)
         self.listener = Listener(chosen, suppressed=speech)
         self.genres = chosen.genres
@@ -84,7 +84,6 @@ class Session:
 
 def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
-    checkpoints = checkpoint_choices()
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
             audio = gr.Audio(
@@ -100,7 +99,7 @@ def build(frame: Frame) -> None:
             card = gr.HTML(live_view.IDLE, elem_id="live-vote")
             with gr.Accordion("Options", open=False):
                 later = "Applies from the next recording."
-                checkpoint = gr.Dropdown(checkpoints, value=checkpoints[0], label="Checkpoint", info=later)
+                checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=later)
                 votes = [(label, name) for name, label in VOTE_NAMES.items()]
                 vote = gr.Dropdown(votes, value=DEFAULT_VOTE, label="Vote", info=later)
         with gr.Column(scale=7, min_width=320):
@@ -132,7 +131,7 @@ def build(frame: Frame) -> None:
     ).then(None, None, audio, js=set_rate, **private)
 
 
-def begin(checkpoint: str, vote: str, own: str | None, speech: bool = False) -> tuple[Session | None, Any]:
+def begin(checkpoint: list[str], vote: str, own: str | None, speech: bool = False) -> tuple[Session | None, Any]:
     """Start a session; the page changes only with the first sound, because there may be none."""
     try:
         return Session(checkpoint, vote, own, speech=speech), gr.skip()

@@ -17,7 +17,7 @@ from genre_app.runs.run import Run, Status
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import Frame
 from genre_app.ui.permission import NotAllowedError
-from genre_app.ui.service import checkpoint_choices, run_choice
+from genre_app.ui.service import run_choice, still_offered
 from genre_app.ui.train import hear, run_card
 from genre_app.ui.train.form import Form, init_choices
 from genre_app.ui.train.panel import Panel
@@ -179,11 +179,11 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
     used = gr.Checkbox(visible=False)
 
     def use(name: str, own: str | None) -> Mapping[Any, Any]:
-        choices = checkpoint_choices(own)
-        if run_choice(name) not in choices:
+        offered = still_offered([run_choice(name)], own)
+        if run_choice(name) not in offered["choices"]:
             return {panel.error: cards.problem(f"The run {name!r} has no checkpoint to use.", "Not done"), used: False}
         return {
-            checkpoint: gr.Dropdown(choices=choices, value=run_choice(name)),
+            checkpoint: gr.Dropdown(**offered),
             options: gr.Accordion(open=True),
             frame.tabs: gr.Tabs(selected="Classify"),
             panel.error: "",

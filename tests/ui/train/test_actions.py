@@ -129,17 +129,17 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     checkpoint, options, tabs = (
         named(handler(app, "run-use", "click").fn("mine", None))[name] for name in ("Checkpoint", "Options", "Tabs")
     )
-    assert checkpoint.value == "run: mine"
+    assert checkpoint.value == ["run: mine"]
     assert ("run: mine", "run: mine") in checkpoint.choices
     assert options.open is True
     assert tabs.selected == "Classify"
     # A loaded clip is classified with the new checkpoint at once.
     (function,) = [function for function in app.fns.values() if function.name == "run_if"]
     view = {"width": 700, "pixel_ratio": 1, "dark": False}
-    _, vote, _ = (named(update) for update in function.fn(song, "run: mine", "mean", "trained", view, None, None, True))
+    _, vote, _ = (named(update) for update in function.fn(song, ["run: mine"], "mean", "trained", view, None, None, True))
     assert vote["State"].prediction.checkpoint == "run: mine"
     for path, wanted in ((None, True), (song, False)):
-        (nothing,) = function.fn(path, "run: mine", "mean", "trained", view, None, None, wanted)
+        (nothing,) = function.fn(path, ["run: mine"], "mean", "trained", view, None, None, wanted)
         assert list(nothing.values()) == [gr.skip()]
     assert named(handler(app, "run-use", "click").fn("gone", None))["Checkbox"] is False
     first = service.answer(song, checkpoint="run: mine").prediction
@@ -153,9 +153,9 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
         service.answer(song, checkpoint="run: mine")
     # A tab in which a renamed run was chosen falls back to the default checkpoint.
     refreshed = [function for function in app.fns.values() if ("Classify", "select") in targets(app, function)]
-    (kept,) = [function.fn("run: renamed", None) for function in refreshed if len(function.inputs) == 2]
-    (gone,) = [function.fn("run: mine", None) for function in refreshed if len(function.inputs) == 2]
-    assert (kept.value, gone.value) == ("run: renamed", "default")
+    (kept,) = [function.fn(["run: renamed"], None) for function in refreshed if len(function.inputs) == 2]
+    (gone,) = [function.fn(["run: mine"], None) for function in refreshed if len(function.inputs) == 2]
+    assert (kept.value, gone.value) == (["run: renamed"], ["default"])
     assert [value for value, _ in gone.choices] == ["default", "run: renamed"]
 
 
@@ -184,7 +184,7 @@ def test_a_visitors_own_checkpoint_is_theirs_alone(app, bundled, make_checkpoint
     save_checkpoint(make_checkpoint(seed=5), path)
     own, dropdown, remark = handler(app, "Use a checkpoint of your own", "upload").fn(str(path))
     assert own == str(path)
-    assert dropdown.value == "yours: theirs.safetensors"
+    assert dropdown.value == ["yours: theirs.safetensors"]
     assert "10 genres" in remark
     assert service.checkpoint_named("yours: theirs.safetensors", own).name == "yours: theirs.safetensors"
     with pytest.raises(service.RequestError, match="There is no checkpoint"):
