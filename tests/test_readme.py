@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from genre_app.audio.synth import STYLES, music
 from genre_app.cli import build
-from tests.bench.__main__ import ROWS
+from tests.bench.rows import ROWS
 
 ROOT = Path(__file__).parents[1]
 RATE = 22050

@@ -8,294 +8,16 @@ table stands how busy the machine was.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import re
-import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
-from playwright.sync_api import sync_playwright
-
-from genre_app.audio.synth import STYLES, music
-from tests import chromium
-from tests.bench.page import drop_to_paint, served
-
-_ROOT = Path(__file__).parents[2]
-_RATE = 44100  # Hz, of the files
-_ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-_LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
-_WAYS = ("soundfile", "decode", "vote", "decode-mono", "vote-mono", "usual")
-
-
-class Skipped(Exception):  # noqa: N818 - not an error
-    """A row cannot be measured here; the message says why."""
-
-
-class Bench:
-    """Everything that is measured, each thing at most once."""
-
-    def __init__(self, folder: Path, checkpoint: str, quick: bool, wanted: set[str]) -> None:
-        self.folder, self.checkpoint, self.quick, self.wanted = folder, checkpoint, quick, wanted
-
-    def ratio(self, one: str, other: str) -> list[float]:
-        return [a / b for a, b in zip(self.ways[one], self.ways[other], strict=True)]
-
-    @cached_property
-    def ways(self) -> dict[str, list[float]]:
-        names = [way for way in _WAYS if way in self.wanted]
-        return self._core("ways", self.stereo, self.song("30s"), "5" if self.quick else "21", *names)
-
-    def stream(self, length: str, what: str) -> list[float]:
-        if not Path("/proc/self/status").exists():
-            raise Skipped("memory is read from Linux's /proc")
-        if self.quick and length == "3h":
-            raise Skipped("not with --quick")
-        return [run[what] for run in self._streams[length]]
-
-    def linear(self) -> list[float]:
-        pairs = zip(self.stream("3h", "seconds"), self.stream("30min", "seconds"), strict=True)
-        return [long / short for long, short in pairs]
-
-    def page(self, painted: int) -> list[float]:
-        self._needs_default()
-        if chromium.executable() is None:
-            raise Skipped("no Chromium here")
-        return [both[painted] for both in self._page]
-
-    def prepare(self) -> list[float]:
-        files = "60" if self.quick else "300"
-        text = self._script("tests.bench.prepare", "--files", files, "--processes", "2")
-        return [float(re.search(r"cold: .*, ([\d.]+) s per 1000", text)[1])]
-
-    def epoch(self, what: str) -> list[float]:
-        found = self._epochs["mp3" if what.endswith("mp3") else "wav"]
-        if what == "ours":
-            return found["ours"]
-        return [plain / ours for plain, ours in zip(found["plain"], found["ours"], strict=True)]
-
-    def pool(self) -> list[float]:
-        text = self._script("tests.bench.pool", *(["--tracks", "30", "--rounds", "1"] if self.quick else []))
-        return [float(re.search(r"with the pool .*\((\d+)%\)", text)[1])]
-
-    def page_training(self) -> list[float]:
-        self._needs_default()
-        if chromium.executable() is None:
-            raise Skipped("no Chromium here")
-        run = self.folder / "runs" / "busy"
-        command = ["-m", "train", "default", "--data", str(self._songs["wav"]), "--out", str(run), "--set", "epochs=10000"]
-        environment = {**os.environ, "GENRE_APP_LOCKS": str(self.folder), "GENRE_APP_RUNS": str(self.folder / "runs")}
-        training = subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.DEVNULL)
-        try:
-            while b'"event": "step"' not in ((run / "journal.jsonl").read_bytes() if run.exists() else b""):
-                if training.poll() is not None:
-                    sys.exit(f"{' '.join(command)} ended, see above")
-                time.sleep(0.5)
-            return [painted for painted, _ in self._drops()]
-        finally:
-            training.terminate()
-            training.wait(timeout=60)
-
-    def start(self) -> list[float]:
-        seconds = []
-        for _ in range(1 if self.quick else 5):
-            with served() as (address, listening):
-                begun = time.perf_counter()
-                with urllib.request.urlopen(address, timeout=60) as answer:
-                    if answer.status != 200 or b"gradio" not in answer.read():
-                        raise RuntimeError(f"{address} does not serve the page")
-                seconds.append(listening + time.perf_counter() - begun)
-        return seconds
-
-    def help(self) -> list[float]:
-        command = shutil.which("genre-app", path=str(Path(sys.executable).parent))
-        start = [command] if command else [sys.executable, "-m", "genre_app"]
-        seconds = []
-        for _ in range(1 + (3 if self.quick else 9)):
-            begun = time.perf_counter()
-            subprocess.run([*start, "--help"], check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - begun)
-        return seconds[1:]  # the first one warms the disk's cache
-
-    def song(self, length: str) -> str:
-        """A mono MP3 of a length, music of 30 s over and over, written block by block."""
-        path = self.folder / f"{length}.mp3"
-        if not path.exists():
-            _say(f"synthesising {path.name}")
-            with soundfile.SoundFile(path, "w", _RATE, 1) as file:
-                for _ in range(_LENGTHS[length] // 30):
-                    file.write(self._music)
-        return str(path)
-
-    @cached_property
-    def stereo(self) -> str:
-        path = self.folder / "stereo.mp3"
-        side = 0.2 * music("disco", 30.0, _RATE)
-        soundfile.write(path, np.stack([self._music + side, self._music - side], axis=1), _RATE)
-        return str(path)
-
-    @cached_property
-    def _music(self) -> np.ndarray:
-        return 0.8 * music("blues", 30.0, _RATE)
-
-    @cached_property
-    def _streams(self) -> dict[str, list[dict[str, float]]]:
-        lengths = [of for of in _LENGTHS if of in self.wanted and not (self.quick and of == "3h")]
-        songs = {of: self.song(of) for of in lengths}
-        short = self.song("30s")
-        rounds = [{of: self._core("stream", short, songs[of]) for of in lengths} for _ in range(1 if self.quick else 3)]
-        return {of: [once[of] for once in rounds] for of in lengths}
-
-    @cached_property
-    def _songs(self) -> dict[str, Path]:
-        songs = {of: self.folder / f"songs-{of}" for of in ("wav", "mp3")}
-        n_tracks = 4 if self.quick else 16  # of each style
-        for style in STYLES:
-            for number in range(n_tracks):
-                samples = 0.5 * music(style, 30.0, _RATE, number)
-                for of, rate in (("wav", 22050), ("mp3", _RATE)):
-                    path = songs[of] / style / f"{number}.{of}"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    soundfile.write(path, soxr.resample(samples, _RATE, rate), rate)
-        return songs
-
-    @cached_property
-    def _epochs(self) -> dict[str, dict[str, list[float]]]:
-        return {of: json.loads(self._script("tests.bench.epoch", str(folder))) for of, folder in self._songs.items()}
-
-    def _script(self, module: str, *arguments: str) -> str:
-        run = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
-        if run.returncode:
-            sys.exit(f"python -m {module} failed, see above")
-        return run.stdout
-
-    @cached_property
-    def _page(self) -> list[tuple[float, float]]:
-        return self._drops()
-
-    def _drops(self) -> list[tuple[float, float]]:
-        song = self.stereo
-        with served() as (address, _), sync_playwright() as playwright:
-            browser = chromium.launch(playwright)
-            drop_to_paint(browser, address, song)  # the server's first answer, and Chromium's caches
-            times = [drop_to_paint(browser, address, song) for _ in range(3 if self.quick else 15)]
-            browser.close()
-        return times
-
-    def _needs_default(self) -> None:
-        if not (_ROOT / "checkpoints" / "default.safetensors").exists():
-            raise Skipped("the page takes bundled checkpoints, and there is no default one yet")
-
-    def _core(self, what: str, *arguments: str) -> dict:
-        command = [sys.executable, "-m", "tests.bench.core", what, self.checkpoint, *arguments]
-        run = subprocess.run(command, env={**os.environ, **_ONE_THREAD}, stdout=subprocess.PIPE, text=True)
-        if run.returncode:
-            sys.exit(f"{' '.join(command[:4])} failed, see above")
-        return json.loads(run.stdout)
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    unit: str
-    bound: tuple[float, float] | None  # least and most
-    measure: Callable[[Bench], list[float]]
-    needs: tuple[str, ...] = ()  # of the ways and lengths, each of which are measured by turns
-
-
-_INFINITE = float("inf")
-_SONG = "30 s MP3 (44.1 kHz stereo), one thread"
-ROWS = {
-    "decode": Row(f"{_SONG}: decoded to mono at the model's rate", "ms", None, lambda b: b.ways["decode"], ("decode",)),
-    "vote": Row(f"{_SONG}: decode to vote", "ms", None, lambda b: b.ways["vote"], ("vote",)),
-    "usual": Row(
-        f"{_SONG}: librosa.load, melspectrogram and the same network, segment by segment",
-        "ms",
-        None,
-        lambda b: b.ways["usual"],
-        ("usual",),
-    ),
-    "vote-decode": Row("decode to vote / decoding", "×", (0, 2.5), lambda b: b.ratio("vote", "decode"), ("decode", "vote")),
-    "vote-decode-mono": Row(
-        "the same for a mono MP3, which is cheaper to decode",
-        "×",
-        (0, 2.5),
-        lambda b: b.ratio("vote-mono", "decode-mono"),
-        ("decode-mono", "vote-mono"),
-    ),
-    "vote-soundfile": Row(
-        "decode to vote / soundfile.read alone, which neither mixes nor resamples",
-        "×",
-        None,
-        lambda b: b.ratio("vote", "soundfile"),
-        ("soundfile", "vote"),
-    ),
-    "usual-vote": Row(
-        "the usual way / decode to vote", "×", (3, _INFINITE), lambda b: b.ratio("usual", "vote"), ("vote", "usual")
-    ),
-    **{
-        f"memory-{length}": Row(
-            f"{length} MP3: peak memory above the idle process",
-            "MB",
-            (0, 400),
-            lambda b, of=length: b.stream(of, "memory"),
-            (length,),
-        )
-        for length in _LENGTHS
-    },
-    **{
-        f"rate-{length}": Row(
-            f"{length} MP3, one thread: seconds per hour of audio",
-            "s",
-            None,
-            lambda b, of=length: b.stream(of, "rate"),
-            (length,),
-        )
-        for length in _LENGTHS
-    },
-    "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear, ("30min", "3h")),
-    "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
-    "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
-    "page-training": Row(
-        "Chromium: dropped 30 s MP3 to the painted vote, while `default` trains", "s", (0, 2), Bench.page_training
-    ),
-    "prepare": Row(
-        "1 000 WAV files of 30 s (22.05 kHz mono) decoded into a mel cache by two processes", "s", (0, 60), Bench.prepare
-    ),
-    "epoch": Row(
-        "an epoch of `default` on two cores, 5 segments of each of the tracks of the next rows",
-        "s",
-        None,
-        lambda b: b.epoch("ours"),
-    ),
-    "plain-epoch-mp3": Row(
-        "the plain way's epoch (file and librosa mel per item, DataLoader of 2 workers) / ours; MP3 files",
-        "×",
-        (5, _INFINITE),
-        lambda b: b.epoch("plain-mp3"),
-    ),
-    "plain-epoch-wav": Row("the same from WAV files at the model's rate", "×", (5, _INFINITE), lambda b: b.epoch("plain-wav")),
-    "pool": Row("speed with changed waveforms / without", "%", None, Bench.pool),
-    "help": Row("genre-app --help", "s", (0, 1), Bench.help),
-    "start": Row("python app.py to the first page over HTTP", "s", (0, 8), Bench.start),
-}
-
-
-def _say(text: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+from tests.bench.measurements import Bench, Skipped, say
+from tests.bench.rows import INFINITE, ROWS
 
 
 def _load() -> float:
@@ -308,7 +30,7 @@ def _line(name: str, bench: Bench) -> str:
     bound = "" if row.bound is None else " to ".join(f"{end:g}" for end in row.bound)
     if row.bound and row.bound[0] == 0:
         bound = f"≤ {row.bound[1]:g}"
-    elif row.bound and row.bound[1] == _INFINITE:
+    elif row.bound and row.bound[1] == INFINITE:
         bound = f"≥ {row.bound[0]:g}"
     try:
         values = row.measure(bench)
@@ -336,7 +58,7 @@ def main() -> None:
         )
         lines = []
         for name in names:
-            _say(name)
+            say(name)
             lines.append(_line(name, bench))
     print("| what | median | n | from to | bound | | command |\n|---|---|---|---|---|---|---|")
     print("\n".join(lines))
