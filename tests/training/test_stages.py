@@ -77,9 +77,8 @@ def test_each_stage_has_its_learning_rate(cache):
     assert len(rates) == len(list(state.model.parameters()))
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
-def test_a_run_that_is_stopped_in_any_stage_resumes_to_the_bit(cache, tmp_path, optimiser):
-    config = GRADUAL.model_copy(update={"stage_rate": 0.5, "optimiser": optimiser})
+def test_a_run_that_is_stopped_in_any_stage_resumes_to_the_bit(cache, tmp_path):
+    config = GRADUAL.model_copy(update={"stage_rate": 0.5})
     train, valid = datasets(cache)
     whole = weights(list(fit(config, train, valid, device=CPU))[-1].model)
     for stop_after in (3, 10, 12, 23):  # steps; an epoch has 5, so the second stop is between two stages
