@@ -7,7 +7,7 @@
 
 Layers: each package imports only packages to its right (import-linter checks this), and ``|`` joins packages of one layer.
 
-``app, train > cli | ui > runs > training > evaluation > data > augment > predict > checkpoint | prediction >
+``app, train > cli | ui > runs > training > evaluation > data > augment > predict | pretrained > checkpoint | prediction >
 checkpoint_file > vote | models > features > audio > errors | files | progress``
 
 Importing the package imports nothing else. A public name is imported at its first use, so that the command line's help and the

@@ -8,7 +8,6 @@ same prediction.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -228,8 +227,7 @@ def _features(segments: Segments, spec: FeatureSpec, device: torch.device) -> Te
     for at, samples in zip(offsets, segments.samples, strict=True):
         joined[0, at : at + width] = samples
     # Columns as in a mel cache. `split_columns` then applies reference, floor and kind to each segment by itself.
-    bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": math.inf})
-    columns = extract(torch.from_numpy(joined).to(device), bare, padded=True)[0].T  # [frames, n_mels]
+    columns = extract(torch.from_numpy(joined).to(device), spec.columns, padded=True)[0].T  # [frames, n_mels]
     return split_columns(columns.cpu().numpy(), spec)[1]
 
 

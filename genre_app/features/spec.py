@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -39,6 +40,8 @@ class FeatureSpec(BaseModel):
         The power at 0 dB: 1.0, or the maximum of the segment.
     top_db : float
         Distance of the floor below the segment's maximum, dB.
+    compression : {"db", "log10_10000"}
+        Values of a log-mel spectrogram: dB, or ``log10(10000 * mel + 1)``, which has neither reference nor floor.
     segment_seconds, segment_hop_seconds : float
         Length of a segment, and distance between the starts of segments; both are rounded to whole frames.
     """
@@ -59,6 +62,7 @@ class FeatureSpec(BaseModel):
     center: Literal[True] = Field(True, description="frames are centred on their samples")
     db_reference: Literal["one", "max"] = Field("one", description="power at 0 dB: 1, or the segment's maximum")
     top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's maximum down to its floor")
+    compression: Literal["db", "log10_10000"] = Field("db", description="log-mel values: dB, or log10(10000 * mel + 1)")
     segment_seconds: float = Field(5.0, ge=0.1, le=120.0, description="length of a segment")
     segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="time between the starts of segments")
 
@@ -68,6 +72,11 @@ class FeatureSpec(BaseModel):
             raise ValueError(f"fmin < fmax <= sample_rate / 2 must hold, got {self.fmin}, {self.fmax}, {self.sample_rate} Hz")
         if self.kind != "log_mel" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
+        if self.compression != "db" and (self.kind != "log_mel" or self.db_reference != "one"):
+            raise ValueError(
+                f"compression {self.compression} needs the kind log_mel and db_reference one, "
+                f"got {self.kind} and {self.db_reference}"
+            )
         if self.kind == "summary" and self.n_mfcc != SUMMARY_MFCC:
             raise ValueError(f"a summary has {SUMMARY_MFCC} MFCC, got {self.n_mfcc}; leave n_mfcc out")
         if self.kind == "summary" and not 2 * self.hop_length <= self.n_fft <= min(self.segment_samples, self.sample_rate):
@@ -82,6 +91,12 @@ class FeatureSpec(BaseModel):
         if self.kind == "mfcc_delta" and self.segment_frames < DELTA_WIDTH:
             raise ValueError(f"delta needs segments of at least {DELTA_WIDTH} frames, got {self.segment_frames}")
         return self
+
+    @property
+    def columns(self) -> FeatureSpec:
+        """Specification of the log-mel columns from which `finish` computes the features: dB re 1.0, without a floor."""
+        plain = {"kind": "log_mel", "compression": "db", "db_reference": "one", "top_db": math.inf}
+        return self.model_copy(update=plain)
 
     @property
     def n_bins(self) -> int:

@@ -13,6 +13,7 @@ from genre_app.features.spec import DELTA_WIDTH, FeatureSpec
 from genre_app.features.summary import summarise
 
 _AMIN = 1e-10  # least power, the default of librosa.power_to_db
+_LOG10_GAIN = 4.0  # log10 of the factor in log10(10000 * mel + 1)
 
 
 @lru_cache(maxsize=16)
@@ -62,7 +63,8 @@ def floored(db: Tensor, spec: FeatureSpec) -> Tensor:
 def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
     """Turn log-mel spectrograms in dB re 1.0 [s, n_mels, frames] into the features of ``spec.kind`` [s, n_bins, frames].
 
-    Each segment gets the spec's reference and floor first. Applying them twice gives the same result.
+    Each segment gets the spec's reference and floor first; applying them twice gives the same result. The compression
+    ``log10_10000`` has neither.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def finish(db: Tensor, spec: FeatureSpec) -> Tensor:
     """
     if spec.kind == "summary":
         raise ValueError("summary features are computed from audio, not from log-mel columns; give the audio itself")
+    if spec.compression == "log10_10000":
+        return torch.log10(1.0 + 10.0 ** (db / 10.0 + _LOG10_GAIN))
     db = floored(db, spec)
     if spec.kind == "log_mel":
         return db
@@ -97,7 +101,7 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
     Returns
     -------
     Tensor, float32 [s, bins, frames]
-        dB for ``log_mel``. ``frames = 1 + n // hop_length`` without context; one frame for ``summary``.
+        ``frames = 1 + n // hop_length`` without context; one frame for ``summary``.
 
     Raises
     ------

@@ -86,6 +86,15 @@ separate artists, so the accuracy on new artists is lower.
 """
 
 
+_INITIAL = """
+## Initial weights
+
+Network {network} of {package} by {authors}, trained on the {trained_on}. Licence {licence}:
+
+> {text}
+"""
+
+
 def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None) -> None:
     """Write the model card of a checkpoint.
 
@@ -115,7 +124,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         weakest=_weakest(report) if report else "",
         time=", as in a collection of about the year 2000," if is_gtzan else "",
         recordings=_RECORDED[is_recorded],
-        about=_about(provenance),
+        about=_about(provenance) + _initial(provenance),
     )
     write_whole(path, text.encode())
 
@@ -156,6 +165,13 @@ def _weakest(report: dict[str, Any]) -> str:
     weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
     listed = ", ".join(f"{genre} ({row['f1']:.2f})" for genre, row in weakest)
     return f"- Lowest F1 in the results above: {listed}.\n{_confusions(report)}"
+
+
+def _initial(provenance: dict[str, Any]) -> str:
+    if not provenance.get("initial"):
+        return ""
+    initial = provenance["initial"]
+    return _INITIAL.format(**initial["source"], licence=initial["licence"], text=initial["licence_text"].replace("\n", "\n> "))
 
 
 def _chosen(keep: str, is_recorded: bool) -> str:

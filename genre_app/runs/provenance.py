@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from genre_app.checkpoint import load_checkpoint
 from genre_app.data.labelled import Data
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
+from genre_app.errors import CheckpointError
 from genre_app.runs.request import Request
 from genre_app.training.config import PATH_FIELDS, TrainConfig
 
@@ -24,6 +26,7 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
         "command": request.command(data="DATA"),
         "config": _without_paths(config.model_dump(mode="json")),
         "init_from": request.init_name or None,
+        "initial": _source(request.init_from),
         "data": fingerprint(data),
         "n_train": len(data.of("train")),
         "n_valid": len(data.of("valid")),
@@ -62,6 +65,17 @@ def digest(provenance: dict[str, Any]) -> str:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _source(init_from: str | None) -> dict[str, Any]:
+    """Return source and licence of the initial weights, if a published network is among their origins; else an empty dict."""
+    if init_from is None:
+        return {}
+    try:
+        stated = load_checkpoint(init_from).provenance
+    except CheckpointError:
+        return {}  # a resumed run no longer needs the file
+    return {key: stated[key] for key in ("source", "licence", "licence_text") if key in stated} or stated.get("initial", {})
 
 
 def _without_paths(values: dict[str, Any], group: str = "") -> dict[str, Any]:

@@ -230,21 +230,24 @@ def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tup
 
 
 def _load_initial(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
-    if init.model.name != config.model or init.spec.n_bins != config.spec.n_bins or init.spec.kind != config.spec.kind:
+    theirs, ours = (
+        f"a {name} on {spec.n_bins} bins of {spec.kind}" + (f" ({spec.compression})" if spec.compression != "db" else "")
+        for name, spec in ((init.model.name, init.spec), (config.model, config.spec))
+    )
+    if theirs != ours:
         raise DataError(
-            f"checkpoint {init.name} holds a {init.model.name} on {init.spec.n_bins} bins of {init.spec.kind}, this run trains "
-            f"a {config.model} on {config.spec.n_bins} bins of {config.spec.kind}; choose a checkpoint that fits the recipe."
+            f"checkpoint {init.name} holds {theirs}, this run trains {ours}; choose a checkpoint that fits the recipe."
         )
-    ours, theirs = model.state_dict(), init.model.state_dict()
+    own, initial = model.state_dict(), init.model.state_dict()
     with torch.device("meta"):  # the last layer is what changes its shape with the number of genres
         other = type(model)(model.n_bins, model.n_frames, model.n_genres + 1, model.settings).state_dict()
-    last = {key for key, value in other.items() if key in ours and value.shape != ours[key].shape}
+    last = {key for key, value in other.items() if key in own and value.shape != own[key].shape}
     taken = {
         key: value
-        for key, value in theirs.items()
-        if key in ours and value.shape == ours[key].shape and (key not in last or init.genres == tuple(genres))
+        for key, value in initial.items()
+        if key in own and value.shape == own[key].shape and (key not in last or init.genres == tuple(genres))
     }
-    missing = sorted(set(ours) - set(taken) - last)
+    missing = sorted(set(own) - set(taken) - last)
     if missing:
         raise DataError(
             f"checkpoint {init.name} has no tensor {missing[0]!r} of the shape in this run's network; "

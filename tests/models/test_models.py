@@ -31,6 +31,15 @@ SMALL = {
     },
     "lstm": {"units": [16, 8]},
     "mlp": {"hidden": [32, 16]},
+    "musicnn": {
+        "timbral_bins": [12, 22],
+        "timbral_maps": 8,
+        "temporal_frames": [16, 8],
+        "temporal_maps": 4,
+        "middle_maps": 8,
+        "dense": 16,
+        "dropout": 0.0,
+    },
     "stack": {"channels": [8, 16], "pools": [[4, 2], [4, 4]], "dropout": 0.0},
 }
 

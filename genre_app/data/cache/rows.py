@@ -87,7 +87,7 @@ def read_rows(path: Path, name: str, spec: FeatureSpec, monitor: Monitor) -> Row
 def stated_spec(spec: FeatureSpec) -> dict[str, Any]:
     """Return the content of a cache's ``spec.json``: all settings on which the rows depend."""
     if spec.kind == "summary":
-        return spec.model_dump(mode="json")
+        return spec.model_dump(mode="json", exclude={"compression"})  # a summary has none
     stated = {name: getattr(spec, name) for name in COLUMN_FIELDS}
     return {"kind": "log_mel", **stated, "unit": "dB re 1.0 (10*log10 power), floor 80 dB under the track's maximum"}
 
@@ -103,10 +103,9 @@ def _summaries(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDAr
 
 def log_mel_columns(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec) -> NDArray[np.float16]:
     """Compute the log-mel columns [frames, n_mels] that a cache stores for a stream of samples."""
-    bare = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": math.inf})
     chunks, peak = [], -math.inf
     for samples in _chunks(blocks, spec):
-        db = extract(torch.from_numpy(samples)[None], bare, padded=True)[0].T  # [frames, n_mels]
+        db = extract(torch.from_numpy(samples)[None], spec.columns, padded=True)[0].T  # [frames, n_mels]
         peak = max(peak, float(db.max()))
         chunks.append(db.numpy().astype(np.float16))  # converted now: a long file has many columns
     columns = np.concatenate(chunks) if chunks else np.empty((0, spec.n_mels), np.float16)

@@ -1,0 +1,8 @@
+"""Published networks as checkpoints.
+
+`bundle` reads TensorFlow's checkpoint files without TensorFlow; `musicnn` gets the published file and makes the checkpoint.
+"""
+
+from genre_app.pretrained.musicnn import NETWORKS, load_pretrained
+
+__all__ = ["NETWORKS", "load_pretrained"]
