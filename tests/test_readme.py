@@ -14,7 +14,10 @@ import soundfile
 from typer.testing import CliRunner
 
 from genre_app.audio.synth import STYLES, music
+from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.cli import build
+from genre_app.models import create_model
+from genre_app.runs.recipes import read_recipe
 from tests.bench.rows import ROWS
 
 ROOT = Path(__file__).parents[1]
@@ -68,9 +71,9 @@ def test_the_commands_of_the_readme_run(folder, monkeypatch):
 
 def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
     found = commands("train/README.md")
-    assert len(found) == 7
+    assert len(found) == 12
     shutil.rmtree(folder / "runs", ignore_errors=True)
-    listed, default, mine, resume, folds, classify, combine = found
+    listed, default, mine, resume, folds, classify, combine, *_ = found
     assert "kth-lstm" in run(listed, folder, monkeypatch)
     run(f"{default} {LITTLE}", folder, monkeypatch)
     assert (folder / "runs/default-1/best.safetensors").is_file()
@@ -82,6 +85,25 @@ def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
     assert "song.mp3" in run(classify, folder, monkeypatch)
     assert "equal weights" in run(combine, folder, monkeypatch)
     assert (folder / "both.safetensors").is_file()
+
+
+def test_the_other_commands_of_the_training_guide_ask_for_what_it_says(folder, monkeypatch):
+    pretrained, tuned, frozen, folds, everything = commands("train/README.md")[7:]
+    assert pretrained == "genre-app pretrained musicnn"  # it downloads
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    spec = read_recipe("transfer").spec
+    model = create_model("musicnn", n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=50)
+    save_checkpoint(
+        Checkpoint.single(model, spec, tuple(f"tag {number}" for number in range(50))), folder / "MSD_musicnn.safetensors"
+    )
+    asked = []
+    monkeypatch.setattr("genre_app.cli.train._work", lambda run: asked.append(run.description().config))
+    monkeypatch.setattr("genre_app.runs.folds.cross_validate", lambda request, n, *_, **__: asked.append((request.config(), n)))
+    for line in (tuned, frozen, folds, everything):
+        run(line, folder, monkeypatch)
+    assert [config.unfreeze for config in asked[:2]] == [(0.25, 0.5), (1.0,)]
+    assert asked[2] == (asked[3], 5)
+    assert (asked[3].split.method, asked[3].keep) == ("none", "last")
 
 
 def test_the_python_of_the_readme_runs(folder, monkeypatch, capsys):

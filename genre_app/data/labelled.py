@@ -101,7 +101,7 @@ def open_data(
     if not isinstance(found, AudioFolder):
         _check_spec(found, spec)
         return _split(source, found, split, seed)
-    has_split = split.file is not None or any(track.split for track in found.tracks)
+    has_split = split.file is not None or split.trains_on_all or any(track.split for track in found.tracks)
     check_enough((track.genre for track in found.tracks), found.path, least=1 if has_split else 2)
     _check_names((track.genre for track in found.tracks), found.path, "rename or merge the folders")
     made = prepare(found.path, found.tracks, spec, Path(work), processes=processes, retry=retry, monitor=monitor)

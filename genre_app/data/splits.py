@@ -28,15 +28,21 @@ class SplitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["auto", "stratified", "pieces"] = Field(
+    method: Literal["auto", "stratified", "pieces", "none"] = Field(
         "auto",
         description="auto: the data's own split; for GTZAN its fault-filtered split; otherwise stratified. "
         "stratified: random whole tracks, the same shares of each genre. "
-        "pieces: random pieces, so that one track is in train and valid; a leak that some papers have",
+        "pieces: random pieces, so that one track is in train and valid; a leak that some papers have. "
+        "none: all tracks are training tracks, for the last training with chosen settings; nothing is measured",
     )
     train: float = Field(0.7, gt=0, lt=1, description="share of the tracks to train on, if the split is stratified")
     valid: float = Field(0.15, gt=0, lt=1, description="share of the tracks for validation; the rest is the test split")
     file: Path | None = Field(None, description="CSV with the columns track_id and split; replaces the other settings")
+
+    @property
+    def trains_on_all(self) -> bool:
+        """Whether each track is a training track."""
+        return self.method == "none" and self.file is None
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:
@@ -76,6 +82,10 @@ def divide(
     """
     if config.file is not None:
         return _stated(tracks, _read(config.file, tracks, skipped), content, f"the split file {config.file.name}")
+    if config.trains_on_all:
+        return {track.track_id: "train" for track in tracks}, [
+            "All tracks are training tracks, so nothing is measured on others."
+        ]
     if config.method == "pieces":
         splits = _stratified([[track] for track in tracks], config, seed)
         leak = "a leak: pieces of one track are in train and valid, so the results are too good and say little about new music"

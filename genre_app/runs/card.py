@@ -24,11 +24,19 @@ Predicts one of {n_genres} genres for a clip of music: {genres}.
 
 ## Data
 
-{provenance[n_train]} training and {provenance[n_valid]} validation tracks{origin}
-{data_notes}
+{tracks}{origin}
+{notes}
 ## Results
 
-Validation tracks, mean vote{evaluate}:
+{results}
+## Weaknesses
+
+{weakest}- It answers with one of its {n_genres} genres{time} to any music. Only noise and speech get no genre.
+- Genres overlap. If the second genre is close to the first, the app says that it is not sure.
+- Recordings through a microphone in a room are harder than files. {recordings}
+{about}"""
+
+_RESULTS = """{what}:
 
 | n | accuracy | 95 % interval | log-loss | macro F1 | segment accuracy |
 |---|---|---|---|---|---|
@@ -38,31 +46,37 @@ Validation tracks, mean vote{evaluate}:
 Accuracy by vote: {votes}.
 
 {chosen}
-{test}{folds}
+{more}
 | genre | precision | recall | F1 | n | wrong answers |
 |---|---|---|---|---|---|
 {genre_rows}
+"""
 
-## Weaknesses
+_NOTHING = """All tracks are training tracks, so nothing was measured.
+"""
 
-- Lowest F1 on validation: {weakest}.
-{confusions}- It answers with one of its {n_genres} genres{time} to any music. Only noise and speech get no genre.
-- Genres overlap. If the second genre is close to the first, the app says that it is not sure.
-- Recordings through a microphone in a room are harder than files. {recordings}
-{about}"""
+_REFIT = """All tracks are training tracks. These results are of a cross-validation with {folds} folds (`{command}`):
+each track was classified by a network that was not trained on it. Mean vote"""
 
-_GTZAN = """ of 30 s from GTZAN, {split}.
+_REFIT_CHOSEN = """The last epoch was kept. The folds do not separate artists, so the accuracy on new artists is lower."""
+
+_GTZAN = """ of 30 s from GTZAN{split}.
 GTZAN has no licence, and its author claims none. It is used here for research and is not redistributed. The weights are
 published for research on the same terms."""
 
-_FAULT_FILTERED = "in the artist- and fault-filtered split of Kereliuk et al. (2015)"
-_OTHER_SPLIT = "in a split other than its artist- and fault-filtered one"
+_FAULT_FILTERED = ", in the artist- and fault-filtered split of Kereliuk et al. (2015)"
+_OTHER_SPLIT = ", in a split other than its artist- and fault-filtered one"
 
 _TEST = """
 Test tracks, used neither for training nor for selection: accuracy {accuracy:.1%} \
 (95 % interval {accuracy_ci95[0]:.1%} to {accuracy_ci95[1]:.1%},
 n = {n_tracks}), log-loss {log_loss:.3f}.
 """
+
+_RECORDED = {
+    True: "Training simulated them, but the numbers above are for files.",
+    False: "Training did not simulate them.",
+}
 
 _FOLDS = """
 Cross-validation with {folds} folds over training and validation tracks, without selection of an epoch (`{command}`):
@@ -92,13 +106,10 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
     folds : dict or None
         Summary of a cross-validation with the same settings, if there is one.
     """
-    provenance, report, spec = checkpoint.provenance, checkpoint.metrics["valid"], checkpoint.spec
-    config, data = provenance["config"], provenance["data"]
-    known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
-    weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
-    is_recorded = config["augment"]["recorded_share"] > 0
-    origin = _GTZAN.format(split=_FAULT_FILTERED if data["fault_filtered"] else _OTHER_SPLIT) if data.get("gtzan") else "."
-    test = checkpoint.metrics.get("test")
+    provenance, spec = checkpoint.provenance, checkpoint.spec
+    is_recorded = provenance["config"]["augment"]["recorded_share"] > 0
+    is_gtzan = provenance["data"].get("gtzan")
+    report = checkpoint.metrics.get("valid") or checkpoint.metrics.get("folds")
     text = _TEMPLATE.format(
         provenance=provenance,
         spec=spec,
@@ -106,24 +117,54 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         genres=", ".join(checkpoint.genres),
         n_genres=len(checkpoint.genres),
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        origin=origin,
-        data_notes="".join(f"- {note}\n" for note in provenance["notes"]),
-        evaluate=" (`genre-app evaluate DATA --split valid --checkpoint FILE`)" if data["fault_filtered"] else "",
-        votes=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
-        chosen=_chosen(config["keep"], is_recorded),
-        test=_TEST.format(**test) if test else "",
-        folds=_FOLDS.format(**folds) if folds else "",
-        genre_rows="\n".join(_genre_rows(report)),
-        weakest=", ".join(f"{genre} ({row['f1']:.2f})" for genre, row in weakest),
-        confusions=_confusions(report),
-        time=", as in a collection of about the year 2000," if data.get("gtzan") else "",
-        recordings="Training simulated them, but the numbers above are for files."
-        if is_recorded
-        else "Training did not simulate them.",
+        tracks=" and ".join(f"{n} {which}" for which, n in _counts(provenance).items()) + " tracks",
+        origin=_GTZAN.format(split=_split(provenance)) if is_gtzan else ".",
+        notes="".join(f"- {note}\n" for note in provenance["notes"]),
+        results=_results(checkpoint, report, folds, is_recorded) if report else _NOTHING,
+        weakest=_weakest(report) if report else "",
+        time=", as in a collection of about the year 2000," if is_gtzan else "",
+        recordings=_RECORDED[is_recorded],
         about=_about(provenance) + _initial(provenance),
-        **report,
     )
     write_whole(path, text.encode())
+
+
+def _counts(provenance: dict[str, Any]) -> dict[str, int]:
+    counts = {"training": provenance["n_train"], "validation": provenance["n_valid"]}
+    return {which: n for which, n in counts.items() if n}
+
+
+def _split(provenance: dict[str, Any]) -> str:
+    if not provenance["n_valid"]:
+        return ""
+    return _FAULT_FILTERED if provenance["data"]["fault_filtered"] else _OTHER_SPLIT
+
+
+def _results(checkpoint: Checkpoint, report: dict[str, Any], folds: dict[str, Any] | None, is_recorded: bool) -> str:
+    """Return the results on validation tracks or, without these, of the cross-validation."""
+    provenance, test = checkpoint.provenance, checkpoint.metrics.get("test")
+    if "valid" in checkpoint.metrics:
+        evaluate = " (`genre-app evaluate DATA --split valid --checkpoint FILE`)"
+        what = f"Validation tracks, mean vote{evaluate if provenance['data']['fault_filtered'] else ''}"
+        chosen = _chosen(provenance["config"]["keep"], is_recorded)
+        more = (_TEST.format(**test) if test else "") + (_FOLDS.format(**folds) if folds else "")
+    else:
+        what, chosen, more = _REFIT.format(**report), _REFIT_CHOSEN, ""
+    return _RESULTS.format(
+        what=what,
+        votes=", ".join(f"{vote} {accuracy:.1%}" for vote, accuracy in report["by_vote"].items()),
+        chosen=chosen,
+        more=more,
+        genre_rows="\n".join(_genre_rows(report)),
+        **report,
+    )
+
+
+def _weakest(report: dict[str, Any]) -> str:
+    known = [(genre, row) for genre, row in report["per_genre"].items() if row["f1"] is not None]
+    weakest = sorted(known, key=lambda entry: entry[1]["f1"])[:3]
+    listed = ", ".join(f"{genre} ({row['f1']:.2f})" for genre, row in weakest)
+    return f"- Lowest F1 in the results above: {listed}.\n{_confusions(report)}"
 
 
 def _initial(provenance: dict[str, Any]) -> str:

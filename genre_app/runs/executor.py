@@ -16,7 +16,6 @@ from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.data.labelled import Data
 from genre_app.errors import DataError
-from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
 from genre_app.progress import Monitor, Progress, StoppedError
@@ -24,14 +23,16 @@ from genre_app.runs import events
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
 from genre_app.runs.failure import sentence
-from genre_app.runs.folds import read_folds
+from genre_app.runs.folds import calibrate, read_folds
 from genre_app.runs.host import device_name, prepare_process, used_memory
 from genre_app.runs.provenance import provenance
 from genre_app.runs.queue import device_of, only_process_of
 from genre_app.runs.run import Run
+from genre_app.sure import SureLimits
 from genre_app.training.datasets import load_split, wave_pool
-from genre_app.training.final import fit_temperature, report_on, vote_references
+from genre_app.training.final import report_on
 from genre_app.training.fit import EpochResult, Step, fit
+from genre_app.training.held_out import HeldOut
 from genre_app.training.processes import Processes, join
 from genre_app.training.state import TrainState
 from genre_app.training.steps import steps_per_epoch
@@ -118,7 +119,8 @@ class _Job:
         self.data = data = self.open_data(held)
         for note in data.notes:
             self.say(note)
-        train, valid = (load_split(data, split, self.config, self.device) for split in ("train", "valid"))
+        train = load_split(data, "train", self.config, self.device)
+        valid = load_split(data, "valid", self.config, self.device) if data.of("valid") else None
         self.provenance = provenance(self.request, self.config, data)
         self.data_digest = self.provenance["data"]["sha256"]
         state = self.begin(train)
@@ -172,7 +174,7 @@ class _Job:
         )
         return state
 
-    def train(self, train: Dataset, valid: Dataset, state: TrainState, held: ExitStack) -> None:
+    def train(self, train: Dataset, valid: Dataset | None, state: TrainState, held: ExitStack) -> None:
         pool = held.enter_context(wave_pool(self.data, train, self.config, self.request.data, state.progress.epoch + 1))
 
         def on_step(now: Step) -> None:
@@ -261,29 +263,35 @@ class _Job:
     def finish(self, state: TrainState) -> None:
         """Complete the checkpoint of the best epoch, and write report and card."""
         if not self.run.best.exists():
-            raise DataError("Training diverged: each validation log-loss is not a number; lower learning_rate.")
+            raise DataError("Training diverged: the log-loss is not a number; lower learning_rate.")
         run, config = self.run, self.config
         model = load_checkpoint(run.best, self.device).model
         splits = {
             split: load_split(self.data, split, config, self.device) for split in ("valid", "test") if self.data.of(split)
         }
-        valid = splits["valid"]
-        if config.fit_temperature:
-            model.temperature.fill_(fit_temperature(config, model, valid, self.monitor))
-        checkpoint = self.checkpoint(model, state, vote_references(model, valid, self.monitor))
+        references, sure = None, SureLimits()
+        if "valid" in splits:
+            held_out = HeldOut.of(config, model, splits["valid"], self.monitor, recorded=config.fit_temperature)
+            if config.fit_temperature:
+                model.temperature.fill_(held_out.temperature())
+            references = held_out.references(float(model.temperature))
+            sure = held_out.sure_limits(float(model.temperature))
+        checkpoint = self.checkpoint(model, state, references)
+        checkpoint.sure = sure
         reports = {
             split: report_on(checkpoint, tracks, config, self.monitor, leave_one_out=split == "valid")
             for split, tracks in splits.items()
         }
-        checkpoint.sure = choose_sure_limits(reports["valid"].probabilities, reports["valid"].labels)
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
+        if "valid" not in splits:
+            calibrate(checkpoint, run.path)
         save_checkpoint(checkpoint, run.best)
         epoch, seconds = state.progress.best_epoch, state.progress.seconds
         summary = {"vote": config.vote, "best_epoch": epoch, "seconds": seconds, **checkpoint.metrics}
         write_whole(run.path / "report.json", json.dumps(summary, indent=1).encode())
         write_card(checkpoint, run.path / "card.md", read_folds(run.path, self.provenance))
-        best = reports["valid"]
-        accuracy = best.by_vote.get(config.vote, best.accuracy)
-        run.record_end(events.Finished(accuracy=accuracy, log_loss=best.log_loss, seconds=seconds))
-        self.say(best.to_table())
+        best = reports.get("valid")
+        accuracy, log_loss = (best.by_vote.get(config.vote, best.accuracy), best.log_loss) if best else (None, None)
+        run.record_end(events.Finished(accuracy=accuracy, log_loss=log_loss, seconds=seconds))
+        self.say(best.to_table() if best else "all tracks are training tracks, so nothing was measured on others")
         self.say(f"wrote {run.best} ({run.best.stat().st_size / 1e6:.1f} MB), report.json and card.md")

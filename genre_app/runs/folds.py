@@ -1,6 +1,7 @@
-"""Cross-validation: train once a fold, judge each track by the network that has not seen it, and keep a summary.
+"""Cross-validation: train once a fold, judge each track by the network that has not seen it, and keep the results.
 
-The summary is ``folds.json``; the model card of a run with the same settings repeats it.
+``folds.json`` is the summary; the model card of a run with the same settings repeats it. ``folds.npz`` holds the predictions
+(see `genre_app.training.held_out`); a run that trains on all tracks takes its temperature and knn references from them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Any
 import torch
 from sklearn.model_selection import StratifiedGroupKFold
 
-from genre_app.checkpoint import Checkpoint, load_checkpoint
+from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.labelled import Data
 from genre_app.errors import DataError
-from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.files import write_whole
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
@@ -26,16 +26,18 @@ from genre_app.runs.provenance import digest, provenance
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 from genre_app.training.datasets import load_split, wave_pool
-from genre_app.training.final import report_on
 from genre_app.training.fit import EpochResult, fit
+from genre_app.training.held_out import HeldOut
 from genre_app.training.processes import join
 from genre_app.training.state import TrainState
+
+_FOLDS, _HELD_OUT = "folds.json", "folds.npz"
 
 Say = Callable[[str], object]
 
 
 def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print) -> dict[str, Any]:
-    """Train once a fold over training and validation tracks together, and write the summary of all held-out tracks.
+    """Train once a fold over training and validation tracks together, and write the results of all held-out tracks.
 
     Tracks with the same music are in one fold. The last epoch is kept, not the best one: the held-out tracks must not choose.
 
@@ -45,8 +47,8 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print)
     folds : int
         At least 2.
     out : pathlib.Path
-        Folder of ``folds.json``. If it is the folder of a finished run with the same settings, its model card is written again,
-        with the summary.
+        Folder of ``folds.json`` and ``folds.npz``. If it is the folder of a finished run with the same settings, its model card
+        is written again, with the summary.
     say : callable
         Gets one line of text at a time.
 
@@ -63,12 +65,12 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print)
     prepare_process(request.threads)
     data, config = open_data(request, request.config(), processes=request.threads)
     fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0, "fit_temperature": False})
-    results: list[TrackResult] = []
+    parts: list[HeldOut] = []
     for number, divided in enumerate(_divide(data, folds, config.seed), 1):
-        report = _train_fold(fixed, divided, request, say)
-        results += report.tracks
-        say(f"fold {number} of {folds}: accuracy {report.accuracy:.1%}")
-    report = Report(data.genres, tuple(results))
+        parts.append(_train_fold(fixed, divided, request, say))
+        say(f"fold {number} of {folds}: accuracy {parts[-1].report(config.temperature).accuracy:.1%}")
+    held_out = HeldOut.join(parts)
+    report = held_out.report(config.temperature)
     summary = {
         "folds": folds,
         "command": f"{request.command(data='DATA')} --folds {folds}",
@@ -76,22 +78,51 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print)
         **report.to_dict(),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "folds.json", json.dumps(summary, indent=1).encode())
+    held_out.save(out / _HELD_OUT)
+    write_whole(out / _FOLDS, json.dumps(summary, indent=1).encode())
     if (out / "best.safetensors").is_file() and (out / "report.json").is_file():
-        checkpoint = load_checkpoint(out / "best.safetensors")
-        write_card(checkpoint, out / "card.md", read_folds(out, checkpoint.provenance))
+        _add_to_run(out)
     say(report.to_table())
-    say(f"wrote {out / 'folds.json'}")
+    say(f"wrote {out / _FOLDS} and {_HELD_OUT}")
     return summary
 
 
 def read_folds(folder: Path, provenance: dict[str, Any]) -> dict[str, Any] | None:
     """Read ``folds.json`` of a run's folder; None if there is none, or it has other settings than this provenance."""
-    path = folder / "folds.json"
+    path = folder / _FOLDS
     if not path.is_file():
         return None
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return summary if summary["asked_sha256"] == digest(provenance) else None
+
+
+def calibrate(checkpoint: Checkpoint, folder: Path) -> None:
+    """Give a checkpoint without validation tracks what follows from the cross-validation in a folder, if its settings match.
+
+    These are the metrics, the references of the knn vote, the limits of a sure answer and, if the recipe fits it, the
+    temperature.
+    """
+    summary = read_folds(folder, checkpoint.provenance)
+    if summary is None:
+        return
+    held_out, model = HeldOut.load(folder / _HELD_OUT), checkpoint.model
+    if checkpoint.provenance["config"]["fit_temperature"]:
+        model.temperature.fill_(held_out.temperature())
+        checkpoint.provenance["temperature"] = float(model.temperature)
+    checkpoint.references = held_out.references(float(model.temperature))
+    checkpoint.sure = held_out.sure_limits(float(model.temperature))
+    checkpoint.metrics["folds"] = {name: value for name, value in summary.items() if name != "asked_sha256"}
+
+
+def _add_to_run(folder: Path) -> None:
+    """Add the cross-validation to a finished run in its folder."""
+    checkpoint = load_checkpoint(folder / "best.safetensors")
+    if not checkpoint.provenance["n_valid"]:
+        calibrate(checkpoint, folder)
+        save_checkpoint(checkpoint, folder / "best.safetensors")
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        write_whole(folder / "report.json", json.dumps(report | checkpoint.metrics, indent=1).encode())
+    write_card(checkpoint, folder / "card.md", read_folds(folder, checkpoint.provenance))
 
 
 def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
@@ -113,7 +144,7 @@ def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
         yield replace(data, tracks=tuple(divided))
 
 
-def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> Report:
+def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> HeldOut:
     _, device = join()
     train, valid = (load_split(data, split, config, device) for split in ("train", "valid"))
     init = load_checkpoint(request.init_from) if request.init_from else None
@@ -124,5 +155,4 @@ def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> 
             say(f"epoch {last.epoch:4d}  loss {last.train_loss:.4f}  {last.seconds:.1f} s")
     if last is None or last.model is None:
         raise DataError("Training diverged: the validation log-loss is not a number; lower learning_rate.")
-    checkpoint = Checkpoint.single(last.model.cpu(), config.spec, data.genres)
-    return report_on(checkpoint, load_split(data, "valid", config, torch.device("cpu")), config)
+    return HeldOut.of(config, last.model.cpu(), load_split(data, "valid", config, torch.device("cpu")))

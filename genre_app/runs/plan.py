@@ -121,7 +121,7 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
     state = TrainState.begin(config, train, device, init=init)
     epoch_seconds = None
     if measure:
-        valid = _sample(data, "valid", config, device)
+        valid = _sample(data, "valid", config, device) if counted["valid"] else None
         per_step, per_segment = _measure(config, train, valid, state, monitor)
         epoch_seconds = per_step * steps + per_segment * counted["valid"] / config.validate_every
     return Plan(
@@ -157,8 +157,10 @@ def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -
     return load_split(replace(data, tracks=tuple(taken)), split, config, device)
 
 
-def _measure(config: TrainConfig, train: Dataset, valid: Dataset, state: TrainState, monitor: Monitor) -> tuple[float, float]:
-    """Return the seconds of a training step, and those of a validation segment."""
+def _measure(
+    config: TrainConfig, train: Dataset, valid: Dataset | None, state: TrainState, monitor: Monitor
+) -> tuple[float, float]:
+    """Return the seconds of a training step, and those of a validation segment; 0 without validation tracks."""
     times: list[float] = []
     device = state.order.device
 
@@ -175,7 +177,10 @@ def _measure(config: TrainConfig, train: Dataset, valid: Dataset, state: TrainSt
     with suppress(StoppedError):
         list(fit(endless, train, valid, device=device, state=state, on_step=on_step, monitor=enough))
     monitor.check()
+    per_step = (times[-1] - times[0]) / _MEASURED_STEPS
+    if valid is None:
+        return per_step, 0.0
     features = valid.segments()[0][:_MEASURED_SEGMENTS]
     began = time.perf_counter()
     segment_probabilities(state.average, features, monitor).sum().item()
-    return (times[-1] - times[0]) / _MEASURED_STEPS, (time.perf_counter() - began) / len(features)
+    return per_step, (time.perf_counter() - began) / len(features)

@@ -16,6 +16,8 @@ from genre_app.errors import CheckpointError
 from genre_app.runs.request import Request
 from genre_app.training.config import PATH_FIELDS, TrainConfig
 
+_OF_VALIDATION = frozenset({"split", "keep", "patience", "validate_every", "fit_temperature", "vote"})
+
 
 def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, Any]:
     """Return the part of the provenance that is known before training."""
@@ -35,7 +37,10 @@ def provenance(request: Request, config: TrainConfig, data: Data) -> dict[str, A
 
 
 def fingerprint(data: Data) -> dict[str, Any]:
-    """Return facts on the data: number of tracks, whether they are GTZAN's, and a digest of tracks, genres and split."""
+    """Return facts on the data: number of tracks, whether they are GTZAN's, and two digests of tracks and genres.
+
+    ``sha256`` depends on the split too; ``tracks_sha256`` is of the training and validation tracks together.
+    """
     rows = sorted((track.track_id, track.genre, track.split, track.n_frames) for track in data.tracks)
     names = [gtzan_name(track.track_id) for track in data.tracks]
     lists = fault_filtered()
@@ -43,14 +48,23 @@ def fingerprint(data: Data) -> dict[str, Any]:
         "n_tracks": len(rows),
         "gtzan": all(names),
         "fault_filtered": all(name and lists.get(name) == track.split for name, track in zip(names, data.tracks, strict=True)),
-        "sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "sha256": _sha256(rows),
+        "tracks_sha256": _sha256([(name, genre, n_frames) for name, genre, split, n_frames in rows if split != "test"]),
     }
 
 
 def digest(provenance: dict[str, Any]) -> str:
-    """Return a digest of settings, data and initial checkpoint; it is equal for two runs if all three are."""
-    asked = [provenance["config"], provenance["data"]["sha256"], provenance["init_from"]]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    """Return a digest of settings, tracks and initial checkpoint; a run and its cross-validation have the same.
+
+    The split between training and validation tracks, and settings that need validation tracks, do not count:
+    cross-validation ignores them.
+    """
+    config = {name: value for name, value in provenance["config"].items() if name not in _OF_VALIDATION}
+    return _sha256([config, provenance["data"].get("tracks_sha256"), provenance["init_from"]])
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _source(init_from: str | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ Format
     The checkpoint to use, and the training state to resume from (a safetensors file too).
 ``report.json``, ``card.md``
     Metrics and model card of a finished run.
+``folds.json``, ``folds.npz``
+    Results of a cross-validation with the settings of the run (`genre_app.runs.folds`). The run may begin after it.
 ``log.txt``
     Output of the process, if the page started it.
 ``stop``
@@ -118,14 +120,14 @@ class Run:
     def create(cls, path: Path, request: Request) -> Run:
         """Create the folder of a new run.
 
-        Raises `RunTakenError` if the folder is not empty, `RunError` if it cannot be created, and `RecipeError` if the recipe
-        or a setting is wrong.
+        Raises `RunTakenError` if the folder holds more than a cross-validation, `RunError` if it cannot be created, and
+        `RecipeError` if the recipe or a setting is wrong.
         """
         config = request.config()
         check_model_settings(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if any(not file.name.startswith("folds.") for file in path.iterdir()):
                 raise FileExistsError
             with (path / "reserve").open("xb") as file:  # if two processes create the run at once, one is refused here
                 file.write(bytes(_RESERVE_BYTES))

@@ -77,7 +77,22 @@ class TrainConfig(BaseModel):
     )
     seed: int = setting("seed of all random numbers", 0, ge=0, lt=2**31)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keeps_the_last_epoch(cls, values: Any) -> Any:
+        """Without validation tracks, the default of ``keep`` is ``last``."""
+        split = values.get("split") if isinstance(values, dict) else None
+        split = split.model_dump() if isinstance(split, SplitConfig) else split
+        is_refit = isinstance(split, dict) and split.get("method") == "none" and split.get("file") is None
+        return {"keep": "last", **values} if is_refit else values
+
     _augment_by_name = field_validator("augment", mode="before")(named_preset)
+
+    @model_validator(mode="after")
+    def _can_keep_the_epoch(self) -> TrainConfig:
+        if self.split.trains_on_all and self.keep == "best":
+            raise ValueError("without validation tracks (split.method=none), no epoch is known to be the best; set keep=last")
+        return self
 
     @model_validator(mode="after")
     def _fits_the_features(self) -> TrainConfig:

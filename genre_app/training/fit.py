@@ -41,7 +41,8 @@ class EpochResult:
     seconds : float
         Time of the training steps.
     valid_log_loss, valid_accuracy, valid_segment_accuracy : float or None
-        Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated.
+        Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated, or there are no
+        validation tracks.
     recorded_log_loss, recorded_accuracy : float or None
         Of the same tracks as imitated recordings; None if training imitates none.
     confusion : list of list of int, or None
@@ -86,7 +87,7 @@ class Step:
 def fit(
     config: TrainConfig,
     train: Dataset,
-    valid: Dataset,
+    valid: Dataset | None,
     *,
     device: torch.device,
     state: TrainState | None = None,
@@ -102,7 +103,8 @@ def fit(
     ----------
     config : TrainConfig
     train, valid : Dataset
-        On ``device``; they must have no track in common.
+        On ``device``; they must have no track in common. Without validation tracks (None), the last epoch is kept. Validation
+        draws no random number of the training, so it does not change the weights of an epoch.
     device : torch.device
     state : TrainState, optional
         State to continue from, by default that of a new run. It is changed in place; it can be saved between two epochs and
@@ -124,16 +126,16 @@ def fit(
     Raises
     ------
     DataError
-        If a track is in both sets, or the segments are too few for batch norm.
+        If a track is in both sets, the segments are too few for batch norm, or the best epoch is to be kept without validation.
     StoppedError
         If ``monitor`` says so.
     """
-    _check_disjoint(train, valid)
+    _check_valid(config, train, valid)
     state = state or TrainState.begin(config, train, device)
     now = state.progress
     steps = Steps(config, state, train, processes, on_warning)
     quiet = monitor if processes.alone else QUIET  # several processes stop together, in `_check_stop`
-    validation = Validation(config, state.model, valid, quiet)
+    validation = None if valid is None else Validation(config, state.model, valid, quiet)
     while now.epoch < config.epochs and not (config.patience and now.since_best >= config.patience):
         epoch = now.epoch + 1
         began, spent = time.perf_counter(), now.seconds
@@ -150,14 +152,23 @@ def fit(
             _check_stop(now, steps.count, processes, monitor)
         processes.average_buffers(state.model, state.average)
         validates = epoch % config.validate_every == 0 or epoch == config.epochs
-        scores = _validate(config, validation, state, epoch, quiet) if validates else {}
+        train_loss = float(state.total) / steps.count
+        scores: dict[str, Any] = {}
+        if validates and validation is not None:
+            scores = _validate(config, validation, state, epoch, quiet)
+        elif validates and math.isfinite(train_loss):
+            scores = _keep(state, epoch)
         rate = steps.learning_rate(epoch * steps.count - 1)
-        result = EpochResult(epoch, float(state.total) / steps.count, rate, now.seconds - spent, **scores)
+        result = EpochResult(epoch, train_loss, rate, now.seconds - spent, **scores)
         now.epoch, now.step, state.order = epoch, 0, state.order[:0]
         yield result
 
 
-def _check_disjoint(train: Dataset, valid: Dataset) -> None:
+def _check_valid(config: TrainConfig, train: Dataset, valid: Dataset | None) -> None:
+    if valid is None:
+        if config.keep == "best":
+            raise DataError("There are no validation tracks, so no epoch is known to be the best; set keep=last.")
+        return
     shared = set(train.track_ids) & set(valid.track_ids)
     if shared:
         raise DataError(
@@ -192,6 +203,11 @@ def _validate(config: TrainConfig, validation: Validation, state: TrainState, ep
     if is_better:
         now.best_log_loss = log_loss
     if is_better or (config.keep == "last" and not math.isnan(log_loss)):
-        now.best_epoch = epoch
-        scores["model"] = copy.deepcopy(state.average)
+        scores |= _keep(state, epoch)
     return scores
+
+
+def _keep(state: TrainState, epoch: int) -> dict[str, Any]:
+    """Note that this is the epoch to keep so far, and return the fields of `EpochResult` about it."""
+    state.progress.best_epoch = epoch
+    return {"model": copy.deepcopy(state.average)}

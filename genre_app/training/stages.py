@@ -8,7 +8,7 @@ learning rates.
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Any
 
 from torch import nn, optim
@@ -35,8 +35,8 @@ def frozen(model: GenreModel, config: TrainConfig, epoch: int) -> list[nn.Module
         below = model.stages()[1:]
         if not below:
             raise DataError(f"the network {config.model} has no stage below its head to freeze; set unfreeze=[].")
-        shares = config.unfreeze[: len(below)]
-        for stage, share in zip_longest(below, shares, fillvalue=shares[-1]):
+        shares = chain(config.unfreeze, repeat(config.unfreeze[-1]))
+        for stage, share in zip(below, shares, strict=False):
             if epoch <= round(share * config.epochs):
                 parts += stage
     return parts

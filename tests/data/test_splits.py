@@ -281,3 +281,10 @@ def test_a_missing_csv_is_named(tmp_path):
 def test_a_csv_that_parts_copies_is_refused(csv_file):
     with pytest.raises(DataError, match=r"a/000\.wav is in train and a/001\.wav in valid, but they hold the same music"):
         split(music(a=3, b=2), csv_file(GOOD), content={"a/000.wav": "same", "a/001.wav": "same"})
+
+
+def test_without_a_split_all_tracks_are_training_tracks():
+    tracks = [track("a/1", split="test"), track("a/2", split="valid"), track("b/1")]
+    splits, notes = split(tracks, SplitConfig(method="none"))
+    assert splits == {"a/1": "train", "a/2": "train", "b/1": "train"}
+    assert notes == ["All tracks are training tracks, so nothing is measured on others."]

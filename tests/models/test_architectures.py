@@ -58,7 +58,7 @@ def some_features(model, n: int = 4):
 
 
 def test_every_recipe_is_tested_here():
-    ours = {"default", "cnn", "lstm", "mlp"}
+    ours = {"default", "cnn", "lstm", "mlp", "transfer"}
     assert set(recipe_names()) == set(BUILT) | ours
     assert {read_recipe(name).model for name in recipe_names()} <= set(model_names())  # a new network needs no recipe
 

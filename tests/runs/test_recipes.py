@@ -23,6 +23,11 @@ def test_recipes_are_read_and_changed(tmp_path):
         ("default", {"epoch": 3}, "default.toml: there is no field 'epoch'; did you mean epochs\\?$"),
         ("default", {"augment.mild.noise": 1}, "no field 'augment.mild.noise'; did you mean .*augment.mild.\\w*noise"),
         ("default", {"epochs": 0}, "epochs: must be at least 1, got 0$"),
+        (
+            "default",
+            {"split.method": "none", "keep": "best"},
+            r"\(split.method=none\), no epoch is known to be the best; set keep=last",
+        ),
         ("default", {"augment": "loud"}, "augment: there is no augmentation 'loud'"),
         ("default", {"epochs.a": 1}, "epochs has no fields"),
         ("/etc/passwd", {}, "no recipe '/etc/passwd'"),
@@ -31,6 +36,12 @@ def test_recipes_are_read_and_changed(tmp_path):
 def test_wrong_recipes_and_settings_are_named(name, settings, message):
     with pytest.raises(RecipeError, match=message):
         read_recipe(name, settings, None)
+
+
+def test_without_validation_tracks_the_last_epoch_is_kept():
+    assert read_recipe("cnn").keep == "best"
+    assert read_recipe("cnn", {"split.method": "none"}).keep == "last"
+    assert read_recipe("cnn", {"split": {"method": "none", "file": "mine.csv"}}).keep == "best"
 
 
 def test_every_recipe_of_the_project_is_valid():

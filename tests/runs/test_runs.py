@@ -21,6 +21,7 @@ from genre_app.runs.folds import cross_validate
 from genre_app.runs.provenance import provenance
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, Status, free_name, list_runs
+from genre_app.training.held_out import HeldOut
 from genre_app.vote import References, vote
 from tests.runs.beats import quiet, same, weights
 
@@ -92,6 +93,51 @@ def test_cross_validation_judges_each_track_once_and_goes_into_the_card(make_run
     assert summary["n_tracks"] == 40
     assert summary["accuracy"] > 0.9
     assert "4 folds" in (run.path / "card.md").read_text()
+
+
+@pytest.mark.parametrize("folds_first", [True, False])
+def test_a_run_on_all_tracks_takes_its_results_from_the_cross_validation(make_run, cache, recipe, tmp_path, folds_first):
+    settings = {"split.method": "none", "fit_temperature": True, "epochs": 4}
+    request = Request(recipe=str(recipe), data=str(cache), settings=settings, threads=1)
+    folder = tmp_path / "runs" / "all"
+    if folds_first:
+        summary = cross_validate(request, 2, folder, say=quiet)
+    run = Run.create(folder, request)
+    job.work(run, say=quiet)
+    assert run.status() is Status.finished
+    before = weights(run)
+    if not folds_first:
+        assert load_checkpoint(run.best).references is None
+        assert load_checkpoint(run.best).metrics == {}
+        assert "so nothing was measured" in (folder / "card.md").read_text()
+        # The split is not a setting of the cross-validation.
+        ordinary = request.model_copy(update={"settings": {"epochs": 4, "keep": "best"}})
+        summary = cross_validate(ordinary, 2, folder, say=quiet)
+    assert summary["n_tracks"] == 40
+    checkpoint, held_out = load_checkpoint(run.best), HeldOut.load(folder / "folds.npz")
+    after = weights(run)
+    assert before.keys() == after.keys()
+    assert float(checkpoint.model.temperature) == pytest.approx(held_out.temperature())
+    assert checkpoint.references.labels.tolist() == held_out.labels.tolist()
+    means = [track.probabilities.mean(axis=0) for track in held_out.report(held_out.temperature()).tracks]
+    np.testing.assert_allclose(checkpoint.references.probabilities, means, atol=1e-5)
+    assert run.report()["folds"]["accuracy"] == checkpoint.metrics["folds"]["accuracy"] == summary["accuracy"]
+    assert "valid" not in run.report()
+    card = (folder / "card.md").read_text()
+    assert f"cross-validation with 2 folds (`{summary['command']}`)" in card
+    assert f"| 40 | {summary['accuracy']:.1%} |" in card
+    assert "40 training tracks." in card
+    started = run.journal().last(events.Started)
+    assert started.tracks == {"train": 40, "valid": 0, "test": 0}
+
+
+def test_a_cross_validation_with_other_settings_is_not_used(make_run, cache, recipe):
+    run = make_run("all", "split.method=none", "epochs=1")
+    other = Request(recipe=str(recipe), data=str(cache), settings={"epochs": 1, "learning_rate": 0.02}, threads=1)
+    cross_validate(other, 2, run.path, say=quiet)
+    job.work(run, say=quiet)
+    assert load_checkpoint(run.best).metrics == {}
+    assert "so nothing was measured" in (run.path / "card.md").read_text()
 
 
 def test_the_same_seed_gives_the_same_file_to_the_bit(make_run):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from genre_app.augment.config import AugmentConfig
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.progress import QUIET
 from genre_app.training import fit
-from genre_app.training.final import fit_temperature, vote_references
+from genre_app.training.held_out import HeldOut
 from genre_app.training.validation import Validation
 from genre_app.vote import References
 from tests.two_beats import CONFIG, CPU, SPEC, datasets
@@ -27,7 +28,7 @@ def model(cache):
 
 def test_the_fitted_temperature_has_the_least_log_loss_over_files_and_recordings(cache, model):
     _, valid = datasets(cache)
-    fitted = fit_temperature(RECORDED, model, valid)
+    fitted = HeldOut.of(RECORDED, model, valid).temperature()
     assert 1.0 < fitted < 2.5
     validation = Validation(RECORDED, model, valid, QUIET)
 
@@ -37,19 +38,35 @@ def test_the_fitted_temperature_has_the_least_log_loss_over_files_and_recordings
 
     best = log_loss(fitted)
     assert all(best < log_loss(other) for other in (0.5, 0.9 * fitted, 1.1 * fitted, 3.0))
-    assert fit_temperature(RECORDED, model, valid) == fitted  # whatever the temperature was before
+    assert HeldOut.of(RECORDED, model, valid).temperature() == fitted  # whatever the temperature was before
 
 
 def test_validation_tracks_that_are_too_easy_do_not_make_the_network_sure_of_everything(cache, model):
-    assert fit_temperature(CONFIG, model, datasets(cache)[1]) == pytest.approx(0.5, abs=0.01)
+    assert HeldOut.of(CONFIG, model, datasets(cache)[1]).temperature() == pytest.approx(0.5, abs=0.01)
 
 
 def test_references_are_the_validation_tracks(cache, model):
     _, valid = datasets(cache)
-    references = vote_references(model, valid)
+    references = HeldOut.of(CONFIG, model, valid).references(1.0)
     assert references.labels.tolist() == valid.labels.tolist()
     assert references.k == 6  # as many as the rarer genre has tracks
     np.testing.assert_allclose(references.probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_predictions_of_two_folds_are_joined_saved_and_read(cache, model, tmp_path):
+    train, valid = datasets(cache)
+    parts = [HeldOut.of(RECORDED, model, tracks) for tracks in (valid, train)]
+    HeldOut.join(parts).save(tmp_path / "folds.npz")
+    read = HeldOut.load(tmp_path / "folds.npz")
+    assert (read.genres, read.track_ids) == (("four", "six"), (*valid.track_ids, *train.track_ids))
+    assert read.labels.tolist() == [*valid.labels.tolist(), *train.labels.tolist()]
+    for one, start, part in ((read.files, 0, parts[0].files), (read.recordings, 12, parts[1].recordings)):
+        ours = (one.owners >= start) & (one.owners < start + (12 if start == 0 else 28))
+        torch.testing.assert_close(one.values[ours].double(), part.values)
+        assert torch.equal(one.owners[ours] - start, part.owners)
+    report = read.report(0.7)
+    assert report.log_loss == pytest.approx((12 * parts[0].report(0.7).log_loss + 28 * parts[1].report(0.7).log_loss) / 40)
+    assert HeldOut.of(RECORDED, model, valid, recorded=False).recordings is None
 
 
 def test_no_track_is_its_own_neighbour():
@@ -65,4 +82,4 @@ def test_no_track_is_its_own_neighbour():
 def test_a_single_validation_track_is_no_reference(cache, model):
     _, valid = datasets(cache)
     one = type(valid).from_cache(cache, [cache.tracks[-1]], ["four", "six"], SPEC, CPU)
-    assert vote_references(model, one) is None
+    assert HeldOut.of(CONFIG, model, one).references(1.0) is None

@@ -12,6 +12,7 @@ from genre_app.models.cnn import CNN
 from genre_app.progress import Monitor, StoppedError
 from genre_app.runs.request import Request
 from genre_app.training import fit
+from genre_app.training.stages import frozen
 from genre_app.training.state import TrainState
 from tests.models.test_models import SMALL
 from tests.two_beats import CONFIG, CPU, SPEC, datasets
@@ -77,9 +78,8 @@ def test_each_stage_has_its_learning_rate(cache):
     assert len(rates) == len(list(state.model.parameters()))
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
-def test_a_run_that_is_stopped_in_any_stage_resumes_to_the_bit(cache, tmp_path, optimiser):
-    config = GRADUAL.model_copy(update={"stage_rate": 0.5, "optimiser": optimiser})
+def test_a_run_that_is_stopped_in_any_stage_resumes_to_the_bit(cache, tmp_path):
+    config = GRADUAL.model_copy(update={"stage_rate": 0.5})
     train, valid = datasets(cache)
     whole = weights(list(fit(config, train, valid, device=CPU))[-1].model)
     for stop_after in (3, 10, 12, 23):  # steps; an epoch has 5, so the second stop is between two stages
@@ -117,3 +117,17 @@ def test_unfreezing_needs_a_checkpoint_and_a_stage_below_the_head(cache):
     config = GRADUAL.model_copy(update={"model": "mlp", "model_settings": {}})
     with pytest.raises(DataError, match=r"mlp has no stage below its head to freeze; set unfreeze=\[\]"):
         TrainState.begin(config, datasets(cache)[0], CPU)
+
+
+def test_the_recipe_transfer_fine_tunes_or_freezes_a_pretrained_network():
+    config = Request(recipe="transfer", data="music", init_from="pretrained.safetensors").config()
+    model = create_model(
+        config.model, n_bins=config.spec.n_bins, n_frames=config.spec.input_frames, n_genres=2, settings=config.model_settings
+    )
+    stages = model.stages()
+    assert len(stages) == 1 + len(config.unfreeze)
+    first = {epoch: len(frozen(model, config, epoch)) for epoch in (1, 15, 16, 30, 31, config.epochs)}
+    back, front = len(stages[1]), len(stages[2])
+    assert first == {1: back + front, 15: back + front, 16: front, 30: front, 31: 0, config.epochs: 0}
+    kept = config.model_copy(update={"unfreeze": (1.0,)})
+    assert len(frozen(model, kept, config.epochs)) == back + front

@@ -128,6 +128,18 @@ def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutio
         TrainState.begin(other, train, CPU, init=known)
 
 
+def test_training_without_validation_tracks_gives_the_weights_of_training_with_them(cache):
+    """Validation draws no random number of the training."""
+    train, valid = datasets(cache)
+    config = CONFIG.model_copy(update={"epochs": 3, "keep": "last", "validate_every": 2})
+    refit = list(fit(config, train, None, device=CPU))
+    assert torch.equal(weights(refit[-1]), weights(list(fit(config, train, valid, device=CPU))[-1]))
+    assert [result.model is not None for result in refit] == [False, True, True]
+    assert {result.valid_log_loss for result in refit} == {result.confusion for result in refit} == {None}
+    with pytest.raises(DataError, match="There are no validation tracks, so no epoch is known to be the best; set keep=last"):
+        list(fit(config.model_copy(update={"keep": "best"}), train, None, device=CPU))
+
+
 def test_the_standardisation_is_not_computed_again_when_a_run_is_resumed(cache, tmp_path, monkeypatch):
     train, _ = datasets(cache)
     TrainState.begin(CONFIG, train, CPU).save(tmp_path / "state", "music")

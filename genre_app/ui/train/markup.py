@@ -8,6 +8,8 @@ from html import escape
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 """Splits of the tracks, and the page's words for them."""
 
+NO_VALUE = "–"
+
 
 def duration(seconds: float) -> str:
     """Return a time in the units that people use: ``8 s``, ``3 min``, ``1 h 20 min``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from genre_app.ui.train.markup import SPLITS, duration, facts, head_row, notes
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, duration, facts, head_row, notes
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
@@ -40,13 +40,14 @@ def plan_card(plan: Plan, *, waits: bool = False) -> str:
     """
     totals = {split: sum(of_genre.get(split, 0) for of_genre in plan.tracks.values()) for split in SPLITS}
     splits = [split for split in SPLITS if totals[split] or split != "test"]
-    rows = "".join(
-        f'<tr><th scope="row">{escape(genre)}</th>{"".join(f"<td>{of_genre.get(split, 0)}</td>" for split in splits)}</tr>'
-        for genre, of_genre in plan.tracks.items()
-    )
-    rows += f'<tr class="total"><th scope="row">all</th>{"".join(f"<td>{totals[split]}</td>" for split in splits)}</tr>'
+    counts = plan.tracks | {"": totals}
+    rows = ""
+    for genre, of_genre in counts.items():
+        cells = "".join(f"<td>{of_genre.get(split, 0) if totals[split] else NO_VALUE}</td>" for split in splits)
+        kind = "" if genre else ' class="total"'
+        rows += f'<tr{kind}><th scope="row">{escape(genre or "all")}</th>{cells}</tr>'
     values = {
-        "Segments": f"{plan.segments['train']:,} training, {plan.segments['valid']:,} validation",
+        "Segments": ", ".join(f"{plan.segments[split]:,} {SPLITS[split]}" for split in ("train", "valid") if totals[split]),
         "An epoch": f"{plan.epoch_segments:,} segments in {plan.steps:,} step{'s' * (plan.steps != 1)}",
         "Network": f"{plan.config.model}, {plan.parameters:,} parameters",
         "Time": "not measured here",

@@ -13,7 +13,7 @@ from genre_app.runs.run import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import SPLITS, bar, duration, facts, head_row, notes, percent, progress_bar
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, duration, facts, head_row, notes, percent, progress_bar
 from genre_app.ui.train.snapshot import Snapshot
 
 NO_RUNS = """
@@ -21,12 +21,12 @@ NO_RUNS = """
 """
 _BADGES = {Status.died: "broke off"}
 _RECORDED = "Under simulated recording"
-_NO_VALUE = "–"
+_NOT_MEASURED = "All tracks are training tracks, so nothing was measured."
 
 
 def list_row(seen: Snapshot) -> list[str]:
     """Return a row of the table of runs."""
-    accuracy = "" if seen.accuracy is None else f"{100 * seen.accuracy:.0f} %"
+    accuracy = f"{100 * seen.accuracy:.0f} %" if seen.accuracy is not None else NO_VALUE if seen.trains_on_all else ""
     return [seen.run.name, _BADGES.get(seen.status, seen.status.value), accuracy, f"{seen.n_finished}/{seen.n_epochs}"]
 
 
@@ -54,10 +54,13 @@ def report_card(seen: Snapshot) -> str:
     report = seen.report
     if report is None:
         return ""
-    valid = report["valid"]
+    valid = _measured(report)
+    if valid is None:
+        return f'<section class="card" aria-label="Report"><h3 class="eyebrow">Report</h3><p>{_NOT_MEASURED}</p></section>'
     votes = ", ".join(f"{VOTE_NAMES.get(vote, vote).lower()} {percent(value)}" for vote, value in valid["by_vote"].items())
+    heading = "Report on the validation tracks" if "valid" in report else f"Cross-validation with {valid['folds']} folds"
     values = {
-        "Best epoch": f"{report['best_epoch']} of {seen.n_epochs}",
+        "Best epoch" if "valid" in report else "Kept epoch": f"{report['best_epoch']} of {seen.n_epochs}",
         "Log-loss": f"{valid['log_loss']:.3f}",
         "Macro F1": f"{valid['macro_f1']:.3f}",
         "Segments": percent(valid["segment_accuracy"]),
@@ -69,7 +72,7 @@ def report_card(seen: Snapshot) -> str:
     rows = "".join(_genre_row(genre, row) for genre, row in valid["per_genre"].items())
     table = f'<table class="counts f1">{head_row(["", "", "F1", "precision", "recall", "tracks"])}<tbody>{rows}</tbody></table>'
     return f"""
-<section class="card" aria-label="Report"><h3 class="eyebrow">Report on the validation tracks</h3>
+<section class="card" aria-label="Report"><h3 class="eyebrow">{heading}</h3>
 <p class="genre">{_right(valid)} right</p>
 <p class="sub">{_accuracy(valid)}</p>
 {facts(values)}{facts(wide, "facts wide")}
@@ -81,8 +84,11 @@ def confusion_of(seen: Snapshot) -> tuple[list[list[int]], list[str], str] | Non
     """Return a run's newest confusion matrix, its genres and a title; None before the first validation."""
     report = seen.report
     if report is not None:
-        confusion = report["valid"]["confusion"]
-        return confusion["matrix"], confusion["genres"], f"Confusion, epoch {report['best_epoch']} (the kept one)"
+        measured = _measured(report)
+        if measured is None:
+            return None
+        kept = f"epoch {report['best_epoch']} (the kept one)" if "valid" in report else "cross-validation"
+        return measured["confusion"]["matrix"], measured["confusion"]["genres"], f"Confusion, {kept}"
     latest = next((epoch for epoch in reversed(seen.journal.epochs) if epoch.confusion), None)
     if latest is None or latest.confusion is None or seen.started is None or not seen.started.genres:
         return None
@@ -127,7 +133,8 @@ def _sentence(seen: Snapshot, stopping: bool) -> str:
         return "Stopping after the current step; the state is saved."
     if end := seen.journal.last(Finished) if status is Status.finished else None:
         early = f", ended early after epoch {epoch}" if epoch < epochs else ""
-        return f"Finished after {duration(end.seconds)} of training{early}: {_tracks(end.accuracy or 0, seen)} are right."
+        done = f"Finished after {duration(end.seconds)} of training{early}"
+        return f"{done}: {_tracks(end.accuracy or 0, seen)} are right." if not seen.trains_on_all else f"{done}."
     if failure := seen.journal.last(Failed) if status is Status.failed else None:
         return failure.message
     if status is Status.running:
@@ -174,6 +181,11 @@ def _figures(seen: Snapshot) -> dict[str, str]:
     return values
 
 
+def _measured(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the metrics of the validation tracks or, without these, of the cross-validation; None if nothing was measured."""
+    return report.get("valid") or report.get("folds")
+
+
 def _tracks(accuracy: float, seen: Snapshot) -> str:
     """Return an accuracy as a count of validation tracks, which says how much it is worth."""
     n = seen.started.tracks.get("valid", 0) if seen.started else 0
@@ -192,7 +204,7 @@ def _accuracy(metrics: dict[str, Any]) -> str:
 def _genre_row(genre: str, row: dict[str, Any]) -> str:
     """Return a row of the report; without tracks, a genre has no F1."""
     width = 100 * row["f1"] if row["n"] else 0
-    scores = "".join(f"<td>{f'{row[key]:.2f}' if row['n'] else _NO_VALUE}</td>" for key in ("f1", "precision", "recall"))
+    scores = "".join(f"<td>{f'{row[key]:.2f}' if row['n'] else NO_VALUE}</td>" for key in ("f1", "precision", "recall"))
     return (
         f'<tr><th scope="row">{escape(genre)}</th>'
         f'<td><span class="track"><span class="bar" style="width:{width:.1f}%"></span></span></td>'
@@ -211,9 +223,12 @@ def _results(seen: Snapshot) -> dict[str, str]:
         found["log-loss"] = "" if best.valid_log_loss is None else f"{best.valid_log_loss:.3f}"
         found[_RECORDED.lower()] = "" if best.recorded_accuracy is None else _tracks(best.recorded_accuracy, seen)
     if report is not None:
-        valid, seconds = report["valid"], report["seconds"]
-        found |= {"accuracy": f"{_right(valid)}, {_accuracy(valid)}", "log-loss": f"{valid['log_loss']:.3f}"}
-        found |= {"macro F1": f"{valid['macro_f1']:.3f}", "best epoch": str(report["best_epoch"])}
+        valid, seconds = _measured(report), report["seconds"]
+        found["best epoch"] = str(report["best_epoch"])
+        found |= dict.fromkeys(("accuracy", "log-loss", "macro F1"), NO_VALUE)
+        if valid is not None:
+            found |= {"accuracy": f"{_right(valid)}, {_accuracy(valid)}", "log-loss": f"{valid['log_loss']:.3f}"}
+            found["macro F1"] = f"{valid['macro_f1']:.3f}"
     found["time"] = duration(seconds) if seconds else ""
     found["parameters"] = f"{seen.started.parameters:,}" if seen.started else ""
     return found

@@ -47,6 +47,11 @@ class Snapshot:
         return self.description.config.epochs
 
     @property
+    def trains_on_all(self) -> bool:
+        """Whether there are no validation tracks."""
+        return self.description.config.split.trains_on_all
+
+    @property
     def accuracy(self) -> float | None:
         """Share of whole validation tracks that the kept epoch gets right."""
         finished, best = self.journal.last(Finished), self.journal.best

@@ -210,3 +210,29 @@ def test_without_runs_the_tab_says_what_to_do(app):
     assert shown["Timer"].active is False
     assert shown["runs"].visible is False
     assert snapshots() == []
+
+
+def test_a_run_on_all_tracks_shows_what_was_measured(app, make_run):
+    run = make_run("it", Status.finished, "split.method=none")
+    journal = [event for event in events(Status.finished) if event["event"] != "finished"]
+    unknown = {"valid_log_loss": None, "valid_accuracy": None, "valid_segment_accuracy": None, "confusion": None}
+    lines = [event | unknown if event["event"] == "epoch" else event for event in journal]
+    lines.append({"event": "finished", "seconds": 60.0})
+    (run.path / "journal.jsonl").write_text("".join(json.dumps({"time": time.time(), **line}) + "\n" for line in lines))
+    report = json.loads((run.path / "report.json").read_text())
+    valid = report.pop("valid")
+    (run.path / "report.json").write_text(json.dumps(report))
+    shown = arrive(app)
+    assert "Finished after 60 s of training" in words(shown["run-head"])
+    assert "validation tracks" not in words(shown["run-head"])
+    assert "so nothing was measured" in words(shown["run-report"])
+    assert "img" not in shown["confusion"]
+    assert shown["runs"].value["data"][0][2] == "–"
+    assert not shown["plot-accuracy"].visible
+    assert shown["plot-loss"].visible
+    make_run("other", Status.finished)
+    compared = words(named(handler(app, "run-other", "input").fn("it", "other"))["run-compared"])
+    assert "accuracy – 3 of 4" in compared
+    (run.path / "report.json").write_text(json.dumps(report | {"folds": valid | {"folds": 5}}))
+    shown = named(handler(app, "run-other", "input").fn("it", "other"))
+    assert "accuracy 3 of 4, 75.0 %" in words(shown["run-compared"])
