@@ -26,7 +26,7 @@ _ROOT = Path(__file__).parents[2]
 _RATE = 44100  # Hz, of the files
 _ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
-_WAYS = ("soundfile", "decode", "vote", "decode-mono", "vote-mono", "usual")
+_WAYS = ("soundfile", "decode", "vote", "fast", "decode-mono", "fast-mono", "usual")
 
 
 def say(text: str) -> None:
