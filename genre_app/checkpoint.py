@@ -40,11 +40,14 @@ class Member:
     spec : FeatureSpec
     weight : float
         Its share of the joined probabilities.
+    temperature : float
+        Of its probabilities before they are joined; the network's own temperature is part of its weights.
     """
 
     model: GenreModel
     spec: FeatureSpec
     weight: float = 1.0
+    temperature: float = 1.0
 
 
 @dataclass(eq=False)
@@ -63,8 +66,6 @@ class Checkpoint:
         Training tracks for the knn vote.
     name : str
         Name shown to the user.
-    temperature : float
-        Of the joined probabilities; a network's own temperature is part of its weights.
     sure : SureLimits
         When an answer is called sure.
     """
@@ -75,7 +76,6 @@ class Checkpoint:
     provenance: dict[str, Any] = field(default_factory=dict)
     references: References | None = None
     name: str = "unnamed"
-    temperature: float = 1.0
     sure: SureLimits = field(default_factory=SureLimits)
 
     def __post_init__(self) -> None:
@@ -138,18 +138,19 @@ class Checkpoint:
         return probabilities
 
     def joined(self, of_members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Join the members' probabilities of the same segments, each [s, g], by weight and temperature.
+        """Join the members' probabilities of the same segments, each [s, g], by weight, each at its temperature.
 
         Returns
         -------
         numpy.ndarray, float32 [s, g]
             The temperature T turns p into p ** (1 / T), normalised.
         """
-        if len(of_members) == 1 and self.temperature == 1.0:
+        if len(of_members) == 1 and self.members[0].temperature == 1.0:
             return of_members[0]
-        weights = [member.weight for member in self.members]
-        mean = sum(weight * rows.astype(np.float64) for weight, rows in zip(weights, of_members, strict=True))
-        return tempered(np.asarray(mean), self.temperature).astype(np.float32)
+        mean = np.zeros(of_members[0].shape)
+        for member, rows in zip(self.members, of_members, strict=True):
+            mean += member.weight * tempered(rows.astype(np.float64), member.temperature)
+        return mean.astype(np.float32)
 
 
 def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -186,10 +187,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
                 spec=member.spec,
                 model=ModelEntry(name=member.model.name, settings=member.model.settings.model_dump(mode="json")),
                 weight=member.weight,
+                temperature=member.temperature,
             )
             for member in checkpoint.members
         ],
-        temperature=checkpoint.temperature,
         sure=checkpoint.sure,
         genres=list(checkpoint.genres),
         metrics=checkpoint.metrics,
@@ -210,13 +211,15 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
     path = _find(os.fspath(name_or_path))
     header, models, references = read_file(path)
     return Checkpoint(
-        tuple(Member(model.to(device), entry.spec, entry.weight) for model, entry in zip(models, header.members, strict=True)),
+        tuple(
+            Member(model.to(device), entry.spec, entry.weight, entry.temperature)
+            for model, entry in zip(models, header.members, strict=True)
+        ),
         tuple(header.genres),
         metrics=header.metrics,
         provenance=header.provenance,
         references=references,
         name=path.stem,
-        temperature=header.temperature,
         sure=header.sure,
     )
 

@@ -1,7 +1,7 @@
 """The header of a checkpoint file: everything but the tensors.
 
 The metadata of the file has one key, ``genre_app``, whose value is JSON: the fields of `Header`. Version 1 is still read: it
-holds one network, with ``spec`` and ``model`` in place of ``members``, and neither ``temperature`` nor ``sure``.
+holds one network, with ``spec`` and ``model`` in place of ``members``, and without ``sure``.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class MemberEntry(BaseModel):
     spec: FeatureSpec
     model: ModelEntry
     weight: float = Field(gt=0, le=1)
+    temperature: float = Field(gt=0, le=100)
 
 
 class _Common(BaseModel):
@@ -76,7 +77,6 @@ class Header(_Common):
 
     format_version: Literal[2]
     members: list[MemberEntry] = Field(min_length=1, max_length=MAX_MEMBERS)
-    temperature: float = Field(gt=0, le=100)
     sure: SureLimits
 
     @field_validator("members")
@@ -98,8 +98,7 @@ class _Header1(_Common):
         """Return the same as a header of today."""
         return Header(
             format_version=FORMAT_VERSION,
-            members=[MemberEntry(spec=self.spec, model=self.model, weight=1.0)],
-            temperature=1.0,
+            members=[MemberEntry(spec=self.spec, model=self.model, weight=1.0, temperature=1.0)],
             sure=SureLimits(),
             **{name: getattr(self, name) for name in _Common.model_fields},
         )

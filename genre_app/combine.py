@@ -14,8 +14,8 @@ from genre_app.errors import CheckpointError
 def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None) -> Checkpoint:
     """Join checkpoints into one that holds the members of all of them.
 
-    The first checkpoint sets the times of the segments and the limits of a sure answer. A temperature that was fitted to the
-    joined answer of a checkpoint is dropped, and so are references of the knn vote: both hold for its own answers only.
+    The first checkpoint sets the times of the segments and the limits of a sure answer. References of the knn vote are dropped:
+    they hold for the answers of one checkpoint only.
 
     Parameters
     ----------

@@ -114,8 +114,10 @@ def test_the_first_member_sets_the_times_also_where_another_has_the_highest_rate
     np.testing.assert_allclose(found.segment_probabilities[4], np.mean(expected, axis=0), atol=2e-5)
 
 
-def test_the_temperature_of_the_joined_answer(make_clip, joined):
-    plain, hot = (classify(make_clip(6.0), replace(joined, temperature=t)).segment_probabilities for t in (1.0, 2.0))
+def test_a_member_has_a_temperature(make_clip, checkpoint):
+    (member,) = checkpoint.members
+    warm = (replace(checkpoint, members=(replace(member, temperature=t),)) for t in (1.0, 2.0))
+    plain, hot = (classify(make_clip(6.0), one).segment_probabilities for one in warm)
     roots = np.sqrt(plain)
     np.testing.assert_allclose(hot, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
 
@@ -143,13 +145,14 @@ def test_memory_does_not_grow_with_the_stream(joined):
 
 
 def test_members_are_stored(joined, make_clip, tmp_path):
-    stored = replace(joined, temperature=1.5, sure=joined.sure.model_copy(update={"probability": 0.625}))
+    members = (replace(joined.members[0], temperature=1.5), *joined.members[1:])
+    stored = replace(joined, members=members, sure=joined.sure.model_copy(update={"probability": 0.625}))
     save_checkpoint(stored, tmp_path / "joined.safetensors")
     loaded = load_checkpoint(tmp_path / "joined.safetensors")
     assert [(member.model.name, member.spec, member.weight) for member in loaded.members] == [
         (member.model.name, member.spec, member.weight) for member in joined.members
     ]
-    assert (loaded.temperature, loaded.sure) == (1.5, stored.sure)
+    assert ([member.temperature for member in loaded.members], loaded.sure) == ([1.5, 1.0, 1.0], stored.sure)
     clip = make_clip(4.0)
     assert classify(clip, loaded).to_dict() == classify(clip, stored).to_dict() | {"checkpoint": "joined"}
     save_checkpoint(loaded, tmp_path / "again.safetensors")

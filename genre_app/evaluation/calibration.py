@@ -12,15 +12,11 @@ Guo et al. 2017, On calibration of modern neural networks (expected calibration 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
-from genre_app.checkpoint import tempered
 from genre_app.sure import SureLimits
 
 TEMPERATURES = (0.5, 3.0)
@@ -53,25 +49,6 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     """Return the mean of -ln p(true genre)."""
     of_truth = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(of_truth.clip(min=LEAST_PROBABILITY)).mean())
-
-
-def fit_temperature(tracks: Sequence[NDArray[np.floating]], labels: NDArray[np.integer]) -> float:
-    """Return the temperature of the segments' probabilities with the least log-loss of whole tracks.
-
-    Parameters
-    ----------
-    tracks : sequence of numpy.ndarray, each [s, g]
-    labels : numpy.ndarray [n]
-    """
-    rows = np.concatenate(tracks).astype(np.float64)
-    first = np.cumsum([0, *(len(track) for track in tracks[:-1])])
-    counts = np.array([[len(track)] for track in tracks])
-
-    def loss(log_temperature: float) -> float:
-        return log_loss(np.add.reduceat(tempered(rows, math.exp(log_temperature)), first) / counts, labels)
-
-    low, high = map(math.log, TEMPERATURES)
-    return math.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
 
 
 def choose_sure_limits(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> SureLimits:

@@ -1,26 +1,28 @@
-"""Combine checkpoints on labelled tracks: choose the weights, the temperature and the limits of a sure answer."""
+"""Combine checkpoints on labelled tracks: choose the weights, the temperatures and the limits of a sure answer."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from genre_app.checkpoint import Checkpoint
+from genre_app.checkpoint import Checkpoint, tempered
 from genre_app.combine import combine
 from genre_app.errors import DataError
-from genre_app.evaluation.calibration import choose_sure_limits, fit_temperature
+from genre_app.evaluation.calibration import TEMPERATURES, choose_sure_limits, log_loss
 from genre_app.evaluation.evaluate import evaluate_members
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.files import AnyPath
 from genre_app.vote import References
 
 _LEAST_WEIGHT = 0.01  # a checkpoint keeps at least this share; leave it out to save its time
-_STEPS = 2000  # the weights of ten checkpoints change by less than 1e-4 after a few hundred steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Combination:
         """Return plain data: the keys of ``genre-app combine --format json``."""
         return {
             "weights": list(self.weights),
-            "temperature": self.checkpoint.temperature,
+            "temperatures": [member.temperature for member in self.checkpoint.members],
             "sure": self.checkpoint.sure.model_dump(),
             "reports": {name: {**report.summary(), "ece": report.ece} for name, report in self.reports.items()},
         }
@@ -61,7 +63,8 @@ class Combination:
             )
         sure = self.checkpoint.sure
         weights = ", ".join(f"{weight:.3f}" for weight in self.weights)
-        chosen = f"weights {weights}; temperature {self.checkpoint.temperature:.2f}"
+        temperatures = ", ".join(f"{member.temperature:.2f}" for member in self.checkpoint.members)
+        chosen = f"weights {weights}; temperatures {temperatures}"
         return "\n".join([*lines, "", f"{chosen}; sure from {sure.probability:.0%} and {100 * sure.margin:.0f} points ahead"])
 
 
@@ -76,8 +79,8 @@ def combine_on(
 ) -> Combination:
     """Combine checkpoints with the weights that have the least log-loss on labelled tracks. Each member is evaluated once.
 
-    The tracks also choose the temperature and the limits of a sure answer, and become the references of the knn vote. No part
-    should have been trained on them.
+    The tracks also choose the networks' temperatures and the limits of a sure answer, and become the references of the knn
+    vote. No part should have been trained on them.
 
     Parameters
     ----------
@@ -102,18 +105,16 @@ def combine_on(
     bounds = np.cumsum([0, *(len(part.members) for part in parts)])
 
     def of_part(place: int, rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return replace(parts[place], temperature=1.0).joined(rows[bounds[place] : bounds[place + 1]])
+        return parts[place].joined(rows[bounds[place] : bounds[place + 1]])
 
     def report(rows: Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]], **others: Any) -> Report:
         tracks = tuple(TrackResult(track.track_id, track.label, rows(track.of_members)) for track in found.tracks)
         return Report(equal.genres, tracks, failed=found.failed, **others)
 
     alone = [report(partial(of_part, place)) for place in range(len(parts))]
-    if weights is None:
-        weights = choose_weights([one.probabilities for one in alone], labels)
-    joined = combine(parts, weights)
-    plain = [joined.joined(track.of_members) for track in found.tracks]
-    joined.temperature = fit_temperature(plain, labels)
+    given = None if weights is None else [member.weight for member in equal.members]
+    mix, temperatures = choose_mix([track.of_members for track in found.tracks], labels, given)
+    joined = _with_mix(combine(parts, [sum(mix[a:b]) for a, b in pairwise(bounds)]), mix, temperatures)
     result = report(joined.joined)
     joined.sure = choose_sure_limits(result.probabilities, labels)
     joined.references = References.of_tracks(result.probabilities, labels)
@@ -131,25 +132,51 @@ def _named(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Report]
     }
 
 
-def choose_weights(probabilities: Sequence[NDArray[np.floating]], labels: NDArray[np.integer]) -> list[float]:
-    """Return the weights with the least log-loss of the weighted mean, at least 0.01 each.
+def choose_mix(
+    tracks: Sequence[Sequence[NDArray[np.float32]]], labels: NDArray[np.integer], weights: Sequence[float] | None = None
+) -> tuple[list[float], list[float]]:
+    """Return the members' weights and temperatures with the least log-loss of whole tracks by the mean vote.
+
+    Both are chosen together: a mean of probabilities is less sure than its parts, so a part may need a lower temperature in
+    company than alone.
 
     Parameters
     ----------
-    probabilities : sequence of numpy.ndarray, each [n, g]
-        Of the tracks, by each checkpoint.
+    tracks : sequence of sequences of numpy.ndarray, each [s, g]
+        For each track, the probabilities of its segments by each member.
     labels : numpy.ndarray [n]
+    weights : sequence of float, optional
+        Use these weights, and choose only the temperatures.
 
-    References
-    ----------
-    Dempster et al. 1977, the EM algorithm, for the shares of a mixture. The log-loss is convex in them, so it reaches the
-    minimum.
+    Returns
+    -------
+    weights : list of float
+        They sum to one; a chosen one is at least 0.01.
+    temperatures : list of float
+        Within `TEMPERATURES`.
     """
-    of_truth = np.stack([rows[np.arange(len(labels)), labels] for rows in probabilities], axis=1)  # [n, checkpoints]
-    of_truth = of_truth.astype(np.float64).clip(min=1e-12)
-    weights = np.full(len(probabilities), 1.0 / len(probabilities))
-    for _ in range(_STEPS):
-        shares = of_truth * weights
-        weights = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
-    weights = weights.clip(min=_LEAST_WEIGHT)
-    return [float(weight) for weight in weights / weights.sum()]
+    n_members = len(tracks[0])
+    rows = [np.concatenate([of_members[index] for of_members in tracks]).astype(np.float64) for index in range(n_members)]
+    counts = np.array([[len(of_members[0])] for of_members in tracks])
+    first = np.cumsum(counts) - counts[:, 0]
+
+    def read(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        shares = np.exp(values[n_members:]) if weights is None else np.asarray(weights, dtype=np.float64)
+        shares = shares / shares.sum()
+        return np.maximum(shares, _LEAST_WEIGHT) if weights is None else shares, np.exp(values[:n_members])
+
+    def loss(values: NDArray[np.float64]) -> float:
+        shares, temperatures = read(values)
+        mean = sum(share * tempered(of, float(t)) for share, of, t in zip(shares, rows, temperatures, strict=True))
+        return log_loss(np.add.reduceat(np.asarray(mean) / shares.sum(), first) / counts, labels)
+
+    bounds = [tuple(map(math.log, TEMPERATURES))] * n_members + [(-5.0, 5.0)] * (n_members if weights is None else 0)
+    found = minimize(loss, np.zeros(len(bounds)), method="L-BFGS-B", bounds=bounds)
+    shares, temperatures = read(found.x)
+    return [float(share) for share in shares / shares.sum()], [float(value) for value in temperatures]
+
+
+def _with_mix(checkpoint: Checkpoint, weights: Sequence[float], temperatures: Sequence[float]) -> Checkpoint:
+    """Return the checkpoint with these weights and temperatures of its members."""
+    mix = zip(checkpoint.members, weights, temperatures, strict=True)
+    return replace(checkpoint, members=tuple(replace(member, weight=w, temperature=t) for member, w, t in mix))

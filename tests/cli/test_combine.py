@@ -45,7 +45,7 @@ def test_combine_compares_on_data(checkpoint_path, other_path, folder, tmp_path)
     report = strict(text)
     assert list(report["reports"]) == ["tiny", "other", "equal weights", "combined"]
     assert report["reports"]["combined"]["n_tracks"] == 3
-    assert load_checkpoint(out).temperature == report["temperature"]
+    assert [member.temperature for member in load_checkpoint(out).members] == report["temperatures"]
     code, text, _ = call(checkpoint_path, other_path, "--data", folder / "test")
     assert code == 0
     assert "equal weights" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genre_app.checkpoint import tempered
-from genre_app.evaluation.calibration import choose_sure_limits, expected_calibration_error, fit_temperature, log_loss
+from genre_app.evaluation.calibration import choose_sure_limits, expected_calibration_error
 from genre_app.sure import SureLimits
 
 
@@ -32,27 +32,6 @@ def test_the_error_of_known_distributions():
     assert expected_calibration_error(two_genres(true), labels) < 0.005
     said = tempered(two_genres(true), 0.5)
     assert expected_calibration_error(said, labels) == pytest.approx((said.max(axis=1) - true).mean(), abs=0.005)
-
-
-@pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
-def test_a_temperature_is_found_again(temperature):
-    random = np.random.default_rng(1)
-    true = random.dirichlet(np.ones(5), 6_000)
-    labels = np.array([random.choice(5, p=row) for row in true])
-    said = tempered(true, 1 / temperature)
-    assert fit_temperature([row[None] for row in said], labels) == pytest.approx(temperature, rel=0.05)
-
-
-def test_the_fitted_temperature_has_the_least_log_loss_of_whole_tracks():
-    random = np.random.default_rng(2)
-    tracks = [random.dirichlet(np.full(4, 0.3), n).astype(np.float32) for n in random.integers(1, 6, 80)]
-    labels = np.array([track.mean(axis=0).argmax() if random.uniform() < 0.6 else random.integers(4) for track in tracks])
-
-    def loss(temperature: float) -> float:
-        return log_loss(np.stack([tempered(track.astype(float), temperature).mean(axis=0) for track in tracks]), labels)
-
-    best = fit_temperature(tracks, labels)
-    assert all(loss(best) <= loss(other) for other in (0.5, 0.9 * best, 1.1 * best, 3.0))
 
 
 def test_limits_call_the_most_answers_sure_of_which_enough_are_right():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import soundfile
 
-from genre_app.checkpoint import load_checkpoint, save_checkpoint
+from genre_app.checkpoint import load_checkpoint, save_checkpoint, tempered
 from genre_app.combine import combine
 from genre_app.errors import CheckpointError, DataError
 from genre_app.evaluation.calibration import log_loss
-from genre_app.evaluation.combination import choose_weights, combine_on
+from genre_app.evaluation.combination import choose_mix, combine_on
 from genre_app.evaluation.evaluate import evaluate
 from genre_app.features import FeatureSpec
 from genre_app.predict import classify
@@ -41,10 +42,9 @@ def test_checkpoints_are_joined_by_weight(make_clip, checkpoint, make_checkpoint
     assert [part["weight"] for part in joined.provenance["parts"]] == [0.75, 0.25]
     assert joined.provenance["parts"][1]["provenance"] == other.provenance
     assert combine([checkpoint]) is checkpoint
-    # A combined checkpoint keeps the shares of its members, and loses its temperature.
-    three = combine([replace(joined, temperature=2.0), make_checkpoint(seed=2)])
+    # A combined checkpoint keeps the shares of its members.
+    three = combine([joined, make_checkpoint(seed=2)])
     assert [member.weight for member in three.members] == [0.375, 0.125, 0.5]
-    assert three.temperature == 1.0
 
 
 def test_what_cannot_be_combined(checkpoint, make_checkpoint):
@@ -58,19 +58,28 @@ def test_what_cannot_be_combined(checkpoint, make_checkpoint):
         combine([checkpoint] * 17)
 
 
-def test_the_chosen_weights_have_the_least_log_loss():
+def test_the_chosen_mix_has_the_least_log_loss():
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 200)
     noise = [random.dirichlet(np.ones(3), 200) for _ in range(3)]
     truth = np.eye(3)[labels]
     good, fair, bad = (share * truth + (1 - share) * rows for share, rows in zip((0.4, 0.4, 0.0), noise, strict=True))
-    first, second = choose_weights([good, fair], labels)
-    assert first + second == pytest.approx(1.0)
-    assert first > second > 0.1
-    losses = [log_loss(weight * good + (1 - weight) * fair, labels) for weight in np.linspace(0.02, 0.98, 97)]
-    assert log_loss(first * good + second * fair, labels) <= min(losses)
-    # A checkpoint that only guesses keeps the least share.
-    assert choose_weights([good, fair, bad], labels)[2] == pytest.approx(0.01 / 1.01, rel=0.02)
+    even = good**0.4 / (good**0.4).sum(axis=1, keepdims=True)  # good at a temperature of 2.5
+
+    def mixed(members, weights, temperatures):
+        rows = (weight * tempered(rows, t) for rows, weight, t in zip(members, weights, temperatures, strict=True))
+        return log_loss(sum(rows), labels)
+
+    members = [even, fair]
+    weights, temperatures = choose_mix([[rows[[n]] for rows in members] for n in range(200)], labels)
+    assert sum(weights) == pytest.approx(1.0)
+    grid = product(np.linspace(0.1, 0.9, 9), np.geomspace(0.5, 3.0, 8), np.geomspace(0.5, 3.0, 8))
+    least = min(mixed(members, (share, 1 - share), (one, other)) for share, one, other in grid)
+    assert mixed(members, weights, temperatures) <= least + 1e-6
+    # A checkpoint that only guesses keeps the least share, and given weights are kept.
+    three = [[rows[[n]] for rows in (good, fair, bad)] for n in range(200)]
+    assert choose_mix(three, labels)[0][2] == pytest.approx(0.01, rel=0.03)
+    assert choose_mix(three, labels, [0.5, 0.3, 0.2])[0] == pytest.approx([0.5, 0.3, 0.2])
 
 
 def test_weights_are_chosen_on_tracks(folder, checkpoint, make_checkpoint, tmp_path):

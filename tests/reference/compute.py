@@ -42,6 +42,9 @@ from genre_app.vote import available_votes
 from tests.reference.material import CHAIN_PARTS, CONDITIONS, FOLDER, RATE, RECIPES, WAVEFORM_PARTS, noise, write_cache
 from tests.reference.record import summarised, weights_digest
 
+BUNDLED = "fast"
+"""The bundled checkpoint whose answers are recorded. It computes in float32, so that processors agree."""
+
 
 @lru_cache
 def clips() -> dict[str, Clip]:
@@ -66,7 +69,7 @@ def answers(prediction: Prediction, votes: tuple[str, ...]) -> dict[str, Any]:
 
 def probabilities(_: Path) -> dict[str, Any]:
     """Classify clips with the bundled checkpoint, by every vote."""
-    checkpoint = load_checkpoint("default")
+    checkpoint = load_checkpoint(BUNDLED)
     votes = available_votes(checkpoint.references)
     found = {name: answers(classify(clip, checkpoint), votes) for name, clip in clips().items()}
     found["blues, overlapping"] = answers(classify(clips()["blues"], checkpoint, overlap=0.75), votes)
@@ -76,7 +79,7 @@ def probabilities(_: Path) -> dict[str, Any]:
 def features(_: Path) -> dict[str, Any]:
     """Extract features of each kind, and those that the bundled checkpoint takes."""
     specs = {kind: FeatureSpec(kind=kind, n_mels=64) for kind in ("log_mel", "mfcc", "mfcc_delta")}
-    specs["default"] = load_checkpoint("default").spec
+    specs["default"] = load_checkpoint(BUNDLED).spec
     return {name: summarised(extract(_segments(spec), spec)) for name, spec in specs.items()}
 
 
@@ -159,7 +162,7 @@ def conditions(work: Path) -> dict[str, Any]:
     for seed, style in enumerate(STYLES):
         (work / "music" / style).mkdir(parents=True)
         soundfile.write(work / "music" / style / "one.wav", music(style, 6.5 + seed, RATE, 20 + seed), RATE)
-    return _as_recorded(evaluate_conditions(work / "music", load_checkpoint("default"), CONDITIONS).to_dict())
+    return _as_recorded(evaluate_conditions(work / "music", load_checkpoint(BUNDLED), CONDITIONS).to_dict())
 
 
 def _as_recorded(report: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +182,11 @@ def api(work: Path) -> dict[str, Any]:
     from genre_app.ui.api import classify_batch as many
 
     files = [str(work / name) for name in _written(work, "blues", "classical")]
-    return {"classify": [one(file) for file in files], "knn": one(files[0], vote="knn", overlap=0.75), "batch": many(files)}
+    return {
+        "classify": [one(file, checkpoint=BUNDLED) for file in files],
+        "knn": one(files[0], checkpoint=BUNDLED, vote="knn", overlap=0.75),
+        "batch": many(files, checkpoint=BUNDLED),
+    }
 
 
 def command(work: Path) -> dict[str, Any]:
@@ -191,7 +198,7 @@ def command(work: Path) -> dict[str, Any]:
 
 def _command(work: Path, *arguments: str) -> list[str]:
     with chdir(work):
-        result = CliRunner().invoke(build(), [*arguments, "--threads", "1"])
+        result = CliRunner().invoke(build(), [*arguments, "--checkpoint", BUNDLED, "--threads", "1"])
     if result.exit_code:
         raise RuntimeError(result.output)
     return result.stdout.splitlines()
@@ -203,13 +210,13 @@ def of_noise(work: Path) -> dict[str, Any]:
     from genre_app.ui.api import classify_batch as many
 
     soundfile.write(work / "noise.wav", noise(8.0), RATE)
-    checkpoint = load_checkpoint("default")
+    checkpoint = load_checkpoint(BUNDLED)
     prediction = classify(Clip(noise(8.0), RATE, "noise"), checkpoint)
     return {
         "is_noise": prediction.is_noise,
         "probabilities": answers(prediction, available_votes(checkpoint.references)),
-        "classify": one(str(work / "noise.wav")),
-        "batch": many([str(work / "noise.wav")]),
+        "classify": one(str(work / "noise.wav"), checkpoint=BUNDLED),
+        "batch": many([str(work / "noise.wav")], checkpoint=BUNDLED),
         "jsonl": [json.loads(line) for line in _command(work, "classify", "noise.wav", "--format", "jsonl")],
         "csv": _command(work, "classify", "noise.wav", "--format", "csv"),
     }
