@@ -101,7 +101,7 @@ def test_the_other_commands_of_the_training_guide_ask_for_what_it_says(folder, m
     monkeypatch.setattr("genre_app.runs.folds.cross_validate", lambda request, n, *_, **__: asked.append((request.config(), n)))
     for line in (tuned, frozen, folds, everything):
         run(line, folder, monkeypatch)
-    assert [config.unfreeze for config in asked[:2]] == [(0.25, 0.5), (1.0,)]
+    assert [config.unfreeze for config in asked[:2]] == [(0.15, 0.3), (1.0,)]
     assert asked[2] == (asked[3], 5)
     assert (asked[3].split.method, asked[3].keep) == ("none", "last")
 

@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     model = create_model("musicnn", n_bins=32, n_frames=187, n_genres=3, settings=SMALL)
     source = {"package": "musicnn==0.1.0", "network": "MSD_musicnn", "authors": "J. P.", "trained_on": "Million Song Dataset"}
     provenance = {"source": source, "licence": "ISC", "licence_text": "Copyright.\n\nPermission."}
-    save_checkpoint(Checkpoint(model, spec, ("a", "b", "c"), provenance=provenance), folder / "tags.safetensors")
+    save_checkpoint(Checkpoint.single(model, spec, ("a", "b", "c"), provenance=provenance), folder / "tags.safetensors")
     words = [str(folder / "small.toml"), "--data", str(data), "--out", str(folder / "run"), "--threads", "1"]
     build()(["train", *words, "--init-from", str(folder / "tags.safetensors")], standalone_mode=False)
     return folder
