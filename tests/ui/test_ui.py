@@ -104,7 +104,8 @@ def test_overlap_is_passed_on(app, song, checkpoint):
 def test_bad_files_are_explained_in_place(app, tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content)
-    shown = final(app, str(path))
+    shown = final(app, str(path), vote="majority")
+    assert shown["vote"].value == "majority"  # the visitor's choice is kept
     assert 'role="alert"' in shown["final-vote"]
     assert name in shown["final-vote"]
     assert words in shown["final-vote"]
@@ -155,7 +156,8 @@ def test_switching_the_vote_does_not_ask_the_network_again(app, song, monkeypatc
 
 
 def test_clearing_returns_the_page_to_the_first_visit(app):
-    shown = named(handler(app, "Music", "clear").fn())
+    shown = named(handler(app, "Music", "clear").fn("geometric"))
+    assert shown["vote"].value == "geometric"
     assert shown["final-vote"] == cards.WELCOME
     assert shown["State"] is None
     assert shown["frame-mark"] == ""

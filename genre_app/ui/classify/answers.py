@@ -16,7 +16,6 @@ from genre_app.ui.classify import frames
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View, draw, time_axes, to_webp
 from genre_app.ui.service import PROBLEMS, VOTE_NAMES, Answer, RequestError, answer
-from genre_app.vote import DEFAULT_VOTE
 
 AS_TRAINED = "trained"
 """The overlap that the checkpoint was trained with."""
@@ -81,7 +80,7 @@ def classified(
         if take and prediction.is_noise:
             raise RequestError(cards.NO_MUSIC)
     except PROBLEMS as error:
-        yield {**nothing(parts), parts.card: cards.problem(str(error))}
+        yield {**nothing(parts, vote), parts.card: cards.problem(str(error))}
         return
     yield {parts.card: cards.final_vote(prediction), parts.vote: _vote_radio(prediction), parts.state: found}
     pages = frames.pages(prediction)
@@ -104,13 +103,11 @@ def figure(found: Answer | None, view: Any) -> str:
     return cards.figure(image, found.prediction, time_axes(drawn))
 
 
-def nothing(parts: Parts) -> Updates:
-    """Show what a first visit shows."""
+def nothing(parts: Parts, vote: str) -> Updates:
+    """Show what a first visit shows, with the visitor's choice of the vote."""
     return {
         parts.card: cards.WELCOME,
-        parts.vote: gr.Radio(
-            cards.vote_choices(None, tuple(VOTE_NAMES)), value=DEFAULT_VOTE, info=cards.vote_info(None, DEFAULT_VOTE)
-        ),
+        parts.vote: gr.Radio(cards.vote_choices(None, tuple(VOTE_NAMES)), value=vote, info=cards.vote_info(None, vote)),
         parts.figure: cards.NO_FIGURE,
         parts.mark: "",
         parts.outline: "",

@@ -193,7 +193,7 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     runs.append(taken_own.then(run_again, clip, parts.all(), **_HEAVY))
     # An answer that is still on its way would otherwise replace a later one.
     gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **_PRIVATE)
-    audio.clear(lambda: nothing(parts), None, parts.all(), cancels=runs, **_PRIVATE)
+    audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **_PRIVATE)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
     redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **_PRIVATE)
 

@@ -80,9 +80,9 @@ def compared_curves(one: Snapshot, other: Snapshot) -> list[pd.DataFrame]:
 
 
 def draw(plots: Sequence[gr.LinePlot], frames: Sequence[pd.DataFrame], **options: Any) -> dict[Any, Any]:
-    """Return updates that show each frame in its chart, and hide charts without points."""
+    """Return updates that show each frame in its chart; a chart is hidden while it has no line, which takes two points."""
     return {
-        plot: gr.LinePlot(frame, visible=bool(frame["value"].notna().any()), **options)
+        plot: gr.LinePlot(frame, visible=bool((frame.groupby("series")["value"].count() > 1).any()), **options)
         for plot, frame in zip(plots, frames, strict=True)
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -31,6 +31,7 @@ _GROUPS = {
     "augment.waveform": "Augmentation of waveforms",
 }
 _RANDOM = "random weights"
+_MAX_INFO = 150  # letters of a help text: six lines in half the form's width
 _COLUMNS = [("the recipe's", "recipe"), ("those of the mel cache", "data")]
 
 
@@ -86,9 +87,9 @@ class Form:
             for group in dict.fromkeys(["", *(field.group for field in fields.values())]):
                 with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=_element(group or "training")):
                     rest = [field for path, field in fields.items() if field.group == group and path not in self.widgets]
-                    for first in range(0, len(rest), 2):
+                    for row_fields in _in_rows(rest):
                         with gr.Row():
-                            for field in rest[first : first + 2]:
+                            for field in row_fields:
                                 self.widgets[field.path] = _widget(field, values[field.path])
             with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
                 label, info = "Starting weights", "Start from these weights."
@@ -216,6 +217,17 @@ def error_mark(error: Exception | None) -> str:
 
 def _element(path: str) -> str:
     return f"set-{path.replace('.', '-')}"
+
+
+def _in_rows(fields: Sequence[FormField]) -> list[list[FormField]]:
+    """Return the fields in rows of two; a field with a long help text has a row of its own."""
+    rows: list[list[FormField]] = []
+    for field in fields:
+        is_long = len(field.info) > _MAX_INFO
+        if is_long or not rows or len(rows[-1]) == 2 or len(rows[-1][0].info) > _MAX_INFO:
+            rows.append([])
+        rows[-1].append(field)
+    return rows
 
 
 def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:

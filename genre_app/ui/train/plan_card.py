@@ -26,7 +26,8 @@ CHANGED = card("<p>The data or the settings have changed: check again.</p>")
 
 def started(name: str) -> str:
     """Return the card after the start of a run."""
-    return card(f"<p><b>{escape(name)}</b> is training. You can close this page and come back.</p>", "Started")
+    # Nothing that stops being true: no event of the run changes this card.
+    return card(f"<p><b>{escape(name)}</b> has been started. Its own card shows how it goes.</p>", "Started")
 
 
 def plan_card(plan: Plan, *, waits: bool = False) -> str:

@@ -29,7 +29,7 @@ from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
 
 _FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels; the same as in page.css
 _COPY_SECONDS = 1800.0  # a download's copy is renewed after this time, before gradio deletes it
-_REDRAWN_SHARE = 1 / 30  # of a run's time so far, after which its charts are drawn again
+_REDRAWN_SHARE = 1 / 30  # of the time since training began, after which its charts are drawn again
 _MIN_REDRAWN_SECONDS, _MAX_REDRAWN_SECONDS = 1.0, 8.0
 
 
@@ -99,11 +99,12 @@ def compare(panel: Panel, name: str | None, other: str | None) -> dict[Any, Any]
 
 
 def _drawn_at(seen: Snapshot) -> tuple[Any, ...]:
-    """Return a key that changes when the charts are to be drawn again: the longer a run lasts, the more rarely."""
+    """Return a key that changes when the charts are to be drawn again: the longer training lasts, the more rarely."""
     events = seen.journal.events
     if not seen.status.is_active or not events:
         return seen.status.value, len(events)
-    first, last = events[0].time, events[-1].time
+    # Waiting and decoding do not count: after them, the first charts would stand still for many seconds.
+    first, last = (seen.started or events[0]).time, events[-1].time
     seconds = min(max((last - first) * _REDRAWN_SHARE, _MIN_REDRAWN_SECONDS), _MAX_REDRAWN_SECONDS)
     seconds = 2.0 ** int(math.log2(seconds))  # a power of two, so that the key does not change with each new length
     return seen.status.value, seconds, int(last // seconds)

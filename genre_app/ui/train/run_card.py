@@ -20,6 +20,7 @@ NO_RUNS = """
 <div class="empty">No run yet. Say where the music is, check the data and start: the run will appear here.</div>
 """
 _BADGES = {Status.died: "broke off"}
+_LEAVE = '<p class="small">You can close this page and come back.</p>'
 _RECORDED = "Under simulated recording"
 _NOT_MEASURED = "All tracks are training tracks, so nothing was measured."
 
@@ -40,12 +41,13 @@ def state_card(seen: Snapshot) -> str:
         bars = progress_bar(now.stage, now.done, now.total, now.eta_seconds)
     elif seen.started and status is not Status.finished:
         bars = _bars(seen, seen.started)
+    leave = _LEAVE if status.is_active and not stopping else ""
     badge = "stopping" if stopping else _BADGES.get(status, status.value)
     return f"""
 <section class="card run" aria-label="Run"><p class="eyebrow">Run</p>
 <h2 class="name">{escape(seen.run.name)} <span class="badge {status.value}">{badge}</span></h2>
 <p class="sub" role="status">{escape(shortened(_sentence(seen, stopping)))}</p>
-{bars}{facts(_figures(seen))}{notes(map(shortened, warnings), "warnings")}</section>
+{bars}{facts(_figures(seen))}{leave}{notes(map(shortened, warnings), "warnings")}</section>
 """
 
 

@@ -74,7 +74,7 @@ def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypat
     request = run.description().request
     assert (request.data, request.columns, request.threads) == (str(cache), "data", 1)
     assert run.name in shown["run-chosen"]
-    assert "default-1" in shown["plan"]
+    assert "default-1</b> has been started" in shown["plan"]  # true after the end too
     assert begin(app, values, plan)["run-chosen"] == "default-2"
 
 

@@ -81,6 +81,24 @@ def test_charts_share_an_axis_of_whole_epochs(app, make_run):
     assert [epochs_of(compared[chart]) for chart in ("compared-loss", "compared-accuracy")] == [(0, 10), (0, 10)]
 
 
+def test_a_chart_appears_with_its_first_line_and_then_follows_each_second(app, make_run):
+    run = make_run("it", Status.preparing)
+    started, step, *_ = (event for event in events(Status.running) if event["event"] in ("started", "step"))
+    now = time.time() + 600.0  # ten minutes of preparing
+    seen = []
+    for event in (started, step, {**step, "step": 6}, {**step, "step": 7}):
+        record(run, {**event, "time": now + len(seen)})
+        shown = arrive(app, remembered=seen[-1]["State"] if seen else None)
+        seen.append(shown)
+    assert [shown["plot-loss"].visible for shown in seen] == [False, False, True, True]  # one point makes no line
+
+
+def test_only_a_run_that_goes_on_can_be_left(app, make_run):
+    for name, status in (("on", Status.running), ("over", Status.finished)):
+        make_run(name, status)
+        assert ("You can close this page" in arrive(app, name)["run-head"]) is status.is_active
+
+
 def epochs_of(chart) -> tuple[float, float]:
     """The first and the last epoch on the axis of a chart."""
     epochs = [row[0] for row in chart.value["data"]]
@@ -179,7 +197,9 @@ def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
 
     def draw(lasted: float, shown: dict | None) -> dict:
-        lines[0]["time"], lines[-1]["time"] = 80_000.0 - 600.0, 80_000.0 + lasted
+        for line in lines:
+            line["time"] = 80_000.0 - 600.0
+        lines[-1]["time"] = 80_000.0 + lasted
         journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return arrive(app, "it", "", shown)
 
