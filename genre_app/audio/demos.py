@@ -70,28 +70,7 @@ def _hiphop(score: Score) -> None:
             voice.add(at, _syllable(voice, 52 + int(score.rng.integers(-2, 3)), 0.9 * beat / 4), 1.0)
             if score.rng.random() < 0.5:
                 voice.add(at, voice.noise(0.05, 2500, 9000, 40), 0.5)
-    _mix(score, 1.9, (drums, 9), (hats, -8), (bass, 2), (keys, -16), (voice, 4))
-
-
-def _metal(score: Score) -> None:
-    beat = 60 / 170
-    riff = (0, 0, 3, 0, 5, 0, 6, 5)
-    guitar, drums, cymbals = (score.layer() for _ in range(3))
-    for step in range(int(score.seconds / beat * 4) + 1):
-        at = step * beat / 4
-        for interval in (0, 7, 12):  # a power chord on the low E string, picked in sixteenths
-            note = 40 + riff[step // 4 % 8] + interval
-            guitar.add(at, guitar.tone(note, 1.15 * beat / 4, slope=0.7, decay=3), 1.0)
-        if step % 2 == 0:
-            drums.add(at, drums.kick(), 0.7)
-        if step % 8 == 4:
-            drums.add(at, drums.snare(), 1.2)
-        if step % 4 == 0:
-            cymbals.add(at, cymbals.noise(0.6, 3000, 16000, 6), 0.6)
-    played = guitar.filtered(150, 6000)
-    guitar.out = np.tanh(11.5 * played / np.sqrt(np.mean(guitar.out**2)))  # the amplifier
-    guitar.out = guitar.filtered(100, 5000)  # its loudspeaker
-    _mix(score, 4.6, (guitar, -10), (drums, -10), (cymbals, 8))
+    _mix(score, 1.9, (drums, 9), (hats, -8), (bass, 2), (keys, -16), (voice, -8))
 
 
 def _disco(score: Score) -> None:
@@ -125,7 +104,6 @@ DEMOS: dict[str, Callable[[float, int], NDArray[np.float32]]] = {
     "classical": partial(music, "classical"),
     "disco": partial(play, _disco),
     "hiphop": partial(play, _hiphop),
-    "metal": partial(play, _metal),
     "reggae": partial(music, "reggae"),
 }
 """By genre: a function of seconds and sample rate in Hz that returns samples, float32 [n]."""
