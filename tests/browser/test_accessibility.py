@@ -131,6 +131,9 @@ def test_everything_has_a_sane_name(visit, song):  # noqa: F811
     for name in {*before, *names()}:
         assert not name.startswith("common."), name
         assert "000" not in name, name  # "Skip backwards by 1.5000666 seconds"
+    page.get_by_text("Options", exact=True).click()
+    for name in ("Remove default", "Remove all"):
+        assert min(page.get_by_role("button", name=name).last.bounding_box()[side] for side in ("width", "height")) >= 24
     for level, heading in ((1, "Genre app"), (2, "Final vote"), (2, "Frames")):
         expect(page.get_by_role("heading", name=heading, level=level)).to_be_visible()
     assert page.evaluate("[...document.querySelectorAll('main span')].filter((e) => e.textContent === 'Error').length") == 0

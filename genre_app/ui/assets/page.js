@@ -95,9 +95,15 @@ window.genreApp = (() => {
     true,
   );
 
-  // gradio names this button by the key of a missing translation.
-  const nameUpload = () => find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
-  new MutationObserver(nameUpload).observe(document.documentElement, { subtree: true, childList: true });
+  // gradio names the first of these buttons by the key of a missing translation, and the others not at all.
+  const nameButtons = () => {
+    find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
+    for (const button of document.querySelectorAll(".token-remove")) {
+      const choice = button.closest(".token")?.textContent.trim();
+      button.setAttribute("aria-label", `Remove ${choice ?? "all"}`);
+    }
+  };
+  new MutationObserver(nameButtons).observe(document.documentElement, { subtree: true, childList: true });
 
   // ---- The player and the figure ----
 

@@ -45,9 +45,9 @@ def build(frame: Frame) -> None:
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
-            with gr.Row():
-                checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", min_width=140)
-                vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote", min_width=140)
+            info = "The trained model that answers. Several are averaged."
+            checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=info)
+            vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote")
             with gr.Row():
                 again = gr.Button("Classify again", interactive=False)
                 stop = gr.Button("Stop", interactive=False)
@@ -132,7 +132,8 @@ def _html_row(row: Row) -> str:
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
             probability = escape(cards.percent(p.probabilities.max()))
             agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
-    cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, probability, agree, escape(remarks)))
+    remarks = escape(remarks[:1].upper() + remarks[1:]).replace(" %", "&nbsp;%")
+    cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, probability, agree, remarks))
     return f'<tr class="failed">{cells}</tr>' if p is None else f"<tr>{cells}</tr>"
 
 
