@@ -17,7 +17,7 @@ from genre_app.training import TrainConfig
         ({"pitch_probability": 1.5}, "less than or equal to 1"),
         ({"pitch_semitones": 13}, "pitch_semitones"),
         ({"white_noise_sigma": (-0.1, 0.1)}, "white_noise_sigma"),
-        ({"snr_db": (20.0, 10.0)}, "snr_db must go from the lower to the higher"),
+        ({"codec_kilobits": (60, 20)}, r"codec_kilobits must go from the lower to the higher, got 60\.0 and 20\.0"),
         ({"background_probability": 0.5}, "needs a background_folder"),
         ({"echo": 1.0}, "Extra inputs"),
     ],
@@ -36,11 +36,6 @@ def test_each_setting_has_bounds_and_a_description(config):
             bounds = field["prefixItems"][0] if field.get("type") == "array" else field
             assert {"minimum", "exclusiveMinimum"} & set(bounds), name
             assert "maximum" in bounds, name
-
-
-def test_ranges_must_rise():
-    with pytest.raises(ValidationError, match=r"codec_kilobits must go from the lower to the higher, got 60\.0 and 20\.0"):
-        WaveformConfig(codec_kilobits=(60, 20))
 
 
 OLD_CHAIN = {

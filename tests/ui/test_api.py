@@ -204,20 +204,20 @@ def mutated(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
-def test_two_hundred_damaged_files_end_in_an_answer_or_a_sentence(client, make_clip, songs, tmp_path):
+def test_damaged_files_end_in_an_answer_or_a_sentence(client, make_clip, songs, tmp_path):
     clip = make_clip(4.0, 1)
     formats = ("wav", "flac", "ogg", "mp3", "aiff", "m4a", "webm")
     originals = {suffix: encoded(clip, suffix) for suffix in formats}
     random = np.random.default_rng(20)
     paths = []
-    for number in range(200):
+    for number in range(70):
         suffix = formats[number % len(formats)]
         path = tmp_path / f"damaged{number:03d}.{suffix}"
         path.write_bytes(mutated(originals[suffix], random))
         paths.append(path)
     answers, refusals = 0, 0
-    for start in range(0, 200, 50):
-        group = paths[start : start + 50]
+    for start in (0, 35):
+        group = paths[start : start + 35]
         found = client.predict([handle_file(str(path)) for path in group], api_name="/classify_batch")
         for path, entry in zip(group, found, strict=True):
             assert entry["file"] == path.name
@@ -229,8 +229,8 @@ def test_two_hundred_damaged_files_end_in_an_answer_or_a_sentence(client, make_c
             else:
                 answers += 1
                 assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-6)
-    assert answers > 40, "the damage should be mild enough for some files to be heard"
-    assert refusals > 20, "and hard enough for some to be refused"
+    assert answers > 14, "the damage should be mild enough for some files to be heard"
+    assert refusals > 7, "and hard enough for some to be refused"
     assert client.predict(handle_file(songs[0]), api_name="/classify")["file"] == "song00.wav"
 
 

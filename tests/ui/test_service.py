@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 import pytest
-import soundfile
 
 from genre_app.checkpoint import save_checkpoint
 from genre_app.errors import AudioError
@@ -13,14 +12,6 @@ from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.ui import service
-
-
-@pytest.fixture
-def song(tmp_path, make_clip) -> str:
-    clip = make_clip(12.0)
-    path = tmp_path / "song.wav"
-    soundfile.write(path, clip.samples, clip.sample_rate, subtype="FLOAT")
-    return str(path)
 
 
 def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_checkpoint):

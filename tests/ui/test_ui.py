@@ -33,14 +33,6 @@ def app(bundled):
     return build_app()
 
 
-@pytest.fixture
-def song(tmp_path, make_clip) -> str:
-    clip = make_clip(12.0)
-    path = tmp_path / "song.wav"
-    soundfile.write(path, clip.samples, clip.sample_rate, subtype="FLOAT")
-    return str(path)
-
-
 def final(app, path, *, checkpoint="default", vote="mean", overlap="trained", view=None) -> dict:
     """All that the page shows once a file has been dropped."""
     shown: dict = {}

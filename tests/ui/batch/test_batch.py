@@ -24,13 +24,6 @@ def app(bundled):
     return build_app()
 
 
-@pytest.fixture
-def song(tmp_path, make_clip) -> str:
-    path = tmp_path / "song.wav"
-    soundfile.write(path, make_clip(12.0).samples, 22050)
-    return str(path)
-
-
 def predicted(checkpoint: Checkpoint, *probabilities: float, name: str = "song.wav") -> Prediction:
     """A prediction from one segment whose first genres have these probabilities and whose other genres share the rest."""
     rest = (1 - sum(probabilities)) / (10 - len(probabilities))
