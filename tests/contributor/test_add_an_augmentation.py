@@ -6,16 +6,8 @@ training run with ``--set``, on the page's form, in a preset's preview, and on w
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-import genre_app
 from tests.two_beats import write_cache
 
 FIELDS = """
@@ -48,27 +40,10 @@ EDITS = {
 """File of `genre_app.augment` -> (place, text that is inserted before it). The preset is a contributor's choice."""
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of the package with a tremolo, and of the recipes beside it."""
-    root = tmp_path_factory.mktemp("checkout")
-    package = Path(genre_app.__file__).parent
-    shutil.copytree(package, root / "genre_app", ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in ("train", "checkpoints"):
-        (root / folder).symlink_to(package.parent / folder)
-    for name, edits in EDITS.items():
-        path = root / "genre_app" / "augment" / name
-        text = path.read_text(encoding="utf-8")
-        for place, inserted in edits:
-            assert text.count(place) == 1, f"{name} has {text.count(place)} times {place!r}"
-            text = text.replace(place, inserted + place)
-        path.write_text(text, encoding="utf-8")
-    return root
-
-
 USE = """
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -79,7 +54,6 @@ from genre_app.augment.preview import preview
 from genre_app.augment.waveform import augment_waveform
 from genre_app.cli import build
 from genre_app.features import FeatureSpec
-from genre_app.runs import host
 from genre_app.training import TrainConfig
 from genre_app.ui.train.fields import form_fields
 
@@ -97,43 +71,42 @@ found = {
     "waveform": f"{20 * np.log10(changed.min() / 0.5):.1f} {20 * np.log10(changed.max() / 0.5):.1f}",
     "heard": f"{20 * np.log10(heard.min() / 0.5):.0f}",
 }
-host.be_nice = lambda: None  # else the run would wait for the tests beside it
 build()(["train", *sys.argv[1:]], standalone_mode=False)
-print(json.dumps(found))
+found["run"] = json.loads(Path(sys.argv[sys.argv.index("--out") + 1], "run.json").read_text(encoding="utf-8"))
 """
 
 
-@pytest.fixture(scope="module")
-def used(checkout, tmp_path_factory):
-    """What the augmentation does; one process does all, since each imports torch for seconds. ``run`` is a training run."""
-    work = tmp_path_factory.mktemp("work")
+def add(package: Path, work: Path) -> tuple[str | Path, ...]:
+    """Add a tremolo to a copy of the package."""
+    for name, edits in EDITS.items():
+        path = package / "augment" / name
+        text = path.read_text(encoding="utf-8")
+        for place, inserted in edits:
+            assert text.count(place) == 1, f"{name} has {text.count(place)} times {place!r}"
+            text = text.replace(place, inserted + place)
+        path.write_text(text, encoding="utf-8")
     (work / "beats").mkdir()
     settings = ("epochs=1", "segments_per_track=1", "augment.recorded.tremolo_probability=1", "augment.mild.tremolo_db=[5,6]")
     small = ("model=cnn", "model_settings={channels=[4,8],pools=[[4,2],[4,4]]}", "spec.n_mels=32", "spec.segment_seconds=2.0")
     words = [word for setting in (*settings, *small) for word in ("--set", setting)]
-    command = [sys.executable, "-c", USE, "default", "--data", write_cache(work / "beats"), "--out", work / "run", *words]
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "GENRE_APP_RUNS": str(checkout / "runs")}
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    run = json.loads((work / "run" / "run.json").read_text(encoding="utf-8"))
-    return json.loads(done.stdout.splitlines()[-1]) | {"run": run}
+    return "default", "--data", write_cache(work / "beats"), "--out", work / "run", *words
 
 
-def test_it_is_set_on_the_command_line_of_a_training_run(used):
-    described = used["run"]
+def test_it_is_set_on_the_command_line_of_a_training_run(found):
+    described = found["run"]
     assert described["request"]["settings"]["augment.recorded.tremolo_probability"] == 1
     assert described["config"]["augment"]["recorded"]["tremolo_probability"] == 1
 
 
-def test_it_is_on_the_form_of_the_page_for_each_chain(used):
+def test_it_is_on_the_form_of_the_page_for_each_chain(found):
     for group in ("mild", "recorded", "waveform"):
         assert (
             f"augment.{group}.tremolo_probability | Tremolo probability | Share of the music whose level swings; 0 to 1"
-            in used["fields"]
+            in found["fields"]
         )
-        assert f"augment.{group}.tremolo_db | Tremolo dB | Depth of the swing; -80 to 80; from, to" in used["fields"]
+        assert f"augment.{group}.tremolo_db | Tremolo dB | Depth of the swing; -80 to 80; from, to" in found["fields"]
 
 
-def test_it_changes_spectrograms_waveforms_and_the_preview_of_a_preset(used):
-    assert used["spectrogram"] == used["waveform"] == "-12.0 0.0"
-    assert -20 <= int(used["heard"]) <= -10
+def test_it_changes_spectrograms_waveforms_and_the_preview_of_a_preset(found):
+    assert found["spectrogram"] == found["waveform"] == "-12.0 0.0"
+    assert -20 <= int(found["heard"]) <= -10
