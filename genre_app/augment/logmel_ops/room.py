@@ -50,12 +50,10 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
 
     Parameters
     ----------
-    db : Tensor [b, bins, frames]
-    direct_db : Tensor [b]
-        Direct-to-reverberant energy ratio.
+    db, direct_db, spec
+        As for `reverberate`.
     t60_seconds : Tensor [b]
         Time in which the tail falls by 60 dB at 1 kHz.
-    spec : FeatureSpec
     generator : torch.Generator
 
     References

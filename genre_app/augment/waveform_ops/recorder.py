@@ -105,9 +105,8 @@ def suppress(
 
     Parameters
     ----------
-    samples : numpy.ndarray, float32 [n]
-    sample_rate : int
-        Hz.
+    samples, sample_rate
+        As for `respond`.
     depth_db : float
         Largest attenuation.
     excess_db : float
