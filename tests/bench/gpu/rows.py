@@ -34,7 +34,7 @@ def default(bench: Bench) -> Finding:
     parts = seconds_of(run, began, ended)
     epochs = run.journal().epochs
     busy = {"training": usage.busy(run.journal().last(events.Started).time, epochs[-1].time), "all": usage.busy(began, ended)}
-    ours, theirs = (run.report() or {})["valid"], load_checkpoint("default").metrics["valid"]
+    ours, theirs = (run.report() or {})["valid"], load_checkpoint("fast").metrics["valid"]
     low, high = theirs["accuracy_ci95"]
     inside = low <= ours["accuracy"] <= high
     wall = ended - began
