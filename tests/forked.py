@@ -17,7 +17,10 @@ from typing import Any
 server = multiprocessing.get_context("forkserver")
 """Starts processes of functions: ``server.Process(target=...)``. The first one waits for the imports, the others do not."""
 
-server.set_forkserver_preload(["genre_app.runs.executor", "genre_app.cli", "tests.runs.beats"])
+# torch imports torch._dynamo when it makes an optimiser, and librosa its filters when they are used: 2 s of CPU in each fork.
+server.set_forkserver_preload(
+    ["genre_app.runs.executor", "genre_app.cli", "tests.runs.beats", "torch._dynamo", "librosa.filters"]
+)
 
 
 class Forked:

@@ -13,6 +13,10 @@ from genre_app.runs.run import Run
 
 STYLES = ("disco", "metal")
 N_TRACKS = 20  # a style; the last ones are for validation
+# The committee of the default recipe with fewer channels and one view; with 64 mel bands it takes 14 s of CPU instead of 22 s.
+_CNN = '{model="cnn", settings={views=["contrast"], channels=[12, 16, 32, 32], pools=[[4, 2], [2, 2], [2, 2], [4, 2]]}}'
+_LSTM = '{model="lstm", settings={views=["contrast"], channels=[12, 16, 32], pools=[[4, 2], [4, 1], [4, 1]], units=[16]}}'
+SMALL_NETWORKS = f"[{_CNN}, {_LSTM}]"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def songs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
-        ("default", ["epochs=14"]),
+        ("default", [f"model_settings.networks={SMALL_NETWORKS}", "epochs=14"]),
         ("cnn", ['model_settings.views=["contrast"]', "epochs=14"]),
         ("lstm", ['model_settings.views=["contrast"]', "epochs=8"]),
         ("mlp", ["epochs=8"]),
@@ -39,7 +43,14 @@ def test_each_network_learns_two_genres_from_audio(songs, recipe, settings, tmp_
     monkeypatch.setenv("GENRE_APP_RUNS", str(songs.parent / "runs"))  # one mel cache for all
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
     monkeypatch.setattr(job, "prepare_process", lambda threads: None)
-    small = ["spec.segment_seconds=3.0", "spec.segment_hop_seconds=1.5", "batch_size=28", "segments_per_track=4", "warmup=0.2"]
+    small = [
+        "spec.n_mels=64",
+        "spec.segment_seconds=3.0",
+        "spec.segment_hop_seconds=1.5",
+        "batch_size=28",
+        "segments_per_track=4",
+        "warmup=0.2",
+    ]
     smooth = ["average_decay=0.8", "split.valid=0.3", "validate_every=4", "precision=float32"]
     request = Request(recipe=recipe, data=str(songs), settings=(*settings, *small, *smooth), threads=1)
     run = Run.create(tmp_path / recipe, request)
