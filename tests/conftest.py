@@ -24,33 +24,38 @@ from genre_app.vote import References
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
 
-# The files that take longest go first: a worker that got one of them last would keep the others waiting for it. Those that wait
-# for a browser or a process alternate with those that compute.
+# The files that take longest go first: a worker that got one of them last would keep the others waiting for it. Where
+# a file stands for a group of `TOGETHER`, the whole group goes there.
 LONGEST_FIRST = (
-    "browser/test_microphone.py",
-    "training/test_learning.py",
-    "browser/test_browser.py",
-    "ui/test_api.py",
-    "browser/test_train_browser.py",
+    "browser",
     "runs/test_processes.py",
-    "bench/test_gpu.py",
-    "browser/test_live.py",
+    "training/test_learning.py",
+    "ui/test_api.py",
+    "contributor",
     "training/test_training.py",
-    "browser/test_accessibility.py",
     "training/test_state.py",
-    "runs/test_kills.py",
-    "contributor/test_add_an_augmentation.py",
-    "contributor/test_add_a_model.py",
-    "data/cache/prepare/test_interruptions.py",
     "reference/test_reference.py",
     "models/test_models.py",
-    "runs/test_queue.py",
     "cli/test_classify.py",
     "runs/test_zerogpu.py",
     "test_project.py",
     "test_predict.py",
     "data/test_pool.py",
 )
+
+# Tests that share something costly, which each worker would start for itself: a Chromium and the page; a process that uses the
+# additions of a contributor; the server of tests/forked.py.
+TOGETHER = {
+    "browser": ("browser/",),
+    "contributor": ("contributor/",),
+    "forked": (
+        "runs/test_processes.py",
+        "runs/test_kills.py",
+        "runs/test_queue.py",
+        "bench/test_gpu.py",
+        "data/cache/prepare/test_interruptions.py",
+    ),
+}
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -59,20 +64,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; each keeps the order of its tests."""
     folder = Path(__file__).parent
     places = {folder / name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    items.sort(key=lambda item: min(places.get(place, len(places)) for place in (item.path, item.path.parent)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the tests of a file to one worker, and all browser tests to the same one.
-
-    Two browsers at once, each with several processes, would leave two cores no time for anything else.
-    """
+    """Give the tests of a file to one worker, and those of a folder in `TOGETHER` to the same one."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
+            name = nodeid.split("::")[0].removeprefix("tests/")
+            return next((group for group, places in TOGETHER.items() if name.startswith(places)), name)
 
     return ByFile(config, log)
 

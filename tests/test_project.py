@@ -58,7 +58,7 @@ def test_spaces_header_is_within_the_hubs_limits(front_matter: dict[str, str]) -
 
 
 def test_the_files_that_run_first_are_there() -> None:
-    missing = [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()]
+    missing = [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).exists()]
     assert missing == [], "correct LONGEST_FIRST in tests/conftest.py"
 
 
