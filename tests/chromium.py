@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
+import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
 _ARGUMENTS = (
@@ -20,6 +22,15 @@ _ARGUMENTS = (
 def executable() -> str | None:
     """Path of Chromium or Chrome, None if neither is installed."""
     return next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+
+def require() -> None:
+    """Skip the test, or let it fail if GENRE_APP_REQUIRE_BROWSER is set, where no Chromium is installed."""
+    if executable() is None:
+        words = "neither chromium nor google-chrome is installed"
+        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
+            pytest.fail(f"{words}, and GENRE_APP_REQUIRE_BROWSER is set")
+        pytest.skip(words)
 
 
 def launch(playwright: Playwright, *arguments: str) -> Browser:

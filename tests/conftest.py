@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,9 +162,15 @@ def checkpoint_path(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def bundled(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of bundled checkpoints, for the page, with the tiny network as the default one."""
+    with bundle(checkpoint, tmp_path_factory.mktemp("bundled")) as folder:
+        yield folder
+
+
+@contextmanager
+def bundle(checkpoint: Checkpoint, folder: Path) -> Iterator[Path]:
+    """Make a folder the one of the bundled checkpoints, with this checkpoint as the default one."""
     from genre_app.ui import service
 
-    folder = tmp_path_factory.mktemp("bundled")
     save_checkpoint(checkpoint, folder / "default.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("genre_app.checkpoint.checkpoint_folder", lambda: folder)
@@ -209,19 +214,3 @@ def serve_page(uploads: Path) -> Iterator[str]:
             yield url.rstrip("/")
         finally:
             app.close()
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Any]:
-    """What drives the installed Chromium; without one the tests that need it are skipped, or fail if it is required."""
-    from playwright.sync_api import expect, sync_playwright
-
-    from tests import chromium
-
-    if chromium.executable() is None:
-        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
-            pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
-        pytest.skip("neither chromium nor google-chrome is installed")
-    expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
-    with sync_playwright() as playwright:
-        yield playwright

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import soundfile
@@ -51,10 +49,7 @@ def test_a_bad_take_is_tried_again(played, monkeypatch):
 
 @pytest.mark.browser
 def test_a_folder_is_recorded(played, tmp_path, capsys):
-    if chromium.executable() is None:
-        if os.environ.get("GENRE_APP_REQUIRE_BROWSER"):
-            pytest.fail("neither chromium nor google-chrome is installed, and GENRE_APP_REQUIRE_BROWSER is set")
-        pytest.skip("neither chromium nor google-chrome is installed")
+    chromium.require()
     for genre in ("jazz", "rock"):
         (tmp_path / "clips" / genre).mkdir(parents=True)
         soundfile.write(tmp_path / "clips" / genre / "a.wav", played, RATE, subtype="FLOAT")

@@ -1,14 +1,78 @@
+"""One Chromium and one served page for all browser tests; each test is a new visitor."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import soundfile
+from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.recorder import Recorder
+from tests import chromium
+from tests.browser.recorder import RATE, Recorder
+from tests.conftest import bundle, serve_page
 
 
-@pytest.fixture(scope="module")
-def recorder(playwright, tmp_path_factory) -> Iterator[Recorder]:
-    recorder = Recorder(playwright, tmp_path_factory.mktemp("microphone"))
-    yield recorder
-    recorder.browser.close()
+@pytest.fixture(scope="package")
+def recorder(tmp_path_factory) -> Iterator[Recorder]:
+    chromium.require()
+    with sync_playwright() as playwright:
+        recorder = Recorder(playwright, tmp_path_factory.mktemp("microphone"))
+        yield recorder
+        recorder.browser.close()
+
+
+@pytest.fixture(scope="package")
+def address(recorder, checkpoint, tmp_path_factory) -> Iterator[str]:
+    """Where the page is served, with the tiny network, from this process."""
+    with bundle(checkpoint, tmp_path_factory.mktemp("bundled")), serve_page(tmp_path_factory.mktemp("uploads")) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _music(recorder, make_clip) -> None:
+    """Let the microphone hear music."""
+    recorder.play(make_clip(12.0, 3, RATE).samples)
+
+
+@pytest.fixture
+def visit(recorder, address) -> Iterator[Callable[..., Page]]:
+    """Open the page as a new visitor; a request to another host fails the test."""
+    contexts, elsewhere = [], []
+
+    def open_page(
+        theme: str | None = None, width: int = 1280, height: int = 800, scale: int = 1, permissions: tuple = ("microphone",)
+    ) -> Page:
+        viewport = {"width": width, "height": height}
+        contexts.append(recorder.visitor(viewport=viewport, device_scale_factor=scale, permissions=[*permissions]))
+        page = contexts[-1].new_page()
+        page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None)
+        page.goto(f"{address}?__theme={theme}" if theme else address)
+        expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert elsewhere == []
+
+
+@pytest.fixture
+def page(visit) -> Page:
+    return visit()
+
+
+@pytest.fixture(scope="session")
+def song(make_clip, tmp_path_factory) -> str:
+    """Path of a clip of 12 s."""
+    path = tmp_path_factory.mktemp("browser") / "song.wav"
+    soundfile.write(path, make_clip(12.0).samples, 22050)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def long_song(make_clip, tmp_path_factory) -> str:
+    """Path of a song with more frames than the table shows at once."""
+    path = tmp_path_factory.mktemp("browser") / "long.wav"
+    soundfile.write(path, make_clip(30.0).samples, 22050)
+    return str(path)

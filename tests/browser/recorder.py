@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
-from playwright.sync_api import Locator, Page, Playwright
+from playwright.sync_api import BrowserContext, Locator, Page, Playwright, expect
 
 from tests import chromium
-from tests.browser.test_browser import microphone, player
+from tests.browser.classify import player
 
 RATE = 48000
+_TIMEOUT_MS = 60_000  # a busy machine is slow, not wrong
 
 # Keeps what the panel says, with the time and the level that it shows then.
 LOG = """
@@ -46,20 +49,28 @@ class Recorder:
 
     def __init__(self, playwright: Playwright, folder: Path) -> None:
         self._path = folder / "played.wav"
+        expect.set_options(timeout=_TIMEOUT_MS)
         self.browser = chromium.launch(
-            playwright, *microphone(self._path), f"--host-resolver-rules=MAP {self.ELSEWHERE} 127.0.0.1"
+            playwright,
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={self._path}",
+            f"--host-resolver-rules=MAP {self.ELSEWHERE} 127.0.0.1",
         )
 
     def play(self, samples: np.ndarray, rate: int = RATE) -> None:
         """Let the microphone hear samples [n] from their start, over and over, from the next recording on."""
         soundfile.write(self._path, samples, rate, subtype="PCM_16")
 
+    def visitor(self, **options: Any) -> BrowserContext:
+        """Return the browser of a new visitor; the caller closes it."""
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(_TIMEOUT_MS)
+        return context
+
     @contextmanager
     def page(self, address: str, *scripts: str, allowed: bool = True, width: int = 1280) -> Iterator[Page]:
         """Open the page on Classify's recorder; scripts run before the page's own."""
-        context = self.browser.new_context(
-            viewport={"width": width, "height": 900}, permissions=["microphone"] if allowed else []
-        )
+        context = self.visitor(viewport={"width": width, "height": 900}, permissions=["microphone"] if allowed else [])
         page = context.new_page()
         for text in (LOG, *scripts):
             page.add_init_script(f"{{ {text} }}")
@@ -80,6 +91,11 @@ def panel(page: Page, recorder: str = "music") -> Locator:
 
 def live_button(page: Page, name: str) -> Locator:
     return page.get_by_test_id("waveform-Live").get_by_role("button", name=name, exact=True)
+
+
+def at_least(seconds: int) -> re.Pattern[str]:
+    """Return a pattern of recorded times under a minute; a busy machine may not show each second."""
+    return re.compile("|".join(f"0:{second:02d}" for second in range(seconds, 60)))
 
 
 def told(page: Page) -> list[dict]:

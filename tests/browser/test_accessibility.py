@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.test_browser import answered, browser, drop, song  # noqa: F401
+from tests.browser.classify import answered
+from tests.chromium import drop
 
 pytestmark = pytest.mark.browser
 
@@ -48,24 +49,8 @@ TEXTS = {
 }
 
 
-@pytest.fixture
-def visit(browser, address):  # noqa: F811
-    contexts = []
-
-    def open_page(theme: str = "light", width: int = 1280) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, permissions=["microphone"]))
-        page = contexts[-1].new_page()
-        page.goto(f"{address}?__theme={theme}")
-        expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out(visit, song, theme):  # noqa: F811
+def test_text_stands_out(visit, song, theme):
     page = visit(theme)
     drop(page, song)
     answered(page)
@@ -76,7 +61,7 @@ def test_text_stands_out(visit, song, theme):  # noqa: F811
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_targets_are_large_enough(visit, song, width):  # noqa: F811
+def test_targets_are_large_enough(visit, song, width):
     page = visit(width=width)
 
     def too_small() -> list[str]:
@@ -98,7 +83,7 @@ def test_targets_are_large_enough(visit, song, width):  # noqa: F811
     assert too_small() == []
 
 
-def test_arrows_move_between_tabs_and_radios(visit, song):  # noqa: F811
+def test_arrows_move_between_tabs_and_radios(visit, song):
     page = visit()
     page.get_by_role("tab", name="Classify").focus()
     for key, name in (("ArrowRight", "Live"), ("ArrowRight", "Batch"), ("ArrowLeft", "Live"), ("ArrowLeft", "Classify")):
@@ -116,7 +101,7 @@ def test_arrows_move_between_tabs_and_radios(visit, song):  # noqa: F811
     assert float(outline.removesuffix("px")) >= 2
 
 
-def test_everything_has_a_sane_name(visit, song):  # noqa: F811
+def test_everything_has_a_sane_name(visit, song):
     page = visit()
 
     def names() -> list[str]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
 from genre_app.ui.service import MAX_BYTES
-from tests.browser.recorder import RATE, live_button, panel, told
-from tests.browser.test_browser import answered, card, player
+from tests.browser.classify import answered, card, player
+from tests.browser.recorder import RATE, at_least, live_button, panel, told
 
 pytestmark = pytest.mark.browser
 
@@ -59,40 +56,6 @@ def stop(page: Page) -> np.ndarray:
     return samples
 
 
-@pytest.fixture(scope="module", params=["Music", "Speech"])
-def noise_take(request, recorder, noise, address) -> Iterator[SimpleNamespace]:
-    """A take of 6 s of noise in each mode, chosen before the page was loaded again."""
-    recorder.play(noise)
-    with recorder.page(address, KEEP) as page:
-        panel(page).get_by_label(request.param).check()
-        page.reload()
-        player(page, "Record audio").click()
-        player(page, "Record").click()
-        expect(panel(page).locator(".mic-time")).to_have_text("0:06")
-        last = panel(page).locator(".mic-say").inner_text()
-        samples = stop(page)
-        yield SimpleNamespace(page=page, mode=request.param, last=last, told=told(page), samples=samples)
-
-
-def test_the_switch_is_remembered_and_obeyed(noise_take):
-    page, suppresses = noise_take.page, noise_take.mode == "Speech"
-    expect(panel(page).get_by_label(noise_take.mode)).to_be_checked()
-    expect(panel(page)).to_contain_text("as for a phone call" if suppresses else "Raw sound, best for music")
-    expect(panel(page)).to_contain_text("Applies from the next recording")
-    settings = page.evaluate("genreMicrophone.settings()")
-    for found in (settings, page.evaluate("wanted.audio")):
-        assert [found[name] for name in PROCESSING] == [suppresses] * 3
-    assert page.evaluate("genreMicrophone.suppresses()") is suppresses
-
-
-def test_noise_is_never_called_enough(noise_take):
-    assert "Noise only" in noise_take.last
-    assert not any("enough to classify" in entry["words"] for entry in noise_take.told)
-    # Nor has it a genre, in what the browser has left of it either.
-    expect(noise_take.page.get_by_role("alert")).to_contain_text("No music heard: only noise")
-    expect(noise_take.page.locator("img.figure")).to_have_count(0)
-
-
 def octaves_db(samples: np.ndarray, rate: int) -> np.ndarray:
     """Level of each octave in samples [n] that hold a whole number of seconds."""
     power = np.abs(np.fft.rfft(samples)) ** 2 / len(samples) ** 2
@@ -100,46 +63,62 @@ def octaves_db(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.array([10 * np.log10(power[(hertz >= f / 2**0.5) & (hertz < f * 2**0.5)].sum()) for f in OCTAVES_HZ])
 
 
-def test_music_arrives_as_it_was_played(noise_take, noise):
-    middle = noise_take.samples[round(1.5 * 44100) :][: 2 * 44100].mean(axis=1)
+@pytest.mark.parametrize("mode", ["Music", "Speech"])
+def test_the_switch_is_remembered_and_obeyed_and_noise_is_never_called_enough(recorder, noise, address, mode):
+    """A take of 6 s of noise in each mode, chosen before the page was loaded again."""
+    suppresses = mode == "Speech"
+    recorder.play(noise)
+    with recorder.page(address, KEEP) as page:
+        panel(page).get_by_label(mode).check()
+        page.reload()
+        player(page, "Record audio").click()
+        player(page, "Record").click()
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(6))
+        assert "Noise only" in panel(page).locator(".mic-say").inner_text()
+        samples = stop(page)
+        assert not any("enough to classify" in entry["words"] for entry in told(page))
+        # Nor has it a genre, in what the browser has left of it either.
+        expect(page.get_by_role("alert")).to_contain_text("No music heard: only noise")
+        expect(page.locator("img.figure")).to_have_count(0)
+        # The switch is remembered and obeyed.
+        expect(panel(page).get_by_label(mode)).to_be_checked()
+        expect(panel(page)).to_contain_text("as for a phone call" if suppresses else "Raw sound, best for music")
+        expect(panel(page)).to_contain_text("Applies from the next recording")
+        settings = page.evaluate("genreMicrophone.settings()")
+        for found in (settings, page.evaluate("wanted.audio")):
+            assert [found[name] for name in PROCESSING] == [suppresses] * 3
+        assert page.evaluate("genreMicrophone.suppresses()") is suppresses
+    # Music arrives as it was played.
+    middle = samples[round(1.5 * 44100) :][: 2 * 44100].mean(axis=1)
     off = octaves_db(middle, 44100) - octaves_db(noise, RATE)
     unchanged = np.abs(off).max() < 1.5 and np.ptp(off) < 0.5  # the second: no codec on the way either
-    assert unchanged is np.bool_(noise_take.mode == "Music"), off.round(1)
+    assert unchanged is np.bool_(mode == "Music"), off.round(1)
 
 
-@pytest.fixture(scope="module")
-def song_take(recorder, address, make_clip) -> Iterator[SimpleNamespace]:
+def test_silence_does_not_count_as_heard_and_the_take_is_played_and_sought_in(recorder, address, make_clip):
     """A take of silence and then music, which is stopped when the panel says that there is enough."""
     recorder.play(np.concatenate([np.zeros(4 * RATE), make_clip(12.0, 3, RATE).samples]))
     with recorder.page(address) as page:
         player(page, "Record").click()
-        expect(panel(page)).to_contain_text("5 s heard: enough to classify; 15 s is better", timeout=20_000)
+        expect(panel(page)).to_contain_text("5 s heard: enough to classify; 15 s is better")
         player(page, "Stop").click()
-        yield SimpleNamespace(page=page, told=told(page))
-
-
-def test_silence_does_not_count_as_heard(song_take):
-    words = [entry["words"].split()[0] for entry in song_take.told]
-    assert words == ["Listening.", "Silence:", "Listening.", "5"]
-    assert song_take.told[1]["level"] == -60
-    seconds = int(song_take.told[-1]["time"].removeprefix("0:"))
-    assert seconds >= 7  # the silence is part of the recording, but not of the 5 s
-
-
-def test_a_take_is_heard_again_and_sought_in(song_take):
-    page = song_take.page
-    answered(page)
-    expect(panel(page)).to_be_hidden()
-    row = page.locator('#frames [role="gridcell"][data-row="3"]').nth(1)
-    row.click()
-    start = float(row.inner_text().removesuffix(" s"))
-    place = page.wait_for_function(
-        """() => {
-            const audio = document.querySelector("#music audio");
-            return audio && !audio.paused && audio.currentTime;
-        }"""
-    ).json_value()
-    assert start - 0.1 <= place <= start + 2
+        entries = told(page)
+        assert [entry["words"].split()[0] for entry in entries] == ["Listening.", "Silence:", "Listening.", "5"]
+        assert entries[1]["level"] == -60
+        seconds = int(entries[-1]["time"].removeprefix("0:"))
+        assert seconds >= 7  # the silence is part of the recording, but not of the 5 s
+        answered(page)
+        expect(panel(page)).to_be_hidden()
+        row = page.locator('#frames [role="gridcell"][data-row="3"]').nth(1)
+        row.click()
+        start = float(row.inner_text().removesuffix(" s"))
+        place = page.wait_for_function(
+            """() => {
+                const audio = document.querySelector("#music audio");
+                return audio && !audio.paused && audio.currentTime;
+            }"""
+        ).json_value()
+        assert start - 0.1 <= place <= start + 2
 
 
 def test_clipping_is_told_until_the_take_is_cleared(recorder, address):
@@ -149,7 +128,7 @@ def test_clipping_is_told_until_the_take_is_cleared(recorder, address):
         player(page, "Record").click()
         expect(panel(page)).to_contain_text("Clipping")
         page.wait_for_function("document.querySelector('.recording [role=meter]').getAttribute('aria-valuenow') > -3")
-        expect(panel(page).locator(".mic-time")).to_have_text("0:02")
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(2))
         player(page, "Stop").click()
         expect(card(page)).to_contain_text("your recording")
         expect(panel(page)).to_contain_text("It clipped")
@@ -224,7 +203,7 @@ def test_what_was_heard_before_the_microphone_went_is_kept(recorder, address, ma
     recorder.play(make_clip(8.0, 1, RATE).samples)
     with recorder.page(address, KEEP) as page:
         player(page, "Record").click()
-        expect(panel(page).locator(".mic-time")).to_have_text("0:03")
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(3))
         # An unplugged microphone ends its track and says so; a page that ends it hears no event.
         page.evaluate("stream.getTracks().forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })")
         answered(page)

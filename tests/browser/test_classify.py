@@ -1,4 +1,4 @@
-"""The page in Chromium, as a visitor uses it."""
+"""The Classify tab in Chromium, as a visitor uses it."""
 
 from __future__ import annotations
 
@@ -12,57 +12,13 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from genre_app.ui.service import MAX_BYTES
-from tests import chromium
+from tests.browser.classify import answered, card, player
+from tests.browser.recorder import at_least, panel
 from tests.chromium import drop
 
 pytestmark = pytest.mark.browser
 
 RATE = 22050
-
-
-@pytest.fixture(scope="module")
-def song(make_clip, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("browser") / "song.wav"
-    soundfile.write(path, make_clip(12.0).samples, RATE)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def long_song(make_clip, tmp_path_factory) -> str:
-    """A song with more frames than the table shows at once."""
-    path = tmp_path_factory.mktemp("browser") / "long.wav"
-    soundfile.write(path, make_clip(30.0).samples, RATE)
-    return str(path)
-
-
-def microphone(path: str | Path) -> tuple[str, str]:
-    """Arguments for a Chromium that hears a file."""
-    return "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={path}"
-
-
-@pytest.fixture(scope="module")
-def browser(playwright, song):
-    browser = chromium.launch(playwright, *microphone(song))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def page(browser, address):
-    """A first visit, with the microphone allowed; whatever goes to another host fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"])
-    page = context.new_page()
-    elsewhere: list[str] = []
-    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None)
-    page.goto(address)
-    expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
-    yield page
-    context.close()
-    assert elsewhere == []
-
-
-def player(page: Page, name: str):
-    return page.get_by_test_id("waveform-Music").get_by_role("button", name=name, exact=True)
 
 
 def playing_from(page: Page, low: float, high: float) -> None:
@@ -92,15 +48,6 @@ def drop_anywhere(page: Page, path: str, place: str = ".top") -> None:
     )
 
 
-def card(page: Page):
-    return page.locator("#final-vote .card")
-
-
-def answered(page: Page) -> None:
-    expect(page.locator("img.figure")).to_be_visible(timeout=15_000)
-    expect(card(page)).to_contain_text("agree")
-
-
 def test_a_file_is_answered_without_a_button(page, song):
     expect(card(page)).to_contain_text("Drop a song")
     drop(page, song)
@@ -119,35 +66,28 @@ def test_a_file_is_answered_without_a_button(page, song):
 def test_the_microphone_is_answered_when_it_stops(page):
     player(page, "Record audio").click()
     player(page, "Record").click()
-    page.wait_for_timeout(4000)
+    expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
     player(page, "Stop").click()
     answered(page)
     expect(card(page)).to_contain_text("your recording")  # and not that it is silent
 
 
-def test_a_silent_take_is_explained(address, playwright, tmp_path):
-    soundfile.write(tmp_path / "silence.wav", np.zeros(5 * RATE), RATE)
-    browser = chromium.launch(playwright, *microphone(tmp_path / "silence.wav"))
-    page = browser.new_context(permissions=["microphone"]).new_page()
-    page.goto(address)
+def test_a_silent_take_is_explained(page, recorder):
+    recorder.play(np.zeros(5 * RATE), RATE)
     player(page, "Record audio").click()
     player(page, "Record").click()
-    page.wait_for_timeout(2000)
+    expect(panel(page).locator(".mic-time")).to_have_text(at_least(1))
     player(page, "Stop").click()
     expect(page.get_by_role("alert")).to_contain_text("your recording: no sound to classify")
-    browser.close()
 
 
-def test_a_refused_microphone_is_explained(browser, address):
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(address)
+def test_a_refused_microphone_is_explained(visit, address):
+    page = visit(permissions=())
     denied = {"permission": {"name": "microphone"}, "setting": "denied", "origin": address}
-    context.new_cdp_session(page).send("Browser.setPermission", denied)
+    page.context.new_cdp_session(page).send("Browser.setPermission", denied)
     player(page, "Record audio").click()
     player(page, "Record").click()
     expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
-    context.close()
 
 
 def test_votes_switch_and_downloads_follow(page, song, checkpoint):
@@ -218,7 +158,7 @@ def test_a_second_song_is_dropped_anywhere(page, song, long_song):
 def test_the_large_buttons_upload_and_record(page, song):
     page.get_by_role("button", name="Record", exact=True).first.click()
     expect(player(page, "Stop")).to_be_visible()
-    page.wait_for_timeout(3000)
+    expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
     player(page, "Stop").click()
     answered(page)
     expect(card(page)).to_contain_text("your recording")
@@ -263,30 +203,16 @@ def test_a_long_song_is_summed_up_in_parts_that_play(page, make_clip, tmp_path):
     playing_from(page, start - 0.1, start + 4)
 
 
-def test_the_player_stays_in_sight_on_a_phone(browser, address, long_song):
-    context = browser.new_context(viewport={"width": 400, "height": 700})
-    page = context.new_page()
-    page.goto(address)
-    drop(page, long_song)
-    answered(page)
-    page.get_by_test_id("cell-12-1").scroll_into_view_if_needed()
-    page.get_by_test_id("cell-12-1").click()
-    audio = page.locator("#music audio").bounding_box()
-    assert audio["y"] >= 0
-    assert audio["y"] + audio["height"] <= 700
-    context.close()
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("text.wav", "not an audio file"), ("notes.txt", "not an audio file"), ("empty.mp3", "empty")]
-)
-def test_unusable_files_are_explained_in_place(page, tmp_path, name, words):
-    path = tmp_path / name
-    path.write_text("" if "empty" in name else "I am text. " * 50)
-    drop(page, str(path))
-    expect(page.get_by_role("alert")).to_contain_text(words)
-    expect(page.get_by_role("alert")).to_contain_text(name)
-    expect(page.locator("img.figure")).to_have_count(0)
+def test_unusable_files_are_explained_in_place(page, tmp_path):
+    for name, words in (("text.wav", "not an audio file"), ("notes.txt", "not an audio file"), ("empty.mp3", "empty")):
+        path = tmp_path / name
+        path.write_text("" if "empty" in name else "I am text. " * 50)
+        drop(page, str(path))
+        expect(page.get_by_role("alert")).to_contain_text(name)
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        expect(page.locator("img.figure")).to_have_count(0)
+        player(page, "Clear").click()
+        expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_file_over_the_limit_does_not_travel(page, tmp_path, song):
@@ -333,46 +259,3 @@ def test_an_example_is_heard_and_answered(page):
     answered(page)
     expect(card(page)).to_contain_text("classical.flac")
     page.wait_for_function("document.querySelector('#music audio').duration > 19")
-
-
-def test_a_batch_goes_on_after_a_bad_file(page, song, tmp_path):
-    bad = tmp_path / "bad.mp3"
-    bad.write_text("no music")
-    page.get_by_role("tab", name="Batch").click()
-    page.locator("#songs input[type=file]").set_input_files([song, str(bad), song])
-    expect(page.locator("#progress")).to_contain_text("3 of 3 done, 1 without an answer")
-    expect(page.locator("#results tbody tr")).to_have_count(3)
-    expect(page.locator("#results .failed")).to_contain_text("not an audio file")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
-    assert len(Path(download.value.path()).read_text().splitlines()) == 4
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_everything_within_its_width(browser, address, long_song, theme):
-    context = browser.new_context(viewport={"width": 400, "height": 800}, device_scale_factor=2)
-    page = context.new_page()
-    page.goto(f"{address}?__theme={theme}")
-    drop(page, long_song)
-    answered(page)
-    expect(page.get_by_test_id("cell-1-1")).to_be_visible()
-    for _ in range(20):  # a table that measures itself can make a page swing between two widths
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
-        page.wait_for_timeout(50)
-    picture = page.locator("img.figure")
-    assert picture.evaluate("image => image.naturalWidth") == pytest.approx(2 * picture.bounding_box()["width"], abs=4)
-    # The ink stands out from the page: bright letters on dark, dark letters on bright.
-    ink = picture.evaluate(
-        """image => {
-            const canvas = document.createElement("canvas");
-            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-            const context = canvas.getContext("2d");
-            context.drawImage(image, 0, 0);
-            const pixels = context.getImageData(0, 0, 40, canvas.height).data;
-            const levels = [];
-            for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 250) levels.push(pixels[i]);
-            return levels.reduce((a, b) => a + b, 0) / levels.length;
-        }"""
-    )
-    assert ink > 150 if theme == "dark" else ink < 100
-    context.close()
