@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genre_app import classify, load_checkpoint, predict
+from genre_app import classify, load_checkpoint, members
 from genre_app.audio import Clip
 from genre_app.audio.synth import STYLES, music
 from genre_app.checkpoint import Checkpoint
@@ -245,8 +245,8 @@ def _classified(songs: list[Clip], checkpoint: Checkpoint) -> tuple[dict[str, fl
         spent[name] += time.perf_counter() - began
         return result
 
-    features, network = predict._features, Checkpoint.probabilities
-    predict._features = partial(timed, "features", features)
+    features, network = members.segment_features, Checkpoint.probabilities
+    members.segment_features = partial(timed, "features", features)
     Checkpoint.probabilities = lambda *arguments: timed("network", network, *arguments)
     try:
         began = time.perf_counter()
@@ -254,7 +254,7 @@ def _classified(songs: list[Clip], checkpoint: Checkpoint) -> tuple[dict[str, fl
             classify(song, checkpoint)
         seconds = time.perf_counter() - began
     finally:
-        predict._features, Checkpoint.probabilities = features, network
+        members.segment_features, Checkpoint.probabilities = features, network
     return {**spent, "reading and vote": seconds - sum(spent.values())}, seconds
 
 
