@@ -17,7 +17,7 @@ from tests.chromium import drop
 pytestmark = pytest.mark.browser
 
 RATE = 22050
-EPOCHS = 400  # half a minute on an idle machine: more than what happens before Stop, also on a busy one
+EPOCHS = 800  # a minute on an idle machine: more than what happens before Stop, also on a busy one
 SETTINGS = {
     "epochs": str(EPOCHS),
     "batch_size": "8",
