@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -155,15 +156,20 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
 
     # The other visitor stops the run; this one resumes it.
     other.locator("#run-stop").click()
-    for one in (other, page):
-        expect(badge(one)).to_have_text("stopped")
     (run,) = list_runs()
-    assert run.status() is Status.stopped
+    wait(page, lambda: run.status() is Status.stopped, "the run does not stop")
+    for one in (other, page):
+        one.reload()
+        expect(badge(one)).to_have_text("stopped")
     reached = len(run.journal().epochs)
     assert 0 < reached < EPOCHS
     page.locator("#run-resume").click()
     expect(badge(page)).to_have_text(re.compile("running|finished"), timeout=180_000)
-    expect(badge(page)).to_have_text("finished", timeout=400_000)
+    deadline = time.monotonic() + 400
+    while run.status() is not Status.finished and time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+    page.reload()
+    expect(badge(page)).to_have_text("finished")
     assert [epoch.epoch for epoch in run.journal().epochs] == list(range(1, EPOCHS + 1))
     expect(page.locator("#run-report")).to_contain_text("right")
     expect(page.locator("#run-report")).to_contain_text("classical")
