@@ -75,22 +75,22 @@ def classify(
         For another sample rate, an unknown vote or an overlap out of bounds.
     """
     _check_vote(vote, checkpoint)
-    heard = listen(clip, checkpoint, overlap=overlap, suppressed=suppressed)
+    found = run_members(clip, checkpoint, overlap=overlap, suppressed=suppressed)
     prediction = from_segments(
         checkpoint,
-        heard.start_frames,
-        checkpoint.joined(heard.of_members),
+        found.start_frames,
+        checkpoint.joined(found.of_members),
         spec=overlapped(checkpoint.spec, overlap),
-        sounds=heard.sounds,
+        sounds=found.sounds,
         name=clip.name,
-        duration_seconds=heard.duration_seconds,
+        duration_seconds=found.duration_seconds,
         vote=vote,
     )
     warnings = (*clip.warnings, *prediction.warnings)
     prediction = replace(prediction, warnings=warnings)
-    if heard.content.is_speech:
+    if found.content.is_speech:
         return as_speech(prediction)
-    if not heard.content.is_noise:
+    if not found.content.is_noise:
         return prediction
     return replace(prediction, warnings=(*warnings, _NOISE), is_noise=True, votes=dict.fromkeys(prediction.votes))
 
@@ -102,8 +102,8 @@ def as_speech(prediction: Prediction) -> Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What the members of a checkpoint say of a clip.
+class MemberRows:
+    """Probabilities of a clip's segments by each member of a checkpoint.
 
     Attributes
     ----------
@@ -131,9 +131,9 @@ class Heard:
         _check_sounds(self.sounds, self.name)
 
 
-def listen(
+def run_members(
     clip: Clip | AudioStream, checkpoint: Checkpoint, *, overlap: float | None = None, suppressed: bool = False
-) -> Heard:
+) -> MemberRows:
     """Return each member's probabilities of the segments of a clip; parameters and errors as in `classify`."""
     spec, rate = overlapped(checkpoint.spec, overlap), checkpoint.sample_rate
     if clip.sample_rate != rate:
@@ -148,7 +148,7 @@ def listen(
     of_members = [stream.finish(starts) for stream in streams]
     observed.content.finish()
     sounds = streams[0].peaks > SILENT_PEAK
-    return Heard(clip.name, starts, of_members, sounds, observed.content, observed.n_samples / rate)
+    return MemberRows(clip.name, starts, of_members, sounds, observed.content, observed.n_samples / rate)
 
 
 def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> list[NDArray[np.float32]]:

@@ -1,6 +1,8 @@
 """Print how many answers are called sure, and how many of them are right, for a grid of rules.
 
-    python -m tests.sureness MEL_CACHE
+    python -m tests.sureness MEL_CACHE CHECKPOINT
+
+The checkpoint must not have been trained on the validation tracks of the cache; the bundled ones were.
 
 The defaults of `genre_app.sure.SureLimits` are chosen from this table.
 """
@@ -31,7 +33,7 @@ def share(right: np.ndarray) -> str:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # segments are small, so more threads only wait for each other
-    report = evaluate(sys.argv[1], load_checkpoint(), split="valid")
+    report = evaluate(sys.argv[1], load_checkpoint(sys.argv[2]), split="valid")
     ordered = np.sort(report.probabilities, axis=1)
     first, second = ordered[:, -1], ordered[:, -2]
     right = report.probabilities.argmax(axis=1) == report.labels

@@ -22,7 +22,7 @@ from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import AudioError, DataError
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.files import AnyPath
-from genre_app.predict import classify_columns, listen, overlapped
+from genre_app.predict import classify_columns, overlapped, run_members
 
 Result = TypeVar("Result")
 
@@ -187,10 +187,10 @@ def _of_audio(
     track: AudioTrack, checkpoint: Checkpoint, overlap: float | None, seconds: float | None
 ) -> list[NDArray[np.float32]]:
     if seconds is not None:
-        found = listen(load_middle(track, checkpoint.sample_rate, seconds), checkpoint, overlap=overlap)
+        found = run_members(load_middle(track, checkpoint.sample_rate, seconds), checkpoint, overlap=overlap)
     else:
         with open_audio(track.path, sample_rate=checkpoint.sample_rate, name=track.track_id) as stream:
-            found = listen(stream, checkpoint, overlap=overlap)
+            found = run_members(stream, checkpoint, overlap=overlap)
     found.check_sounds()
     return [rows[found.sounds] for rows in found.of_members]
 

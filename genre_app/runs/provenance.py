@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.data.labelled import Data
@@ -15,6 +17,23 @@ from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
 from genre_app.errors import CheckpointError
 from genre_app.runs.request import Request
 from genre_app.training.config import PATH_FIELDS, TrainConfig
+
+
+class _Source(BaseModel):
+    package: str
+    network: str
+    sha256: str
+    authors: str
+    trained_on: str
+
+
+class _Origin(BaseModel):
+    """Where published weights come from."""
+
+    source: _Source
+    licence: str
+    licence_text: str
+
 
 _OF_VALIDATION = frozenset({"split", "keep", "patience", "validate_every", "fit_temperature", "vote"})
 
@@ -75,7 +94,11 @@ def _source(init_from: str | None) -> dict[str, Any]:
         stated = load_checkpoint(init_from).provenance
     except CheckpointError:
         return {}  # a resumed run no longer needs the file
-    return {key: stated[key] for key in ("source", "licence", "licence_text") if key in stated} or stated.get("initial", {})
+    # A checkpoint file may come from a stranger: take only what the model card can show.
+    for origin in (stated, stated.get("initial")):
+        with suppress(ValidationError):
+            return _Origin.model_validate(origin).model_dump()
+    return {}
 
 
 def _without_paths(values: dict[str, Any], group: str = "") -> dict[str, Any]:

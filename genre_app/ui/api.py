@@ -27,7 +27,7 @@ def classify(
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.
-        checkpoint: Name of the trained model: "default", "run: NAME" for a training run, or several joined by " + ", averaged.
+        checkpoint: Trained model: "default", "fast" or "run: NAME", a training run; several joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
         overlap: Share of a segment that neighbouring segments have in common, 0 to 0.95; empty: as the model was trained.
     """
@@ -45,7 +45,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
     Args:
         files: The pieces of music, at most 200.
-        checkpoint: Name of the trained model: "default", "run: NAME" for a training run, or several joined by " + ", averaged.
+        checkpoint: Trained model: "default", "fast" or "run: NAME", a training run; several joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
     if not files:
