@@ -165,7 +165,8 @@ def _fitting(cache: MelCache, checkpoint: Checkpoint) -> tuple[Checkpoint, tuple
             cache.check_spec(
                 member.spec, f"the checkpoint {checkpoint.name} needs it", "make the cache again", "evaluate on audio"
             )
-            fitting.append(member)
+            # Temperatures are chosen for all members together; without the others, the network's own is right.
+            fitting.append(replace(member, temperature=1.0))
         except DataError as error:
             errors.append(error)
             left_out.append(f"{member.model.name} on {member.spec.kind} at {member.spec.sample_rate} Hz")

@@ -231,7 +231,7 @@ def test_a_cache_names_the_members_it_has_no_features_for(make_clip, checkpoint,
     low = other.spec.model_copy(update={"sample_rate": 16000, "fmax": 8000.0})
     members = (
         Member(checkpoint.model, summary_of(checkpoint.spec), 0.4),
-        Member(checkpoint.model, checkpoint.spec, 0.3),
+        Member(checkpoint.model, checkpoint.spec, 0.3, temperature=1.5),  # which holds in company only
         Member(other.model, low, 0.2),
         Member(other.model, other.spec, 0.1),
     )
