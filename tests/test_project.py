@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -88,3 +89,10 @@ def test_importing_the_page_starts_nothing() -> None:
         print([t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()])
     """
     assert python(code) == "[]\n"
+
+
+@pytest.mark.parametrize("folder", ["tests", "tests/bench", "tests/bench/gpu", "train"])
+def test_each_command_of_the_documents_can_be_imported(folder: str) -> None:
+    for path in sorted((ROOT / folder).glob("*.py")):
+        if not path.stem.startswith(("test_", "conftest", "__init__")):
+            importlib.import_module(".".join([*folder.split("/"), path.stem]))

@@ -19,7 +19,7 @@ import soundfile
 import torch
 
 from genre_app.audio.synth import STYLES, music
-from genre_app.ui.live.tab import tab as live
+from genre_app.ui.live import tab as live
 
 _RATE = 44100
 _SETTLED = 120  # seconds, after which nothing may grow
@@ -33,7 +33,7 @@ def main() -> None:
     pieces = [np.stack([music(style, 30.0, _RATE, seed)] * 2, axis=1) for seed, style in enumerate(STYLES)]
     song = np.concatenate(pieces)
     process = psutil.Process(os.getpid())
-    session, _ = live.begin("default", "mean", None)
+    session, _ = live.begin(["default"], "mean", None)
     assert session is not None
     work: list[float] = []
     settled = last = 0.0
