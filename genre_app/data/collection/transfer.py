@@ -1,0 +1,86 @@
+"""Export a collection as a zip, and import one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre_app.data.collection.collection import Collection
+from genre_app.data.collection.index import TABLE
+from genre_app.data.sources.archive import Limits as ZipLimits
+from genre_app.data.sources.archive import unpack
+from genre_app.data.sources.folder import AudioFolder
+from genre_app.errors import AudioError, DataError
+
+_ZIP_LIMITS = ZipLimits(files=12_000, unpacked_bytes=8 << 30)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Number of clips that an import added, and a sentence about each file that it left out."""
+
+    added: int
+    refused: tuple[str, ...]
+
+
+def export_zip(collection: Collection, target: Path) -> int:
+    """Write the clips and the table of a collection into a zip; return the number of clips.
+
+    Raises
+    ------
+    DataError
+        If there are no clips.
+    """
+    clips = collection.read().clips
+    if not clips:
+        raise DataError("This collection has no clips yet; record or drop some first.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        # FLAC is compressed already.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for clip in clips:
+                archive.write(collection.folder / clip.file, clip.file)
+            if (collection.folder / TABLE).is_file():
+                archive.write(collection.folder / TABLE, TABLE)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(clips)
+
+
+def import_zip(collection: Collection, path: Path) -> Imported:
+    """Add the clips of a zip of genre folders, as `export_zip` or any program writes it; clips that are here stay as they are.
+
+    Raises
+    ------
+    DataError
+        If the zip is damaged, hostile, or has no audio in genre folders.
+    """
+    work = Path(tempfile.mkdtemp(prefix="genre-app-import-"))
+    try:
+        found = AudioFolder.find(unpack(path, work, limits=_ZIP_LIMITS))
+        told = {clip.id: clip for clip in Collection(found.path).read().clips}
+        added, refused = 0, [reason for _, reason in found.refused]
+        for track in found.tracks:
+            row = told.get(track.path.name)
+            try:
+                collection.add(
+                    track.genre,
+                    track.path,
+                    origin=row.origin if row else "file",
+                    name=(row.source if row else "") or track.path.name,
+                    answer=row.answer if row else "",
+                    probability=row.probability if row else 0.0,
+                    checkpoint=row.checkpoint if row else "",
+                    source_sha256=row.source_sha256 if row else "",
+                )
+                added += 1
+            except (AudioError, DataError) as error:
+                refused.append(str(error))
+        return Imported(added, tuple(refused))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

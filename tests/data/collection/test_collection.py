@@ -1,0 +1,185 @@
+"""Collections: what is stored, what is refused, and what several windows do at once."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from genre_app.audio import Clip
+from genre_app.data.collection import Collection, Limits
+from genre_app.data.collection.transfer import export_zip, import_zip
+from genre_app.data.sources import open_source
+from genre_app.errors import AudioError, DataError
+from genre_app.progress import QUIET
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Collection:
+    return Collection(tmp_path / "mine")
+
+
+def tone(seconds: float, hz: float = 440.0, rate: int = 22050) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def song(folder: Path, name: str, seconds: float = 3.0, hz: float = 440.0, rate: int = 22050) -> Path:
+    path = folder / name
+    soundfile.write(path, tone(seconds, hz, rate), rate)
+    return path
+
+
+def test_a_clip_is_stored_as_it_sounds_with_where_it_comes_from(collection: Collection, tmp_path: Path) -> None:
+    added = collection.add(
+        "Bossa Nova",
+        song(tmp_path, "Garota (ao vivo).wav"),
+        origin="file",
+        answer="jazz",
+        probability=0.4,
+        checkpoint="default",
+    )
+    assert added.clip.file.startswith("Bossa Nova/garota-ao-vivo-")
+    assert not added.remark
+    samples, rate = soundfile.read(collection.path(added.clip.id))
+    assert rate == 22050
+    np.testing.assert_allclose(samples, tone(3.0), atol=1 / 32768)
+    (row,) = csv.DictReader((collection.folder / "clips.csv").read_text().splitlines())
+    assert row["source"] == "Garota (ao vivo).wav"
+    assert (row["origin"], row["answer"], float(row["probability"]), float(row["seconds"])) == ("file", "jazz", 0.4, 3.0)
+    assert row["date"].endswith("+00:00")
+
+
+def test_of_a_long_file_the_middle_is_taken(collection: Collection, tmp_path: Path) -> None:
+    samples = np.concatenate([tone(10, 300), tone(30, 500), tone(10, 300)])
+    soundfile.write(tmp_path / "long.wav", samples, 22050)
+    added = collection.add("dub", tmp_path / "long.wav", origin="file")
+    assert "middle 30 s" in added.remark
+    stored, _ = soundfile.read(collection.path(added.clip.id))
+    spectrum = np.abs(np.fft.rfft(stored))
+    assert len(stored) == 30 * 22050
+    assert np.fft.rfftfreq(len(stored), 1 / 22050)[spectrum.argmax()] == pytest.approx(500, abs=0.1)
+    assert spectrum[300 * 30] < 1e-3 * spectrum.max()
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1.0, "too short"), (0.0, "no audio|empty|short")])
+def test_unusable_sound_is_refused_and_nothing_stays(
+    collection: Collection, tmp_path: Path, seconds: float, words: str
+) -> None:
+    with pytest.raises(AudioError, match=words):
+        collection.add("dub", song(tmp_path, "a.wav", seconds), origin="file")
+    assert collection.read().clips == []
+
+
+def test_silence_is_refused(collection: Collection) -> None:
+    with pytest.raises(AudioError, match="silent"):
+        collection.add("dub", Clip(np.full(22050 * 3, 0.1, np.float32), 22050, name="off"), origin="live")
+
+
+def test_the_same_clip_is_not_added_twice(collection: Collection, tmp_path: Path) -> None:
+    path = song(tmp_path, "a.wav")
+    first = collection.add("dub", path, origin="file").clip
+    with pytest.raises(DataError, match=first.file):
+        collection.add("ska", path, origin="file")
+    assert set(collection.read().genres) == {"dub"}
+
+
+def test_clips_move_and_go_and_genres_are_renamed_joined_and_removed(collection: Collection, tmp_path: Path) -> None:
+    ids = [collection.add("dub", song(tmp_path, f"{hz}.wav", hz=hz), origin="file").clip.id for hz in (200, 300, 400)]
+    assert collection.move(ids[0], "ska").file == f"ska/{ids[0]}"
+    collection.delete(ids[1])
+    assert {genre: [clip.id for clip in clips] for genre, clips in collection.read().genres.items()} == {
+        "dub": [ids[2]],
+        "ska": [ids[0]],
+    }
+    collection.mark_none_of_these("ska", True)
+    assert collection.rename_genre("ska", "Ska") == "Ska"
+    assert collection.read().none_of_these == {"Ska"}
+    assert collection.rename_genre("dub", "SKA") == "Ska"  # joins the two
+    contents = collection.read()
+    assert {clip.id for clip in contents.genres["Ska"]} == {ids[0], ids[2]}
+    assert all(clip.source for clip in contents.clips), "the table followed the files"
+    assert collection.remove_genre("Ska") == 2
+    assert collection.read().clips == []
+    with pytest.raises(DataError, match="no longer"):
+        collection.delete(ids[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "../up", "a/b", "CON", "nul.x", ".hidden", "dot.", "a\u202eb", "a\0b", "x" * 41, "a:b"]
+)
+def test_a_genre_that_cannot_name_a_folder_is_refused(collection: Collection, name: str) -> None:
+    with pytest.raises(DataError):
+        collection.add_genre(name)
+    assert not [entry for entry in collection.folder.iterdir() if entry.is_dir()] if collection.folder.exists() else True
+
+
+def test_genres_differ_by_more_than_case(collection: Collection) -> None:
+    assert collection.add_genre(" Hip  Hop ") == "Hip Hop"
+    assert collection.add_genre("hip hop") == "Hip Hop"
+    assert list(collection.read().genres) == ["Hip Hop"]
+
+
+def test_limits_are_kept(tmp_path: Path) -> None:
+    small = Collection(tmp_path / "small", Limits(clips=2, seconds=7.0, genres=1))
+    small.add("dub", song(tmp_path, "a.wav", hz=200), origin="file")
+    with pytest.raises(DataError, match="minutes"):
+        small.add("dub", song(tmp_path, "b.wav", 5.0), origin="file")
+    with pytest.raises(DataError, match="1 genres"):
+        small.add_genre("ska")
+    small.add("dub", song(tmp_path, "c.wav", hz=300), origin="file")
+    with pytest.raises(DataError, match="2 clips"):
+        small.add("dub", song(tmp_path, "d.wav", hz=400), origin="file")
+
+
+def test_windows_do_not_overwrite_each_other(collection: Collection, tmp_path: Path) -> None:
+    songs = [song(tmp_path, f"{hz}.wav", hz=hz) for hz in range(200, 320, 10)]
+    others = Collection(collection.folder)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda i: (collection, others)[i % 2].add(f"g{i % 3}", songs[i], origin="file"), range(12)))
+    contents = collection.read()
+    assert {genre: len(clips) for genre, clips in contents.genres.items()} == {"g0": 4, "g1": 4, "g2": 4}
+    assert sorted(clip.source for clip in contents.clips) == sorted(path.name for path in songs)
+
+
+def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
+    clip = collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip
+    for content in (b"\xff\xfe\0", b"file,seconds\ndub/x,abc\n,\n", b""):
+        (collection.folder / "clips.csv").write_bytes(content)
+        (found,) = collection.read().clips
+        assert (found.id, found.seconds) == (clip.id, 3.0)
+
+
+def test_a_copied_file_is_a_clip_and_training_opens_the_folder(collection: Collection, tmp_path: Path) -> None:
+    collection.add("dub", song(tmp_path, "a.wav"), origin="file")
+    collection.add_genre("ska")
+    song(collection.folder / "ska", "by hand.wav", 4.0)
+    assert [clip.seconds for clip in collection.read().genres["ska"]] == [4.0]
+    assert sorted(track.genre for track in open_source(collection.folder, tmp_path / "work", QUIET).tracks) == ["dub", "ska"]
+
+
+def test_a_zip_brings_everything_to_another_collection(collection: Collection, tmp_path: Path) -> None:
+    for number, genre in enumerate(("dub", "ska", "ska")):
+        path = song(tmp_path, f"{number}.wav", hz=200 + 50 * number)
+        collection.add(genre, path, origin="batch", answer="pop", probability=0.5, checkpoint="default")
+    assert export_zip(collection, tmp_path / "out.zip") == 3
+    other = Collection(tmp_path / "other")
+    assert import_zip(other, tmp_path / "out.zip").added == 3
+    kept = ("file", "source", "source_sha256", "origin", "answer", "probability", "checkpoint", "seconds")
+    described = [sorted(tuple(getattr(clip, name) for name in kept) for clip in c.read().clips) for c in (collection, other)]
+    assert described[0] == described[1]
+    again = import_zip(other, tmp_path / "out.zip")
+    assert (again.added, len(again.refused)) == (0, 3)
+
+
+def test_a_zip_that_leaves_its_folder_is_refused(collection: Collection, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.write(song(tmp_path, "a.wav"), "../../dub/a.wav")
+    with pytest.raises(DataError, match="leaves its folder"):
+        import_zip(collection, tmp_path / "evil.zip")
+    with pytest.raises(DataError, match="no clips"):
+        export_zip(collection, tmp_path / "out.zip")
