@@ -68,6 +68,8 @@ class Checkpoint:
         Name shown to the user.
     sure : SureLimits
         When an answer is called sure.
+    none_of_these : tuple of str
+        Genres that stand for all other sounds: a clip whose first genre is one of them gets no genre.
     """
 
     members: tuple[Member, ...]
@@ -77,6 +79,7 @@ class Checkpoint:
     references: References | None = None
     name: str = "unnamed"
     sure: SureLimits = field(default_factory=SureLimits)
+    none_of_these: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         total = math.fsum(member.weight for member in self.members)
@@ -192,6 +195,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
             for member in checkpoint.members
         ],
         sure=checkpoint.sure,
+        none_of_these=list(checkpoint.none_of_these),
         genres=list(checkpoint.genres),
         metrics=checkpoint.metrics,
         provenance=checkpoint.provenance,
@@ -221,6 +225,7 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         references=references,
         name=path.stem,
         sure=header.sure,
+        none_of_these=tuple(header.none_of_these),
     )
 
 

@@ -43,7 +43,9 @@ def write_file(path: Path, header: Header, models: Sequence[GenreModel], referen
     ValueError
         If metrics or provenance hold a NaN or an infinity.
     """
-    text = json.dumps(header.model_dump(mode="json"), allow_nan=False)
+    # Programs that do not know `none_of_these` can then read all files without it.
+    unused = set() if header.none_of_these else {"none_of_these"}
+    text = json.dumps(header.model_dump(mode="json", exclude=unused), allow_nan=False)
     tensors = {
         f"members.{index}.{key}": value.detach().cpu().contiguous()
         for index, model in enumerate(models)

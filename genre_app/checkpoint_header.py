@@ -1,7 +1,7 @@
 """The header of a checkpoint file: everything but the tensors.
 
 The metadata of the file has one key, ``genre_app``, whose value is JSON: the fields of `Header`. Version 1 is still read: it
-holds one network, with ``spec`` and ``model`` in place of ``members``, and without ``sure``.
+holds one network, with ``spec`` and ``model`` in place of ``members``, and without ``sure``. ``none_of_these`` may be missing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from genre_app.errors import first_line
 from genre_app.features import FeatureSpec
@@ -78,6 +78,13 @@ class Header(_Common):
     format_version: Literal[2]
     members: list[MemberEntry] = Field(min_length=1, max_length=MAX_MEMBERS)
     sure: SureLimits
+    none_of_these: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _are_genres(self) -> Self:
+        if len(set(self.none_of_these)) < len(self.none_of_these) or not set(self.none_of_these) < set(self.genres):
+            raise ValueError("none_of_these must name some of the genres, each once, and leave at least one")
+        return self
 
     @field_validator("members")
     @classmethod

@@ -39,6 +39,8 @@ def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None)
                 f"checkpoints {first.name} and {part.name} cannot be combined: their genres are {ours} and {theirs}; "
                 "combine checkpoints with the same genres in the same order"
             )
+        if part.none_of_these != first.none_of_these:
+            raise CheckpointError(f"checkpoints {first.name} and {part.name} differ in which genres mean none of these")
     if weights is None:
         weights = [1.0] * len(parts)
     if len(weights) != len(parts) or not all(math.isfinite(weight) and weight > 0 for weight in weights):
@@ -55,4 +57,6 @@ def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None)
         {"name": part.name, "weight": share, "provenance": part.provenance} for part, share in zip(parts, shares, strict=True)
     ]
     name = " + ".join(part.name for part in parts)
-    return Checkpoint(members, first.genres, provenance={"parts": history}, name=name, sure=first.sure)
+    return Checkpoint(
+        members, first.genres, provenance={"parts": history}, name=name, sure=first.sure, none_of_these=first.none_of_these
+    )

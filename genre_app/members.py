@@ -80,10 +80,14 @@ class MemberStream:
 
     def finish(self, shared_frames: list[int]) -> NDArray[np.float32]:
         """Return the probabilities [s, g] of the segments of the whole clip, which start at ``shared_frames``."""
+        return _means(*self.finish_rows(shared_frames))
+
+    def finish_rows(self, shared_frames: list[int]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Return the probabilities [n, g] of the member's own segments, and the places [s, k] of each shared segment's own."""
         for segments in self._cutter.finish(shared_frames):
             self._evaluate(segments)
         own = [own_starts(frame, self._shared, self._spec, self.n_frames) for frame in shared_frames]
-        return segment_means(np.concatenate(self._rows), self._starts, own)
+        return np.concatenate(self._rows), _places(self._starts, own)
 
     def _evaluate(self, segments: Segments) -> None:
         half = self._spec.n_fft // 2
@@ -109,8 +113,16 @@ def segment_means(rows: NDArray[np.float32], starts: list[int], own: list[list[i
     own : list of list of int, length s
         First frames of the member's segments for each shared segment, equally many for each.
     """
-    places = {start: place for place, start in enumerate(starts)}
-    chosen = rows[[[places[start] for start in group] for group in own]]  # [s, k, g]
+    return _means(rows, _places(starts, own))
+
+
+def _places(starts: list[int], own: list[list[int]]) -> NDArray[np.intp]:
+    place_of = {start: place for place, start in enumerate(starts)}
+    return np.array([[place_of[start] for start in group] for group in own])
+
+
+def _means(rows: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float32]:
+    chosen = rows[places]  # [s, k, g]
     return chosen[:, 0] if chosen.shape[1] == 1 else np.asarray(chosen.mean(axis=1))
 
 

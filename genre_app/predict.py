@@ -239,10 +239,11 @@ def from_segments(
         segment_sounds=sounds,
         vote=vote,
         probabilities=joined[vote],
-        votes={method: checkpoint.genres[int(values.argmax())] for method, values in joined.items()},
+        votes={method: _named(checkpoint, values) for method, values in joined.items()},
         warnings=tuple(_warnings(sounds, spec, duration_seconds)),
         checkpoint=checkpoint.name,
         sure_limits=checkpoint.sure,
+        none_of_these=checkpoint.none_of_these,
         duration_seconds=duration_seconds,
         _references=checkpoint.references,
     )
@@ -271,6 +272,11 @@ class _Observed:
 def _feed(streams: list[MemberStream], samples: dict[int, NDArray[np.float32]]) -> None:
     for stream in streams:
         stream.add(samples[stream.sample_rate])
+
+
+def _named(checkpoint: Checkpoint, probabilities: NDArray[np.float64]) -> str | None:
+    genre = checkpoint.genres[int(probabilities.argmax())]
+    return None if genre in checkpoint.none_of_these else genre
 
 
 def _check_sounds(sounds: NDArray[np.bool_], name: str) -> None:

@@ -3,7 +3,8 @@
 Conventions
 -----------
 Silent segments keep their rows in the arrays but take no part in the vote. A clip that is only noise, or only speech, is
-rejected: `genre` is None, and the probabilities are then no more than the network's guess.
+rejected: `genre` is None, and the probabilities are then no more than the network's guess. A clip whose first genre stands for
+all other sounds is rejected too, but its probabilities mean what they say.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from numpy.typing import NDArray
 from genre_app.sure import SureLimits
 from genre_app.vote import References
 from genre_app.vote import vote as join_votes
+
+Rejection = Literal["noise", "speech", "other"]
+"""Why a clip has no genre; "other" means that its first genre stands for all other sounds."""
+
+REJECTED_WORDS: dict[Rejection, str] = {"noise": "no music", "speech": "speech", "other": "none of these"}
+"""What stands in place of the genre of a rejected clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,8 @@ class Prediction:
         The clip holds nothing but speech.
     sure_limits : SureLimits
         The checkpoint's limits of a sure answer.
+    none_of_these : tuple of str
+        Genres that stand for all other sounds.
 
     Examples
     --------
@@ -81,12 +90,20 @@ class Prediction:
     is_noise: bool = False
     is_speech: bool = False
     sure_limits: SureLimits = field(default_factory=SureLimits)
+    none_of_these: tuple[str, ...] = ()
     _references: References | None = field(default=None, repr=False)
 
     @property
-    def rejected(self) -> Literal["noise", "speech"] | None:
+    def rejected(self) -> Rejection | None:
         """Why the clip has no genre; None if it has one."""
-        return "noise" if self.is_noise else "speech" if self.is_speech else None
+        if self.is_noise or self.is_speech:
+            return "noise" if self.is_noise else "speech"
+        return "other" if self.guess in self.none_of_these else None
+
+    @property
+    def is_music(self) -> bool:
+        """Whether the probabilities mean something: the clip is neither noise nor speech."""
+        return not (self.is_noise or self.is_speech)
 
     @property
     def guess(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from genre_app.cli._shared import CheckpointOption, OverlapOption, ThreadsOption, open_checkpoint, printable, stop
+from genre_app.prediction import REJECTED_WORDS
 
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None
         counts = f"{result.n_agree}/{result.n_sounding}"
         notes = f"  ({'; '.join(result.warnings)})" if result.warnings else ""
         share = "" if result.rejected else f"{result.top(1)[0][1]:.0%}"
-        genre = f"{result.genre or ('no music' if result.is_noise else 'speech'):<{width}}"
+        genre = f"{result.genre or REJECTED_WORDS[result.rejected or 'other']:<{width}}"
         answer = f"{genre}{sure} {share:>4} {counts:>9}  {file}{notes}"
     print(printable(answer.replace("\n", "?")))
 

@@ -82,6 +82,14 @@ class GenreModel(nn.Module):
         head = tuple(_outside(self, set(trunk)))
         return (head, trunk) if trunk else (head,)
 
+    def heads(self) -> dict[str, nn.Linear]:
+        """Return by name the last layers, whose outputs are logits: the probabilities of the network are the mean of theirs.
+
+        By default, these are the linear layers named ``head``; a network without one cannot be taught new genres.
+        """
+        named = self.named_modules()
+        return {name: part for name, part in named if name.split(".")[-1] == "head" and isinstance(part, nn.Linear)}
+
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""
         raise NotImplementedError

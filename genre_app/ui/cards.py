@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from genre_app.prediction import Prediction
+from genre_app.prediction import REJECTED_WORDS, Prediction, Rejection
 from genre_app.sure import SureLimits
 from genre_app.ui.figures import clock
 from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
@@ -34,6 +34,13 @@ CLASSIFYING = """
 NO_MUSIC = "No music heard: only noise arrived. Move closer to the music, turn it up, or choose another microphone"
 
 NO_FIGURE = '<div class="empty">Your spectrogram and frame-by-frame genres will appear here.</div>'
+
+REJECTIONS: dict[Rejection | None, str] = {
+    "noise": "No music heard",
+    "speech": "This sounds like speech, not music",
+    "other": "None of these genres",
+}
+"""Headline of a rejected clip."""
 
 MEASURES = {
     "majority": "Share of frames won",
@@ -84,9 +91,9 @@ def final_vote(prediction: Prediction) -> str:
 def measure(prediction: Prediction) -> str:
     """Say what the numbers of `bars` are."""
     return (
-        f"The model's guess, which means nothing for {prediction.rejected}"
-        if prediction.rejected
-        else MEASURES[prediction.vote]
+        MEASURES[prediction.vote]
+        if prediction.is_music
+        else f"The model's guess, which means nothing for {prediction.rejected}"
     )
 
 
@@ -97,8 +104,10 @@ def sure_words(limits: SureLimits) -> str:
 
 def agreement(prediction: Prediction) -> str:
     """Say how many frames agree, and why the answer is not sure or missing."""
-    if prediction.rejected:
+    if not prediction.is_music:
         return f"All of it sounds like {prediction.rejected}."
+    if prediction.rejected:
+        return f"It sounds most like {prediction.guess}, which stands for all other sounds."
     n = prediction.n_sounding
     return ("a single frame" if n == 1 else f"{prediction.n_agree} of {n} frames agree") + _doubt(prediction)
 
@@ -117,8 +126,7 @@ def _doubt(prediction: Prediction) -> str:
 def headline(prediction: Prediction) -> str:
     """Name the genre; two genres if the answer is not sure, none for noise and speech."""
     if prediction.rejected:
-        words = "No music heard" if prediction.is_noise else "This sounds like speech, not music"
-        return f'<p class="genre unsure">{words}</p>'
+        return f'<p class="genre unsure">{REJECTIONS[prediction.rejected]}</p>'
     (first, _), (second, _) = prediction.ranked(2)
     if prediction.is_sure:
         return f'<p class="genre">{escape(first)}</p>'
@@ -142,19 +150,19 @@ def bars(prediction: Prediction) -> str:
 
 def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return label and value of each vote; the label has the vote's genre, and ≠ if it differs from the chosen vote's."""
-    if prediction is None or prediction.rejected:
+    if prediction is None or not prediction.is_music:
         return [(VOTE_NAMES[name], name) for name in available]
     labels = []
     for name, genre in prediction.votes.items():
         dissent = "\N{NO-BREAK SPACE}≠" if genre != prediction.genre else ""
-        labels.append((f"{VOTE_NAMES[name]}: {genre}{dissent}", name))
+        labels.append((f"{VOTE_NAMES[name]}: {genre or REJECTED_WORDS['other']}{dissent}", name))
     return labels
 
 
 def vote_info(prediction: Prediction | None, vote: str) -> str:
     """Say what a vote does, and which votes disagree."""
     does = _DOES[vote]
-    if prediction is None or prediction.rejected:
+    if prediction is None or not prediction.is_music:
         return f"How the frames' predictions become one answer. {does}"
     others = [VOTE_NAMES[name] for name, genre in prediction.votes.items() if genre != prediction.genre]
     if not others:
@@ -178,8 +186,8 @@ def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, f
         f"Mel-spectrogram of {prediction.name}, and below it the probabilities of {len(prediction.genres)} genres in each of "
         f"{frames} frames."
     )
-    if not prediction.rejected:
-        words += f" {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.genre}."
+    if prediction.is_music:
+        words += f" {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.guess}."
     left, top, width, height = axes
     return (
         f'<div class="marked"><img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{webp_base64}">'

@@ -125,7 +125,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     layout = cells(prediction)
     columns = max(1, int((right - left) * view.width * view.pixel_ratio))
     _draw_heat(heat, names, layout, ink, columns, size)
-    if not prediction.rejected:  # whose frames have no genre
+    if prediction.is_music:  # otherwise the frames have no genre
         _mark_winners(heat, layout)
 
     for ax in (spectrogram, heat):
@@ -142,7 +142,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
         x, y = 4 / view.width if narrow else left, ax.get_position().y1 + 13 / sum(heights)
         figure.text(x, y, words, fontsize=size + 0.5, color=ink.text, va="center")
     _draw_key(figure, spectrogram, colormaps["magma"], f"−{RANGE_DB:.0f}", "0 dB", view.width, ink, size)
-    _draw_key(figure, heat, ink.heat, "0", "100 %", view.width, ink, size, wins=prediction.rejected is None)
+    _draw_key(figure, heat, ink.heat, "0", "100 %", view.width, ink, size, wins=prediction.is_music)
     return figure
 
 

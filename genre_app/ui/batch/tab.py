@@ -126,7 +126,7 @@ def _html_row(row: Row) -> str:
     else:
         remarks = "; ".join(p.warnings)
         if p.rejected:
-            genre, remarks = "No music heard" if p.is_noise else "Speech, not music", _guess(p)
+            genre, remarks = cards.REJECTIONS[p.rejected], _guess(p)
         else:
             (first, _), (second, _) = p.ranked(2)
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
@@ -145,7 +145,8 @@ def _unbroken(file: str) -> str:
 
 def _guess(p: Prediction) -> str:
     first, share = p.top(1)[0]
-    return f"The model's guess, which means nothing for {p.rejected}: {first}, {cards.percent(share)}"
+    means = "" if p.is_music else f", which means nothing for {p.rejected}"
+    return f"The model's guess{means}: {first}, {cards.percent(share)}"
 
 
 def to_csv(rows: list[Row]) -> str:

@@ -45,7 +45,7 @@ def rows(prediction: Prediction, page: str) -> list[list[Any]]:
         start = f"{seconds:.1f} s" if prediction.duration_seconds < 60 else clock(seconds, prediction.duration_seconds)
         if prediction.segment_sounds[index]:
             p = float(prediction.segment_probabilities[index].max())
-            genre = "–" if prediction.rejected else prediction.segment_genres[index]
+            genre = prediction.segment_genres[index] if prediction.is_music else "–"
             found.append([index + 1, start, genre, cards.percent(p)])
         else:
             found.append([index + 1, start, "(silent)", ""])
@@ -124,7 +124,7 @@ def outline(prediction: Prediction) -> str:
     """Return the heading of the table; for a long clip, a list of its parts before it."""
     heading = '<h2>Frames</h2><p class="remark">Choose a row, or click in the figure, to play from there.</p>'
     length = prediction.duration_seconds
-    if length < SUMMARY_SECONDS or prediction.rejected:
+    if length < SUMMARY_SECONDS or not prediction.is_music:
         return heading
     items = "".join(
         f'<li><button data-seconds="{part.start:.2f}">{clock(part.start, length)}–{clock(part.end, length)}</button> '

@@ -16,6 +16,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from genre_app.prediction import REJECTED_WORDS
 from genre_app.ui import cards
 from genre_app.ui.cells import cells
 from genre_app.ui.figures import RANGE_DB, mel_rows, shortened
@@ -54,7 +55,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     if prediction is not None:
         first = not prediction.rejected and prediction.duration_seconds < _GUESS_SECONDS
         note = "only a first guess" if first else cards.agreement(prediction)
-        heading = f'<h3 class="measure">{escape(cards.measure(prediction))}</h3>' if prediction.rejected else ""
+        heading = "" if prediction.is_music else f'<h3 class="measure">{escape(cards.measure(prediction))}</h3>'
         body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{heading}{cards.bars(prediction)}'
     elif result.is_silent:
         body = _without_answer("Silence", "Is the microphone muted, or the wrong one chosen?")
@@ -86,7 +87,7 @@ def announcement(result: LiveResult) -> str:
     if result.prediction is None:
         return "silence" if result.is_silent else "no music" if result.is_noise else ""
     if result.prediction.rejected:
-        return result.prediction.rejected
+        return REJECTED_WORDS["other"] if result.prediction.is_music else result.prediction.rejected
     return escape(("" if result.prediction.is_sure else "perhaps ") + result.prediction.guess)
 
 
@@ -102,7 +103,7 @@ def figure(result: LiveResult, genres: tuple[str, ...]) -> str:
     names = "".join(f"<span>{escape(shortened(name, 14))}</span>" for name in genres)
     ticks = "".join(f"<span>{f'−{seconds} s' if seconds else 'now'}</span>" for seconds in _TICKS)
     words = "Mel-spectrogram of the last 30 seconds, and below it the probabilities of the genres in each second."
-    if result.prediction is not None and not result.prediction.rejected:
+    if result.prediction is not None and result.prediction.is_music:
         words += f" {result.prediction.n_agree} of {result.prediction.n_sounding} frames are won by {result.prediction.guess}."
     return f"""
 <figure class="live" role="img" aria-label="{escape(words, quote=True)}">
@@ -141,7 +142,7 @@ def _heat(result: LiveResult, n_genres: int) -> str:
         dots = "".join(
             f'<i style="left:{100 * centre / WINDOW_SECONDS:.1f}%;top:{100 * (winner + 0.5) / n_genres:.1f}%"></i>'
             for centre, winner, sounds in zip(centres, layout.probabilities.argmax(axis=1), layout.sounds, strict=True)
-            if sounds and not result.prediction.rejected and 0 <= centre <= WINDOW_SECONDS
+            if sounds and result.prediction.is_music and 0 <= centre <= WINDOW_SECONDS
         )
     return f'<img decoding="sync" alt="" src="{_as_url(Image.fromarray(image, "RGBA"), "png", compress_level=1)}">{dots}'
 

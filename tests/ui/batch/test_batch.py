@@ -90,7 +90,7 @@ def test_noise_has_no_genre_in_table_and_csv(bundled, tmp_path):
 def test_speech_has_no_genre_in_table_and_csv(checkpoint):
     row = Row("talk.wav", replace(predicted(checkpoint, 0.9), is_speech=True))
     _, genre, probability, agree, remarks = cells(to_html([row]))
-    assert (genre, probability, agree) == ("Speech, not music", "", "")
+    assert (genre, probability, agree) == ("This sounds like speech, not music", "", "")
     assert "which means nothing for speech: blues, 90&nbsp;%" in remarks
     (line,) = lines(to_csv([row]))
     assert (line["genre"], line["rejected"], line["sure"]) == ("", "speech", "false")

@@ -1,0 +1,86 @@
+"""genre-app teach: teach a checkpoint new genres from a folder of clips, in seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, open_checkpoint, printable, progress_bar, stop
+from genre_app.progress import Monitor, Progress, usable_cores
+
+if TYPE_CHECKING:
+    from genre_app.teaching.teach import Taught
+
+
+def teach(
+    folder: Annotated[Path, typer.Argument(help="Genre folders with clips, or a collection of the page.")],
+    out: Annotated[Path, typer.Option(help="File for the taught checkpoint.")],
+    checkpoint: CheckpointOption = None,
+    none_of_these: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GENRE", help="Folder whose clips are none of the genres: what sounds like them gets no genre."),
+    ] = None,
+    recordings: Annotated[int, typer.Option(min=1, max=20, help="Simulated recordings of each clip.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated recordings.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps embeddings, so that teaching again takes seconds.")
+    ] = None,
+    threads: ThreadsOption = None,
+    format_: ReportFormat = "table",
+) -> None:
+    """Teach a checkpoint the genres of a folder: keep its networks and fit new last layers.
+
+    Two genres with five clips each are enough to try. Each clip is then tested by layers that were fitted without it.
+    """
+    base = open_checkpoint(checkpoint, threads)
+    import torch
+
+    from genre_app.checkpoint import save_checkpoint
+    from genre_app.errors import CheckpointError, DataError
+    from genre_app.teaching.examples import CACHE, folder_examples
+    from genre_app.teaching.teach import teach as teach_examples
+
+    torch.set_num_threads(1)  # several clips at once are faster than several threads for each
+    try:
+        examples, marked = folder_examples(folder)
+        if cache is None and (folder / "clips.csv").is_file():
+            cache = folder / CACHE
+        with progress_bar() as show:
+
+            def on_progress(progress: Progress) -> None:
+                show(progress.done, progress.total)
+
+            taught = teach_examples(
+                examples,
+                base,
+                none_of_these={*marked, *(none_of_these or [])},
+                n_recordings=recordings,
+                seed=seed,
+                cache=cache,
+                threads=threads or usable_cores(),
+                monitor=Monitor(on_progress=on_progress),
+            )
+        save_checkpoint(taught.checkpoint, out)
+    except (DataError, CheckpointError) as error:
+        stop(str(error))
+    except OSError as error:
+        stop(f"{error.filename or out} cannot be written: {error.strerror or error}")
+    print(json.dumps(taught.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(taught, out)))
+
+
+def _table(taught: Taught, out: Path) -> str:
+    n = len(taught.report.tracks)
+    lines = [
+        f"Each clip was left out with its source, then tested. Right: {taught.n_right} of {n}, before {taught.n_before};",
+        f"of a simulated recording of each clip, {taught.n_right_recorded} of {n}.",
+        "",
+        taught.report.to_table(),
+    ]
+    if wrong := taught.wrong():
+        lines += ["", "wrong:", *(f"  {name}: {answer} instead of {genre}" for name, genre, answer in wrong)]
+    if taught.failed:
+        lines += ["", "not used:", *(f"  {reason}" for _, reason in taught.failed)]
+    return "\n".join([*lines, "", f"{taught.seconds:.0f} s; written to {out}"])

@@ -1,0 +1,253 @@
+"""Teach a checkpoint new genres from labelled clips, and test the result on clips that were left out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genre_app.checkpoint import Checkpoint
+from genre_app.errors import DataError, some
+from genre_app.evaluation.calibration import choose_sure_limits
+from genre_app.evaluation.combination import choose_mix
+from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.models import GenreModel, create_model
+from genre_app.progress import QUIET, Meter, Monitor, Progress, usable_cores
+from genre_app.teaching.cached import Embeddings
+from genre_app.teaching.embedding import Embedding
+from genre_app.teaching.examples import Example, check_examples, parts_left_out
+from genre_app.teaching.head import HeadFit, Layer, head_rows, member_rows
+
+N_RECORDINGS = 2
+"""Simulated recordings of each clip."""
+
+_Versions = list[list[NDArray[np.float32]]]  # [version][member], each [s, genres]
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A taught checkpoint, and how it does on clips that it was not taught.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+    report : Report
+        The answer for each clip by layers that were fitted without its source.
+    recorded : Report
+        The same for a simulated recording of each clip.
+    before : tuple of str
+        Answer of the original checkpoint for each track of the report.
+    failed : tuple of (str, str)
+        Files that could not be used, with the reason.
+    seconds : float
+    """
+
+    checkpoint: Checkpoint
+    report: Report
+    recorded: Report
+    before: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    seconds: float
+
+    @property
+    def n_before(self) -> int:
+        """Number of tracks that the original checkpoint answers rightly."""
+        truth = [self.report.genres[track.label] for track in self.report.tracks]
+        return sum(_key(answer) == _key(genre) for answer, genre in zip(self.before, truth, strict=True))
+
+    @property
+    def n_right(self) -> int:
+        """Number of tracks that the taught checkpoint answers rightly."""
+        return int(self.report.confusion.trace())
+
+    @property
+    def n_right_recorded(self) -> int:
+        """Number of tracks whose simulated recording the taught checkpoint answers rightly."""
+        return int(self.recorded.confusion.trace())
+
+    def wrong(self) -> list[tuple[str, str, str]]:
+        """Return name, true genre and answer of each clip that was answered wrongly when it was left out."""
+        genres = self.report.genres
+        answers = self.report.probabilities.argmax(axis=1).tolist()
+        pairs = zip(self.report.tracks, answers, strict=True)
+        return [(track.track_id, genres[track.label], genres[answer]) for track, answer in pairs if answer != track.label]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the keys of ``genre-app teach --format json``."""
+        keys = ("name", "genre", "answer")
+        return {
+            "genres": list(self.checkpoint.genres),
+            "left_out": self.report.summary(),
+            "recorded": self.recorded.summary(),
+            "before": {"right": self.n_before, "n": len(self.before)},
+            "wrong": [dict(zip(keys, row, strict=True)) for row in self.wrong()],
+            "failed": [{"name": name, "reason": reason} for name, reason in self.failed],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def teach(
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    *,
+    none_of_these: Collection[str] = (),
+    n_recordings: int = N_RECORDINGS,
+    seed: int = 0,
+    cache: Path | None = None,
+    threads: int | None = None,
+    monitor: Monitor = QUIET,
+) -> Taught:
+    """Fit new last layers of a checkpoint to clips of any genres.
+
+    The networks stay as they are. Each clip is also used in simulated recordings, so that recorded music is classified too.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    checkpoint : Checkpoint
+        Its networks compute the embeddings.
+    none_of_these : collection of str
+        Genres whose clips are to get no genre.
+    n_recordings : int
+        Simulated recordings of each clip, at least one.
+    seed : int
+        Of the simulated recordings.
+    cache : pathlib.Path, optional
+        Folder in which embeddings are kept, so that teaching again takes seconds.
+    threads : int, optional
+        By default one per core.
+    monitor : Monitor
+
+    Returns
+    -------
+    Taught
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two genres with two clips each.
+    CheckpointError
+        If a network of the checkpoint has no last layer that can be replaced.
+    StoppedError
+        If ``monitor`` says so. Embeddings in ``cache`` are kept.
+
+    References
+    ----------
+    Alain and Bengio 2017, Understanding intermediate layers using linear classifier probes.
+    """
+    began = time.monotonic()
+    check_examples(examples)
+    store = Embeddings(checkpoint, n_recordings=n_recordings, seed=seed, folder=cache, threads=threads or usable_cores())
+    meter = Meter("listening to clips", len(examples), float(len(examples)), monitor)
+    found, failed = store.of_files([example.path for example in examples], meter)
+    kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
+    embeddings = [versions for versions in found if versions is not None]
+    check_examples(kept, failed)
+    genres = tuple(sorted({example.genre for example in kept}, key=str.casefold))
+    others = _others(genres, none_of_these)
+    labels = np.array([genres.index(example.genre) for example in kept])
+    fits = [
+        [HeadFit(head_rows(embeddings, member, head), labels, len(genres)) for head in range(len(part.model.heads()))]
+        for member, part in enumerate(checkpoint.members)
+    ]
+    layers = [[fit.without(np.zeros(len(kept), bool)) for fit in of_member] for of_member in fits]
+    answers = _left_out(kept, labels, embeddings, fits, monitor)
+    new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
+    tracks = [(kept[place].name, int(labels[place])) for place in answers]
+
+    def report(version: int) -> Report:
+        rows = [new.joined(versions[version]).mean(axis=0, keepdims=True) for versions in answers.values()]
+        return Report(genres, tuple(TrackResult(*track, row) for track, row in zip(tracks, rows, strict=True)))
+
+    clean, recorded = report(0), report(-1)
+    new.none_of_these = others
+    new.sure = choose_sure_limits(clean.probabilities, np.array([label for _, label in tracks]))
+    new.metrics = {"left_out": clean.to_dict(), "recorded": recorded.to_dict()}
+    new.provenance = {
+        "taught_from": checkpoint.name,
+        "initial": checkpoint.provenance,
+        "clips": {genre: int((labels == label).sum()) for label, genre in enumerate(genres)},
+        "recordings": n_recordings,
+        "seed": seed,
+    }
+    before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
+    reasons = tuple((path.name, reason) for path, reason in failed)
+    return Taught(new, clean, recorded, before, reasons, time.monotonic() - began)
+
+
+def _others(genres: tuple[str, ...], none_of_these: Collection[str]) -> tuple[str, ...]:
+    unknown = sorted(set(none_of_these) - set(genres))
+    if unknown:
+        raise DataError(f"There are no clips of {some(unknown)}, so they cannot mean none of these.")
+    if len(genres) - len(set(none_of_these)) < 1:
+        raise DataError("All genres mean none of these; leave at least one that does not.")
+    return tuple(genre for genre in genres if genre in none_of_these)
+
+
+def _left_out(
+    examples: Sequence[Example],
+    labels: NDArray[np.intp],
+    embeddings: Sequence[Sequence[Embedding]],
+    fits: Sequence[Sequence[HeadFit]],
+    monitor: Monitor,
+) -> dict[int, _Versions]:
+    """Return for each clip that can be tested what layers answer that were fitted without its source."""
+    answers: dict[int, _Versions] = {}
+    for left_out in parts_left_out(examples, labels):
+        monitor.check("the result was tested")
+        monitor.on_progress(Progress("testing on clips left out", len(answers), len(examples), None))
+        layers = [[fit.without(left_out) for fit in of_member] for of_member in fits]
+        for place in np.flatnonzero(left_out).tolist():
+            answers[place] = [member_rows(version, layers) for version in embeddings[place]]
+    if not answers:
+        raise DataError("No clip can be tested, because each genre has clips of one file only; add clips of other files.")
+    return dict(sorted(answers.items()))
+
+
+def _calibrated(checkpoint: Checkpoint, answers: dict[int, _Versions], labels: NDArray[np.intp]) -> Checkpoint:
+    """Return the checkpoint with the temperatures that fit the answers for clips left out and for a recording of each."""
+    rows = [versions[version] for version in (0, -1) for versions in answers.values()]
+    truth = np.tile(labels[list(answers)], 2)
+    weights, temperatures = choose_mix(rows, truth, [member.weight for member in checkpoint.members])
+    mixed = zip(checkpoint.members, weights, temperatures, strict=True)
+    return replace(checkpoint, members=tuple(replace(member, weight=w, temperature=t) for member, w, t in mixed))
+
+
+def _with_layers(checkpoint: Checkpoint, genres: tuple[str, ...], layers: Sequence[Sequence[Layer]]) -> Checkpoint:
+    """Return a checkpoint with the same networks and these last layers."""
+    pairs = zip(checkpoint.members, layers, strict=True)
+    members = (replace(member, model=_renewed(member.model, len(genres), of_heads)) for member, of_heads in pairs)
+    return Checkpoint(tuple(members), genres, name="taught")
+
+
+def _renewed(model: GenreModel, n_genres: int, layers: Sequence[Layer]) -> GenreModel:
+    sizes = {"n_bins": model.n_bins, "n_frames": model.n_frames, "n_genres": n_genres}
+    with torch.random.fork_rng(devices=[]):  # the random initial values are overwritten
+        new = create_model(model.name, settings=model.settings.model_dump(mode="json"), **sizes)
+    heads = model.heads()
+    state = {name: value for name, value in model.state_dict().items() if name.rpartition(".")[0] not in heads}
+    for name in state:
+        if name.split(".")[-1] == "temperature":
+            state[name] = torch.ones(())
+    for name, layer in zip(heads, layers, strict=True):
+        state[f"{name}.weight"] = torch.from_numpy(layer.weight).float()
+        state[f"{name}.bias"] = torch.from_numpy(layer.bias).float()
+    new.load_state_dict(state)
+    return new.requires_grad_(False).eval()
+
+
+def _answer(checkpoint: Checkpoint, embedding: Embedding) -> str:
+    """Return the genre that the checkpoint itself answers."""
+    of_members = [member.probabilities[member.places].mean(axis=1) for member in embedding.members]
+    rows = checkpoint.joined(of_members)[embedding.sounds]
+    return checkpoint.genres[int(rows.mean(axis=0).argmax())]
+
+
+def _key(genre: str) -> str:
+    return "".join(letter for letter in genre.casefold() if letter.isalnum()) or genre
