@@ -185,6 +185,7 @@ def _runs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENRE_APP_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("GENRE_APP_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("GENRE_APP_COLLECTIONS", str(tmp_path_factory.mktemp("collections")))
         yield
 
 

@@ -1,0 +1,190 @@
+"""Which collection a visitor uses: a named one at home, one of their own session on a public page.
+
+At home the collections are folders in `collections_folder`. On a page that strangers can open, a visitor's collection lies in a
+temporary folder. It is found by the visitor's session alone, and deleted when the session ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Thread
+
+from genre_app.data.collection import Collection, Limits
+from genre_app.errors import DataError
+from genre_app.ui.permission import on_network, on_space
+
+DEFAULT_NAME = "my-music"
+SESSION_LIMITS = Limits(clips=200, seconds=1800.0, genres=30)
+MAX_SESSIONS = 100
+"""Collections of visitors at the same time; a full one takes about 50 MB."""
+
+STALE_SECONDS = 2 * 3600.0
+"""A visitor's collection that was not used for this long is deleted: a browser that vanishes does not end its session."""
+
+_SWEEP_SECONDS = 600.0
+_NAME = re.compile(r"\w[\w .+-]{0,63}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows gives these names to devices
+_sessions = Lock()
+_sweeper: Thread | None = None
+
+
+def collections_folder() -> Path:
+    """Return the folder of named collections: GENRE_APP_COLLECTIONS, by default ``collections`` in the working folder."""
+    return Path(os.environ.get("GENRE_APP_COLLECTIONS") or "collections").absolute()
+
+
+def belongs_to_session() -> bool:
+    """Return whether each visitor has a collection of their own, because strangers can open the page."""
+    return on_space() or on_network()
+
+
+def checked_collection(name: str) -> str:
+    """Return the name of a collection without spaces around it.
+
+    Raises
+    ------
+    DataError
+        If it cannot name a folder. The name may come from a browser, so it must be one part of a path.
+    """
+    name = " ".join(str(name).split())
+    if not name:
+        raise DataError("Type the name of the collection first.")
+    if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
+        raise DataError(
+            f"{name[:70]!r} cannot name a collection; use up to 64 letters, digits, spaces, and . _ + - between them."
+        )
+    return name
+
+
+def collection_names() -> list[str]:
+    """List the named collections; the default one is always offered. On a public page there is none to list."""
+    if belongs_to_session():
+        return [DEFAULT_NAME]
+    found = {DEFAULT_NAME}
+    with suppress(OSError):
+        found |= {entry.name for entry in collections_folder().iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name)}
+    return sorted(found, key=str.casefold)
+
+
+def last_used() -> str:
+    """Return the collection that was changed or chosen last, or the default one."""
+    times = {}
+    for name in collection_names():
+        with suppress(OSError):
+            times[name] = (collections_folder() / name).stat().st_mtime_ns
+    return max(times, key=lambda name: times[name], default=DEFAULT_NAME)
+
+
+def choose(name: str) -> str:
+    """Make a collection the one that was used last, and create it if it is new; return its name.
+
+    Raises
+    ------
+    DataError
+        If it cannot be created, or the page has no named collections.
+    """
+    name = checked_collection(name)
+    if belongs_to_session():
+        raise DataError("On this public page each visitor has one collection.")
+    known = next((other for other in collection_names() if other.casefold() == name.casefold()), name)
+    try:
+        (collections_folder() / known).mkdir(parents=True, exist_ok=True)
+        os.utime(collections_folder() / known)
+    except OSError as error:
+        raise DataError(f"The collection {known!r} cannot be created ({error.strerror or error}).") from error
+    return known
+
+
+def collection_of(session: str | None, name: str | None = None) -> Collection:
+    """Return the collection that a visitor uses.
+
+    Parameters
+    ----------
+    session : str or None
+        ``session_hash`` of gradio's request. On a public page it alone decides.
+    name : str, optional
+        At home, one of `collection_names`, by default the one that was used last.
+
+    Raises
+    ------
+    DataError
+        If the name cannot be used, or on a public page if there is no session or no room for another one.
+    """
+    if not belongs_to_session():
+        return Collection(collections_folder() / checked_collection(name or last_used()))
+    if not session:
+        raise DataError("This visit has no session, so it has no collection; load the page again.")
+    with _sessions:
+        folder = _session_folder(session)
+        if not folder.is_dir():
+            _delete_stale()
+            if len(_session_folders()) >= MAX_SESSIONS:
+                raise DataError("Too many visitors collect music at the moment; try again later.")
+            folder.mkdir(parents=True, mode=0o700)
+            _start_sweeper()
+        os.utime(folder)
+    return Collection(folder, SESSION_LIMITS)
+
+
+def end_session(session: str | None) -> None:
+    """Delete the collection of a visitor who has left; a named collection at home stays."""
+    if session and belongs_to_session():
+        with _sessions:
+            _delete(_session_folder(session))
+
+
+def delete_stale_sessions() -> None:
+    """Delete the collections of visitors that were not used for `STALE_SECONDS`."""
+    with _sessions:
+        _delete_stale()
+
+
+def _sessions_folder() -> Path:
+    user = getattr(os, "getuid", lambda: "user")()  # each user of the machine has a folder
+    return Path(tempfile.gettempdir()) / f"genre-app-sessions-{user}"
+
+
+def _session_folder(session: str) -> Path:
+    """Return the folder of a session; the browser chooses the session's name, so only its digest becomes a name here."""
+    return _sessions_folder() / hashlib.sha256(session.encode()).hexdigest()[:32] / "your-collection"
+
+
+def _session_folders() -> list[Path]:
+    return list(_sessions_folder().glob("*/your-collection"))
+
+
+def _delete_stale() -> None:
+    for folder in _session_folders():
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _start_sweeper() -> None:
+    """Sweep in the background as long as there are collections of visitors."""
+    global _sweeper
+
+    def sweep() -> None:
+        global _sweeper
+        while True:
+            time.sleep(_SWEEP_SECONDS)
+            with _sessions:
+                _delete_stale()
+                if not _session_folders():
+                    _sweeper = None
+                    return
+
+    if _sweeper is None:
+        _sweeper = Thread(target=sweep, name="sweep of collections", daemon=True)
+        _sweeper.start()
