@@ -85,6 +85,7 @@ class Taught:
             "genres": list(self.checkpoint.genres),
             "left_out": self.report.summary(),
             "recorded": self.recorded.summary(),
+            "confusion": self.report.confusion.tolist(),
             "before": {"right": self.n_before, "n": len(self.before)},
             "wrong": [dict(zip(keys, row, strict=True)) for row in self.wrong()],
             "failed": [{"name": name, "reason": reason} for name, reason in self.failed],
@@ -168,7 +169,6 @@ def teach(
     clean, recorded = report(0), report(-1)
     new.none_of_these = others
     new.sure = choose_sure_limits(clean.probabilities, np.array([label for _, label in tracks]))
-    new.metrics = {"left_out": clean.to_dict(), "recorded": recorded.to_dict()}
     new.provenance = {
         "taught_from": checkpoint.name,
         "initial": checkpoint.provenance,
@@ -178,7 +178,9 @@ def teach(
     }
     before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
     reasons = tuple((path.name, reason) for path, reason in failed)
-    return Taught(new, clean, recorded, before, reasons, time.monotonic() - began)
+    taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began)
+    new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
+    return taught
 
 
 def _others(genres: tuple[str, ...], none_of_these: Collection[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor, optim
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.errors import DataError, first_line
+from genre_app.features import FeatureSpec
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
@@ -229,18 +230,19 @@ def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tup
     return model, dropout
 
 
+def _kind(name: str, spec: FeatureSpec) -> str:
+    return f"a {name} on {spec.n_bins} bins of {spec.kind}" + (f" ({spec.compression})" if spec.compression != "db" else "")
+
+
 def _load_initial(model: GenreModel, init: Checkpoint, genres: tuple[str, ...], config: TrainConfig) -> None:
-    if len(init.members) > 1:
-        raise DataError(f"checkpoint {init.name} holds {len(init.members)} networks; begin with a checkpoint of one.")
-    theirs, ours = (
-        f"a {name} on {spec.n_bins} bins of {spec.kind}" + (f" ({spec.compression})" if spec.compression != "db" else "")
-        for name, spec in ((init.model.name, init.spec), (config.model, config.spec))
-    )
-    if theirs != ours:
+    ours = _kind(config.model, config.spec)
+    fitting = [member.model for member in init.members if _kind(member.model.name, member.spec) == ours]
+    if len(fitting) != 1:
+        theirs = " and ".join(_kind(member.model.name, member.spec) for member in init.members)
         raise DataError(
-            f"checkpoint {init.name} holds {theirs}, this run trains {ours}; choose a checkpoint that fits the recipe."
+            f"checkpoint {init.name} holds {theirs}, this run trains {ours}; choose a checkpoint with one network that fits."
         )
-    own, initial = model.state_dict(), init.model.state_dict()
+    own, initial = model.state_dict(), fitting[0].state_dict()
     with torch.device("meta"):  # the last layer is what changes its shape with the number of genres
         other = type(model)(model.n_bins, model.n_frames, model.n_genres + 1, model.settings).state_dict()
     last = {key for key, value in other.items() if key in own and value.shape != own[key].shape}

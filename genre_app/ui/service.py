@@ -19,6 +19,7 @@ from genre_app.errors import AudioError, CheckpointError, GenreAppError, RunErro
 from genre_app.predict import MAX_OVERLAP, classify
 from genre_app.prediction import Prediction
 from genre_app.runs.run import Run, checked_name, runs_folder
+from genre_app.ui.collect.store import belongs_to_session, collection_names, collection_of, taught_file
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space
 from genre_app.ui.train.snapshot import snapshots
@@ -42,6 +43,7 @@ MAX_COMBINED = 4
 
 _AND = " + "  # between the names of checkpoints that are averaged; no name of a run has spaces
 _RUN = "run: "
+_TAUGHT = "taught: "
 _OWN = "yours: "
 _loading = Lock()
 
@@ -78,7 +80,8 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
         Path of a checkpoint that the visitor has uploaded.
     """
     runs = [run_choice(seen.run.name) for seen in snapshots() if not seen.status.is_active and seen.run.best.is_file()]
-    return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *runs, *([own_choice(own)] if own else [])]
+    taught = [taught_choice(name) for name in collection_names() if _taught(name) is not None]
+    return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *taught, *runs, *([own_choice(own)] if own else [])]
 
 
 def still_offered(chosen: list[str] | None, own: str | None = None) -> dict[str, Any]:
@@ -91,6 +94,11 @@ def still_offered(chosen: list[str] | None, own: str | None = None) -> dict[str,
 def run_choice(name: str) -> str:
     """Return the name under which the checkpoint of a run is offered."""
     return _RUN + name
+
+
+def taught_choice(name: str) -> str:
+    """Return the name under which the model that was taught from a collection is offered."""
+    return _TAUGHT + name
 
 
 def own_choice(own: str) -> str:
@@ -126,12 +134,25 @@ def checkpoint_named(name: str | list[str] | None, own: str | None = None) -> Ch
 def _one_named(name: str, own: str | None) -> Checkpoint:
     if own and name == own_choice(own):
         return _load_file(Path(own), name)
+    if name.startswith(_TAUGHT):
+        taught = _taught(name.removeprefix(_TAUGHT))
+        if taught is None:
+            raise _no_checkpoint(name)
+        return _load_file(taught, name)
     if name.startswith(_RUN):
         return _load_file(_finished_run(name).best, name)
     if name != DEFAULT_CHECKPOINT and name not in bundled_checkpoints():
         raise _no_checkpoint(name)
     with _loading:  # visitors who come at the same time wait for one load
         return _load(name, 0)
+
+
+def _taught(name: str) -> Path | None:
+    """Return the model that was taught from a named collection. On a public page, each visitor has theirs as their own."""
+    if belongs_to_session() or name not in collection_names():
+        return None
+    path = taught_file(collection_of(None, name))
+    return path if path.is_file() else None
 
 
 def _finished_run(name: str) -> Run:

@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 import torch
 
-from genre_app.checkpoint import Checkpoint
+from genre_app.checkpoint import Checkpoint, Member
 from genre_app.errors import DataError
-from genre_app.models import GenreModel
+from genre_app.models import GenreModel, create_model
 from genre_app.progress import Monitor, StoppedError
 from genre_app.runs.executor import work
 from genre_app.runs.request import Request
@@ -152,3 +152,17 @@ def test_a_network_that_cannot_be_built_is_refused_in_a_sentence(cache):
     config = CONFIG.model_copy(update={"model_settings": {"depth": 3}})
     with pytest.raises(DataError, match="The network cnn cannot be built for these data: "):
         TrainState.begin(config, datasets(cache)[0], CPU)
+
+
+def test_training_begins_with_the_one_network_of_a_checkpoint_that_fits(cache):
+    train, _ = datasets(cache)
+    model = TrainState.begin(CONFIG, train, CPU).model
+    other = create_model("mlp", n_bins=32, n_frames=model.n_frames, n_genres=2)
+    both = Checkpoint((Member(other, SPEC), Member(model, SPEC)), ("four", "six"), name="both")
+    changed = CONFIG.model_copy(update={"seed": CONFIG.seed + 1})
+    assert torch.equal(
+        TrainState.begin(changed, train, CPU, init=both).model.members[0].head.weight, model.members[0].head.weight
+    )
+    twice = Checkpoint((Member(model, SPEC), Member(model, SPEC)), ("four", "six"), name="twice")
+    with pytest.raises(DataError, match="choose a checkpoint with one network that fits"):
+        TrainState.begin(CONFIG, train, CPU, init=twice)

@@ -133,6 +133,11 @@ def collection_of(session: str | None, name: str | None = None) -> Collection:
     return Collection(folder, SESSION_LIMITS)
 
 
+def taught_file(collection: Collection) -> Path:
+    """Return the file of the model that was taught from a collection; it may not exist."""
+    return collection.folder / ".taught.safetensors"
+
+
 def end_session(session: str | None) -> None:
     """Delete the collection of a visitor who has left; a named collection at home stays."""
     if session and belongs_to_session():

@@ -110,6 +110,7 @@ def build(frame: Frame) -> None:
     speech = gr.Checkbox(visible=False)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
+    frame.parts["live checkpoint"] = checkpoint
     with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.suppresses()]"
     audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
     # `session` is no output: handing it back could overwrite the session of a recording that began meanwhile.

@@ -57,7 +57,7 @@ def test_the_plan_is_shown_before_start(app, cache):
 
 def test_a_checkpoint_that_does_not_fit_is_refused_before_start(app, bundled, cache):
     end = looked(app, **TINY, **{"train-source": str(cache), "set-init_from": "default"})[0][-1]
-    assert "choose a checkpoint that fits the recipe" in end["plan"] or "choose one that was trained with" in end["plan"]
+    assert "choose a checkpoint with one network that fits" in end["plan"] or "choose one that was trained with" in end["plan"]
     assert end["State"] is None  # and so nothing to start
 
 

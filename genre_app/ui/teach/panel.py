@@ -1,0 +1,201 @@
+"""Teach on the page: start, progress, result, and what to do with the model."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from genre_app.checkpoint import load_checkpoint, save_checkpoint
+from genre_app.data.collection import Collection
+from genre_app.errors import GenreAppError
+from genre_app.progress import Monitor, StoppedError
+from genre_app.teaching.examples import CACHE, folder_examples
+from genre_app.teaching.teach import Taught, teach
+from genre_app.ui import cards
+from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
+from genre_app.ui.downloads import download_file
+from genre_app.ui.figures import DPI, View, to_webp
+from genre_app.ui.frame import Frame
+from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
+from genre_app.ui.teach import markup
+from genre_app.ui.teach.job import followed
+from genre_app.ui.train import run_card
+from genre_app.ui.train.confusion import draw_confusion
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_MATRIX_WIDTH = 420  # CSS pixels
+_PLAY = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-play]");
+  if (button) trigger("play_clip", { file: button.dataset.play });
+});
+"""
+
+
+def build(frame: Frame, collection: gr.components.Component) -> None:
+    """Lay out the panel below the collection and connect it; ``collection`` holds the name of the visitor's collection."""
+    gr.HTML("<h2>Teach</h2>" + markup.WELCOME)
+    with gr.Row():
+        start = gr.Button("Teach from these clips", variant="primary", min_width=200, elem_id="teach")
+        stop = gr.Button("Stop", visible=False, min_width=100)
+    status = gr.HTML("", elem_id="teach-status")
+    with gr.Row(elem_classes="columns", visible=False) as results:
+        with gr.Column(min_width=300):
+            card = gr.HTML("")
+            wrong = gr.HTML("", js_on_load=_PLAY, elem_id="teach-wrong")
+            player = gr.Audio(visible=False, interactive=False, label="Clip", autoplay=True, buttons=[], elem_id="teach-player")
+            with gr.Row():
+                use = gr.Button("Use in Classify and Live", variant="primary", min_width=200)
+                longer = gr.Button("Train longer", min_width=120)
+                file = gr.DownloadButton("Download", min_width=120)
+        with gr.Column(min_width=300):
+            confusion = gr.HTML("")
+    view = gr.JSON(visible=False)
+    parts = {"status": status, "results": results, "card": card, "wrong": wrong, "confusion": confusion, "file": file}
+    panel = Panel(parts, start, stop, player)
+    outputs = [start, stop, player, *parts.values()]
+    with_view = '(name, _) => [name, genreApp.view("#teach-status")]'
+    arriving: list[Any] = [frame.app.load, frame.tab["Collect"].select]
+    if hasattr(collection, "change"):
+        arriving.append(collection.change)
+    gr.on(arriving, panel.show, [collection, view], outputs, js=with_view, **_PRIVATE)
+    running = start.click(
+        panel.run, [collection, view], outputs, js=with_view, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
+    )
+    stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
+    wrong.play_clip(panel.play, collection, player, **_PRIVATE)
+    frame.parts |= {"train longer": longer, "collection": collection}
+    _connect_use(frame, use, collection, status)
+
+
+class Panel:
+    """The handlers; each returns updates by component."""
+
+    def __init__(self, parts: dict[str, Any], start: gr.Button, stop: gr.Button, player: gr.Audio) -> None:
+        self._parts, self._start, self._stop, self._player = parts, start, stop, player
+
+    def show(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> dict[Any, Any]:
+        """Show what was taught from the collection before."""
+        try:
+            collection = collection_of(request.session_hash, name)
+            found = load_checkpoint(taught_file(collection)).metrics.get("taught")
+        except GenreAppError:
+            found = None
+        idle = self._idle("")
+        if not isinstance(found, dict):
+            return {**idle, self._parts["results"]: gr.Row(visible=False)}
+        return {**idle, **self._result(collection, found, view)}
+
+    def run(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Teach, with progress; then show the result."""
+        yield {
+            self._start: gr.Button(interactive=False),
+            self._stop: gr.Button(visible=True),
+            self._parts["status"]: '<p role="status">Starting …</p>',
+        }
+        try:
+            collection = collection_of(request.session_hash, name)
+            task = followed(_task(collection))
+            while True:
+                try:
+                    progress = next(task)
+                except StopIteration as end:
+                    taught: Taught = end.value
+                    break
+                yield {self._parts["status"]: markup.progress(progress)}
+            yield {
+                **self._idle(""),
+                **self._result(collection, taught.to_dict(), view, taught.seconds),
+            }
+        except StoppedError:
+            yield self._idle("")
+        except GenreAppError as error:
+            yield self._idle(cards.problem(str(error), "Not taught"))
+        except OSError as error:
+            yield self._idle(cards.problem(f"The model cannot be written: {error.strerror or error}.", "Not taught"))
+
+    def stopped(self) -> dict[Any, Any]:
+        """Return what Stop leaves."""
+        return self._idle("<p>Stopped. What was computed is kept, so teaching again continues from there.</p>")
+
+    def play(self, name: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Play a clip of the collection."""
+        try:
+            collection = collection_of(request.session_hash, name)
+            path = collection.path(str(getattr(event, "file", "")).rpartition("/")[2])
+        except GenreAppError:
+            return gr.Audio(visible=False)
+        return gr.Audio(value=str(path), visible=True)
+
+    def _idle(self, words: str) -> dict[Any, Any]:
+        return {
+            self._start: gr.Button(interactive=True),
+            self._stop: gr.Button(visible=False),
+            self._parts["status"]: words,
+            self._player: gr.Audio(visible=False),
+        }
+
+    def _result(
+        self, collection: Collection, found: dict[str, Any], view: dict[str, Any] | None, seconds: float | None = None
+    ) -> dict[Any, Any]:
+        page = View.from_page(view)
+        sources = {clip.file: clip.source for clip in collection.read().clips}
+        matrix, genres = found["confusion"], found["genres"]
+        figure = draw_confusion(matrix, genres, View(min(page.width - 40, _MATRIX_WIDTH), page.pixel_ratio, page.dark))
+        image = base64.b64encode(to_webp(figure)).decode("ascii")
+        title = "Clips left out: true genre and answer"
+        parts = self._parts
+        return {
+            parts["results"]: gr.Row(visible=True),
+            parts["card"]: markup.result(found, seconds),
+            parts["wrong"]: markup.wrong(found, sources),
+            parts["confusion"]: run_card.confusion_card(image, title, matrix, round(figure.get_size_inches()[0] * DPI)),
+            parts["file"]: gr.DownloadButton(
+                value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")
+            ),
+        }
+
+
+def _task(collection: Collection) -> Callable[[Monitor], Taught]:
+    def task(monitor: Monitor) -> Taught:
+        examples, others = folder_examples(collection.folder)
+        cache = collection.folder / CACHE
+        taught = teach(examples, checkpoint_named(None), none_of_these=others, cache=cache, monitor=monitor)
+        save_checkpoint(taught.checkpoint, taught_file(collection))
+        return taught
+
+    return task
+
+
+def _connect_use(frame: Frame, use: gr.Button, collection: gr.components.Component, status: gr.HTML) -> None:
+    """Connect the button that uses the taught model in Classify and Live."""
+    checkpoint, own, options, live = (frame.parts[part] for part in ("checkpoint", "own", "options", "live checkpoint"))
+    used = gr.Checkbox(visible=False)
+
+    def take(name: str, own_path: str | None, request: gr.Request) -> dict[Any, Any]:
+        try:
+            found = collection_of(request.session_hash, name)
+            if not taught_file(found).is_file():
+                return {status: cards.problem("Teach a model first.", "Not done"), used: False}
+        except GenreAppError as error:
+            return {status: cards.problem(str(error), "Not done"), used: False}
+        path = str(taught_file(found)) if belongs_to_session() else own_path
+        chosen = own_choice(str(taught_file(found))) if belongs_to_session() else taught_choice(found.folder.name)
+        offered = still_offered([chosen], path)
+        return {
+            own: path,
+            checkpoint: gr.Dropdown(**offered),
+            live: gr.Dropdown(**offered),
+            options: gr.Accordion(open=True),
+            frame.tabs: gr.Tabs(selected="Classify"),
+            used: True,
+        }
+
+    outputs = [own, checkpoint, live, options, frame.tabs, used, status]
+    clicked = use.click(take, [collection, own], outputs, **_PRIVATE)
+    opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
+    if frame.classify_after is not None:
+        frame.classify_after(opened, used)
