@@ -1,6 +1,6 @@
 """The panel beside a recorder: the switch between music and speech, the level, and advice.
 
-The script and style sheet in ``assets`` do the work in the browser, for the recorders of Classify and Live alike.
+The script and style sheet in ``assets`` do the work in the browser, for the recorders of Classify, Live and Collect alike.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("microphone_noise.js", "microphone_recording.js", "microphone.js")  # each uses those before it
 
 
-def panel(recorder: str, kind: Literal["take", "live"]) -> gr.HTML:
+def panel(recorder: str, kind: Literal["take", "live", "example"]) -> gr.HTML:
     """Put the panel of a recorder on the page.
 
     Parameters
     ----------
     recorder : str
         ``elem_id`` of the `gradio.Audio`.
-    kind : {"take", "live"}
-        A take is classified once it has stopped, Live while it goes on.
+    kind : {"take", "live", "example"}
+        A take is classified once it has stopped, Live while it goes on. An example goes to the visitor's collection.
     """
     recorder = escape(recorder)
     modes = "".join(

@@ -20,6 +20,7 @@ TABS = [
     ("Classify", "classify"),
     ("Live", "live"),
     ("Batch", "batch"),
+    ("Collect", "collect"),
     ("Train", "train"),
 ]
 """Label of each tab, and its package in `genre_app.ui`. The package's module ``tab`` has a function ``build(frame)``."""
@@ -40,6 +41,7 @@ def build_app() -> gr.Blocks:
         gr.HTML(_HEADER)
         with gr.Tabs() as tabs:
             frame = Frame(app, tabs)
+            frame.parts["collection"] = gr.State(None)  # name of the collection that the visitor has chosen
             for label, package in TABS:
                 with gr.Tab(label, id=label) as frame.tab[label]:
                     import_module(f"genre_app.ui.{package}.tab").build(frame)
@@ -54,7 +56,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css_paths": _ASSETS / "page.css",
-        "css": microphone.styles(),
+        "css": microphone.styles() + (_ASSETS / "collect.css").read_text(encoding="utf-8"),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "mcp_server": True,

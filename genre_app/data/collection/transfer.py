@@ -52,8 +52,15 @@ def export_zip(collection: Collection, target: Path) -> int:
     return len(clips)
 
 
-def import_zip(collection: Collection, path: Path) -> Imported:
+def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None = None) -> Imported:
     """Add the clips of a zip of genre folders, as `export_zip` or any program writes it; clips that are here stay as they are.
+
+    Parameters
+    ----------
+    collection : Collection
+    path : pathlib.Path
+    limits : genre_app.data.sources.archive.Limits, optional
+        What the zip may hold; by default as much as a collection at home.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def import_zip(collection: Collection, path: Path) -> Imported:
     """
     work = Path(tempfile.mkdtemp(prefix="genre-app-import-"))
     try:
-        found = AudioFolder.find(unpack(path, work, limits=_ZIP_LIMITS))
+        found = AudioFolder.find(unpack(path, work, limits=limits or _ZIP_LIMITS))
         told = {clip.id: clip for clip in Collection(found.path).read().clips}
         added, refused = 0, [reason for _, reason in found.refused]
         for track in found.tracks:

@@ -23,6 +23,10 @@ const HINTS = {
     [5, "5 s heard: enough to classify; 15 s is better."],
     [15, "Listening to the last 30 s."],
   ],
+  example: [
+    [0, "Listening. 6 s is enough; 30 s is the most."],
+    [6, "6 s heard: enough. More is better, up to 30 s."],
+  ],
 };
 
 const part = (panel, name) => panel.querySelector(`.mic-${name}`);

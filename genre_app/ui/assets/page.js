@@ -63,13 +63,13 @@ window.genreApp = (() => {
   overlay.id = "drop-here";
   overlay.textContent = "Drop the song anywhere";
   const showOverlay = (event) => {
-    if (!holdsFiles(event)) return;
+    if (!holdsFiles(event) || slug(selected()) === "collect") return; // Collect's cards take drops themselves
     event.preventDefault(); // otherwise the browser opens the file
     if (event.type === "dragenter") document.body.append(overlay);
   };
   const dropAnywhere = (event) => {
     overlay.remove();
-    if (!holdsFiles(event) || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
+    if (!holdsFiles(event) || slug(selected()) === "collect" || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
     event.preventDefault();
     event.stopPropagation();
     const input = dropTarget();

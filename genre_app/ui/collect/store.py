@@ -1,7 +1,7 @@
 """Which collection a visitor uses: a named one at home, one of their own session on a public page.
 
 At home the collections are folders in `collections_folder`. On a page that strangers can open, a visitor's collection lies in a
-temporary folder. It is found by the visitor's session alone, and deleted when the session ends.
+temporary folder. It is found by the visitor's session alone, and deleted soon after the session has ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ MAX_SESSIONS = 100
 STALE_SECONDS = 2 * 3600.0
 """A visitor's collection that was not used for this long is deleted: a browser that vanishes does not end its session."""
 
-_SWEEP_SECONDS = 600.0
+GRACE_SECONDS = 600.0
+"""A visitor's collection is deleted so long after the session ended: a phone that sleeps ends it too, and comes back."""
+
+_SWEEP_SECONDS = 60.0
 _NAME = re.compile(r"\w[\w .+-]{0,63}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows gives these names to devices
 _sessions = Lock()
@@ -139,10 +142,12 @@ def taught_file(collection: Collection) -> Path:
 
 
 def end_session(session: str | None) -> None:
-    """Delete the collection of a visitor who has left; a named collection at home stays."""
+    """Delete the collection of a visitor who has left, unless they come back within `GRACE_SECONDS`."""
     if session and belongs_to_session():
-        with _sessions:
-            _delete(_session_folder(session))
+        with _sessions, suppress(OSError):
+            left = time.time() - STALE_SECONDS + GRACE_SECONDS
+            folder = _session_folder(session)
+            os.utime(folder, (left, left))
 
 
 def delete_stale_sessions() -> None:

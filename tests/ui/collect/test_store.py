@@ -72,14 +72,29 @@ def test_a_session_cannot_name_a_folder(space):
     assert ".." not in folder.parts
 
 
-def test_the_collection_ends_with_its_session_and_others_stay(space):
+def test_the_collection_ends_after_its_session_and_others_stay(space, monkeypatch):
     first, second = store.collection_of("first"), store.collection_of("second")
     first.add_genre("dub")
     store.end_session("first")
+    store.end_session(None)
+    store.delete_stale_sessions()
+    assert list(first.read().genres) == ["dub"]  # a phone that slept may come back
+    later = time.time() + store.GRACE_SECONDS + 1
+    monkeypatch.setattr(store.time, "time", lambda: later)
+    store.delete_stale_sessions()
     assert not first.folder.parent.exists()
     assert second.folder.exists()
-    store.end_session(None)
     assert store.collection_of("first").read().genres == {}
+
+
+def test_a_visitor_who_comes_back_in_time_keeps_the_collection(space, monkeypatch):
+    folder = store.collection_of("first").folder
+    store.end_session("first")
+    store.collection_of("first")
+    later = time.time() + store.GRACE_SECONDS + 1
+    monkeypatch.setattr(store.time, "time", lambda: later)
+    store.delete_stale_sessions()
+    assert folder.exists()
 
 
 def test_a_collection_that_nobody_uses_is_deleted_and_one_in_use_stays(space, monkeypatch):
@@ -99,11 +114,12 @@ def test_the_number_of_visitors_collections_is_bounded(space, monkeypatch):
     store.collection_of("a")
     with pytest.raises(DataError, match="Too many visitors"):
         store.collection_of("c")
-    store.end_session("a")
+    os.utime(store.collection_of("a").folder, (0, 0))
     store.collection_of("c")
 
 
 def test_a_named_collection_at_home_stays_when_a_visitor_leaves(home):
     store.collection_of("first").add_genre("dub")
     store.end_session("first")
+    store.delete_stale_sessions()
     assert list(store.collection_of("first").read().genres) == ["dub"]
