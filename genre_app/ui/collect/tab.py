@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -19,6 +19,7 @@ from genre_app.ui.collect.board import board, shown_name
 from genre_app.ui.downloads import download_file
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
+from genre_app.ui.teach import panel as teach
 
 PROBLEMS = (AudioError, DataError)
 """Errors whose message is meant for the visitor."""
@@ -70,6 +71,7 @@ def build(frame: Frame) -> None:
         pack = gr.Button("Export as zip", size="sm")
         importing = gr.Button("Import a zip", size="sm", elem_id="collect-import")
         packed = gr.DownloadButton(visible="hidden", elem_id="collect-zip")
+    teach.build(frame, cast(gr.State, chosen))
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
     answer = [shown, said]

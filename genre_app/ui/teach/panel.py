@@ -35,7 +35,7 @@ element.addEventListener("click", (event) => {
 """
 
 
-def build(frame: Frame, collection: gr.components.Component) -> None:
+def build(frame: Frame, collection: gr.State) -> None:
     """Lay out the panel below the collection and connect it; ``collection`` holds the name of the visitor's collection."""
     gr.HTML("<h2>Teach</h2>" + markup.WELCOME)
     with gr.Row():
@@ -58,16 +58,14 @@ def build(frame: Frame, collection: gr.components.Component) -> None:
     panel = Panel(parts, start, stop, player)
     outputs = [start, stop, player, *parts.values()]
     with_view = '(name, _) => [name, genreApp.view("#teach-status")]'
-    arriving: list[Any] = [frame.app.load, frame.tab["Collect"].select]
-    if hasattr(collection, "change"):
-        arriving.append(collection.change)
+    arriving = [frame.app.load, frame.tab["Collect"].select, collection.change]
     gr.on(arriving, panel.show, [collection, view], outputs, js=with_view, **_PRIVATE)
     running = start.click(
         panel.run, [collection, view], outputs, js=with_view, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
     )
     stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
     wrong.play_clip(panel.play, collection, player, **_PRIVATE)
-    frame.parts |= {"train longer": longer, "collection": collection}
+    frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
 
 
@@ -124,11 +122,10 @@ class Panel:
     def play(self, name: str, event: gr.EventData, request: gr.Request) -> Any:
         """Play a clip of the collection."""
         try:
-            collection = collection_of(request.session_hash, name)
-            path = collection.path(str(getattr(event, "file", "")).rpartition("/")[2])
-        except GenreAppError:
+            path = collection_of(request.session_hash, name).path(str(event.file).rpartition("/")[2])
+            return gr.Audio(value=download_file(path, path.name), visible=True)
+        except (AttributeError, GenreAppError, OSError):  # the clip is gone
             return gr.Audio(visible=False)
-        return gr.Audio(value=str(path), visible=True)
 
     def _idle(self, words: str) -> dict[Any, Any]:
         return {
@@ -170,7 +167,7 @@ def _task(collection: Collection) -> Callable[[Monitor], Taught]:
     return task
 
 
-def _connect_use(frame: Frame, use: gr.Button, collection: gr.components.Component, status: gr.HTML) -> None:
+def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.HTML) -> None:
     """Connect the button that uses the taught model in Classify and Live."""
     checkpoint, own, options, live = (frame.parts[part] for part in ("checkpoint", "own", "options", "live checkpoint"))
     used = gr.Checkbox(visible=False)
