@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genre_app.checkpoint_file import read_file, write_file
+from genre_app.checkpoint_file import HeadMemory, read_file, write_file
 from genre_app.checkpoint_header import FORMAT_VERSION, Header, KnnEntry, MemberEntry, ModelEntry
 from genre_app.errors import CheckpointError
 from genre_app.features import FeatureSpec
@@ -70,6 +70,8 @@ class Checkpoint:
         When an answer is called sure.
     none_of_these : tuple of str
         Genres that stand for all other sounds: a clip whose first genre is one of them gets no genre.
+    memory : tuple of tuple of HeadMemory, or None
+        For each member and each of its last layers, how that layer's inputs are distributed in each genre.
     """
 
     members: tuple[Member, ...]
@@ -80,6 +82,7 @@ class Checkpoint:
     name: str = "unnamed"
     sure: SureLimits = field(default_factory=SureLimits)
     none_of_these: tuple[str, ...] = ()
+    memory: tuple[tuple[HeadMemory, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         total = math.fsum(member.weight for member in self.members)
@@ -201,7 +204,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
         provenance=checkpoint.provenance,
         knn=KnnEntry(k=references.k) if references else None,
     )
-    write_file(Path(path), header, [member.model for member in checkpoint.members], references)
+    write_file(Path(path), header, [member.model for member in checkpoint.members], references, checkpoint.memory)
 
 
 def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu") -> Checkpoint:
@@ -213,7 +216,7 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         If there is no such checkpoint, or the file is not exactly what `save_checkpoint` writes.
     """
     path = _find(os.fspath(name_or_path))
-    header, models, references = read_file(path)
+    header, models, references, memory = read_file(path)
     return Checkpoint(
         tuple(
             Member(model.to(device), entry.spec, entry.weight, entry.temperature)
@@ -226,6 +229,7 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         name=path.stem,
         sure=header.sure,
         none_of_these=tuple(header.none_of_these),
+        memory=memory,
     )
 
 

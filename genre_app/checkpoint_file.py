@@ -2,7 +2,8 @@
 
 A checkpoint is a safetensors file, so that loading runs no code. `genre_app.checkpoint_header` defines its metadata. The
 tensors are ``members.<index>.<key of the state dict>`` and, for the knn vote, ``references.probabilities`` and
-``references.labels``. In version 1, the tensors of the only network are ``model.<key>``.
+``references.labels``. In version 1, the tensors of the only network are ``model.<key>``. What the networks see of each genre
+may be stored as ``memory.<member>.<last layer>.<field of HeadMemory>``.
 
 Reading trusts nothing. The sizes in the file are compared with those of the network before memory of that size is allocated. A
 file is refused if a part is missing, superfluous, of another shape or not finite.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -28,14 +30,38 @@ from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.vote import References
 
-_PROBABILITIES, _LABELS = "references.probabilities", "references.labels"
+_PROBABILITIES, _LABELS, _MEMORY = "references.probabilities", "references.labels", "memory."
 # Far above every checkpoint of the project, so that a hostile file cannot exhaust memory.
 _MAX_FILE_BYTES = 1_000_000_000
 _MAX_HEADER_BYTES = 4_000_000
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
 
-def write_file(path: Path, header: Header, models: Sequence[GenreModel], references: References | None) -> None:
+@dataclass(frozen=True, eq=False)
+class HeadMemory:
+    """Normal distribution of the inputs of a network's last layer in each genre, float16.
+
+    Attributes
+    ----------
+    means : Tensor [g, d]
+        Of each genre.
+    factors : Tensor [r, d]
+        Strongest directions of the covariance within genres, which all genres share.
+    residual : Tensor [d]
+        Standard deviation of each input that the factors leave.
+    """
+
+    means: Tensor
+    factors: Tensor
+    residual: Tensor
+
+
+Memory = tuple[tuple[HeadMemory, ...], ...]
+
+
+def write_file(
+    path: Path, header: Header, models: Sequence[GenreModel], references: References | None, memory: Memory | None = None
+) -> None:
     """Write a checkpoint file; after an interruption, the old file or the new one is complete.
 
     Raises
@@ -54,11 +80,15 @@ def write_file(path: Path, header: Header, models: Sequence[GenreModel], referen
     if references:
         tensors[_PROBABILITIES] = torch.from_numpy(references.probabilities.astype(np.float32))
         tensors[_LABELS] = torch.from_numpy(references.labels.astype(np.int64))
+    for index, of_heads in enumerate(memory or ()):
+        for head, of_head in enumerate(of_heads):
+            for field in fields(of_head):
+                tensors[f"{_MEMORY}{index}.{head}.{field.name}"] = getattr(of_head, field.name).contiguous()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(tensors, {KEY: text}))
 
 
-def read_file(path: Path) -> tuple[Header, list[GenreModel], References | None]:
+def read_file(path: Path) -> tuple[Header, list[GenreModel], References | None, Memory | None]:
     """Read a checkpoint file; the networks are in evaluation mode on the CPU.
 
     Raises
@@ -70,7 +100,8 @@ def read_file(path: Path) -> tuple[Header, list[GenreModel], References | None]:
         _check_bytes(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             header, prefixes = parse_header((file.metadata() or {}).get(KEY))
-            return header, _load_models(file, header, prefixes), _load_references(file, header)
+            models = _load_models(file, header, prefixes)
+            return header, models, _load_references(file, header), _load_memory(file, header, models)
     except UnusableError as error:
         raise CheckpointError(f"checkpoint {path} {error}") from error
     except OSError as error:
@@ -111,7 +142,7 @@ def _load_models(file: safe_open, header: Header, prefixes: list[str]) -> list[G
     except (ValueError, RuntimeError) as error:
         raise UnusableError(f"describes a network that cannot be built: {first_line(error)}") from error
     wanted = {f"{prefix}{key}" for prefix, state in zip(prefixes, expected, strict=True) for key in state}
-    found = set(file.keys()) - {_PROBABILITIES, _LABELS}
+    found = {key for key in file.keys() if key not in (_PROBABILITIES, _LABELS) and not key.startswith(_MEMORY)}  # noqa: SIM118
     for problem, keys in (("lacks", wanted - found), ("has the superfluous", found - wanted)):
         if keys:
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
@@ -157,6 +188,30 @@ def _read(file: safe_open, key: str, shape: tuple[int, ...], dtype: torch.dtype)
     if not bool(torch.isfinite(value).all()):
         raise UnusableError(f"has values that are not finite in tensor {key!r}")
     return value
+
+
+def _load_memory(file: safe_open, header: Header, models: Sequence[GenreModel]) -> Memory | None:
+    found = {key for key in file.keys() if key.startswith(_MEMORY)}  # noqa: SIM118 (the file is no dictionary)
+    if not found:
+        return None
+    memory = []
+    for index, model in enumerate(models):
+        of_heads = []
+        for head, layer in enumerate(model.heads().values()):
+            prefix, width = f"{_MEMORY}{index}.{head}.", layer.in_features
+            keys = {field.name: prefix + field.name for field in fields(HeadMemory)}
+            if not found.issuperset(keys.values()):
+                raise UnusableError(f"lacks a tensor {prefix}*")
+            found -= set(keys.values())
+            n_factors = next(iter(file.get_slice(keys["factors"]).get_shape()), 0)
+            if n_factors > width:
+                raise UnusableError(f"has more rows in tensor {keys['factors']!r} than columns")
+            shapes = {"means": (len(header.genres), width), "factors": (n_factors, width), "residual": (width,)}
+            of_heads.append(HeadMemory(**{name: _read(file, keys[name], shapes[name], torch.float16) for name in keys}))
+        memory.append(tuple(of_heads))
+    if found:
+        raise UnusableError(f"has the superfluous tensor {sorted(found)[0][:80]!r}")
+    return tuple(memory)
 
 
 def _load_references(file: safe_open, header: Header) -> References | None:

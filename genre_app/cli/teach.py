@@ -19,6 +19,10 @@ def teach(
     folder: Annotated[Path, typer.Argument(help="Genre folders with clips, or a collection of the page.")],
     out: Annotated[Path, typer.Option(help="File for the taught checkpoint.")],
     checkpoint: CheckpointOption = None,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend/--replace", help="Keep the checkpoint's genres and add the new ones, or replace them."),
+    ] = False,
     none_of_these: Annotated[
         list[str] | None,
         typer.Option(metavar="GENRE", help="Folder whose clips are none of the genres: what sounds like them gets no genre."),
@@ -56,6 +60,7 @@ def teach(
             taught = teach_examples(
                 examples,
                 base,
+                extend=extend,
                 none_of_these={*marked, *(none_of_these or [])},
                 n_recordings=recordings,
                 seed=seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.checkpoint_header import check_genres
-from genre_app.data.collection import Collection
+from genre_app.data.collection import Collection as MusicCollection
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import DataError, some
 from genre_app.files import AnyPath
@@ -58,13 +58,15 @@ def folder_examples(folder: AnyPath) -> tuple[list[Example], frozenset[str]]:
         If there is no audio in genre folders.
     """
     found = AudioFolder.find(folder)
-    contents = Collection(found.path).read()
+    contents = MusicCollection(found.path).read()
     known = {clip.id: clip.group for clip in contents.clips}
     examples = [Example(t.path, t.genre, t.track_id, known.get(t.path.name, t.track_id)) for t in found.tracks]
     return examples, contents.none_of_these
 
 
-def check_examples(examples: Sequence[Example], failed: Sequence[tuple[Path, str]] = ()) -> None:
+def check_examples(
+    examples: Sequence[Example], failed: Sequence[tuple[Path, str]] = (), *, min_genres: int = MIN_GENRES
+) -> None:
     """Refuse clips that are too few to teach.
 
     Raises
@@ -75,8 +77,9 @@ def check_examples(examples: Sequence[Example], failed: Sequence[tuple[Path, str
     counts = Counter(example.genre for example in examples)
     lost = f" ({len(failed)} files could not be used: {failed[0][1]})" if failed else ""
     few = sorted(genre for genre, n in counts.items() if n < MIN_CLIPS)
-    if len(counts) < MIN_GENRES:
-        raise DataError(f"Teaching needs {MIN_GENRES} genres with {MIN_CLIPS} clips each{lost}; add clips of another genre.")
+    if len(counts) < min_genres:
+        what = f"{min_genres} {'genre' if min_genres == 1 else 'genres'} with {MIN_CLIPS} clips each"
+        raise DataError(f"Teaching needs {what}{lost}; add clips of another genre.")
     if few:
         raise DataError(f"Teaching needs {MIN_CLIPS} clips of each genre{lost}; add clips of {some(few)}.")
     try:
@@ -85,8 +88,13 @@ def check_examples(examples: Sequence[Example], failed: Sequence[tuple[Path, str
         raise DataError(f"The genres cannot be taught: {error}.") from error
 
 
-def parts_left_out(examples: Sequence[Example], labels: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
-    """Yield the clips, bool [n], that are left out together; each clip once, if its genre then still has another clip."""
+def parts_left_out(
+    examples: Sequence[Example], labels: NDArray[np.intp], remembered: Collection[int] = ()
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield the clips, bool [n], that are left out together; each clip once, if its genre then still has another clip.
+
+    A remembered genre needs no other clip.
+    """
     sources = np.array([example.source for example in examples])
     # In the order of their genres, so that each part has clips of many genres.
     ordered = list(dict.fromkeys(sources[np.argsort(labels, kind="stable")].tolist()))
@@ -94,7 +102,7 @@ def parts_left_out(examples: Sequence[Example], labels: NDArray[np.intp]) -> Ite
     for part in (ordered[start::n_parts] for start in range(n_parts)):
         left_out = np.isin(sources, part)
         for label in set(labels[left_out].tolist()):
-            if left_out[labels == label].all():
+            if label not in remembered and left_out[labels == label].all():
                 left_out &= labels != label  # nothing of this genre would be left
         if left_out.any():
             yield left_out

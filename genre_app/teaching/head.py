@@ -16,6 +16,7 @@ from genre_app.teaching.embedding import Embedding
 _PENALTY = 0.03
 _DIRECTIONS = 256  # of the largest variance; the last layer of 1 706 inputs is fitted within these
 _LEAST_STD = 1e-5
+REMEMBERED_CLIPS = 10.0
 _TOLERANCE = 1e-3
 
 
@@ -39,7 +40,7 @@ class Rows:
 class HeadFit:
     """Logistic regression of the genres on the embeddings of one head.
 
-    Each bin is standardised and rotated to its directions of largest variance once, since neither depends on the genres. Each
+    Each input is standardised and rotated to its directions of largest variance once, since neither depends on the genres. Each
     genre has the same weight, and each of its clips too.
 
     Parameters
@@ -47,10 +48,31 @@ class HeadFit:
     rows : Rows
     labels : numpy.ndarray, int [clips]
     n_genres : int
+    recalled : numpy.ndarray [g, n, d], optional
+        Samples of genres that the checkpoint remembers; those of one genre count as `REMEMBERED_CLIPS` clips.
+    recalled_labels : sequence of int, length g
     """
 
-    def __init__(self, rows: Rows, labels: NDArray[np.intp], n_genres: int) -> None:
-        self._rows, self._labels, self._n_genres = rows, labels, n_genres
+    def __init__(
+        self,
+        rows: Rows,
+        labels: NDArray[np.intp],
+        n_genres: int,
+        recalled: NDArray[np.float64] | None = None,
+        recalled_labels: Sequence[int] = (),
+    ) -> None:
+        if recalled is not None:  # as if each remembered genre had one more clip, of a larger weight
+            samples = recalled.reshape(-1, recalled.shape[2])
+            clips = len(labels) + np.repeat(np.arange(len(recalled)), recalled.shape[1])
+            rows = Rows(
+                np.concatenate([rows.values, samples]),
+                np.concatenate([rows.clips, clips]),
+                np.concatenate([rows.shares, np.full(len(samples), 1.0 / recalled.shape[1])]),
+            )
+        self._rows, self._n_genres = rows, n_genres
+        self._labels = np.concatenate([labels, np.array(recalled_labels, dtype=int)])
+        self._sizes = np.ones(len(self._labels))
+        self._sizes[len(labels) :] = REMEMBERED_CLIPS
         self._mean = rows.values.mean(axis=0)
         std = rows.values.std(axis=0)
         self._scale = np.where(std < _LEAST_STD, 0.0, 1.0 / np.maximum(std, _LEAST_STD)) / np.sqrt(rows.values.shape[1])
@@ -66,9 +88,11 @@ class HeadFit:
 
     def without(self, left_out: NDArray[np.bool_]) -> Layer:
         """Return the layer fitted to the clips that are not left out, bool [clips]; each genre must keep one."""
-        kept = ~left_out[self._rows.clips]
-        per_genre = np.bincount(self._labels[~left_out], minlength=self._n_genres)
-        of_clip = (~left_out).sum() / (self._n_genres * np.maximum(per_genre, 1))[self._labels]
+        sizes = self._sizes.copy()
+        sizes[: len(left_out)][left_out] = 0.0
+        kept = sizes[self._rows.clips] > 0.0
+        per_genre = np.bincount(self._labels, weights=sizes, minlength=self._n_genres)
+        of_clip = sizes * sizes.sum() / (self._n_genres * per_genre)[self._labels]
         weights = (self._rows.shares * of_clip[self._rows.clips])[kept]
         model = LogisticRegression(C=1.0 / _PENALTY, tol=_TOLERANCE, max_iter=200, warm_start=True)
         if self._warm is not None:

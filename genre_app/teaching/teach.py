@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from genre_app.checkpoint import Checkpoint
-from genre_app.errors import DataError, some
+from genre_app.errors import CheckpointError, DataError, some
 from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.evaluation.combination import choose_mix
 from genre_app.evaluation.metrics import Report, TrackResult
@@ -21,8 +21,9 @@ from genre_app.models import GenreModel, create_model
 from genre_app.progress import QUIET, Meter, Monitor, Progress, usable_cores
 from genre_app.teaching.cached import Embeddings
 from genre_app.teaching.embedding import Embedding
-from genre_app.teaching.examples import Example, check_examples, parts_left_out
+from genre_app.teaching.examples import MIN_GENRES, Example, check_examples, parts_left_out
 from genre_app.teaching.head import HeadFit, Layer, head_rows, member_rows
+from genre_app.teaching.memory import recalled, remember
 
 N_RECORDINGS = 2
 """Simulated recordings of each clip."""
@@ -97,6 +98,7 @@ def teach(
     examples: Sequence[Example],
     checkpoint: Checkpoint,
     *,
+    extend: bool = False,
     none_of_these: Collection[str] = (),
     n_recordings: int = N_RECORDINGS,
     seed: int = 0,
@@ -113,6 +115,9 @@ def teach(
     examples : sequence of Example
     checkpoint : Checkpoint
         Its networks compute the embeddings.
+    extend : bool
+        Keep the genres of the checkpoint, which must remember them, and add those of the clips. A genre of the same name is one
+        genre. By default, the new genres replace the old ones.
     none_of_these : collection of str
         Genres whose clips are to get no genre.
     n_recordings : int
@@ -132,9 +137,10 @@ def teach(
     Raises
     ------
     DataError
-        If there are fewer than two genres with two clips each.
+        If there are fewer than two genres with two clips each; to extend a checkpoint, one genre is enough.
     CheckpointError
-        If a network of the checkpoint has no last layer that can be replaced.
+        If a network of the checkpoint has no last layer that can be replaced, or if the checkpoint is to be extended and
+        does not remember its genres.
     StoppedError
         If ``monitor`` says so. Embeddings in ``cache`` are kept.
 
@@ -143,22 +149,36 @@ def teach(
     Alain and Bengio 2017, Understanding intermediate layers using linear classifier probes.
     """
     began = time.monotonic()
-    check_examples(examples)
+    min_genres = 1 if extend else MIN_GENRES
+    if extend and checkpoint.memory is None:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name} does not remember its genres, so they cannot be kept; replace them instead"
+        )
+    check_examples(examples, min_genres=min_genres)
     store = Embeddings(checkpoint, n_recordings=n_recordings, seed=seed, folder=cache, threads=threads or usable_cores())
     meter = Meter("listening to clips", len(examples), float(len(examples)), monitor)
     found, failed = store.of_files([example.path for example in examples], meter)
     kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
     embeddings = [versions for versions in found if versions is not None]
-    check_examples(kept, failed)
-    genres = tuple(sorted({example.genre for example in kept}, key=str.casefold))
-    others = _others(genres, none_of_these)
+    check_examples(kept, failed, min_genres=min_genres)
+    old = checkpoint.genres if extend else ()
+    renamed = {_key(genre): genre for genre in old}
+    kept = [replace(example, genre=renamed.get(_key(example.genre), example.genre)) for example in kept]
+    genres = tuple(sorted({*old, *(example.genre for example in kept)}, key=str.casefold))
+    others = _others(genres, {*none_of_these, *(checkpoint.none_of_these if extend else ())})
     labels = np.array([genres.index(example.genre) for example in kept])
-    fits = [
-        [HeadFit(head_rows(embeddings, member, head), labels, len(genres)) for head in range(len(part.model.heads()))]
-        for member, part in enumerate(checkpoint.members)
-    ]
+    remembered = [genres.index(genre) for genre in old]
+
+    def fit(member: int, head: int) -> HeadFit:
+        rows = head_rows(embeddings, member, head)
+        if not extend or checkpoint.memory is None:
+            return HeadFit(rows, labels, len(genres))
+        return HeadFit(rows, labels, len(genres), recalled(checkpoint.memory[member][head], seed), remembered)
+
+    n_heads = [len(member.model.heads()) for member in checkpoint.members]
+    fits = [[fit(member, head) for head in range(n)] for member, n in enumerate(n_heads)]
     layers = [[fit.without(np.zeros(len(kept), bool)) for fit in of_member] for of_member in fits]
-    answers = _left_out(kept, labels, embeddings, fits, monitor)
+    answers = _left_out(kept, labels, embeddings, fits, remembered, monitor)
     new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
     tracks = [(kept[place].name, int(labels[place])) for place in answers]
 
@@ -168,9 +188,12 @@ def teach(
 
     clean, recorded = report(0), report(-1)
     new.none_of_these = others
+    if not extend:
+        new.memory = remember(embeddings, labels, checkpoint, len(genres))
     new.sure = choose_sure_limits(clean.probabilities, np.array([label for _, label in tracks]))
     new.provenance = {
         "taught_from": checkpoint.name,
+        "extended": extend,
         "initial": checkpoint.provenance,
         "clips": {genre: int((labels == label).sum()) for label, genre in enumerate(genres)},
         "recordings": n_recordings,
@@ -197,11 +220,12 @@ def _left_out(
     labels: NDArray[np.intp],
     embeddings: Sequence[Sequence[Embedding]],
     fits: Sequence[Sequence[HeadFit]],
+    remembered: Collection[int],
     monitor: Monitor,
 ) -> dict[int, _Versions]:
     """Return for each clip that can be tested what layers answer that were fitted without its source."""
     answers: dict[int, _Versions] = {}
-    for left_out in parts_left_out(examples, labels):
+    for left_out in parts_left_out(examples, labels, remembered):
         monitor.check("the result was tested")
         monitor.on_progress(Progress("testing on clips left out", len(answers), len(examples), None))
         layers = [[fit.without(left_out) for fit in of_member] for of_member in fits]

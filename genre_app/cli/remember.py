@@ -1,0 +1,62 @@
+"""genre-app remember: let a checkpoint remember its genres, so that new ones can be added to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genre_app.cli._shared import ThreadsOption, open_checkpoint, progress_bar, stop
+from genre_app.progress import Monitor, Progress, usable_cores
+
+
+def remember(
+    folder: Annotated[Path, typer.Argument(help="Genre folders with the music that trained the checkpoint.")],
+    out: Annotated[Path, typer.Option(help="File for the checkpoint with its memory.")],
+    checkpoint: Annotated[str, typer.Option(help="Name of a bundled checkpoint or a .safetensors file.")] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated recordings.")] = 0,
+    threads: ThreadsOption = None,
+) -> None:
+    """Store in a checkpoint what its networks see of each of its genres: means and variances, no music.
+
+    The answers stay as they are. ``genre-app teach --extend`` can then add genres.
+    """
+    base = open_checkpoint([checkpoint], threads)
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+
+    from genre_app.checkpoint import save_checkpoint
+    from genre_app.data.sources.folder import match_genres
+    from genre_app.errors import CheckpointError, DataError
+    from genre_app.progress import Meter
+    from genre_app.teaching.cached import Embeddings
+    from genre_app.teaching.examples import folder_examples
+    from genre_app.teaching.memory import remember as describe
+
+    torch.set_num_threads(1)
+    try:
+        examples, _ = folder_examples(folder)
+        index = match_genres((example.genre for example in examples), base.genres, folder)
+        missing = sorted(set(base.genres) - {base.genres[place] for place in index.values()})
+        if missing:
+            raise DataError(f"{folder} has no music of {', '.join(missing)}, so these genres could not be kept; add it.")
+        with progress_bar() as show:
+
+            def on_progress(progress: Progress) -> None:
+                show(progress.done, progress.total)
+
+            meter = Meter("listening to clips", len(examples), float(len(examples)), Monitor(on_progress=on_progress))
+            store = Embeddings(base, seed=seed, threads=threads or usable_cores())
+            found, failed = store.of_files([example.path for example in examples], meter)
+        if failed:
+            raise DataError(f"{failed[0][1]}; remove or replace this file.")
+        labels = np.array([index[example.genre] for example in examples])
+        memory = describe([versions for versions in found if versions is not None], labels, base, len(base.genres))
+        save_checkpoint(replace(base, memory=memory), out)
+    except (DataError, CheckpointError) as error:
+        stop(str(error))
+    except OSError as error:
+        stop(f"{out} cannot be written: {error.strerror or error}")
