@@ -35,7 +35,7 @@ def result(found: dict[str, Any], seconds: float | None = None) -> str:
     low, high = wilson_interval(right, n)
     before = found["before"]["right"]
     genres = ", ".join(map(escape, found["genres"]))
-    took = f" It took {seconds:.0f} s." if seconds is not None else ""
+    took = f" It took {seconds:.0f}\N{NO-BREAK SPACE}s." if seconds is not None else ""
     failed = "".join(f"<li>{escape(one['reason'])}</li>" for one in found["failed"])
     return f"""
 <section class="card" aria-label="Taught model" id="taught">

@@ -10,7 +10,7 @@ import gradio as gr
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.collection import Collection
-from genre_app.errors import GenreAppError
+from genre_app.errors import DataError, GenreAppError
 from genre_app.progress import Monitor, StoppedError
 from genre_app.teaching.examples import CACHE, folder_examples
 from genre_app.teaching.teach import Taught, teach
@@ -26,6 +26,9 @@ from genre_app.ui.train import run_card
 from genre_app.ui.train.confusion import draw_confusion
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...others]'
+_REPLACE, _EXTEND = "replace", "extend"
+_GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
 _MATRIX_WIDTH = 420  # CSS pixels
 _PLAY = """
 element.addEventListener("click", (event) => {
@@ -37,31 +40,31 @@ element.addEventListener("click", (event) => {
 
 def build(frame: Frame, collection: gr.State) -> None:
     """Lay out the panel below the collection and connect it; ``collection`` holds the name of the visitor's collection."""
-    gr.HTML("<h2>Teach</h2>" + markup.WELCOME)
-    with gr.Row():
-        start = gr.Button("Teach from these clips", variant="primary", min_width=200, elem_id="teach")
-        stop = gr.Button("Stop", visible=False, min_width=100)
+    gr.HTML(f"<h2>Teach</h2>{markup.WELCOME}", elem_id="teach-intro")
+    genres = gr.Radio(_GENRES, value=_REPLACE, label="Genres of the model", elem_id="teach-genres")
+    with gr.Row(elem_classes="actions"):
+        start = gr.Button("Teach from these clips", variant="primary", min_width=220, scale=0, elem_id="teach")
+        stop = gr.Button("Stop", visible=False, min_width=100, scale=0)
     status = gr.HTML("", elem_id="teach-status")
     with gr.Row(elem_classes="columns", visible=False) as results:
         with gr.Column(min_width=300):
-            card = gr.HTML("")
+            card = gr.HTML("", elem_id="teach-card")
             wrong = gr.HTML("", js_on_load=_PLAY, elem_id="teach-wrong")
             player = gr.Audio(visible=False, interactive=False, label="Clip", autoplay=True, buttons=[], elem_id="teach-player")
             with gr.Row():
                 use = gr.Button("Use in Classify and Live", variant="primary", min_width=200)
-                longer = gr.Button("Train longer", min_width=120)
+                longer = gr.Button("Train longer", min_width=120, visible=not belongs_to_session())
                 file = gr.DownloadButton("Download", min_width=120)
         with gr.Column(min_width=300):
-            confusion = gr.HTML("")
+            confusion = gr.HTML("", elem_id="teach-confusion")
     view = gr.JSON(visible=False)
     parts = {"status": status, "results": results, "card": card, "wrong": wrong, "confusion": confusion, "file": file}
     panel = Panel(parts, start, stop, player)
     outputs = [start, stop, player, *parts.values()]
-    with_view = '(name, _) => [name, genreApp.view("#teach-status")]'
     arriving = [frame.app.load, frame.tab["Collect"].select, collection.change]
-    gr.on(arriving, panel.show, [collection, view], outputs, js=with_view, **_PRIVATE)
+    gr.on(arriving, panel.show, [collection, view], outputs, js=_WITH_VIEW, **_PRIVATE)
     running = start.click(
-        panel.run, [collection, view], outputs, js=with_view, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
+        panel.run, [collection, view, genres], outputs, js=_WITH_VIEW, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
     )
     stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
     wrong.play_clip(panel.play, collection, player, **_PRIVATE)
@@ -87,7 +90,7 @@ class Panel:
             return {**idle, self._parts["results"]: gr.Row(visible=False)}
         return {**idle, **self._result(collection, found, view)}
 
-    def run(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> Iterator[dict[Any, Any]]:
+    def run(self, name: str, view: dict[str, Any] | None, genres: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Teach, with progress; then show the result."""
         yield {
             self._start: gr.Button(interactive=False),
@@ -96,7 +99,7 @@ class Panel:
         }
         try:
             collection = collection_of(request.session_hash, name)
-            task = followed(_task(collection))
+            task = followed(_task(collection, extend=genres == _EXTEND))
             while True:
                 try:
                     progress = next(task)
@@ -156,11 +159,13 @@ class Panel:
         }
 
 
-def _task(collection: Collection) -> Callable[[Monitor], Taught]:
+def _task(collection: Collection, *, extend: bool) -> Callable[[Monitor], Taught]:
     def task(monitor: Monitor) -> Taught:
+        if not collection.read().clips:
+            raise DataError("This collection has no clips yet; record or drop some first.")
         examples, others = folder_examples(collection.folder)
         cache = collection.folder / CACHE
-        taught = teach(examples, checkpoint_named(None), none_of_these=others, cache=cache, monitor=monitor)
+        taught = teach(examples, checkpoint_named(None), extend=extend, none_of_these=others, cache=cache, monitor=monitor)
         save_checkpoint(taught.checkpoint, taught_file(collection))
         return taught
 

@@ -6,15 +6,18 @@ Training is a process of its own, started by the command that the tab shows. The
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
+from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.errors import RunError
 from genre_app.runs import zerogpu
 from genre_app.runs.events import Stopped
+from genre_app.runs.recipes import describe_recipe
 from genre_app.runs.run import Run, Status
 from genre_app.ui import cards, permission
+from genre_app.ui.collect.store import collection_of
 from genre_app.ui.frame import Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import run_choice, still_offered
@@ -25,6 +28,7 @@ from genre_app.ui.train.refresh import compare, refresh
 from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.start import Start
 
+_FINE_TUNING = "transfer"  # the recipe of "Train longer"
 _VIEWERS = 16  # pages that look at runs at the same time
 _WITH_VIEW = '(view, ...others) => [genreApp.view("#run-head"), ...others]'
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -68,6 +72,7 @@ def build(frame: Frame) -> None:
     frame.tabs.select(_leave, None, panel.timer, **_PRIVATE)
     actions.connect(start.connect(frame.app))
     _connect_classify(panel, frame)
+    _connect_collect(form, frame)
 
 
 def _note(refused: str | None) -> str:
@@ -195,3 +200,21 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
     opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
     if frame.classify_after is not None:
         frame.classify_after(opened, used)
+
+
+def _connect_collect(form: Form, frame: Frame) -> None:
+    """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers."""
+
+    def fill(name: str | None, request: gr.Request) -> Mapping[Any, Any]:
+        folder = collection_of(request.session_hash, name).folder
+        return {
+            **form.choose_recipe(_FINE_TUNING),
+            form.recipe: gr.Dropdown(value=_FINE_TUNING, info=describe_recipe(_FINE_TUNING)),
+            form.source: str(folder),
+            form.init_from: gr.Dropdown(choices=init_choices(), value=DEFAULT_CHECKPOINT),
+            frame.tabs: gr.Tabs(selected="Train"),
+        }
+
+    longer = cast(gr.Button, frame.parts["train longer"])
+    clicked = longer.click(fill, frame.parts["collection"], [*form.inputs, frame.tabs], **_PRIVATE)
+    clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")

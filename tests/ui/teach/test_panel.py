@@ -1,0 +1,135 @@
+"""Teach on the page: its handlers are called without a browser."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from genre_app.checkpoint import load_checkpoint
+from genre_app.data.collection import Collection
+from genre_app.errors import DataError
+from genre_app.progress import Progress
+from genre_app.ui.collect.store import collection_of, taught_file
+from genre_app.ui.page import build_app
+from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_named
+from genre_app.ui.teach.job import followed
+from tests.conftest import bundle
+from tests.pages import handler, named
+from tests.teaching.test_teach import fill
+
+VIEW = {"width": 900, "pixel_ratio": 1.0, "dark": False}
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    return fill(tmp_path_factory.mktemp("music"), 3, ("low", "high"))
+
+
+@pytest.fixture
+def at_home(monkeypatch, tmp_path, checkpoint):
+    monkeypatch.setenv("GENRE_APP_COLLECTIONS", str(tmp_path / "collections"))
+    monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
+    with bundle(checkpoint, tmp_path / "bundled"):
+        yield
+
+
+def collect(collection: Collection, music: Path) -> None:
+    for file in sorted(music.rglob("*.wav")):
+        collection.add(file.parent.name, file, origin="file")
+
+
+def visitor(session: str) -> SimpleNamespace:
+    return SimpleNamespace(session_hash=session)
+
+
+def taught(app: gr.Blocks, name: str | None, session: str, genres: str = "replace") -> list[dict]:
+    run = handler(app, "teach", "click").fn
+    return [named(update) for update in run(name, VIEW, genres, visitor(session))]
+
+
+def test_teaching_shows_progress_and_result_and_offers_the_model(at_home, music):
+    collect(collection_of(None, "my-music"), music)
+    app = build_app()
+    assert "taught: my-music" not in checkpoint_choices()
+    updates = taught(app, "my-music", "a")
+    assert "Starting" in updates[0]["teach-status"]
+    assert any("<progress" in str(update.get("teach-status")) for update in updates)
+    text = updates[-1]["teach-card"]
+    assert "6 of 6 right" in text
+    assert "before: 0 of 6" in text
+    assert "taught: my-music" in checkpoint_choices()
+    assert checkpoint_named("taught: my-music").genres == ("high", "low")
+    # A page that is loaded again shows the same.
+    show = next(function.fn for function in app.fns.values() if function.name == "show")
+    assert "6 of 6 right" in named(show("my-music", VIEW, visitor("b")))["teach-card"]
+    with pytest.raises(RequestError, match="There is no checkpoint"):
+        checkpoint_named("taught: ../my-music")
+
+
+def test_a_collection_that_cannot_be_taught_says_why(at_home, music):
+    collection = collection_of(None, "my-music")
+    app = build_app()
+    assert "no clips yet" in taught(app, "my-music", "a")[-1]["teach-status"]
+    collection.add("low", next(music.rglob("low0.wav")), origin="file")
+    assert "2 genres with 2 clips each" in taught(app, "my-music", "a")[-1]["teach-status"]
+    extended = taught(app, "my-music", "a", "extend")[-1]["teach-status"]
+    assert "does not remember its genres" in extended
+
+
+def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(at_home, music, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    app = build_app()
+    collect(collection_of("one", None), music)
+    assert "6 of 6 right" in taught(app, None, "one")[-1]["teach-card"]
+    assert load_checkpoint(taught_file(collection_of("one"))).genres == ("high", "low")
+    assert not [name for name in checkpoint_choices() if name.startswith("taught")]
+    use = handler(app, "Use in Classify and Live", "click").fn
+    mine = named(use(None, None, visitor("one")))
+    assert mine["Checkpoint"].value == ["yours: .taught.safetensors"]
+    assert "Teach a model first" in named(use(None, None, visitor("two")))["teach-status"]
+    assert "no clips yet" in taught(app, None, "two")[-1]["teach-status"]
+
+
+def test_a_followed_task_yields_the_latest_progress_and_its_result():
+    def task(monitor):
+        for done in range(50):
+            monitor.on_progress(Progress("counting", done, 50, None))
+        return "done"
+
+    seen = []
+
+    def follow():
+        result = yield from followed(task)
+        seen.append(result)
+
+    seen = [*(progress.done for progress in follow()), *seen]
+    assert seen.pop() == "done"
+    assert seen == sorted(seen)
+    assert seen[-1] == 49
+
+    def failing(monitor):
+        raise DataError("no clips")
+
+    with pytest.raises(DataError, match="no clips"):
+        next(followed(failing))
+
+
+def test_a_task_that_nobody_follows_is_asked_to_stop():
+    stopped = threading.Event()
+
+    def task(monitor):
+        while not monitor.should_stop():
+            monitor.on_progress(Progress("waiting", 0, 1, None))
+            time.sleep(0.01)
+        stopped.set()
+
+    following = followed(task)
+    next(following)
+    following.close()
+    assert stopped.wait(5)
