@@ -73,6 +73,13 @@ const drop = (place, files) => {
   else say(genres().length ? "Drop the files on the card of their genre." : "Add a genre first, then drop files on its card.", true);
 };
 
+// Folders on a card belong to its genre; elsewhere, each folder is a genre.
+const dropFolders = async (genre, found) => {
+  const groups = Map.groupBy(found, ({ folder }) => genre ?? folder);
+  for (const [name, group] of groups) if (name) await send(name, group.map(({ file }) => file));
+  if (!found.length) say("These folders hold no audio files.", true);
+};
+
 // ---- Questions within a card ----
 
 const closeAsk = () => element.querySelectorAll(".ask").forEach((one) => one.remove());
@@ -258,7 +265,9 @@ document.addEventListener("drop", (event) => {
   mark(null);
   const id = event.dataTransfer.getData(CHIP);
   const genre = genreOf(event.target);
-  if (event.dataTransfer.files.length) drop(event.target, [...event.dataTransfer.files]);
+  const folders = genreFolders.dropped(event);
+  if (folders) folders.then((found) => dropFolders(genre, found));
+  else if (event.dataTransfer.files.length) drop(event.target, [...event.dataTransfer.files]);
   else if (id && genre) act({ do: "move", clip: id, genre }, () => chip(id)?.querySelector(".more"));
 });
 document.addEventListener("dragleave", (event) => event.relatedTarget || mark(null));
