@@ -75,8 +75,9 @@ const drop = (place, files) => {
 
 // Folders on a card belong to its genre; elsewhere, each folder is a genre.
 const dropFolders = async (genre, found) => {
-  const groups = Map.groupBy(found, ({ folder }) => genre ?? folder);
-  for (const [name, group] of groups) if (name) await send(name, group.map(({ file }) => file));
+  const names = new Set(found.map(({ folder }) => genre ?? folder).filter(Boolean));
+  for (const name of names)
+    await send(name, found.filter(({ folder }) => (genre ?? folder) === name).map(({ file }) => file));
   if (!found.length) say("These folders hold no audio files.", true);
 };
 

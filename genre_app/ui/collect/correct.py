@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -76,8 +77,10 @@ def add_classified(
     genre: str | None, path: str | None, found: Answer | None, chosen: str | None, request: gr.Request
 ) -> tuple[Any, Any]:
     """Add the clip that the Classify tab has answered."""
-    prediction = found.prediction if found else None
-    return add_corrected(genre, path, prediction, chosen, request, origin="classify")
+    if found is None:
+        return add_corrected(genre, None, None, chosen, request, origin="classify")
+    prediction = found.prediction
+    return add_corrected(genre, path, prediction, chosen, request, origin="classify", name=prediction.name)
 
 
 def add_corrected(
@@ -89,6 +92,7 @@ def add_corrected(
     *,
     origin: str,
     name: str | None = None,
+    source_sha256: str = "",
 ) -> tuple[Any, Any]:
     """Add a clip to the visitor's collection, with the answer that it got.
 
@@ -99,14 +103,14 @@ def add_corrected(
     audio : str, os.PathLike, Clip or None
         None if there is no clip any more.
     prediction : Prediction or None
-        The answer.
+        The answer; None if there was none, as for noise in Live.
     chosen : str or None
         Name of the collection that the visitor has chosen.
     request : gradio.Request
-    origin : str
+    origin, source_sha256 : str
         As in `genre_app.data.collection.Collection.add`.
     name : str, optional
-        By default that of the prediction.
+        By default that of the sound.
 
     Returns
     -------
@@ -116,24 +120,33 @@ def add_corrected(
     try:
         if not (genre or "").strip():
             raise DataError("Choose the genre first, or type a new one.")
-        if audio is None or prediction is None:
-            raise DataError("There is no answered clip to add; classify one first.")
-        named = name or prediction.name
+        if audio is None:
+            raise DataError("There is no sound to add; load or record some first.")
+        named = name or (audio.name if isinstance(audio, Clip) else Path(audio).name)
         collection = collection_of(request.session_hash, chosen)
         added = collection.add(
             str(genre),
             audio,
             origin=origin,
             name=MICROPHONE if named == RECORDING else named,
-            answer=prediction.genre or prediction.rejected or "",
-            probability=float(prediction.probabilities.max()),
-            checkpoint=prediction.checkpoint,
+            source_sha256=source_sha256,
+            **_answer(prediction),
         )
     except (AudioError, DataError) as error:
         return cards.problem(str(error), "Not added"), gr.skip()
     where = "your collection" if belongs_to_session() else f"the collection {collection.folder.name}"
     words = f"Added to {added.clip.genre} in {where}. {cards.sentence(added.remark) if added.remark else ''}"
     return f'<p class="remark" role="status">{escape(words.strip())} The Collect tab shows it.</p>', gr.skip()
+
+
+def _answer(prediction: Prediction | None) -> dict[str, Any]:
+    if prediction is None:
+        return {}
+    return {
+        "answer": prediction.genre or prediction.rejected or "",
+        "probability": float(prediction.probabilities.max()),
+        "checkpoint": prediction.checkpoint,
+    }
 
 
 def choices(chosen: str | None, request: gr.Request, genres: Sequence[str] = ()) -> list[str]:
