@@ -53,7 +53,8 @@ def build_app() -> gr.Blocks:
 
 def launch_options() -> dict[str, Any]:
     """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server."""
-    script = (_ASSETS / "page.js").read_text(encoding="utf-8").replace("MAX_BYTES", str(MAX_BYTES))
+    script = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("folders.js", "page.js"))
+    script = script.replace("MAX_BYTES", str(MAX_BYTES))
     return {
         "theme": _theme(),
         "css_paths": _ASSETS / "page.css",

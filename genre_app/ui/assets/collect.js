@@ -73,6 +73,14 @@ const drop = (place, files) => {
   else say(genres().length ? "Drop the files on the card of their genre." : "Add a genre first, then drop files on its card.", true);
 };
 
+// Folders on a card belong to its genre; elsewhere, each folder is a genre.
+const dropFolders = async (genre, found) => {
+  const names = new Set(found.map(({ folder }) => genre ?? folder).filter(Boolean));
+  for (const name of names)
+    await send(name, found.filter(({ folder }) => (genre ?? folder) === name).map(({ file }) => file));
+  if (!found.length) say("These folders hold no audio files.", true);
+};
+
 // ---- Questions within a card ----
 
 const closeAsk = () => element.querySelectorAll(".ask").forEach((one) => one.remove());
@@ -258,7 +266,9 @@ document.addEventListener("drop", (event) => {
   mark(null);
   const id = event.dataTransfer.getData(CHIP);
   const genre = genreOf(event.target);
-  if (event.dataTransfer.files.length) drop(event.target, [...event.dataTransfer.files]);
+  const folders = genreFolders.dropped(event);
+  if (folders) folders.then((found) => dropFolders(genre, found));
+  else if (event.dataTransfer.files.length) drop(event.target, [...event.dataTransfer.files]);
   else if (id && genre) act({ do: "move", clip: id, genre }, () => chip(id)?.querySelector(".more"));
 });
 document.addEventListener("dragleave", (event) => event.relatedTarget || mark(null));

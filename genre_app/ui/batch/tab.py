@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from genre_app.predict import Prediction
 from genre_app.ui import cards
+from genre_app.ui.batch import truth
+from genre_app.ui.batch.table import GENRE_LETTERS, Row, to_csv, to_html
+from genre_app.ui.collect.correct import add_corrected, choices
 from genre_app.ui.downloads import download
+from genre_app.ui.figures import View
 from genre_app.ui.frame import Frame
-from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, still_offered
+from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
-<p class="intro">Drop several songs. They are classified one after the other. A file that cannot be read gets a row with the
-reason.</p><p id="songs-problem" role="alert"></p>
+<p class="intro">Drop several songs, or folders of them. They are classified one after the other. A file that cannot be read
+gets a row with the reason.</p><p id="songs-problem" role="alert"></p>
 """
 
 
 VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_WITH_FOLDERS = "(files, checkpoint, vote, _, ...rest) => [files, checkpoint, vote, genreFolders.known(), ...rest]"
+# The table is rendered anew, so its events are handled on its place.
+_ON_TABLE = """
+element.addEventListener("change", ({ target }) => {
+  if (target.matches(".truth")) trigger("truth", { row: Number(target.dataset.row), genre: target.value });
+});
+element.addEventListener("click", ({ target }) => {
+  if (target.matches(".keep")) trigger("keep", { row: Number(target.dataset.row) });
+});
+"""
 _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
-
-
-@dataclass(frozen=True)
-class Row:
-    """Result of one file: a prediction, or the reason why there is none."""
-
-    file: str
-    prediction: Prediction | None
-    error: str = ""
 
 
 def build(frame: Frame) -> None:
@@ -45,6 +47,7 @@ def build(frame: Frame) -> None:
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
+            folder = gr.Button("Choose a folder", size="sm")
             info = "The trained model that answers. Several are averaged."
             checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=info)
             vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote")
@@ -53,44 +56,113 @@ def build(frame: Frame) -> None:
                 stop = gr.Button("Stop", interactive=False)
         with gr.Column(scale=7, min_width=320):
             status = gr.HTML("", elem_id="progress")
-            table = gr.HTML("", elem_id="results")
+            score = gr.HTML("", elem_id="batch-score")
+            table = gr.HTML("", elem_id="results", js_on_load=_ON_TABLE)
+            said = gr.HTML("", elem_id="batch-said")
             csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
 
-    def run(paths: list[str] | None, checkpoint: list[str], vote: str) -> Iterator[dict[Any, Any]]:
-        paths = paths or []
+    state = gr.State(None)  # the rows
+
+    def run(
+        paths: list[str] | None, checkpoint: list[str], vote: str, sent: Any, chosen: str | None, request: gr.Request
+    ) -> Iterator[dict[Any, Any]]:
+        paths = (paths or [])[: MAX_FILES + 1]
+        n_files = min(len(paths), MAX_FILES)
+        genres = _known_genres(checkpoint, chosen, request)
+        truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
         yield {
             again: gr.Button(interactive=False),
             stop: gr.Button(interactive=bool(paths)),
             csv_button: gr.DownloadButton(visible=False),
+            score: "",
+            said: "",
         }
-        for path in paths[:MAX_FILES]:
-            yield {status: _status(rows, len(paths), Path(path).name), table: to_html(rows)}
-            rows.append(classify_file(path, checkpoint, vote))
+        for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
+            yield {status: _status(rows, n_files, Path(path).name), table: to_html(rows)}
+            rows.append(replace(classify_file(path, checkpoint, vote), path=path, truth=true_genre))
         yield {
             status: _end(rows, len(paths)),
-            table: to_html(rows),
+            table: to_html(rows, genres),
             again: gr.Button(interactive=bool(paths)),
             stop: gr.Button(interactive=False),
             csv_button: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
+            state: rows,
         }
 
-    outputs = [status, table, again, stop, csv_button]
+    outputs = [status, table, again, stop, csv_button, score, said, state]
     arriving = [frame.app.load, frame.tab["Batch"].select]
     gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **_PRIVATE)
-    running = gr.on([files.upload, again.click], run, [files, checkpoint, vote], outputs, **_PRIVATE, **_TWO_AT_ONCE)
+    inputs = [files, checkpoint, vote, gr.JSON(visible=False), frame.parts["collection"]]
+    running = gr.on([files.upload, again.click], run, inputs, outputs, js=_WITH_FOLDERS, **_PRIVATE, **_TWO_AT_ONCE)
+    folder.click(None, None, None, js="() => genreFolders.choose()")
+    view = gr.JSON(visible=False)
+    corrected = table.truth(set_truth, state, [state, csv_button], **_PRIVATE, trigger_mode="multiple")
+    for event in (running, corrected):
+        event.then(
+            lambda rows, view: _score(rows or [], View.from_page(view)),
+            [state, view],
+            score,
+            js="(state, _) => [state, genreApp.view('#progress')]",
+            **_PRIVATE,
+        )
+    table.keep(keep, [state, frame.parts["collection"]], said, **_PRIVATE, trigger_mode="multiple")
 
     def buttons(*, can_repeat: bool) -> dict[Any, Any]:
         return {again: gr.Button(interactive=can_repeat), stop: gr.Button(interactive=False)}
 
     stop.click(lambda: buttons(can_repeat=True), None, [again, stop], cancels=[running], **_PRIVATE)
     files.clear(
-        lambda: {status: "", table: "", csv_button: gr.DownloadButton(visible=False), **buttons(can_repeat=False)},
+        lambda: {
+            **dict.fromkeys([status, table, score, said], ""),
+            csv_button: gr.DownloadButton(visible=False),
+            state: None,
+            **buttons(can_repeat=False),
+        },
         None,
         outputs,
         cancels=[running],
         **_PRIVATE,
     )
+
+
+def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
+    """Take the true genre that the visitor has typed beside a row."""
+    row = _chosen_row(rows, event)
+    if rows is None or row is None:
+        return gr.skip(), gr.skip()
+    genre = event._data.get("genre")
+    genre = " ".join(genre.split())[:GENRE_LETTERS] if isinstance(genre, str) else ""
+    changed = [replace(other, truth=genre) if other is row else other for other in rows]
+    return changed, download("genres.csv", to_csv(changed))
+
+
+def keep(rows: list[Row] | None, chosen: str | None, event: gr.EventData, request: gr.Request) -> Any:
+    """Add the file of a row, with its true genre, to the visitor's collection."""
+    row = _chosen_row(rows, event)
+    if row is None:
+        return cards.problem("This row is gone; classify the files again.", "Not added")
+    if not row.truth:
+        return cards.problem(f"Type the true genre of {row.file} first.", "Not added")
+    said, _ = add_corrected(row.truth, row.path, row.prediction, chosen, request, origin="batch", name=row.file)
+    return said
+
+
+def _chosen_row(rows: list[Row] | None, event: gr.EventData) -> Row | None:
+    """Return the row whose number the browser has sent."""
+    number = event._data.get("row") if isinstance(event._data, dict) else None
+    return rows[number] if rows and isinstance(number, int) and 0 <= number < len(rows) else None
+
+
+def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request) -> list[str]:
+    genres: Sequence[str] = ()
+    with suppress(*PROBLEMS):  # each row says what is wrong with the checkpoint
+        genres = checkpoint_named(checkpoint).genres
+    return choices(chosen, request, genres)
+
+
+def _score(rows: list[Row], view: View) -> str:
+    return truth.score([(row.prediction, row.truth) for row in rows if row.prediction], view)
 
 
 def _end(rows: list[Row], n_files: int) -> str:
@@ -108,74 +180,6 @@ def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | Non
         return Row(name, answer(path, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction)
     except PROBLEMS as error:
         return Row(name, None, str(error))
-
-
-def to_html(rows: list[Row]) -> str:
-    """Return the table for the page; on a phone each row becomes a card."""
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("File", "Genre", "Probability", "Agree", "Remarks"))
-    return f'<table class="results"><thead><tr>{head}</tr></thead><tbody>{"".join(map(_html_row, rows))}</tbody></table>'
-
-
-def _html_row(row: Row) -> str:
-    p = row.prediction
-    probability = agree = ""
-    if p is None:
-        genre, remarks = "no answer", row.error.removeprefix(f"{row.file}: ")
-    else:
-        remarks = "; ".join(p.warnings)
-        if p.rejected:
-            genre, remarks = cards.REJECTIONS[p.rejected], _guess(p)
-        else:
-            (first, _), (second, _) = p.ranked(2)
-            genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
-            probability = escape(cards.percent(p.probabilities.max()))
-            agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
-    remarks = escape(remarks[:1].upper() + remarks[1:]).replace(" %", "&nbsp;%")
-    cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, probability, agree, remarks))
-    return f'<tr class="failed">{cells}</tr>' if p is None else f"<tr>{cells}</tr>"
-
-
-def _unbroken(file: str) -> str:
-    """Return a file's name as HTML whose lines never break inside the extension."""
-    suffix = Path(file).suffix
-    return f'{escape(file.removesuffix(suffix))}<span class="suffix">{escape(suffix)}</span>'
-
-
-def _guess(p: Prediction) -> str:
-    first, share = p.top(1)[0]
-    means = "" if p.is_music else f", which means nothing for {p.rejected}"
-    return f"The model's guess{means}: {first}, {cards.percent(share)}"
-
-
-def to_csv(rows: list[Row]) -> str:
-    """Return one line per file: genre or why it is rejected, agreement, remarks or the error, and the probabilities."""
-    genres = next((row.prediction.genres for row in rows if row.prediction), ())
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["file", "genre", "rejected", "sure", "frames", "frames_agree", "vote", "checkpoint", "warnings", "error", *genres]
-    )
-    for row in rows:
-        if (p := row.prediction) is None:
-            writer.writerow([row.file, *[""] * 8, row.error, *[""] * len(genres)])
-            continue
-        remarks = "; ".join([*p.warnings, _guess(p)] if p.rejected else p.warnings)
-        agree = "" if p.rejected else p.n_agree
-        facts = [
-            p.genre or "",
-            p.rejected or "",
-            str(p.is_sure).lower(),
-            p.n_sounding,
-            agree,
-            p.vote,
-            p.checkpoint,
-            remarks,
-            "",
-        ]
-        writer.writerow([row.file, *facts, *(f"{value:.8g}" for value in p.probabilities)])
-    return text.getvalue()
 
 
 def _status(rows: list[Row], total: int, doing: str = "") -> str:

@@ -20,6 +20,9 @@ from genre_app.ui.service import PROBLEMS, VOTE_NAMES, Answer, RequestError, ans
 AS_TRAINED = "trained"
 """The overlap that the checkpoint was trained with."""
 
+RECORDING = "your recording"
+"""Name of a clip from the microphone."""
+
 Updates = dict[Any, Any]
 
 
@@ -73,7 +76,7 @@ def classified(
     yield {parts.card: cards.CLASSIFYING}
     try:
         share = None if overlap == AS_TRAINED else float(overlap)
-        name = "your recording" if take else None
+        name = RECORDING if take else None
         suppressed = take and isinstance(view, dict) and view.get("speech") is True
         found = answer(path, checkpoint=checkpoint, vote=vote, overlap=share, name=name, own=own, suppressed=suppressed)
         prediction = found.prediction

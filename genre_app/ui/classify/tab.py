@@ -14,6 +14,7 @@ from genre_app.ui import cards, microphone
 from genre_app.ui.classify import frames
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, Updates, classified, figure, nothing, revoted
 from genre_app.ui.classify.examples import example_path
+from genre_app.ui.collect import correct
 from genre_app.ui.figures import View, draw, to_webp
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import (
@@ -63,6 +64,7 @@ def build(frame: Frame) -> None:
                 gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
+            correction = correct.lay_out("classify")
             vote = gr.Radio(
                 cards.vote_choices(None, tuple(VOTE_NAMES)),
                 value=DEFAULT_VOTE,
@@ -80,6 +82,7 @@ def build(frame: Frame) -> None:
     _connect_runs(frame, inputs, parts, own)
     _connect_options(frame, inputs, own)
     _connect_evidence(parts)
+    correct.connect_classify(frame, correction, audio, card, parts.state)
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 import soundfile
 
 from genre_app.ui import cards, microphone
+from genre_app.ui.classify.answers import RECORDING
+from genre_app.ui.collect import correct
 from genre_app.ui.frame import Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.listener import Listener
+from genre_app.ui.live.recent import Recent
 from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE, available_votes
 
 EVERY_SECONDS = 1.0
 LISTENING = 64  # visitors at once; gradio holds a worker for each of them until they press Stop
 _KEPT_PIECES = 5  # of a second each, on the disk; all pieces of an hour would take half a gigabyte
+
+
+_heard: WeakValueDictionary[str, Session] = WeakValueDictionary()  # by gradio's session
 
 
 class Session:
@@ -48,6 +56,8 @@ class Session:
         self.genres = chosen.genres
         self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
         self.announced = ""
+        self.recent = Recent()
+        self.id = secrets.token_hex(32)  # what is added from one session is kept together when a model is tested
         self._pieces: deque[Path] = deque()
 
     def add(self, piece: Path) -> bool:
@@ -69,7 +79,9 @@ class Session:
         if samples.any():
             self._pieces.append(piece)
             self.delete_pieces(_KEPT_PIECES)
-        self.listener.add(samples.mean(axis=1), rate)
+        mono = samples.mean(axis=1)
+        self.listener.add(mono, rate)
+        self.recent.add(mono, rate)
         return True
 
     def delete_pieces(self, keep: int = 0) -> None:
@@ -97,6 +109,7 @@ def build(frame: Frame) -> None:
             )
             microphone.panel("live", "live")
             card = gr.HTML(live_view.IDLE, elem_id="live-vote")
+            correction = correct.lay_out("live")
             with gr.Accordion("Options", open=False):
                 later = "Applies from the next recording."
                 checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=later)
@@ -112,7 +125,12 @@ def build(frame: Frame) -> None:
     own = frame.parts["own"]
     frame.parts["live checkpoint"] = checkpoint
     with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.suppresses()]"
-    audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
+    begun = audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
+    chosen = frame.parts["collection"]
+    row = [correction.genre, correction.said]
+    begun.then(offer, [session, chosen], row, **private)
+    correction.add.click(add_heard, [correction.genre, session, chosen], row[::-1], **private)
+    frame.app.unload(leave)
     # `session` is no output: handing it back could overwrite the session of a recording that began meanwhile.
     audio.stream(
         listen,
@@ -132,12 +150,39 @@ def build(frame: Frame) -> None:
     ).then(None, None, audio, js=set_rate, **private)
 
 
-def begin(checkpoint: list[str], vote: str, own: str | None, speech: bool = False) -> tuple[Session | None, Any]:
+def begin(
+    checkpoint: list[str], vote: str, own: str | None, speech: bool = False, request: gr.Request | None = None
+) -> tuple[Session | None, Any]:
     """Start a session; the page changes only with the first sound, because there may be none."""
+    leave(request)  # the sound of the recording before
     try:
-        return Session(checkpoint, vote, own, speech=speech), gr.skip()
+        session = Session(checkpoint, vote, own, speech=speech)
     except PROBLEMS as error:
         return None, cards.problem(str(error))
+    if request is not None and request.session_hash:
+        _heard[request.session_hash] = session
+    return session, gr.skip()
+
+
+def leave(request: gr.Request | None = None) -> None:
+    """Drop the sound of a visitor who has left or records again; gradio keeps the state of a visitor for an hour."""
+    session = _heard.pop(request.session_hash or "", None) if request is not None else None
+    if session is not None:
+        session.recent.clear()
+
+
+def add_heard(genre: str | None, session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
+    """Add the last 30 s of the recording to the visitor's collection."""
+    if session is None:
+        return correct.add_corrected(genre, None, None, chosen, request, origin="live")
+    prediction = session.listener.result(session.vote).prediction
+    clip = session.recent.clip(RECORDING)
+    return correct.add_corrected(genre, clip, prediction, chosen, request, origin="live", source_sha256=session.id)
+
+
+def offer(session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, str]:
+    """Offer the genres of the collection and of the checkpoint that answers, for a new recording."""
+    return gr.Dropdown(correct.choices(chosen, request, session.genres if session else ()), value=None), ""
 
 
 def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:

@@ -36,7 +36,8 @@ IDLE = """
     <li><b>Watch.</b> Every second you see the vote over the last 30 seconds, and the frames behind it.</li>
     <li><b>Press Stop.</b> The last answer stays. Leaving this tab stops too.</li>
   </ol>
-  <p class="small">No audio is kept on the server.</p>
+  <p class="small">The last 30 s stay in memory until you record again or leave. Nothing is stored unless you add it to your
+  collection.</p>
 </section>
 """
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.data.collection import Collection
 from genre_app.predict import Prediction, from_segments
 from genre_app.ui import service
+from genre_app.ui.batch import tab
 from genre_app.ui.batch.tab import Row, classify_file, to_csv, to_html
+from genre_app.ui.batch.truth import score, true_genres
+from genre_app.ui.figures import View
 from genre_app.ui.page import build_app
 from tests.pages import handler, named
 
@@ -23,6 +29,11 @@ from tests.pages import handler, named
 @pytest.fixture(scope="module")
 def app(bundled):
     return build_app()
+
+
+def batch(app, paths: list[str], folders: dict[str, str] | None = None) -> Iterator[dict]:
+    """What the page shows, step by step, after files were dropped that came from these folders."""
+    return handler(app, "Songs", "upload").fn(paths, "default", "mean", folders, None, gr.Request(session_hash="one"))
 
 
 def predicted(checkpoint: Checkpoint, *probabilities: float, name: str = "song.wav") -> Prediction:
@@ -45,7 +56,7 @@ def lines(text: str) -> list[dict[str, str]]:
 def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
     bad = tmp_path / "bad.mp3"
     bad.write_text("no music")
-    updates = [named(u) for u in handler(app, "Songs", "upload").fn([song, str(bad), song], "default", "mean")]
+    updates = [named(u) for u in batch(app, [song, str(bad), song])]
     assert [re.search(r"(\d) of 3", u["progress"])[1] for u in updates if "progress" in u] == ["0", "1", "2", "3"]
     end = updates[-1]
     assert end["results"].count("<tr") == 1 + 3
@@ -61,7 +72,7 @@ def test_a_bad_file_does_not_stop_the_batch(app, song, tmp_path, checkpoint):
 
 def test_a_batch_is_bounded(app, song, monkeypatch):
     monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
-    *_, end = (named(u) for u in handler(app, "Songs", "upload").fn([song] * 3, "default", "mean"))
+    *_, end = map(named, batch(app, [song] * 3))
     assert end["results"].count("<tr") == 1 + 2
     assert "takes 2 files" in end["progress"]
 
@@ -71,7 +82,7 @@ def test_stop_and_clear_set_the_buttons(app):
     assert (stopped["Classify again"].interactive, stopped["Stop"].interactive) == (True, False)
     cleared = named(handler(app, "Songs", "clear").fn())
     assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
-    assert cleared["results"] == cleared["progress"] == ""
+    assert cleared["results"] == cleared["progress"] == cleared["batch-score"] == ""
     assert cleared["Download CSV"].visible is False
 
 
@@ -127,3 +138,57 @@ def test_without_references_the_knn_vote_is_a_rows_error(bundled, song, make_che
     row = classify_file(song, None, "knn")
     assert row.prediction is None
     assert "no reference tracks" in row.error
+
+
+@pytest.mark.parametrize(
+    ("paths", "folders", "truths"),
+    [
+        (["blues.00001.wav", "hiphop-2.mp3", "BLUES 3.ogg"], ["", "", ""], ["blues", "hiphop", "blues"]),
+        (["bluesy.wav", "song.wav"], ["", ""], ["", ""]),
+        (["1.wav", "2.wav"], ["Jazz", "jazz"], ["jazz", "jazz"]),
+        (["1.wav", "2.wav"], ["my songs", "my songs"], ["", ""]),  # a single folder may hold anything
+        (["1.wav", "2.wav"], ["dub", "ska"], ["dub", "ska"]),
+        (["metal.1.wav", "2.wav"], ["jazz", ""], ["jazz", ""]),
+    ],
+)
+def test_true_genres_come_from_folders_and_names(checkpoint, paths, folders, truths):
+    assert true_genres(paths, folders, checkpoint.genres) == truths
+
+
+def test_the_accuracy_has_its_interval_and_a_matrix(checkpoint):
+    right, wrong = predicted(checkpoint, 0.9), predicted(checkpoint, 0.05, 0.9)
+    assert wrong.genre == "classical"
+    noise = replace(right, is_noise=True)
+    html = score([*[(right, "blues")] * 6, (wrong, "Blues"), (noise, "blues"), (right, "dub"), (wrong, "")], View())
+    assert ">6 of 8<" in html
+    assert "75 % of the files with a true genre; 95 % interval 41 % to 93 %." in html
+    assert "1 more has a genre that the checkpoint does not know." in html
+    assert "1 × blues as classical; 1 × blues as (none)" in html
+    assert score([(right, "")], View()) == ""
+    assert "does not know" in score([(right, "<b>")], View())
+
+
+def test_a_dropped_folder_is_scored_and_a_true_genre_can_be_changed(app, song, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENRE_APP_COLLECTIONS", str(tmp_path / "collections"))
+    size = Path(song).stat().st_size
+    *_, end = map(named, batch(app, [song], {f"song.wav|{size}": "Jazz"}))
+    assert 'value="jazz"' in end["results"]
+    rows = end["State"]
+    event = gr.EventData(None, {"row": 0, "genre": ' a<b>"c '})
+    changed, path = tab.set_truth(rows, event)
+    assert (rows[0].truth, changed[0].truth) == ("jazz", 'a<b>"c')
+    assert lines(Path(path).read_text())[0]["true_genre"] == 'a<b>"c'
+    assert 'value="a&lt;b&gt;&quot;c"' in to_html(changed, ["<i>"])
+    assert "<i>" not in to_html(changed, ["<i>"])
+    for forged in ({"row": 7}, {"row": "0"}, {"row": -1}, "x", None):
+        assert all("__type__" in update for update in tab.set_truth(rows, gr.EventData(None, forged)))
+        assert "This row is gone" in tab.keep(rows, None, gr.EventData(None, forged), gr.Request(session_hash="one"))
+    # On demand, the row goes to the collection, with the answer.
+    said = tab.keep(rows, None, gr.EventData(None, {"row": 0}), gr.Request(session_hash="one"))
+    assert "Added to jazz in the collection my-music." in said
+    (clip,) = Collection(tmp_path / "collections" / "my-music").read().clips
+    prediction = rows[0].prediction
+    assert (clip.genre, clip.origin, clip.source, clip.answer) == ("jazz", "batch", "song.wav", prediction.genre)
+    assert clip.probability == pytest.approx(prediction.probabilities.max(), abs=1e-4)
+    none = [replace(rows[0], truth="")]
+    assert "Type the true genre" in tab.keep(none, None, gr.EventData(None, {"row": 0}), gr.Request(session_hash="one"))

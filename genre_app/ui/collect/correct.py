@@ -1,0 +1,170 @@
+"""“Not right? It is …”: a row below an answer that adds the clip, with its true genre, to the visitor's collection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from genre_app.audio import Clip
+from genre_app.errors import AudioError, DataError
+from genre_app.prediction import Prediction
+from genre_app.ui import cards
+from genre_app.ui.classify.answers import RECORDING
+from genre_app.ui.collect.board import MICROPHONE
+from genre_app.ui.collect.store import belongs_to_session, collection_of
+from genre_app.ui.frame import Frame
+from genre_app.ui.service import Answer
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The components of a row."""
+
+    genre: gr.Dropdown
+    add: gr.Button
+    said: gr.HTML
+
+
+def lay_out(place: str) -> Row:
+    """Put a row on the page; its style sheet shows it only below an answer."""
+    with gr.Column(elem_id=f"correct-{place}", elem_classes="correct"):
+        with gr.Row(elem_classes="correct-row"):
+            genre = gr.Dropdown(
+                [],
+                value=None,
+                label="Not right? It is …",
+                info="Choose the genre, or type a new one.",
+                allow_custom_value=True,
+                min_width=150,
+                scale=3,
+            )
+            add = gr.Button("Add to my collection", size="md", min_width=130, scale=1)
+        said = gr.HTML("", elem_id=f"correct-{place}-said")
+    return Row(genre, add, said)
+
+
+def connect_classify(frame: Frame, row: Row, audio: gr.Audio, card: gr.HTML, state: gr.State) -> None:
+    """Connect the row of the Classify tab, which adds the loaded clip.
+
+    Parameters
+    ----------
+    frame : Frame
+    row : Row
+    audio : gradio.Audio
+        The loaded clip.
+    card : gradio.HTML
+        It changes with each answer.
+    state : gradio.State
+        The `Answer` that is shown.
+    """
+    chosen = frame.parts["collection"]
+    inputs = [state, chosen]
+    card.change(_offer_after_answer, inputs, [row.genre, row.said], **_PRIVATE)
+    frame.tab["Classify"].select(_offer, [*inputs, row.genre], row.genre, **_PRIVATE)
+    row.add.click(add_classified, [row.genre, audio, *inputs], [row.said, row.genre], **_PRIVATE)
+
+
+def add_classified(
+    genre: str | None, path: str | None, found: Answer | None, chosen: str | None, request: gr.Request
+) -> tuple[Any, Any]:
+    """Add the clip that the Classify tab has answered."""
+    if found is None:
+        return add_corrected(genre, None, None, chosen, request, origin="classify")
+    prediction = found.prediction
+    return add_corrected(genre, path, prediction, chosen, request, origin="classify", name=prediction.name)
+
+
+def add_corrected(
+    genre: str | None,
+    audio: str | os.PathLike[str] | Clip | None,
+    prediction: Prediction | None,
+    chosen: str | None,
+    request: gr.Request,
+    *,
+    origin: str,
+    name: str | None = None,
+    source_sha256: str = "",
+) -> tuple[Any, Any]:
+    """Add a clip to the visitor's collection, with the answer that it got.
+
+    Parameters
+    ----------
+    genre : str or None
+        The true genre, as the visitor says.
+    audio : str, os.PathLike, Clip or None
+        None if there is no clip any more.
+    prediction : Prediction or None
+        The answer; None if there was none, as for noise in Live.
+    chosen : str or None
+        Name of the collection that the visitor has chosen.
+    request : gradio.Request
+    origin, source_sha256 : str
+        As in `genre_app.data.collection.Collection.add`.
+    name : str, optional
+        By default that of the sound.
+
+    Returns
+    -------
+    tuple
+        What the row says, and its dropdown.
+    """
+    try:
+        if not (genre or "").strip():
+            raise DataError("Choose the genre first, or type a new one.")
+        if audio is None:
+            raise DataError("There is no sound to add; load or record some first.")
+        named = name or (audio.name if isinstance(audio, Clip) else Path(audio).name)
+        collection = collection_of(request.session_hash, chosen)
+        added = collection.add(
+            str(genre),
+            audio,
+            origin=origin,
+            name=MICROPHONE if named == RECORDING else named,
+            source_sha256=source_sha256,
+            **_answer(prediction),
+        )
+    except (AudioError, DataError) as error:
+        return cards.problem(str(error), "Not added"), gr.skip()
+    where = "your collection" if belongs_to_session() else f"the collection {collection.folder.name}"
+    words = f"Added to {added.clip.genre} in {where}. {cards.sentence(added.remark) if added.remark else ''}"
+    return f'<p class="remark" role="status">{escape(words.strip())} The Collect tab shows it.</p>', gr.skip()
+
+
+def _answer(prediction: Prediction | None) -> dict[str, Any]:
+    if prediction is None:
+        return {}
+    return {
+        "answer": prediction.genre or prediction.rejected or "",
+        "probability": float(prediction.probabilities.max()),
+        "checkpoint": prediction.checkpoint,
+    }
+
+
+def choices(chosen: str | None, request: gr.Request, genres: Sequence[str] = ()) -> list[str]:
+    """Return the genres of the visitor's collection, and then those of the checkpoint that answered."""
+    found: list[str] = []
+    with suppress(DataError):
+        found = list(collection_of(request.session_hash, chosen).read().genres)
+    known = {genre.casefold() for genre in found}
+    return [*found, *(genre for genre in genres if genre.casefold() not in known)]
+
+
+def _offer_after_answer(found: Answer | None, chosen: str | None, request: gr.Request) -> tuple[Any, str]:
+    return gr.Dropdown(choices(chosen, request, _genres(found)), value=None), ""
+
+
+def _offer(found: Answer | None, chosen: str | None, genre: str | None, request: gr.Request) -> Any:
+    return gr.Dropdown(choices(chosen, request, _genres(found)), value=genre)
+
+
+def _genres(found: Answer | None) -> tuple[str, ...]:
+    return tuple(found.prediction.genres) if found else ()
