@@ -1,0 +1,14 @@
+"""Explain an answer: which frequency bands and moments decided, and how the answer changes with the sound.
+
+Conventions
+-----------
+A `Grid` cuts a clip into *cells*: a band of frequencies during a moment of a second or two. ``importance`` [bands, moments] is
+how much the probability of a genre falls if a cell is removed.
+"""
+
+from genre_app.explain.changes import CHANGES, Change, changed, what_if
+from genre_app.explain.grid import Grid
+from genre_app.explain.masking import mask_audio
+from genre_app.explain.occlusion import MARKED_SHARE, Explanation, explain
+
+__all__ = ["CHANGES", "MARKED_SHARE", "Change", "Explanation", "Grid", "changed", "explain", "mask_audio", "what_if"]
