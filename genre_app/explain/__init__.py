@@ -6,9 +6,22 @@ A `Grid` cuts a clip into *cells*: a band of frequencies during a moment of a se
 how much the probability of a genre falls if a cell is removed.
 """
 
-from genre_app.explain.changes import CHANGES, Change, changed, what_if
+from genre_app.explain.changes import CHANGES, Change, answer, changed, what_if
 from genre_app.explain.grid import Grid
 from genre_app.explain.masking import mask_audio
 from genre_app.explain.occlusion import MARKED_SHARE, Explanation, explain
+from genre_app.explain.threads import at_once
 
-__all__ = ["CHANGES", "MARKED_SHARE", "Change", "Explanation", "Grid", "changed", "explain", "mask_audio", "what_if"]
+__all__ = [
+    "CHANGES",
+    "MARKED_SHARE",
+    "Change",
+    "Explanation",
+    "Grid",
+    "answer",
+    "at_once",
+    "changed",
+    "explain",
+    "mask_audio",
+    "what_if",
+]

@@ -6,9 +6,7 @@ To add a change, add a line to `CHANGES`; the page's choice follows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip
 from genre_app.augment.waveform_ops import instrument, recorder, rooms
 from genre_app.checkpoint import Checkpoint
-from genre_app.explain.threads import give_way, n_workers
+from genre_app.explain.threads import at_once
 from genre_app.predict import NoSoundError, classify
 from genre_app.prediction import Prediction
 from genre_app.vote import DEFAULT_VOTE
@@ -144,12 +142,12 @@ def what_if(
     CheckpointError
         If the network's output is not finite.
     """
-    with ThreadPoolExecutor(n_workers(), initializer=give_way) as pool:
-        yield from pool.map(partial(_classify, clip, checkpoint, change, vote), values)
+    yield from at_once(lambda value: answer(changed(clip, change, value), checkpoint, vote), values)
 
 
-def _classify(clip: Clip, checkpoint: Checkpoint, change: str, vote: str, value: float) -> Prediction | None:
+def answer(clip: Clip, checkpoint: Checkpoint, vote: str = DEFAULT_VOTE) -> Prediction | None:
+    """Classify changed sound; None if nothing of it can be heard."""
     try:
-        return classify(changed(clip, change, value), checkpoint, vote=vote)
+        return classify(clip, checkpoint, vote=vote)
     except NoSoundError:
         return None

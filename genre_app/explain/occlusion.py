@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -34,7 +33,7 @@ from genre_app.audio.resample import Resamplers
 from genre_app.checkpoint import Checkpoint, tempered
 from genre_app.explain.grid import Grid
 from genre_app.explain.masking import mask_samples
-from genre_app.explain.threads import give_way, n_workers
+from genre_app.explain.threads import at_once
 from genre_app.features import Cutter, FeatureSpec, extract, finish, own_starts, split
 from genre_app.features.segments import Segments
 from genre_app.members import batch_size
@@ -46,6 +45,7 @@ MARKED_SHARE = 0.2
 _PART_SECONDS = (
     3.0  # length of the part of a segment that is silenced at a time; half of it validated no better (tests.explain)
 )
+_LEAST = 0.05  # share of the largest importance; less comes from sound that is too soft to hear
 _CERTAIN = 1e-6  # distance of a probability from 0 and 1 at which its log-odds are limited
 _SILENT_DB = -100.0  # least value of a log-mel column
 
@@ -73,12 +73,12 @@ class Explanation:
     def marked(self, genre: str, share: float = MARKED_SHARE) -> NDArray[np.bool_]:
         """Return the most important cells for a genre, bool [bands, moments]: this share of all cells, or fewer.
 
-        Cells without a positive importance are never marked.
+        Cells with less than a twentieth of the largest importance are never marked.
         """
         importance = self.of(genre)
         chosen = np.zeros(importance.size, np.bool_)
         chosen[np.argsort(-importance, axis=None, kind="stable")[: round(share * importance.size)]] = True
-        return chosen.reshape(importance.shape) & (importance > 0)
+        return chosen.reshape(importance.shape) & (importance > _LEAST * max(0.0, importance.max()))
 
 
 def explain(clip: Clip, checkpoint: Checkpoint) -> Explanation:
@@ -109,9 +109,8 @@ def explain(clip: Clip, checkpoint: Checkpoint) -> Explanation:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, {checkpoint.name} needs {checkpoint.sample_rate} Hz")
     grid = Grid.over(clip.duration_seconds, max(member.spec.fmax for member in checkpoint.members))
     tasks = [partial(_occlude_band, batch, grid, band) for batch in _batches(clip, checkpoint) for band in _bands(batch, grid)]
-    with ThreadPoolExecutor(n_workers(), initializer=give_way) as pool:
-        found = pool.map(lambda task: task(), tasks)
-        return Explanation(grid, checkpoint.genres, np.sum(list(found), axis=0))
+    found = list(at_once(lambda task: task(), tasks))
+    return Explanation(grid, checkpoint.genres, np.sum(found, axis=0))
 
 
 class _Batch:

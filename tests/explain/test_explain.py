@@ -98,7 +98,7 @@ def test_other_features_are_explained(kind):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = create_model("mlp", n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=2).eval()
-    found = explain(Clip(noise(4.0), RATE), Checkpoint.single(model, spec, ("a", "b")))
+    found = explain(Clip(noise(2.0), RATE), Checkpoint.single(model, spec, ("a", "b")))
     assert np.isfinite(found.importance).all()
     assert np.abs(found.of("a")).max() > 0
 
