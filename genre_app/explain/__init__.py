@@ -7,7 +7,7 @@ how much the probability of a genre falls if a cell is removed.
 """
 
 from genre_app.explain.changes import CHANGES, Change, answer, changed, what_if
-from genre_app.explain.grid import Grid
+from genre_app.explain.grid import Grid, hertz
 from genre_app.explain.masking import mask_audio
 from genre_app.explain.occlusion import MARKED_SHARE, Explanation, explain
 from genre_app.explain.threads import at_once
@@ -22,6 +22,7 @@ __all__ = [
     "at_once",
     "changed",
     "explain",
+    "hertz",
     "mask_audio",
     "what_if",
 ]

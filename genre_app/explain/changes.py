@@ -41,6 +41,8 @@ class Change:
         Values to try, rising.
     neutral : float
         The value that leaves the sound as it is, one of ``values``.
+    step : float
+        Of the page's slider.
     apply : callable
         ``(samples [n], sample rate, value) -> samples``.
     """
@@ -49,6 +51,7 @@ class Change:
     unit: str
     values: tuple[float, ...]
     neutral: float
+    step: float
     apply: Callable[[Samples, int, float], Samples]
 
 
@@ -74,12 +77,12 @@ def _noise(samples: Samples, sample_rate: int, level_db: float) -> Samples:
 
 
 CHANGES = {
-    "pitch": Change("Pitch", "semitones", (-6, -4, -2, -1, 0, 1, 2, 4, 6), 0, instrument.shift_pitch),
-    "tempo": Change("Tempo", "times as fast", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), 1.0, instrument.change_tempo),
-    "low_cut": Change("Low cut", "Hz", (_LOWEST_HZ, 60, 120, 250, 500, 1000, 2000, 4000), _LOWEST_HZ, _low_cut),
-    "high_cut": Change("High cut", "Hz", (250, 500, 1000, 2000, 3000, 4500, 7000, _HIGHEST_HZ), _HIGHEST_HZ, _high_cut),
-    "room": Change("Room", "s of reverberation", (0.0, 0.2, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0), 0.0, _room),
-    "noise": Change("Noise", "dB, relative to the music", (-60, -40, -30, -20, -15, -10, -5, 0), -60, _noise),
+    "pitch": Change("Pitch", "semitones", (-6, -4, -2, -1, 0, 1, 2, 4, 6), 0, 1, instrument.shift_pitch),
+    "tempo": Change("Tempo", "times as fast", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), 1.0, 0.05, instrument.change_tempo),
+    "low_cut": Change("Low cut", "Hz", (_LOWEST_HZ, 60, 120, 250, 500, 1000, 2000, 4000), _LOWEST_HZ, 10, _low_cut),
+    "high_cut": Change("High cut", "Hz", (250, 500, 1000, 2000, 3000, 4500, 7000, _HIGHEST_HZ), _HIGHEST_HZ, 25, _high_cut),
+    "room": Change("Room", "s of reverberation", (0.0, 0.2, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0), 0.0, 0.1, _room),
+    "noise": Change("Noise", "dB, relative to the music", (-60, -40, -30, -20, -15, -10, -5, 0), -60, 1, _noise),
 }
 """The changes by name."""
 

@@ -57,3 +57,8 @@ class Grid:
     def moments_of(self, seconds: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return the moment of each time; what lies outside the clip belongs to the nearest moment."""
         return np.clip(np.searchsorted(self.times, seconds, side="right") - 1, 0, self.shape[1] - 1)
+
+
+def hertz(hz: float) -> str:
+    """Write a frequency: ``330 Hz``, ``1.4 kHz``."""
+    return f"{hz / 1000:.1f} kHz" if hz >= 950 else f"{round(hz, -1):.0f} Hz"

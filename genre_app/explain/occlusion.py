@@ -45,6 +45,7 @@ MARKED_SHARE = 0.2
 _PART_SECONDS = (
     3.0  # length of the part of a segment that is silenced at a time; half of it validated no better (tests.explain)
 )
+_NAMED_SHARE = 0.6  # share of the marked importance that the bands named in words hold
 _LEAST = 0.05  # share of the largest importance; less comes from sound that is too soft to hear
 _CERTAIN = 1e-6  # distance of a probability from 0 and 1 at which its log-odds are limited
 _SILENT_DB = -100.0  # least value of a log-mel column
@@ -79,6 +80,27 @@ class Explanation:
         chosen = np.zeros(importance.size, np.bool_)
         chosen[np.argsort(-importance, axis=None, kind="stable")[: round(share * importance.size)]] = True
         return chosen.reshape(importance.shape) & (importance > _LEAST * max(0.0, importance.max()))
+
+    def bands(self, genre: str, share: float = _NAMED_SHARE) -> list[tuple[float, float]]:
+        """Return the edges in Hz of the bands that hold this share of the marked importance; neighbours are joined."""
+        by_band = self._marked_importance(genre).sum(axis=1)
+        if not by_band.any():
+            return []
+        order = np.argsort(-by_band, kind="stable")
+        n = 1 + int(np.searchsorted(np.cumsum(by_band[order]), share * by_band.sum()))
+        chosen = sorted(order[:n].tolist())
+        firsts = [chosen[0], *(b for a, b in pairwise(chosen) if b != a + 1)]
+        lasts = [*(a for a, b in pairwise(chosen) if b != a + 1), chosen[-1]]
+        edges = self.grid.bands_hz.tolist()
+        return [(edges[first], edges[last + 1]) for first, last in zip(firsts, lasts, strict=True)]
+
+    def moment(self, genre: str) -> tuple[float, float]:
+        """Return start and end in seconds of the moment with the largest marked importance."""
+        place = int(self._marked_importance(genre).sum(axis=0).argmax())
+        return float(self.grid.times[place]), float(self.grid.times[place + 1])
+
+    def _marked_importance(self, genre: str) -> NDArray[np.float64]:
+        return np.where(self.marked(genre), self.of(genre), 0.0)
 
 
 def explain(clip: Clip, checkpoint: Checkpoint) -> Explanation:

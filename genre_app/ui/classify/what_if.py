@@ -25,7 +25,6 @@ Updates = dict[Any, Any]
 _SHOWN = 4
 """Genres that are drawn."""
 
-_STEPS = {"pitch": 1.0, "tempo": 0.05, "low_cut": 10.0, "high_cut": 25.0, "room": 0.1, "noise": 1.0}
 _PROBLEM = "No answers"
 _CHOICES = [(change.label, name) for name, change in CHANGES.items()]
 _FIRST = next(iter(CHANGES))
@@ -114,7 +113,7 @@ def _slider(name: str) -> dict[str, Any]:
     change = CHANGES[name]
     low, high = change.values[0], change.values[-1]
     label = f"{change.label}, {change.unit}"
-    return {"minimum": low, "maximum": high, "value": change.neutral, "step": _STEPS[name], "label": label, "interactive": True}
+    return {"minimum": low, "maximum": high, "value": change.neutral, "step": change.step, "label": label, "interactive": True}
 
 
 def followed(

@@ -6,15 +6,13 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from html import escape
-from itertools import pairwise
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
-from genre_app.explain import Explanation, answer, at_once, explain, mask_audio
+from genre_app.explain import Explanation, answer, at_once, explain, hertz, mask_audio
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify import excerpt
@@ -29,7 +27,6 @@ _LOOKING = "Removing one part of the sound after another, to see which ones deci
 _HOW = "Outlined: the parts whose removal lowers this genre most, at most a fifth of the sound. The rest is darkened."
 _PROBLEM = "No explanation"
 _HEARD = ("only", "without")  # names of the players' files
-_NAMED_SHARE = 0.6  # the summary names the bands that hold this share of a genre's marked importance
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,28 +183,14 @@ def summary(found: Found) -> str:
 
 def decisive(explanation: Explanation, genre: str, start_seconds: float = 0.0) -> str:
     """Return a sentence with the bands and the moment that speak most for a genre."""
-    mask, grid = explanation.marked(genre), explanation.grid
-    if not mask.any():
+    bands = explanation.bands(genre)
+    if not bands:
         return f"{genre}: no part of the sound speaks for it."
-    marked = np.where(mask, explanation.of(genre), 0.0)
-    by_band = marked.sum(axis=1)
-    order = np.argsort(-by_band, kind="stable")
-    n = 1 + int(np.searchsorted(np.cumsum(by_band[order]), _NAMED_SHARE * by_band.sum()))
-    bands = sorted(order[:n].tolist())
-    firsts = [bands[0], *(b for a, b in pairwise(bands) if b != a + 1)]
-    lasts = [*(a for a, b in pairwise(bands) if b != a + 1), bands[-1]]
-    ranges = " and ".join(
-        f"{_hz(grid.bands_hz[first])} to {_hz(grid.bands_hz[last + 1])}" for first, last in zip(firsts, lasts, strict=True)
-    )
-    moment = int(marked.sum(axis=0).argmax())
-    begin, end = (start_seconds + float(grid.times[moment + i]) for i in (0, 1))
-    total = start_seconds + float(grid.times[-1])
+    ranges = " and ".join(f"{hertz(low)} to {hertz(high)}" for low, high in bands)
+    begin, end = (round(start_seconds + seconds, 1) for seconds in explanation.moment(genre))
+    total = start_seconds + float(explanation.grid.times[-1])
     unit = " s" if total < 60 else ""
-    return f"{genre}: mostly {ranges}, most at {clock(round(begin, 1), total)} to {clock(round(end, 1), total)}{unit}."
-
-
-def _hz(hz: float) -> str:
-    return f"{hz / 1000:.1f} kHz" if hz >= 950 else f"{round(hz, -1):.0f} Hz"
+    return f"{genre}: mostly {ranges}, most at {clock(begin, total)} to {clock(end, total)}{unit}."
 
 
 def _overview(clip: Clip) -> Overview:
