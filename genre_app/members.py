@@ -45,7 +45,7 @@ class MemberStream:
     def __init__(self, checkpoint: Checkpoint, index: int, shared: FeatureSpec, name: str) -> None:
         self._checkpoint, self._index, self._shared, self._name = checkpoint, index, shared, name
         self._spec = checkpoint.members[index].spec
-        self._cutter = Cutter(self._spec, shared, batch_size=_batch_size(self._spec))
+        self._cutter = Cutter(self._spec, shared, batch_size=batch_size(self._spec))
         self._starts: list[int] = []
         self._peaks: list[NDArray[np.float32]] = []
         self._rows: list[NDArray[np.float32]] = []
@@ -148,7 +148,8 @@ def peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(samples.max(axis=1) - middle, middle - samples.min(axis=1)))
 
 
-def _batch_size(spec: FeatureSpec) -> int:
+def batch_size(spec: FeatureSpec) -> int:
+    """Return the number of segments in a batch, which bounds its memory."""
     spectrum_values = spec.segment_frames * (1 + spec.n_fft // 2)
     input_values = spec.input_frames * spec.n_bins
     return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))

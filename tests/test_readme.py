@@ -64,7 +64,7 @@ def run(line: str, folder: Path, monkeypatch) -> str:
 
 def test_the_commands_of_the_readme_run(folder, monkeypatch):
     found = [line for line in commands("README.md") if line.startswith("genre-app")]
-    assert len(found) == 4
+    assert len(found) == 5
     for line in found:
         assert run(f"{line} {LITTLE}" if " train " in line else line, folder, monkeypatch)
 

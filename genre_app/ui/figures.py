@@ -33,10 +33,12 @@ DPI = 100
 """CSS pixels to an inch of the layout."""
 
 _WIDTHS = (280, 1600)  # CSS pixels: the narrowest and the widest figure
-_NARROW = 560  # CSS pixels; narrower figures have smaller text and panels
+NARROW = 560
+"""CSS pixels; narrower figures have smaller text and panels."""
+
 _WINNER = "#ffb020"  # contrasts with both ends of both heat maps
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
-_TICKS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+TICKS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
         Its axes are the spectrogram and the heat map.
     """
     ink = DARK if view.dark else LIGHT
-    narrow = view.width < _NARROW
+    narrow = view.width < NARROW
     size = 8.0 if narrow else 9.5  # points at 100 dpi
     n_genres = len(prediction.genres)
     # Heights in CSS pixels: title, spectrogram, gap with title, heat map, time axis.
@@ -230,7 +232,7 @@ def _silences(layout: Cells) -> list[tuple[float, float]]:
 
 
 def _mark_time(upper: Axes, lower: Axes, duration: float, most: int, size: float, ink: Ink, remark: str) -> None:
-    step = next((s for s in _TICKS_SECONDS if duration / s <= most), duration)
+    step = next((s for s in TICKS_SECONDS if duration / s <= most), duration)
     ticks = np.arange(0, duration + 1e-6, step)
     upper.set_xticks(ticks, [])
     names = lower.set_xticks(ticks, [clock(t, duration) for t in ticks])

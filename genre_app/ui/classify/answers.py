@@ -13,6 +13,7 @@ import gradio as gr
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify import frames
+from genre_app.ui.classify.more import More
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View, draw, time_axes, to_webp
 from genre_app.ui.service import PROBLEMS, VOTE_NAMES, Answer, RequestError, answer
@@ -40,10 +41,12 @@ class Parts:
     json: gr.DownloadButton
     csv: gr.DownloadButton
     state: gr.State
+    more: More
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
-        return list(vars(self).values())
+        shown = {name: value for name, value in vars(self).items() if name != "more"}
+        return [*shown.values(), *self.more.all()]
 
 
 def classified(
@@ -73,7 +76,7 @@ def classified(
     take : bool
         Whether the clip is a recording from the microphone.
     """
-    yield {parts.card: cards.CLASSIFYING}
+    yield {parts.card: cards.CLASSIFYING, **parts.more.closed(visible=False)}
     try:
         share = None if overlap == AS_TRAINED else float(overlap)
         name = RECORDING if take else None
@@ -94,6 +97,7 @@ def classified(
         parts.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
         parts.table: gr.Dataframe(frames.rows(prediction, "0"), visible=True),
         **_downloads(parts, prediction),
+        **parts.more.offered(),
     }
 
 
@@ -109,6 +113,7 @@ def figure(found: Answer | None, view: Any) -> str:
 def nothing(parts: Parts, vote: str) -> Updates:
     """Show what a first visit shows, with the visitor's choice of the vote."""
     return {
+        **parts.more.closed(visible=False),
         parts.card: cards.WELCOME,
         parts.vote: gr.Radio(cards.vote_choices(None, tuple(VOTE_NAMES)), value=vote, info=cards.vote_info(None, vote)),
         parts.figure: cards.NO_FIGURE,
@@ -128,6 +133,7 @@ def revoted(parts: Parts, state: Answer | None, vote: str) -> Updates:
         return {parts.vote: gr.Radio(info=cards.vote_info(None, vote))}
     prediction = state.prediction.revote(vote)
     return {
+        **parts.more.closed(visible=True),
         parts.card: cards.final_vote(prediction),
         parts.vote: _vote_radio(prediction),
         parts.state: Answer(prediction, state.overview),

@@ -11,7 +11,7 @@ import gradio as gr
 
 from genre_app.audio.demos import DEMOS
 from genre_app.ui import cards, microphone
-from genre_app.ui.classify import frames
+from genre_app.ui.classify import frames, more
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, Updates, classified, figure, nothing, revoted
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
@@ -52,7 +52,7 @@ class Inputs:
     own_upload: gr.UploadButton
     own_remark: gr.HTML
     overlap: gr.Radio
-    more: gr.Accordion
+    options: gr.Accordion
 
 
 def build(frame: Frame) -> None:
@@ -75,14 +75,16 @@ def build(frame: Frame) -> None:
             options = _lay_out_options()
         with gr.Column(scale=7, min_width=320):
             evidence = _lay_out_evidence()
-    parts = Parts(card=card, vote=vote, state=gr.State(None), **evidence)
+            below = more.lay_out()
+    parts = Parts(card=card, vote=vote, state=gr.State(None), more=below, **evidence)
     inputs = Inputs(upload, record, audio, examples, *options)
     own = gr.State(None)  # path of the visitor's own checkpoint
-    frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.more}
+    frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
     _connect_runs(frame, inputs, parts, own)
     _connect_options(frame, inputs, own)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
+    _connect_more(inputs, parts, own)
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:
@@ -105,7 +107,7 @@ def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:
 
 
 def _lay_out_options() -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML, gr.Radio, gr.Accordion]:
-    with gr.Accordion("Options", open=False) as more:
+    with gr.Accordion("Options", open=False) as accordion:
         checkpoint = gr.Dropdown(
             **still_offered(None),
             label="Checkpoint",
@@ -120,7 +122,7 @@ def _lay_out_options() -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML, gr.Radio,
             info="More overlap gives more frames: a finer picture, a longer wait.",
             elem_id="overlap",
         )
-    return checkpoint, upload, remark, overlap, more
+    return checkpoint, upload, remark, overlap, accordion
 
 
 def _lay_out_evidence() -> dict[str, Any]:
@@ -197,8 +199,6 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     # An answer that is still on its way would otherwise replace a later one.
     gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **_PRIVATE)
     audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **_PRIVATE)
-    redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
-    redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **_PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
         run_after = event.then(run_if, [*clip, wanted], parts.all(), **_HEAVY)
@@ -224,7 +224,7 @@ def _connect_evidence(parts: Parts) -> None:
     parts.vote.input(
         lambda state, vote: revoted(parts, state, vote),
         [parts.state, parts.vote],
-        [parts.card, parts.vote, parts.json, parts.csv, parts.state],
+        [parts.card, parts.vote, parts.json, parts.csv, parts.state, *parts.more.all()],
         **_PRIVATE,
     )
     parts.page.input(
@@ -236,6 +236,17 @@ def _connect_evidence(parts: Parts) -> None:
     parts.table.select(frames.mark, parts.state, [position, parts.mark], **_PRIVATE).then(
         None, position, None, js="(seconds) => genreApp.play(seconds)"
     )
+
+
+def _connect_more(inputs: Inputs, parts: Parts, own: gr.State) -> None:
+    view = gr.JSON(visible=False)
+    redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
+    redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **_PRIVATE)
+    explained = more.connect(parts.more, more.Asked(inputs.audio, inputs.checkpoint, own, parts.state), redraw)
+    # An explanation of the last answer would otherwise appear below the next one.
+    audio, changed = inputs.audio, (inputs.checkpoint.input, inputs.overlap.input, parts.vote.input, inputs.own_upload.upload)
+    replaced = [audio.upload, audio.stop_recording, audio.clear, inputs.upload.upload]
+    gr.on([*replaced, *changed, *(b.click for b in inputs.examples.values())], None, cancels=explained, **_PRIVATE)
 
 
 def _take_own(path: str) -> Any:

@@ -1,0 +1,93 @@
+"""The part of a clip that is explained and changed, its sound for the players, and the words for its answers."""
+
+from __future__ import annotations
+
+import io
+from html import escape
+
+import numpy as np
+import soundfile
+
+from genre_app.audio import Clip, open_audio
+from genre_app.checkpoint import Checkpoint
+from genre_app.prediction import Prediction
+from genre_app.ui import cards
+from genre_app.ui.downloads import download
+from genre_app.ui.figures import clock
+from genre_app.ui.service import RequestError
+
+SECONDS = 30.0
+"""Length of the excerpt of a longer clip; the work grows with it."""
+
+_SPARE_SECONDS = 2.0  # a clip that is only this much longer is used whole
+_NOTHING = {
+    "noise": "Nothing to explain: no music was heard, only noise",
+    "speech": "Nothing to explain: this sounds like speech, not music",
+}
+
+
+def stretch(prediction: Prediction) -> tuple[float, float]:
+    """Return start and end in seconds of the excerpt: of all of 30 s, the one whose frames are most like the whole clip."""
+    duration = prediction.duration_seconds
+    if duration <= SECONDS + _SPARE_SECONDS:
+        return 0.0, duration
+    starts, ends = prediction.segment_starts, prediction.segment_ends
+    latest = duration - SECONDS
+    best, distance = 0.0, np.inf
+    for start in starts[prediction.segment_sounds & (starts <= latest)]:
+        inside = prediction.segment_sounds & (starts >= start) & (ends <= start + SECONDS)
+        if inside.any():
+            mean = prediction.segment_probabilities[inside].mean(axis=0)
+            far = float(np.abs(mean - prediction.probabilities).sum())
+            best, distance = min((distance, best), (far, float(start)))[::-1]
+    return best, best + SECONDS
+
+
+def read(path: str | None, prediction: Prediction | None, checkpoint: Checkpoint) -> Clip:
+    """Decode the excerpt of the clip that was answered.
+
+    Raises
+    ------
+    RequestError
+        If there is no answer, or it was rejected; one sentence.
+    AudioError
+        If the file cannot be decoded.
+    """
+    if path is None or prediction is None:
+        raise RequestError("There is no answer yet: choose a clip first")
+    if prediction.rejected:
+        raise RequestError(_NOTHING[prediction.rejected])
+    start, end = (round(seconds * checkpoint.sample_rate) for seconds in stretch(prediction))
+    kept, position = [], 0
+    with open_audio(path, sample_rate=checkpoint.sample_rate, name=prediction.name) as stream:
+        for block in stream.blocks():
+            kept.append(block[max(0, start - position) : max(0, end - position)])
+            position += len(block)
+            if position >= end:
+                break
+    return Clip(np.concatenate(kept), checkpoint.sample_rate, prediction.name)
+
+
+def of_which(prediction: Prediction) -> str:
+    """Say which part of a longer clip is used; empty if all of it is."""
+    start, end = stretch(prediction)
+    if end - start >= prediction.duration_seconds:
+        return ""
+    return f" This is about {clock(start, prediction.duration_seconds)} to {clock(end, prediction.duration_seconds)}."
+
+
+def words(prediction: Prediction | None) -> str:
+    """Return HTML that names the answer for changed sound, with its runner-up."""
+    if prediction is None:
+        return "<b>Nothing to hear</b>"
+    (first, p), (second, q) = prediction.ranked(2)
+    doubt = {None: "", "noise": " (no music heard)", "speech": " (sounds like speech)"}[prediction.rejected]
+    return f"<b>{escape(first)}</b> {cards.percent(p)}, then {escape(second)} {cards.percent(q)}{doubt}"
+
+
+def playable(clip: Clip, name: str) -> str:
+    """Write a clip for a player, within full scale; return its path."""
+    peak = max(1.0, float(np.abs(clip.samples).max(initial=0.0)))
+    file = io.BytesIO()
+    soundfile.write(file, clip.samples / np.float32(peak), clip.sample_rate, format="WAV", subtype="PCM_16")
+    return download(f"{name}.wav", file.getvalue())

@@ -1,0 +1,256 @@
+"""What if: the answers along a change of the sound, such as its pitch, and the changed sound to hear."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from html import escape
+from itertools import groupby
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from genre_app.explain import CHANGES, answer, changed, what_if
+from genre_app.prediction import Prediction
+from genre_app.ui import cards
+from genre_app.ui.classify import excerpt
+from genre_app.ui.classify.drawings import draw_change, within
+from genre_app.ui.figures import to_webp
+from genre_app.ui.service import PROBLEMS, Answer, RequestError, checkpoint_named
+
+Updates = dict[Any, Any]
+
+_SHOWN = 4
+"""Genres that are drawn."""
+
+_PROBLEM = "No answers"
+_CHOICES = [(change.label, name) for name, change in CHANGES.items()]
+_FIRST = next(iter(CHANGES))
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """The answers along a change.
+
+    Attributes
+    ----------
+    change : str
+        One of `genre_app.explain.CHANGES`.
+    answers : tuple of (Prediction or None)
+        For each of the change's values.
+    about : str
+        Which part of a longer clip is meant; empty for all of it.
+    at : float or None
+        The slider's value that was heard last.
+    """
+
+    change: str
+    answers: tuple[Prediction | None, ...]
+    about: str
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The components of the accordion."""
+
+    accordion: gr.Accordion
+    change: gr.Radio
+    said: gr.HTML
+    figure: gr.HTML
+    hear: gr.Column
+    slider: gr.Slider
+    button: gr.Button
+    player: gr.Audio
+    words: gr.HTML
+    along: gr.State
+
+    def all(self) -> list[Any]:
+        """Return every component, for ``outputs``."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def closed(self, *, visible: bool) -> Updates:
+        """Return updates that close and empty the accordion, because the answer is another one."""
+        return {self.accordion: gr.Accordion(open=False, visible=visible), **self.emptied()}
+
+    def emptied(self) -> Updates:
+        """Return updates that remove what an earlier change has shown."""
+        return {
+            self.said: "",
+            self.figure: "",
+            self.hear: gr.Column(visible=False),
+            self.player: gr.Audio(None, visible=False),
+            self.words: "",
+            self.along: None,
+        }
+
+
+def lay_out() -> WhatIf:
+    """Lay out the closed accordion; it is hidden until there is an answer."""
+    with gr.Accordion("What if it sounded different?", open=False, visible=False, elem_id="what-if") as accordion:
+        change = gr.Radio(_CHOICES, value=_FIRST, label="Change", elem_id="what-if-change")
+        said = gr.HTML(elem_id="what-if-said")
+        figure = gr.HTML(elem_id="what-if-figure")
+        with gr.Column(visible=False) as hear:
+            slider = gr.Slider(**_slider(_FIRST), elem_id="what-if-value")
+            button = gr.Button("Hear it", size="sm")
+            player = gr.Audio(
+                label="Changed sound",
+                interactive=False,
+                visible=False,
+                buttons=[],
+                elem_id="what-if-sound",
+                elem_classes="heard",
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+            )
+            words = gr.HTML(elem_id="what-if-words")
+    return WhatIf(accordion, change, said, figure, hear, slider, button, player, words, gr.State(None))
+
+
+def _slider(name: str) -> dict[str, Any]:
+    change = CHANGES[name]
+    low, high = change.values[0], change.values[-1]
+    label = f"{change.label}, {change.unit}"
+    return {"minimum": low, "maximum": high, "value": change.neutral, "step": change.step, "label": label, "interactive": True}
+
+
+def followed(
+    what: WhatIf,
+    path: str | None,
+    checkpoint: list[str],
+    own: str | None,
+    state: Answer | None,
+    name: str,
+    along: Along | None,
+    view: Any,
+) -> Iterator[Updates]:
+    """Classify the clip at each value of the chosen change, and draw the answers; nothing is computed twice."""
+    if along is not None and along.change == name:
+        yield {what.said: gr.skip()}
+        return
+    values = CHANGES[name].values
+    yield {**what.emptied(), what.said: cards.progress(0, len(values), 0)}
+    try:
+        chosen = checkpoint_named(checkpoint, own)
+        clip = excerpt.read(path, state.prediction if state else None, chosen)
+        assert state is not None  # noqa: S101 - or the line before has raised
+        answers = []
+        for found in what_if(clip, chosen, name, values, vote=state.prediction.vote):
+            answers.append(found)
+            yield {what.said: cards.progress(len(answers), len(values), 0)}
+    except PROBLEMS as error:
+        yield {what.said: cards.problem(str(error), _PROBLEM)}
+        return
+    along = Along(name, tuple(answers), excerpt.of_which(state.prediction))
+    yield {
+        what.said: f'<p role="status">{escape(leaders(along))}</p>',
+        what.figure: figure(along, view),
+        what.hear: gr.Column(visible=True),
+        what.slider: gr.Slider(**_slider(name)),
+        what.along: along,
+    }
+
+
+def heard(
+    what: WhatIf,
+    path: str | None,
+    checkpoint: list[str],
+    own: str | None,
+    state: Answer | None,
+    along: Along | None,
+    value: float,
+    view: Any,
+) -> Iterator[Updates]:
+    """Play the sound at the slider's value, and say how it is classified."""
+    yield {what.words: cards.remark("Changing the sound …")}
+    try:
+        if along is None:
+            raise RequestError("Choose a change first")
+        chosen = checkpoint_named(checkpoint, own)
+        clip = excerpt.read(path, state.prediction if state else None, chosen)
+        assert state is not None  # noqa: S101 - or the line before has raised
+        change = CHANGES[along.change]
+        value = float(np.clip(value, change.values[0], change.values[-1]))
+        sound = changed(clip, along.change, value)
+        found = answer(sound, chosen, state.prediction.vote)
+    except PROBLEMS as error:
+        yield {what.words: cards.problem(str(error), _PROBLEM)}
+        return
+    along = replace(along, at=value)
+    yield {
+        what.player: gr.Audio(excerpt.playable(sound, f"{along.change} {value:g}"), visible=True),
+        what.words: f'<p class="heard-as" role="status">At {shown(value)}: {excerpt.words(found)}</p>',
+        what.figure: figure(along, view),
+        what.along: along,
+    }
+
+
+def figure(along: Along | None, view: Any) -> str:
+    """Draw the figure for a visitor's page."""
+    if along is None:
+        return ""
+    change = CHANGES[along.change]
+    at = None if along.at is None else float(np.interp(along.at, change.values, range(len(change.values))))
+    drawn = draw_change(
+        [shown(value) for value in change.values],
+        f"{change.label}, {change.unit}",
+        curves(along),
+        [((first + last) / 2, words) for first, last, words, is_genre in _runs(along) if not is_genre],
+        change.values.index(change.neutral),
+        at,
+        within(view),
+    )
+    image = base64.b64encode(to_webp(drawn)).decode("ascii")
+    words = f"Probabilities of the genres along the change. {leaders(along)}"
+    return f'<img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{image}">'
+
+
+def curves(along: Along) -> dict[str, list[float]]:
+    """Return the probabilities of the most probable genres along the change, the first one first; NaN without an answer."""
+    answers = along.answers
+    known = [one for one in answers if one is not None and not one.rejected]
+    if not known:
+        return {}
+    best = np.stack([one.probabilities for one in known]).max(axis=0)
+    order = np.argsort(-best, kind="stable")[:_SHOWN]
+    return {
+        known[0].genres[index]: [
+            float(one.probabilities[index]) if one is not None and not one.rejected else float("nan") for one in answers
+        ]
+        for index in order
+    }
+
+
+def leaders(along: Along) -> str:
+    """Return a sentence that names the genre along the change."""
+    change = CHANGES[along.change]
+    parts = []
+    for first, last, words, _ in _runs(along):
+        low, high = (shown(change.values[place]) for place in (first, last))
+        parts.append(f"{words} at {low}" if first == last else f"{words} from {low} to {high}")
+    return f"{change.label}, {change.unit}: {', '.join(parts)}.{along.about}"
+
+
+def _runs(along: Along) -> list[tuple[int, int, str, bool]]:
+    """Return runs of values with the same outcome: first, last, words, and whether it is a genre."""
+    found, place = [], 0
+    for (words, is_genre), group in groupby(_outcome(one) for one in along.answers):
+        n = len(list(group))
+        found.append((place, place + n - 1, words, is_genre))
+        place += n
+    return found
+
+
+def _outcome(found: Prediction | None) -> tuple[str, bool]:
+    if found is None:
+        return "nothing to hear", False
+    if found.genre is not None:
+        return found.genre, True
+    return "no music heard" if found.is_noise else "sounds like speech", False
+
+
+def shown(value: float) -> str:
+    """Write a value of a change with a proper minus."""
+    return f"{value:g}".replace("-", "−")
