@@ -124,6 +124,20 @@ def test_a_journal_is_read_whatever_the_crash_left(make_run):
     assert run.status() is Status.died
 
 
+def test_a_run_that_ends_while_it_is_looked_at_has_not_died(make_run, monkeypatch):
+    run = make_run()
+    run.record(events.Process(pid=1, pid_created=0.0))
+
+    def ends(*_):
+        run.record(events.Stopped())
+        return False
+
+    monkeypatch.setattr("genre_app.runs.status.is_alive", ends)
+    status, journal = run.look()
+    assert status is Status.stopped
+    assert journal.last(events.Stopped)
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", "x" * 65, "a..b", "nul\0", "ü"])
 def test_names_that_are_no_folder_of_ours_are_refused(name):
     with pytest.raises(RunError, match="cannot name a run"):
