@@ -188,6 +188,26 @@ def _runs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_run_sets_threads() -> Iterator[None]:
+    """Let a run in the process of the tests leave its threads and its memory as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("executor", "folds"):
+            patch.setattr(f"genre_app.runs.{module}.prepare_process", lambda threads: None)
+        torch.set_num_threads(1)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread in each test, whatever a command has set.
+
+    Several threads wait for one another: after a test that left two, the tests of the networks took 96 s of CPU instead of 8.
+    """
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def address(bundled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page is served, with the tiny network, from this process."""

@@ -40,7 +40,6 @@ def _zero(tmp_path, monkeypatch):
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.setattr(job, "prepare_process", lambda threads: None)  # the thread count is the whole process's
     clear = zerogpu.turn.cache_clear
     clear()
     yield
