@@ -189,9 +189,10 @@ def _runs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_run_sets_threads() -> Iterator[None]:
-    """Let a run in the process of the tests leave its threads and its memory as they are."""
+def _threads_stay() -> Iterator[None]:
+    """Let a command or a run in the process of the tests leave its threads and its memory as they are."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genre_app.cli._shared.usable_cores", lambda: 1)
         for module in ("executor", "folds"):
             patch.setattr(f"genre_app.runs.{module}.prepare_process", lambda threads: None)
         torch.set_num_threads(1)

@@ -10,6 +10,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,14 +35,23 @@ class Forked:
         An open file with a name; it gets the output and the errors.
     cwd, env : optional
         As for `subprocess.Popen`; its other arguments are ignored.
+
+    Attributes
+    ----------
+    prepare : callable, optional
+        Set by a subclass: a function of a module, which the fork calls before it runs MODULE.
     """
+
+    prepare: Callable[[], None] | None = None
 
     def __init__(self, command: list[str], *, stdout: Any, cwd: Any = None, env: Any = None, **_: Any) -> None:
         words = [str(word) for word in command]
         module = words.index("-m")
         place = str(cwd or Path.cwd())
         self._process = server.Process(
-            target=_run, args=(words[module + 1 :], stdout.name, place, dict(env or os.environ)), daemon=False
+            target=_run,
+            args=(words[module + 1 :], stdout.name, place, dict(env or os.environ), type(self).prepare),
+            daemon=False,
         )
         self._process.start()
         self.pid = self._process.pid
@@ -63,7 +73,9 @@ class Forked:
         self._process.kill()
 
 
-def _run(words: list[str], log: str, place: str, environment: dict[str, str]) -> None:
+def _run(
+    words: list[str], log: str, place: str, environment: dict[str, str], prepare: Callable[[], None] | None = None
+) -> None:
     # At a low priority a run would wait for the tests beside it.
     from genre_app.runs import host
 
@@ -77,6 +89,8 @@ def _run(words: list[str], log: str, place: str, environment: dict[str, str]) ->
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     sys.argv = words
+    if prepare is not None:
+        prepare()
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
