@@ -30,7 +30,6 @@ LONGEST_FIRST = (
     "runs/test_processes.py",
     "training/test_learning.py",
     "ui/test_api.py",
-    "contributor",
     "training/test_training.py",
     "training/test_state.py",
     "reference/test_reference.py",
@@ -39,20 +38,20 @@ LONGEST_FIRST = (
     "runs/test_zerogpu.py",
     "test_project.py",
     "test_predict.py",
-    "data/test_pool.py",
 )
 
-# Tests that share something costly, which each worker would start for itself: a Chromium and the page; a process that uses the
-# additions of a contributor; the server of tests/forked.py.
+# Tests that share something costly, which each worker would start for itself: a Chromium and the page; the server of
+# tests/forked.py.
 TOGETHER = {
     "browser": ("browser/",),
-    "contributor": ("contributor/",),
     "forked": (
+        "contributor/",
         "runs/test_processes.py",
         "runs/test_kills.py",
         "runs/test_queue.py",
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
+        "data/test_pool.py",
     ),
 }
 

@@ -31,8 +31,8 @@ class Forked:
     ----------
     command : list of str
         The interpreter, its options and arguments.
-    stdout : file
-        An open file with a name; it gets the output and the errors.
+    stdout, stderr : file
+        Files with a name, which the fork opens itself; without ``stderr``, ``stdout`` gets the errors too.
     cwd, env : optional
         As for `subprocess.Popen`; its other arguments are ignored.
 
@@ -44,13 +44,15 @@ class Forked:
 
     prepare: Callable[[], None] | None = None
 
-    def __init__(self, command: list[str], *, stdout: Any, cwd: Any = None, env: Any = None, **_: Any) -> None:
+    def __init__(
+        self, command: list[str], *, stdout: Any, stderr: Any = None, cwd: Any = None, env: Any = None, **_: Any
+    ) -> None:
         words = [str(word) for word in command]
         module = words.index("-m")
-        place = str(cwd or Path.cwd())
+        files, place = (stdout.name, getattr(stderr, "name", stdout.name)), str(cwd or Path.cwd())
         self._process = server.Process(
             target=_run,
-            args=(words[module + 1 :], stdout.name, place, dict(env or os.environ), type(self).prepare),
+            args=(words[module + 1 :], files, place, dict(env or os.environ), type(self).prepare),
             daemon=False,
         )
         self._process.start()
@@ -74,19 +76,23 @@ class Forked:
 
 
 def _run(
-    words: list[str], log: str, place: str, environment: dict[str, str], prepare: Callable[[], None] | None = None
+    words: list[str],
+    files: tuple[str, str],
+    place: str,
+    environment: dict[str, str],
+    prepare: Callable[[], None] | None,
 ) -> None:
     # At a low priority a run would wait for the tests beside it.
     from genre_app.runs import host
 
     host.be_nice = lambda: None
-    with Path(log).open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    for stream, name in enumerate(files, 1):
+        with Path(name).open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), stream)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(place)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     sys.argv = words
     if prepare is not None:

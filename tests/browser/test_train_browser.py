@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 
 from genre_app.audio.synth import music
 from genre_app.runs import launch
-from genre_app.runs.run import Status, list_runs, runs_folder
+from genre_app.runs.run import list_runs, runs_folder
+from genre_app.runs.status import Status
 from tests.browser import paced
 from tests.chromium import drop
 from tests.forked import FORKING

@@ -14,7 +14,8 @@ from genre_app.errors import DataError, RunError
 from genre_app.runs import events
 from genre_app.runs import executor as job
 from genre_app.runs.failure import EXPECTED
-from genre_app.runs.run import Run, Status, checked_name
+from genre_app.runs.run import Run, checked_name
+from genre_app.runs.status import Status
 from tests.runs.beats import quiet, same, weights
 
 

@@ -15,7 +15,8 @@ from genre_app.errors import RunError
 from genre_app.runs import events, zerogpu
 from genre_app.runs import executor as job
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.bands import write_bands
 
 SETTINGS = (

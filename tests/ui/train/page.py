@@ -10,7 +10,8 @@ import psutil
 from pydantic import TypeAdapter
 
 from genre_app.runs.events import Event
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.pages import handler, named
 
 OWNER = SimpleNamespace(username="Ada")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.ui.train.charts import curves
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS
 from genre_app.ui.train.run_card import state_card
