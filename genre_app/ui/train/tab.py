@@ -67,7 +67,7 @@ def build(frame: Frame) -> None:
 
     outputs = [*panel.outputs, note, column, form.init_from]
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
-    gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN)
+    gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **_PRIVATE)
     actions.connect(start.connect(frame.app))
     _connect_classify(panel, frame)
 
