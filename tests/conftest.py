@@ -30,7 +30,6 @@ LONGEST_FIRST = (
     "runs/test_processes.py",
     "training/test_learning.py",
     "ui/test_api.py",
-    "contributor",
     "training/test_training.py",
     "training/test_state.py",
     "reference/test_reference.py",
@@ -39,20 +38,20 @@ LONGEST_FIRST = (
     "runs/test_zerogpu.py",
     "test_project.py",
     "test_predict.py",
-    "data/test_pool.py",
 )
 
-# Tests that share something costly, which each worker would start for itself: a Chromium and the page; a process that uses the
-# additions of a contributor; the server of tests/forked.py.
+# Tests that share something costly, which each worker would start for itself: a Chromium and the page; the server of
+# tests/forked.py.
 TOGETHER = {
     "browser": ("browser/",),
-    "contributor": ("contributor/",),
     "forked": (
+        "contributor/",
         "runs/test_processes.py",
         "runs/test_kills.py",
         "runs/test_queue.py",
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
+        "data/test_pool.py",
     ),
 }
 
@@ -187,6 +186,27 @@ def _runs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GENRE_APP_LOCKS", str(tmp_path_factory.mktemp("locks")))
         patch.setenv("GENRE_APP_COLLECTIONS", str(tmp_path_factory.mktemp("collections")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads_stay() -> Iterator[None]:
+    """Let a command or a run in the process of the tests leave its threads and its memory as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genre_app.cli._shared.usable_cores", lambda: 1)
+        for module in ("executor", "folds"):
+            patch.setattr(f"genre_app.runs.{module}.prepare_process", lambda threads: None)
+        torch.set_num_threads(1)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread in each test, whatever a command has set.
+
+    Several threads wait for one another: after a test that left two, the tests of the networks took 96 s of CPU instead of 8.
+    """
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,18 +31,29 @@ class Forked:
     ----------
     command : list of str
         The interpreter, its options and arguments.
-    stdout : file
-        An open file with a name; it gets the output and the errors.
+    stdout, stderr : file
+        Files with a name, which the fork opens itself; without ``stderr``, ``stdout`` gets the errors too.
     cwd, env : optional
         As for `subprocess.Popen`; its other arguments are ignored.
+
+    Attributes
+    ----------
+    prepare : callable, optional
+        Set by a subclass: a function of a module, which the fork calls before it runs MODULE.
     """
 
-    def __init__(self, command: list[str], *, stdout: Any, cwd: Any = None, env: Any = None, **_: Any) -> None:
+    prepare: Callable[[], None] | None = None
+
+    def __init__(
+        self, command: list[str], *, stdout: Any, stderr: Any = None, cwd: Any = None, env: Any = None, **_: Any
+    ) -> None:
         words = [str(word) for word in command]
         module = words.index("-m")
-        place = str(cwd or Path.cwd())
+        files, place = (stdout.name, getattr(stderr, "name", stdout.name)), str(cwd or Path.cwd())
         self._process = server.Process(
-            target=_run, args=(words[module + 1 :], stdout.name, place, dict(env or os.environ)), daemon=False
+            target=_run,
+            args=(words[module + 1 :], files, place, dict(env or os.environ), type(self).prepare),
+            daemon=False,
         )
         self._process.start()
         self.pid = self._process.pid
@@ -63,20 +75,28 @@ class Forked:
         self._process.kill()
 
 
-def _run(words: list[str], log: str, place: str, environment: dict[str, str]) -> None:
+def _run(
+    words: list[str],
+    files: tuple[str, str],
+    place: str,
+    environment: dict[str, str],
+    prepare: Callable[[], None] | None,
+) -> None:
     # At a low priority a run would wait for the tests beside it.
     from genre_app.runs import host
 
     host.be_nice = lambda: None
-    with Path(log).open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    for stream, name in enumerate(files, 1):
+        with Path(name).open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), stream)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(place)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     sys.argv = words
+    if prepare is not None:
+        prepare()
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 

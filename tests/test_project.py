@@ -82,15 +82,6 @@ def test_help_does_not_import_torch() -> None:
     assert python(code).splitlines()[-1] == "[]"
 
 
-def test_importing_the_page_starts_nothing() -> None:
-    code = """if True:
-        import threading
-        import app, genre_app.ui
-        print([t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()])
-    """
-    assert python(code) == "[]\n"
-
-
 @pytest.mark.parametrize("folder", ["tests", "tests/bench", "tests/bench/gpu", "train"])
 def test_each_command_of_the_documents_can_be_imported(folder: str) -> None:
     for path in sorted((ROOT / folder).glob("*.py")):

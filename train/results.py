@@ -18,8 +18,9 @@ from genre_app.errors import RunError
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.runs.executor import work
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
 from genre_app.runs.settings import Value
+from genre_app.runs.status import Status
 
 _STATED = Path(__file__).parent / "stated.toml"
 _RESULTS = Path(__file__).parent / "RESULTS.md"

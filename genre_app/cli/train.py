@@ -95,7 +95,8 @@ def train(
 
 
 def _resume(folder: Path) -> None:
-    from genre_app.runs.run import Run, Status
+    from genre_app.runs.run import Run
+    from genre_app.runs.status import Status
 
     run = Run.open(folder)
     if run.status() is Status.finished:

@@ -15,7 +15,8 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from genre_app.errors import RunError
 from genre_app.progress import Monitor
 from genre_app.runs.events import Queued
-from genre_app.runs.run import Run, Status, list_runs
+from genre_app.runs.run import Run, list_runs
+from genre_app.runs.status import Status
 
 _POLL_SECONDS = 0.5
 _EXIT_SECONDS = 10.0  # in which a process that has recorded its end lets go of its run, also on a busy machine
@@ -71,9 +72,9 @@ def _is_queued_before(run: Run, device: str, mine: Queued | None) -> bool:
     for other in list_runs(run.path.parent):
         if other.path == run.path:
             continue
-        journal = other.journal()
+        status, journal = other.look()
         theirs = journal.last(Queued)
-        if theirs is None or theirs.device != device or other.status(journal) is not Status.queued:
+        if theirs is None or theirs.device != device or status is not Status.queued:
             continue
         if mine is None or (theirs.time, other.name) < (mine.time, run.name):
             return True

@@ -29,7 +29,6 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -40,48 +39,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from genre_app.errors import RunError, RunTakenError, first_line
 from genre_app.files import write_whole
 from genre_app.runs import events
-from genre_app.runs.host import is_alive
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
+from genre_app.runs.status import Status, status_of
 from genre_app.training.config import TrainConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-_START_SECONDS = 120.0  # a process that was started writes its first event within this time
 _RESERVE_BYTES = 65536
 _LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
-
-
-class Status(StrEnum):
-    """State of a run."""
-
-    starting = "starting"
-    queued = "queued"
-    preparing = "preparing"
-    running = "running"
-    paused = "paused"
-    stopped = "stopped"
-    finished = "finished"
-    failed = "failed"
-    died = "died"
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a process works on the run, or will."""
-        return self in (Status.starting, Status.queued, Status.preparing, Status.running, Status.paused)
-
-
-_STATUS: dict[type[events.BaseEvent], Status] = {
-    events.Created: Status.starting,
-    events.Process: Status.starting,
-    events.Queued: Status.queued,
-    events.Preparing: Status.preparing,
-    events.Started: Status.running,
-    events.Paused: Status.paused,
-    events.Stopped: Status.stopped,
-    events.Finished: Status.finished,
-    events.Failed: Status.failed,
-}
 
 
 class Description(BaseModel):
@@ -173,19 +139,18 @@ class Run:
         """Read the journal."""
         return read_journal(self.path / "journal.jsonl")
 
-    def status(self, journal: Journal | None = None) -> Status:
+    def status(self) -> Status:
         """Return the state of the run; a process that vanished is noticed."""
-        journal = journal or self.journal()
-        last = journal.latest(*_STATUS)
-        if last is None:
-            return Status.died
-        status = _STATUS[type(last)]
-        if isinstance(last, events.Created):
-            return status if time.time() - last.time < _START_SECONDS else Status.died
-        if not status.is_active or status is Status.paused:
-            return status
-        process = journal.last(events.Process)
-        return status if process and is_alive(process.pid, process.pid_created) else Status.died
+        return self.look()[0]
+
+    def look(self) -> tuple[Status, Journal]:
+        """Return the state of the run, and the journal that it follows from."""
+        journal = self.journal()
+        status = status_of(journal)
+        if status is Status.died:  # the process may have recorded its end, and ended, since the journal was read
+            journal = self.journal()
+            status = status_of(journal)
+        return status, journal
 
     def report(self) -> dict[str, Any] | None:
         """Read the final report, None before the run has finished."""

@@ -21,7 +21,8 @@ import psutil
 from genre_app.errors import RunError
 from genre_app.runs import events, launch
 from genre_app.runs.failure import EXPECTED, sentence
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 
 TURN_SECONDS = 90.0
 _SAVE_SECONDS = 25.0  # lent in addition, for loading the state before a turn and saving it after

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.chromium import drop
+
 
 def player(page: Page, name: str) -> Locator:
     return page.get_by_test_id("waveform-Music").get_by_role("button", name=name, exact=True)
@@ -11,6 +13,23 @@ def player(page: Page, name: str) -> Locator:
 
 def card(page: Page) -> Locator:
     return page.locator("#final-vote .card")
+
+
+def fresh(page: Page) -> Page:
+    """Take the clip from a page that tests share."""
+    if player(page, "Clear").count():
+        player(page, "Clear").click()
+    expect(card(page)).to_contain_text("Drop a song")
+    expect(page.locator("img.figure")).to_have_count(0)
+    return page
+
+
+def loaded(page: Page, path: str) -> Page:
+    """Give a page that tests share the clip, if it has none."""
+    if not page.locator("img.figure").count():
+        drop(page, path)
+    answered(page)
+    return page
 
 
 def answered(page: Page) -> None:

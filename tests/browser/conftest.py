@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import soundfile
@@ -35,9 +36,9 @@ def _music(recorder, make_clip) -> None:
     recorder.play(make_clip(12.0, 3, RATE).samples)
 
 
-@pytest.fixture
-def visit(recorder, address) -> Iterator[Callable[..., Page]]:
-    """Open the page as a new visitor; a request to another host fails the test."""
+@contextmanager
+def visitors(recorder: Recorder, address: str) -> Iterator[Callable[..., Page]]:
+    """Open the page as new visitors; a request to another host fails the test."""
     contexts, elsewhere = [], []
 
     def open_page(
@@ -58,8 +59,29 @@ def visit(recorder, address) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture
+def visit(recorder, address) -> Iterator[Callable[..., Page]]:
+    """Open the page as a new visitor of one test."""
+    with visitors(recorder, address) as open_page:
+        yield open_page
+
+
+@pytest.fixture
 def page(visit) -> Page:
     return visit()
+
+
+@pytest.fixture(scope="module")
+def shared(recorder, address) -> Iterator[Page]:
+    """A page of one visitor for several tests of a file: to load it takes longer than most tests."""
+    with visitors(recorder, address) as open_page:
+        yield open_page()
+
+
+@pytest.fixture(scope="package")
+def phone(recorder, address) -> Iterator[Page]:
+    """The page on a phone, for several tests."""
+    with visitors(recorder, address) as open_page:
+        yield open_page("light", width=400, height=700, scale=2)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.classify import answered
-from tests.chromium import drop
+from tests.browser.classify import loaded
 
 pytestmark = pytest.mark.browser
 
@@ -49,49 +48,66 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out(visit, song, theme):
-    page = visit(theme)
-    drop(page, song)
-    answered(page)
+def contrasts(page: Page) -> None:
+    """Check the contrast of a page with an answered clip."""
     found = {name: page.locator(selector).first.evaluate(CONTRAST) for name, selector in TEXTS.items()}
     assert {name: round(contrast, 2) for name, contrast in found.items() if contrast < 4.5} == {}
     # Not text: 3 is enough (WCAG 1.4.11).
     assert page.locator("#vote input:not(:checked)").first.evaluate(CONTRAST) >= 3
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_targets_are_large_enough(visit, song, width):
-    page = visit(width=width)
+def too_small(page: Page) -> list[str]:
+    return page.evaluate(
+        """() => [...document.querySelectorAll("button, a, input, select, [role=tab], audio")]
+            .map((element) => element.closest("label") ?? element)
+            .filter((element) => element.offsetParent && getComputedStyle(element).visibility === "visible")
+            .filter((element) => !element.closest("footer, table"))
+            .map((element) => [element, element.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 1 && box.height > 1 && (box.width < 24 || box.height < 24))
+            .map(([element, box]) => `${element.outerHTML.slice(0, 120)} ${box.width}x${box.height}`)"""
+    )
 
-    def too_small() -> list[str]:
-        return page.evaluate(
-            """() => [...document.querySelectorAll("button, a, input, select, [role=tab], audio")]
-                .map((element) => element.closest("label") ?? element)
-                .filter((element) => element.offsetParent && getComputedStyle(element).visibility === "visible")
-                .filter((element) => !element.closest("footer, table"))
-                .map((element) => [element, element.getBoundingClientRect()])
-                .filter(([, box]) => box.width > 1 && box.height > 1 && (box.width < 24 || box.height < 24))
-                .map(([element, box]) => `${element.outerHTML.slice(0, 120)} ${box.width}x${box.height}`)"""
-        )
 
-    assert too_small() == []
-    drop(page, song)
-    answered(page)
+def names(page: Page) -> list[str]:
+    return page.evaluate(
+        """() => [...document.querySelectorAll("main *")].filter((element) => element.offsetParent)
+            .map((element) => element.getAttribute("aria-label")).filter(Boolean)"""
+    )
+
+
+def test_targets_are_large_enough_and_everything_has_a_sane_name(shared, song):
+    page, before = shared, names(shared)
+    assert too_small(page) == []
+    loaded(page, song)
+    for name in {*before, *names(page)}:
+        assert not name.startswith("common."), name
+        assert "000" not in name, name  # "Skip backwards by 1.5000666 seconds"
+    for level, heading in ((1, "Genre app"), (2, "Final vote"), (2, "Frames")):
+        expect(page.get_by_role("heading", name=heading, level=level)).to_be_visible()
+    assert page.evaluate("[...document.querySelectorAll('main span')].filter((e) => e.textContent === 'Error').length") == 0
     page.get_by_text("Options", exact=True).click()
     expect(page.locator("#overlap")).to_be_visible()
-    assert too_small() == []
+    assert too_small(page) == []
+    for name in ("Remove default", "Remove all"):
+        assert min(page.get_by_role("button", name=name).last.bounding_box()[side] for side in ("width", "height")) >= 24
 
 
-def test_arrows_move_between_tabs_and_radios(visit, song):
-    page = visit()
+def test_text_stands_out(shared, song):
+    contrasts(loaded(shared, song))
+
+
+def test_text_stands_out_in_the_dark(visit, song):
+    contrasts(loaded(visit("dark"), song))
+
+
+def test_arrows_move_between_tabs_and_radios(shared, song):
+    page = shared
     page.get_by_role("tab", name="Classify").focus()
     for key, name in (("ArrowRight", "Live"), ("ArrowRight", "Batch"), ("ArrowLeft", "Live"), ("ArrowLeft", "Classify")):
         page.keyboard.press(key)
         expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
         expect(page.get_by_role("tab", name=name)).to_be_focused()
-    drop(page, song)
-    answered(page)
+    loaded(page, song)
     page.locator("#vote input:checked").focus()
     page.keyboard.press("ArrowDown")
     chosen = page.locator("#vote input:checked")
@@ -101,24 +117,11 @@ def test_arrows_move_between_tabs_and_radios(visit, song):
     assert float(outline.removesuffix("px")) >= 2
 
 
-def test_everything_has_a_sane_name(visit, song):
-    page = visit()
-
-    def names() -> list[str]:
-        return page.evaluate(
-            """() => [...document.querySelectorAll("main *")].filter((element) => element.offsetParent)
-                .map((element) => element.getAttribute("aria-label")).filter(Boolean)"""
-        )
-
-    before = names()
-    drop(page, song)
-    answered(page)
-    for name in {*before, *names()}:
-        assert not name.startswith("common."), name
-        assert "000" not in name, name  # "Skip backwards by 1.5000666 seconds"
-    page.get_by_text("Options", exact=True).click()
-    for name in ("Remove default", "Remove all"):
-        assert min(page.get_by_role("button", name=name).last.bounding_box()[side] for side in ("width", "height")) >= 24
-    for level, heading in ((1, "Genre app"), (2, "Final vote"), (2, "Frames")):
-        expect(page.get_by_role("heading", name=heading, level=level)).to_be_visible()
-    assert page.evaluate("[...document.querySelectorAll('main span')].filter((e) => e.textContent === 'Error').length") == 0
+def test_targets_are_large_enough_on_a_phone(phone, long_song):
+    assert too_small(phone) == []
+    loaded(phone, long_song)
+    phone.get_by_text("Options", exact=True).click()
+    expect(phone.locator("#overlap")).to_be_visible()
+    assert too_small(phone) == []
+    phone.get_by_text("Options", exact=True).click()
+    expect(phone.locator("#overlap")).to_be_hidden()

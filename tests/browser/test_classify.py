@@ -12,7 +12,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from genre_app.ui.service import MAX_BYTES
-from tests.browser.classify import answered, card, player
+from tests.browser.classify import answered, card, fresh, loaded, player
 from tests.browser.recorder import at_least, panel
 from tests.chromium import drop
 
@@ -48,7 +48,8 @@ def drop_anywhere(page: Page, path: str, place: str = ".top") -> None:
     )
 
 
-def test_a_file_is_answered_without_a_button(page, song):
+def test_a_file_is_answered_without_a_button(shared, song):
+    page = shared
     expect(card(page)).to_contain_text("Drop a song")
     drop(page, song)
     answered(page)
@@ -61,6 +62,175 @@ def test_a_file_is_answered_without_a_button(page, song):
     for place in (card(page), picture):
         box = place.bounding_box()
         assert box["y"] + box["height"] <= 800
+
+
+def test_a_row_plays_the_clip_from_there(shared, song):
+    page = loaded(shared, song)
+    page.get_by_test_id("cell-4-1").click()
+    start = float(page.get_by_test_id("cell-4-1").inner_text().removesuffix(" s"))
+    playing_from(page, start, start + 3)
+    # The frame is marked, also in the figure, until there is another clip.
+    page.mouse.move(0, 0)
+    colours = [
+        page.get_by_test_id(f"cell-{row}-1").evaluate("cell => getComputedStyle(cell).backgroundColor") for row in (3, 4, 5)
+    ]
+    assert colours[1] not in (colours[0], colours[2])
+    mark, picture = page.locator("#figure i").bounding_box(), page.locator("img.figure").bounding_box()
+    assert picture["x"] + picture["width"] * start / 12 < mark["x"] < picture["x"] + picture["width"] * (start + 1.5) / 12
+
+
+def test_a_click_in_the_figure_plays_from_there_under_a_moving_head(shared, song):
+    page = loaded(shared, song)
+    axis = page.locator("#figure .time-axis")
+    box = axis.bounding_box()
+    axis.click(position={"x": box["width"] / 3, "y": 20})
+    playing_from(page, 3.9, 7)
+    head = page.locator("#figure .playhead")
+    first = head.bounding_box()["x"]
+    assert first == pytest.approx(box["x"] + box["width"] / 3, abs=box["width"] / 6)
+    page.wait_for_function("x => document.querySelector('#figure .playhead').getBoundingClientRect().x > x + 3", arg=first)
+    # Where the player is moved by its own controls, the head follows.
+    page.evaluate("() => { const audio = document.querySelector('#music audio'); audio.pause(); audio.currentTime = 9; }")
+    page.wait_for_function(
+        "x => Math.abs(document.querySelector('#figure .playhead').getBoundingClientRect().x - x) < 3",
+        arg=box["x"] + 0.75 * box["width"],
+    )
+
+
+def test_a_new_theme_redraws_the_figure(shared, song):
+    page = loaded(shared, song)
+    picture = page.locator("img.figure")
+    before = picture.get_attribute("src")
+    page.evaluate("document.body.classList.toggle('dark')")
+    expect(picture).not_to_have_attribute("src", before)
+
+
+def test_clearing_returns_to_the_first_visit(shared, song):
+    page = loaded(shared, song)
+    page.get_by_test_id("cell-4-1").click()
+    expect(page.locator("#frame-mark style")).not_to_have_count(0)
+    player(page, "Clear").click()
+    expect(card(page)).to_contain_text("Drop a song")
+    expect(page.locator("img.figure")).to_have_count(0)
+    expect(page.locator("#frame-mark style")).to_have_count(0)
+
+
+def test_unusable_files_are_explained_in_place(shared, tmp_path):
+    page = fresh(shared)
+    for name, words in (("text.wav", "not an audio file"), ("notes.txt", "not an audio file"), ("empty.mp3", "empty")):
+        path = tmp_path / name
+        path.write_text("" if "empty" in name else "I am text. " * 50)
+        drop(page, str(path))
+        expect(page.get_by_role("alert")).to_contain_text(name)
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        expect(page.locator("img.figure")).to_have_count(0)
+        player(page, "Clear").click()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_file_over_the_limit_does_not_travel(shared, tmp_path, song):
+    page = fresh(shared)
+    path = tmp_path / "large.wav"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
+    drop(page, str(path))
+    expect(page.get_by_role("alert")).to_contain_text("more than the 100 MB")
+    assert sent == []
+    drop(page, song)  # and the page goes on
+    answered(page)
+
+
+def test_a_second_song_is_dropped_anywhere(shared, song, long_song):
+    page = loaded(shared, song)
+    for path, place in ((long_song, ".top"), (song, "#music"), (long_song, "#figure")):
+        drop_anywhere(page, path, place)
+        assert page.evaluate("window.overlaid") == "Drop the song anywhere"
+        expect(page.locator("#drop-here")).to_have_count(0)
+        expect(card(page)).to_contain_text(Path(path).name)
+        expect(card(page)).to_contain_text("agree")
+        page.wait_for_function(f"document.querySelector('#music audio').src.endsWith('{Path(path).name}')")
+    page.get_by_role("tab", name="Live").click()
+    drop_anywhere(page, song)
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    expect(card(page)).to_contain_text("song.wav · 12.0 s")
+
+
+def test_votes_switch_and_downloads_follow(shared, song, checkpoint):
+    page = loaded(shared, song)
+    for label, vote in (("Nearest tracks", "knn"), ("Majority", "majority")):
+        page.locator("#vote label").filter(has_text=label).click()
+        expect(page.locator("#vote")).to_contain_text({"knn": "training tracks", "majority": "wins most"}[vote])
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download JSON").click()
+        found = json.loads(Path(download.value.path()).read_text())
+        assert found["vote"] == vote
+        assert found["file"] == download.value.suggested_filename.replace(".json", ".wav") == "song.wav"
+        expect(card(page).locator(".genre")).to_contain_text(found["genre"])
+
+
+def test_a_long_song_is_summed_up_in_parts_that_play(shared, make_clip, tmp_path):
+    page = fresh(shared)
+    path = tmp_path / "longer.wav"
+    soundfile.write(path, make_clip(240.0, 4, 8000).samples, 8000)
+    drop(page, str(path))
+    answered(page)
+    parts = page.locator("#outline .parts button")
+    expect(parts.first).to_contain_text("0:00–")
+    start = float(parts.last.get_attribute("data-seconds"))
+    parts.last.click()
+    playing_from(page, start - 0.1, start + 4)
+
+
+def test_a_dropped_video_format_is_taken_as_music(shared, song):
+    page = fresh(shared)
+    page.evaluate(
+        """(base64) => {
+            const passed = new DataTransfer();
+            const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+            passed.items.add(new File([bytes], "dropped.mp4", { type: "video/mp4" }));
+            const target = document.querySelector("#music button");
+            target.dispatchEvent(new DragEvent("drop", { dataTransfer: passed, bubbles: true, cancelable: true }));
+        }""",
+        base64.b64encode(Path(song).read_bytes()).decode(),
+    )
+    answered(page)
+    expect(card(page)).to_contain_text("dropped.mp4")
+
+
+def test_an_example_is_heard_and_answered(shared):
+    page = fresh(shared)
+    page.get_by_role("button", name="classical", exact=True).click()
+    answered(page)
+    expect(card(page)).to_contain_text("classical.flac")
+    page.wait_for_function("document.querySelector('#music audio').duration > 19")
+
+
+def test_options_take_effect_at_once(shared, song):
+    page = loaded(fresh(shared), song)
+    before = page.locator("img.figure").get_attribute("alt")
+    page.get_by_text("Options", exact=True).first.click()  # Live, which was opened before, has others
+    page.get_by_label("none", exact=True).click()
+    expect(page.locator("img.figure")).not_to_have_attribute("alt", before)
+    expect(card(page)).to_contain_text("of 4 frames agree")
+
+
+def test_the_large_buttons_upload_and_record(page, song):
+    page.get_by_role("button", name="Record", exact=True).first.click()
+    expect(player(page, "Stop")).to_be_visible()
+    expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
+    player(page, "Stop").click()
+    answered(page)
+    expect(card(page)).to_contain_text("your recording")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a song").click()
+    chooser.value.set_files(song)
+    expect(card(page)).to_contain_text("song.wav · 12.0 s")
+    # With a clip loaded, Record begins at once too.
+    page.get_by_role("button", name="Record", exact=True).first.click()
+    expect(player(page, "Stop")).to_be_visible()
+    player(page, "Stop").click()
 
 
 def test_the_microphone_is_answered_when_it_stops(page):
@@ -88,174 +258,3 @@ def test_a_refused_microphone_is_explained(visit, address):
     player(page, "Record audio").click()
     player(page, "Record").click()
     expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
-
-
-def test_votes_switch_and_downloads_follow(page, song, checkpoint):
-    drop(page, song)
-    answered(page)
-    for label, vote in (("Nearest tracks", "knn"), ("Majority", "majority")):
-        page.locator("#vote label").filter(has_text=label).click()
-        expect(page.locator("#vote")).to_contain_text({"knn": "training tracks", "majority": "wins most"}[vote])
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download JSON").click()
-        found = json.loads(Path(download.value.path()).read_text())
-        assert found["vote"] == vote
-        assert found["file"] == download.value.suggested_filename.replace(".json", ".wav") == "song.wav"
-        expect(card(page).locator(".genre")).to_contain_text(found["genre"])
-
-
-def test_a_row_plays_the_clip_from_there(page, song):
-    drop(page, song)
-    answered(page)
-    page.get_by_test_id("cell-4-1").click()
-    start = float(page.get_by_test_id("cell-4-1").inner_text().removesuffix(" s"))
-    playing_from(page, start, start + 3)
-    # The frame is marked, also in the figure, until there is another clip.
-    page.mouse.move(0, 0)
-    colours = [
-        page.get_by_test_id(f"cell-{row}-1").evaluate("cell => getComputedStyle(cell).backgroundColor") for row in (3, 4, 5)
-    ]
-    assert colours[1] not in (colours[0], colours[2])
-    mark, picture = page.locator("#figure i").bounding_box(), page.locator("img.figure").bounding_box()
-    assert picture["x"] + picture["width"] * start / 12 < mark["x"] < picture["x"] + picture["width"] * (start + 1.5) / 12
-
-
-def test_a_click_in_the_figure_plays_from_there_under_a_moving_head(page, song):
-    drop(page, song)
-    answered(page)
-    axis = page.locator("#figure .time-axis")
-    box = axis.bounding_box()
-    axis.click(position={"x": box["width"] / 3, "y": 20})
-    playing_from(page, 3.9, 7)
-    head = page.locator("#figure .playhead")
-    first = head.bounding_box()["x"]
-    assert first == pytest.approx(box["x"] + box["width"] / 3, abs=box["width"] / 6)
-    page.wait_for_function("x => document.querySelector('#figure .playhead').getBoundingClientRect().x > x + 3", arg=first)
-    # Where the player is moved by its own controls, the head follows.
-    page.evaluate("() => { const audio = document.querySelector('#music audio'); audio.pause(); audio.currentTime = 9; }")
-    page.wait_for_function(
-        "x => Math.abs(document.querySelector('#figure .playhead').getBoundingClientRect().x - x) < 3",
-        arg=box["x"] + 0.75 * box["width"],
-    )
-
-
-def test_a_second_song_is_dropped_anywhere(page, song, long_song):
-    drop(page, song)
-    answered(page)
-    for path, place in ((long_song, ".top"), (song, "#music"), (long_song, "#figure")):
-        drop_anywhere(page, path, place)
-        assert page.evaluate("window.overlaid") == "Drop the song anywhere"
-        expect(page.locator("#drop-here")).to_have_count(0)
-        expect(card(page)).to_contain_text(Path(path).name)
-        expect(card(page)).to_contain_text("agree")
-        page.wait_for_function(f"document.querySelector('#music audio').src.endsWith('{Path(path).name}')")
-    page.get_by_role("tab", name="Live").click()
-    drop_anywhere(page, song)
-    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
-    expect(card(page)).to_contain_text("song.wav · 12.0 s")
-
-
-def test_the_large_buttons_upload_and_record(page, song):
-    page.get_by_role("button", name="Record", exact=True).first.click()
-    expect(player(page, "Stop")).to_be_visible()
-    expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
-    player(page, "Stop").click()
-    answered(page)
-    expect(card(page)).to_contain_text("your recording")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Upload a song").click()
-    chooser.value.set_files(song)
-    expect(card(page)).to_contain_text("song.wav · 12.0 s")
-    # With a clip loaded, Record begins at once too.
-    page.get_by_role("button", name="Record", exact=True).first.click()
-    expect(player(page, "Stop")).to_be_visible()
-    player(page, "Stop").click()
-
-
-def test_options_take_effect_at_once(page, song):
-    drop(page, song)
-    answered(page)
-    before = page.locator("img.figure").get_attribute("alt")
-    page.get_by_text("Options", exact=True).click()
-    page.get_by_label("none", exact=True).click()
-    expect(page.locator("img.figure")).not_to_have_attribute("alt", before)
-    expect(card(page)).to_contain_text("of 4 frames agree")
-
-
-def test_a_new_theme_redraws_the_figure(page, song):
-    drop(page, song)
-    answered(page)
-    picture = page.locator("img.figure")
-    before = picture.get_attribute("src")
-    page.evaluate("document.body.classList.toggle('dark')")
-    expect(picture).not_to_have_attribute("src", before)
-
-
-def test_a_long_song_is_summed_up_in_parts_that_play(page, make_clip, tmp_path):
-    path = tmp_path / "longer.wav"
-    soundfile.write(path, make_clip(240.0, 4, 8000).samples, 8000)
-    drop(page, str(path))
-    answered(page)
-    parts = page.locator("#outline .parts button")
-    expect(parts.first).to_contain_text("0:00–")
-    start = float(parts.last.get_attribute("data-seconds"))
-    parts.last.click()
-    playing_from(page, start - 0.1, start + 4)
-
-
-def test_unusable_files_are_explained_in_place(page, tmp_path):
-    for name, words in (("text.wav", "not an audio file"), ("notes.txt", "not an audio file"), ("empty.mp3", "empty")):
-        path = tmp_path / name
-        path.write_text("" if "empty" in name else "I am text. " * 50)
-        drop(page, str(path))
-        expect(page.get_by_role("alert")).to_contain_text(name)
-        expect(page.get_by_role("alert")).to_contain_text(words)
-        expect(page.locator("img.figure")).to_have_count(0)
-        player(page, "Clear").click()
-        expect(page.get_by_role("alert")).to_have_count(0)
-
-
-def test_a_file_over_the_limit_does_not_travel(page, tmp_path, song):
-    path = tmp_path / "large.wav"
-    with path.open("wb") as file:
-        file.truncate(MAX_BYTES + 1)
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
-    drop(page, str(path))
-    expect(page.get_by_role("alert")).to_contain_text("more than the 100 MB")
-    assert sent == []
-    drop(page, song)  # and the page goes on
-    answered(page)
-
-
-def test_a_dropped_video_format_is_taken_as_music(page, song):
-    page.evaluate(
-        """(base64) => {
-            const passed = new DataTransfer();
-            const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-            passed.items.add(new File([bytes], "dropped.mp4", { type: "video/mp4" }));
-            const target = document.querySelector("#music button");
-            target.dispatchEvent(new DragEvent("drop", { dataTransfer: passed, bubbles: true, cancelable: true }));
-        }""",
-        base64.b64encode(Path(song).read_bytes()).decode(),
-    )
-    answered(page)
-    expect(card(page)).to_contain_text("dropped.mp4")
-
-
-def test_clearing_returns_to_the_first_visit(page, song):
-    drop(page, song)
-    answered(page)
-    page.get_by_test_id("cell-4-1").click()
-    expect(page.locator("#frame-mark style")).not_to_have_count(0)
-    player(page, "Clear").click()
-    expect(card(page)).to_contain_text("Drop a song")
-    expect(page.locator("img.figure")).to_have_count(0)
-    expect(page.locator("#frame-mark style")).to_have_count(0)
-
-
-def test_an_example_is_heard_and_answered(page):
-    page.get_by_role("button", name="classical", exact=True).click()
-    answered(page)
-    expect(card(page)).to_contain_text("classical.flac")
-    page.wait_for_function("document.querySelector('#music audio').duration > 19")

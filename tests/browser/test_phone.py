@@ -5,16 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.classify import answered
-from tests.chromium import drop
+from tests.browser.classify import loaded
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_player_stays_in_sight_on_a_phone(visit, long_song):
-    page = visit(width=400, height=700)
-    drop(page, long_song)
-    answered(page)
+def test_the_player_stays_in_sight_on_a_phone(phone, long_song):
+    page = loaded(phone, long_song)
     page.get_by_test_id("cell-12-1").scroll_into_view_if_needed()
     page.get_by_test_id("cell-12-1").click()
     audio = page.locator("#music audio").bounding_box()
@@ -23,10 +20,8 @@ def test_the_player_stays_in_sight_on_a_phone(visit, long_song):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_everything_within_its_width(visit, long_song, theme):
-    page = visit(theme, width=400, scale=2)
-    drop(page, long_song)
-    answered(page)
+def test_a_phone_shows_everything_within_its_width(phone, visit, long_song, theme):
+    page = loaded(phone if theme == "light" else visit(theme, width=400, scale=2), long_song)
     expect(page.get_by_test_id("cell-1-1")).to_be_visible()
     # A table that measures itself can make a page swing between two widths: look at 60 animation frames.
     widest = page.evaluate(

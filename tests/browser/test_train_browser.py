@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
 from genre_app.audio.synth import music
-from genre_app.runs.run import Status, list_runs
+from genre_app.runs import launch
+from genre_app.runs.run import list_runs, runs_folder
+from genre_app.runs.status import Status
+from tests.browser import paced
 from tests.chromium import drop
+from tests.forked import FORKING
 
 pytestmark = pytest.mark.browser
 
 RATE = 22050
-EPOCHS = 800  # a minute on an idle machine: more than what happens before Stop, also on a busy one
+EPOCHS = 150  # two minutes while they are held: more than what happens before Stop, also on a busy machine
 SETTINGS = {
     "epochs": str(EPOCHS),
     "batch_size": "8",
@@ -43,6 +47,14 @@ def zipped(tmp_path_factory) -> Path:
                 soundfile.write(file, music(style, 4.0, RATE, seed), RATE)
                 archive.write(file, f"music/{style}/{file.name}")
     return folder / "music.zip"
+
+
+@pytest.fixture
+def _held(address, monkeypatch):
+    """Fork the training processes, and hold them; tests/runs/test_processes.py starts one as the page does."""
+    monkeypatch.setattr(launch, "subprocess", SimpleNamespace(**(vars(FORKING) | {"Popen": paced.Paced})))
+    runs_folder().mkdir(parents=True, exist_ok=True)
+    paced.hold()
 
 
 def open_tab(page: Page) -> Page:
@@ -93,6 +105,7 @@ def wait(page: Page, reached, what: str) -> None:
     raise AssertionError(f"{what}: {page.locator('#run-head').inner_text()}")
 
 
+@pytest.mark.usefixtures("_held")
 def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_path):
     page, other = open_tab(visit(height=900)), open_tab(visit(width=400, height=900))
     # The plan is shown before the start.
@@ -156,20 +169,16 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
 
     # The other visitor stops the run; this one resumes it.
     other.locator("#run-stop").click()
-    (run,) = list_runs()
-    wait(page, lambda: run.status() is Status.stopped, "the run does not stop")
     for one in (other, page):
-        one.reload()
         expect(badge(one)).to_have_text("stopped")
+    (run,) = list_runs()
+    assert run.status() is Status.stopped
+    paced.let_go()
     reached = len(run.journal().epochs)
     assert 0 < reached < EPOCHS
     page.locator("#run-resume").click()
     expect(badge(page)).to_have_text(re.compile("running|finished"), timeout=180_000)
-    deadline = time.monotonic() + 400
-    while run.status() is not Status.finished and time.monotonic() < deadline:
-        page.wait_for_timeout(500)
-    page.reload()
-    expect(badge(page)).to_have_text("finished")
+    expect(badge(page)).to_have_text("finished", timeout=400_000)
     assert [epoch.epoch for epoch in run.journal().epochs] == list(range(1, EPOCHS + 1))
     expect(page.locator("#run-report")).to_contain_text("right")
     expect(page.locator("#run-report")).to_contain_text("classical")

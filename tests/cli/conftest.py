@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-import torch
 from typer.testing import CliRunner
 
 from genre_app.cli import build
 
 RATE = 22050
-
-
-@pytest.fixture(autouse=True)
-def _keep_threads():
-    n_threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
 import torch
 
 from genre_app.checkpoint import Checkpoint, save_checkpoint
+from genre_app.cli import build
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.vote import VOTES
@@ -78,16 +78,18 @@ def test_a_network_whose_answers_are_not_finite_is_wrong_usage(run, folder, song
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_progress_is_shown_on_a_terminal_only(folder, checkpoint_path):
+def test_progress_is_shown_on_a_terminal_only(folder, checkpoint_path, capsys, monkeypatch):
     import pty
     import termios
 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
-    command = [sys.executable, "-m", "genre_app", "evaluate", folder / "test", "--format", "json"]
-    result = subprocess.run([*command, "--checkpoint", checkpoint_path], stdout=subprocess.PIPE, stderr=theirs, check=True)
-    os.set_blocking(ours, False)
-    assert b"track" in os.read(ours, 100_000)
-    os.close(ours)
-    os.close(theirs)
-    assert strict(result.stdout.decode())["n_tracks"] == 3
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        words = ["evaluate", folder / "test", "--format", "json", "--checkpoint", checkpoint_path, "--threads", "1"]
+        build()([*map(str, words)], standalone_mode=False)
+        os.set_blocking(ours, False)
+        assert b"track" in os.read(ours, 100_000)
+        os.close(ours)
+        monkeypatch.undo()
+    assert strict(capsys.readouterr().out)["n_tracks"] == 3

@@ -20,11 +20,15 @@ def build(frame: Frame) -> None:
     name.change(lambda name: f"Hello, {name}", name, greeting, api_visibility="private")
 '''
 USE = """
+import threading
+import app
+import genre_app.ui
+begun = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
 from genre_app.ui.page import build_app
 app = build_app()
 labels = [block.label for block in app.blocks.values() if type(block).__name__ == "Tab"]
 (greet,) = [f.fn for f in app.fns.values() if [getattr(app.blocks.get(b), "label", "") for b, _ in f.targets] == ["Name"]]
-found = [labels, greet("you")]
+found = {"labels": labels, "answer": greet("you"), "begun": begun}
 """
 
 
@@ -43,4 +47,9 @@ def add(package: Path, work: Path) -> tuple[()]:
 
 
 def test_a_tab_is_a_package_and_a_line(found):
-    assert found == [["Classify", "Live", "Batch", "Train", "Hello"], "Hello, you"]
+    assert found["labels"] == ["Classify", "Live", "Batch", "Train", "Hello"]
+    assert found["answer"] == "Hello, you"
+
+
+def test_importing_the_page_starts_nothing(found):
+    assert found["begun"] == []

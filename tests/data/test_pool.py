@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ from genre_app.data.pool import WavePool
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract
 from genre_app.progress import Monitor, StoppedError
+from tests import forked
 
 SPEC = FeatureSpec(hop_length=512, segment_seconds=1.0, segment_hop_seconds=1.0)
 CONFIG = WaveformConfig(pitch_probability=1.0, white_noise_probability=0.5, refresh_epochs=2)
@@ -63,7 +65,8 @@ def test_a_part_is_changed_anew_in_each_epoch(uninterrupted):
     assert not np.array_equal(uninterrupted[1][0], uninterrupted[5][0])
 
 
-def test_a_resumed_pool_gives_the_same_and_ends_when_a_file_vanishes(uninterrupted, paths, tmp_path):
+def test_a_resumed_pool_gives_the_same_and_ends_when_a_file_vanishes(uninterrupted, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr("genre_app.data.pool.get_context", lambda method: forked.server)  # the other tests spawn processes
     copies = [tmp_path / path.name for path in paths]
     for copy, path in zip(copies, paths, strict=True):
         copy.write_bytes(path.read_bytes())
@@ -81,7 +84,7 @@ def test_a_resumed_pool_gives_the_same_and_ends_when_a_file_vanishes(uninterrupt
     finally:
         pool.close()
         pool.close()
-    assert not workers()
+    assert not multiprocessing.active_children()
 
 
 def test_a_worker_that_dies_ends_in_a_sentence(paths):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from typer.testing import CliRunner
 
 from genre_app.audio import Clip, load_clip
@@ -49,8 +48,6 @@ def cache(tmp_path, checkpoint) -> Path:
 
 @pytest.fixture
 def run(checkpoint_path):
-    n_threads = torch.get_num_threads()
-
     def call(*arguments: str | os.PathLike) -> tuple[int, str, str]:
         given = ["evaluate", *map(os.fspath, arguments), "--checkpoint", os.fspath(checkpoint_path), "--threads", "1"]
         result = CliRunner().invoke(build(), given)
@@ -58,8 +55,7 @@ def run(checkpoint_path):
             raise result.exception
         return result.exit_code, result.stdout, result.stderr
 
-    yield call
-    torch.set_num_threads(n_threads)
+    return call
 
 
 def report(n_right: int, n: int) -> Report:

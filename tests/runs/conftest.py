@@ -5,11 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from genre_app.cli import build
-from genre_app.runs import executor as job
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from tests.two_beats import write_cache
@@ -46,16 +44,6 @@ def recipe(tmp_path_factory):
 def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    """Train with one thread, as runs in a process of their own do, so that the weights are equal bit by bit."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setattr(job, "prepare_process", lambda threads: None)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

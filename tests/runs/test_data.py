@@ -16,7 +16,8 @@ from genre_app.errors import DataError
 from genre_app.runs import executor as job
 from genre_app.runs import folds
 from genre_app.runs.folds import cross_validate
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.runs.beats import quiet, same, weights
 from train.results import finished_run
 

@@ -14,7 +14,8 @@ from genre_app.errors import DataError, RunError
 from genre_app.runs import events
 from genre_app.runs import executor as job
 from genre_app.runs.failure import EXPECTED
-from genre_app.runs.run import Run, Status, checked_name
+from genre_app.runs.run import Run, checked_name
+from genre_app.runs.status import Status
 from tests.runs.beats import quiet, same, weights
 
 
@@ -122,6 +123,20 @@ def test_a_journal_is_read_whatever_the_crash_left(make_run):
     assert run.status() is Status.starting
     run.record(events.Process(pid=me.pid, pid_created=me.create_time() - 100))  # the number was used again
     assert run.status() is Status.died
+
+
+def test_a_run_that_ends_while_it_is_looked_at_has_not_died(make_run, monkeypatch):
+    run = make_run()
+    run.record(events.Process(pid=1, pid_created=0.0))
+
+    def ends(*_):
+        run.record(events.Stopped())
+        return False
+
+    monkeypatch.setattr("genre_app.runs.status.is_alive", ends)
+    status, journal = run.look()
+    assert status is Status.stopped
+    assert journal.last(events.Stopped)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", "x" * 65, "a..b", "nul\0", "ü"])

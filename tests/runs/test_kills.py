@@ -7,7 +7,7 @@ import signal
 import time
 
 from genre_app.runs import executor as job
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from tests import forked
 from tests.runs.beats import quiet, same, wait_for, weights, work_alone
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -19,7 +18,8 @@ from genre_app.errors import RunError
 from genre_app.runs import events
 from genre_app.runs import executor as job
 from genre_app.runs.launch import start
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from genre_app.training.processes import Processes, join
 from tests.forked import Forked
 from tests.runs.beats import quiet, same, wait_for, weights
@@ -66,17 +66,23 @@ def test_a_process_of_its_own_stops_within_an_epoch_and_is_resumed(make_run):
         start(run)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
 def test_a_run_tells_of_itself_at_once_and_outlives_whoever_listens(recipe, cache, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     out = tmp_path / "run"
     words = [str(recipe), "--data", str(cache), "--out", str(out), "--threads", "1", "--set", "epochs=1"]
-    command = [sys.executable, "-m", "train", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert b"plit" in process.stdout.readline()
+    pipe, errors = tmp_path / "pipe", tmp_path / "errors"
+    os.mkfifo(pipe)
+    process = Forked(
+        [sys.executable, "-m", "train", *words],
+        stdout=SimpleNamespace(name=str(pipe)),
+        stderr=SimpleNamespace(name=str(errors)),
+    )
+    with pipe.open("rb") as listener:
+        assert b"plit" in listener.readline()
         assert Run(out).status().is_active
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    assert process.wait(180) == 0
+    assert errors.read_bytes() == b""
     assert Run(out).status() is Status.finished
 
 

@@ -13,7 +13,7 @@ from genre_app.progress import QUIET
 from genre_app.runs import events, launch, queue
 from genre_app.runs.launch import start
 from genre_app.runs.queue import device_of
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from tests.forked import FORKING
 from tests.runs.beats import wait_for
 

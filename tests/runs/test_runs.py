@@ -20,7 +20,8 @@ from genre_app.runs import run as runs
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.provenance import provenance
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status, free_name, list_runs
+from genre_app.runs.run import Run, free_name, list_runs
+from genre_app.runs.status import Status
 from genre_app.training.held_out import HeldOut
 from genre_app.vote import References, vote
 from tests.runs.beats import quiet, same, weights

@@ -15,7 +15,8 @@ from genre_app.errors import RunError
 from genre_app.runs import events, zerogpu
 from genre_app.runs import executor as job
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.bands import write_bands
 
 SETTINGS = (
@@ -40,7 +41,6 @@ def _zero(tmp_path, monkeypatch):
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.setattr(job, "prepare_process", lambda threads: None)  # the thread count is the whole process's
     clear = zerogpu.turn.cache_clear
     clear()
     yield

@@ -43,7 +43,6 @@ def songs(tmp_path_factory):
 def test_each_network_learns_two_genres_from_audio(songs, recipe, settings, tmp_path, monkeypatch):
     monkeypatch.setenv("GENRE_APP_RUNS", str(songs.parent / "runs"))  # one mel cache for all
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
-    monkeypatch.setattr(job, "prepare_process", lambda threads: None)
     small = [
         "spec.n_mels=64",
         "spec.segment_seconds=3.0",

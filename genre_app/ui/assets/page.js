@@ -184,11 +184,17 @@ window.genreApp = (() => {
     for (const radio of group?.querySelectorAll("input[type=radio]") ?? []) radio.name = target.name;
   });
 
+  const isOpen = (name) => Boolean(selected()) && slug(selected()) === name;
+
   return {
+    // An update of gradio's timer that is active while this tab is open; gradio marks the open tab after it has told of it.
+    whileOpen: async (name) => {
+      await new Promise((resolve) => setTimeout(resolve));
+      return { __type__: "update", active: isOpen(name) };
+    },
     // Wait until a tab that the server has chosen is shown.
     opened: async (name) => {
-      const shown = () => selected() && slug(selected()) === name;
-      for (let frame = 0; frame < 60 && !shown(); frame++) await new Promise(requestAnimationFrame);
+      for (let frame = 0; frame < 60 && !isOpen(name); frame++) await new Promise(requestAnimationFrame);
       keepTab(name);
     },
     openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),

@@ -12,7 +12,8 @@ from genre_app.ui.train.run_card import NO_RUNS
 NO_OTHER = "none"
 """Choice of the comparison that shows no other run."""
 
-_TICK_SECONDS = 1.0
+ACTIVE_SECONDS, IDLE_SECONDS = 1.0, 5.0
+"""Time between two looks of a page while a run is active, and while none is: another process may start one."""
 
 
 class Panel:
@@ -24,8 +25,12 @@ class Panel:
         Size and theme of the page, from the page's script. It has to be the first of the inputs that is made.
     chosen, other : gr.Textbox, gr.Dropdown
         Names of the run that is shown and of the one it is compared with.
-    shown : gr.State
-        A hash of each part that the browser has, so that only what has changed is sent again.
+    timer : gr.Timer
+        Active while the tab is open. Only the page's script starts and stops it, because answers of the server may overtake
+        each other.
+    shown : gr.JSON
+        A key of each part that the browser has, so that only what has changed is sent again. The browser keeps it: the server
+        does not know whether an answer has arrived, nor in which order.
     doomed : gr.Textbox
         Name of the run whose deletion is asked about.
     error, manage_error : gr.HTML
@@ -36,8 +41,8 @@ class Panel:
         hidden: dict[str, Any] = {"visible": False}
         self.view, self.chosen = view, chosen
         self.doomed = gr.Textbox(elem_id="run-doomed", **hidden)
-        self.timer = gr.Timer(_TICK_SECONDS, active=False)
-        self.shown = gr.State(None)
+        self.timer = gr.Timer(IDLE_SECONDS, active=False)
+        self.shown = gr.JSON(elem_id="run-shown", **hidden)
         self.empty = gr.HTML(NO_RUNS)
         self.table = gr.Dataframe(
             headers=["Run", "Status", "Accuracy", "Epochs"],

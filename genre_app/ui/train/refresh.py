@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
 from genre_app.ui.downloads import download_file
@@ -24,7 +24,7 @@ from genre_app.ui.train import run_card
 from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, draw
 from genre_app.ui.train.confusion import draw_confusion
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.panel import NO_OTHER, Panel
+from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS, NO_OTHER, Panel
 from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
 
 _FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels; the same as in page.css
@@ -53,15 +53,17 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
     if name not in names:
         name = next(iter(active or names), None)
     before = values[panel.shown] or {}
-    now: dict[str, int] = {}
-    updates: dict[Any, Any] = {panel.timer: gr.Timer(active=bool(active)), panel.chosen: name, panel.shown: now}
+    now: dict[str, str] = {}
+    updates: dict[Any, Any] = {panel.chosen: name, panel.shown: now}
 
     def put(part: str, key: Any, update: Any) -> None:
         """Add the updates that ``update()`` returns, unless the browser has this part with this key."""
-        now[part] = hash((name, part, key))
+        now[part] = f"{hash((name, part, key)):x}"  # as text, because a browser rounds a number of 64 bits
         if now[part] != before.get(part):
             updates.update(update())
 
+    seconds = ACTIVE_SECONDS if active else IDLE_SECONDS
+    put("pace", seconds, lambda: {panel.timer: gr.Timer(seconds)})
     rows = [run_card.list_row(seen) for seen in runs]
     put("table", str(rows), lambda: _table(panel, rows))
     mark = cards.row_mark("runs", names.index(name)) if name is not None else ""

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train.data import shortened

@@ -9,7 +9,8 @@ from typing import Any
 from genre_app.errors import RunError
 from genre_app.runs.events import Epoch, Finished, Started, Stepped
 from genre_app.runs.journal import Journal
-from genre_app.runs.run import Description, Run, Status, list_runs
+from genre_app.runs.run import Description, Run, list_runs
+from genre_app.runs.status import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,5 +86,5 @@ def snapshot(run: Run) -> Snapshot:
     RunError
         If the run is gone or damaged.
     """
-    journal = run.journal()
-    return Snapshot(run, run.description(), run.status(journal), journal)
+    status, journal = run.look()
+    return Snapshot(run, run.description(), status, journal)

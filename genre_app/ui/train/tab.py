@@ -15,7 +15,8 @@ from genre_app.errors import RunError
 from genre_app.runs import zerogpu
 from genre_app.runs.events import Stopped
 from genre_app.runs.recipes import describe_recipe
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
 from genre_app.ui.frame import Frame
@@ -31,6 +32,7 @@ from genre_app.ui.train.start import Start
 _FINE_TUNING = "transfer"  # the recipe of "Train longer"
 _VIEWERS = 16  # pages that look at runs at the same time
 _WITH_VIEW = '(view, ...others) => [genreApp.view("#run-head"), ...others]'
+_TICK_WHILE_OPEN = '() => genreApp.whileOpen("train")'
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _LOOKING: dict[str, Any] = {**_PRIVATE, "js": _WITH_VIEW, "concurrency_id": "watch", "concurrency_limit": _VIEWERS}
 
@@ -69,7 +71,7 @@ def build(frame: Frame) -> None:
 
     outputs = [*panel.outputs, note, column, form.init_from]
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
-    frame.tabs.select(_leave, None, panel.timer, **_PRIVATE)
+    gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **_PRIVATE)
     actions.connect(start.connect(frame.app))
     _connect_classify(panel, frame)
     _connect_collect(form, frame)
@@ -77,11 +79,6 @@ def build(frame: Frame) -> None:
 
 def _note(refused: str | None) -> str:
     return f'<p class="intro">{refused}</p>' if refused else ""
-
-
-def _leave(event: gr.SelectData) -> Any:
-    """Stop the timer of a page that shows another tab."""
-    return gr.skip() if event.value == "Train" else gr.Timer(active=False)
 
 
 class Actions:
@@ -99,10 +96,8 @@ class Actions:
         return refresh(self.panel, values, name=str(event.row_value[0]), allowed=permission.refusal(profile) is None)
 
     def tick(self, values: Values, profile: Profile) -> Values:
-        """Return what has changed, once a second."""
+        """Return what has changed since the last look."""
         updates = self.look(values, profile)
-        if updates[self.panel.timer].active:
-            del updates[self.panel.timer]  # the visitor may have left the tab meanwhile
         if updates[self.panel.chosen] == values[self.panel.chosen]:
             del updates[self.panel.chosen]  # the visitor may have chosen another run meanwhile
         return updates

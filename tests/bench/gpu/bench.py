@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 
 ROOT = Path(__file__).parents[3]
 _POLL_SECONDS = 0.01

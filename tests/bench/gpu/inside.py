@@ -25,8 +25,9 @@ from genre_app.runs import events
 from genre_app.runs.data import open_data
 from genre_app.runs.host import prepare_process
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status, runs_folder
+from genre_app.runs.run import Run, runs_folder
 from genre_app.runs.settings import read_settings
+from genre_app.runs.status import Status
 from genre_app.training import TrainConfig, fit
 from genre_app.training.datasets import load_split
 from genre_app.training.steps import Steps

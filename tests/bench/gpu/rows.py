@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.runs import events
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.bench.gpu.bench import Bench, Finding, Row, RowError
 from tests.bench.gpu.usage import Usage
 

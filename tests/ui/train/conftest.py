@@ -9,7 +9,8 @@ import pytest
 
 from genre_app.checkpoint import save_checkpoint
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from tests.bands import write_bands

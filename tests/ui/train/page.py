@@ -10,7 +10,8 @@ import psutil
 from pydantic import TypeAdapter
 
 from genre_app.runs.events import Event
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from tests.pages import handler, named
 
 OWNER = SimpleNamespace(username="Ada")
@@ -143,7 +144,7 @@ def panel_values(function, name=None, other="", remembered=None, *, new_name="",
     """The inputs of a handler of the panel."""
     values = {"run-chosen": name, "run-other": other, "run-doomed": doomed, "New name": new_name}
     return {
-        block: remembered if isinstance(block, gr.State) else values.get(block.elem_id or getattr(block, "label", ""))
+        block: remembered if block.elem_id == "run-shown" else values.get(block.elem_id or getattr(block, "label", ""))
         for block in function.inputs
     }
 

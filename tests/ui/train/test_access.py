@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from genre_app.ui.train import data as train_data

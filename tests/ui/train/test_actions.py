@@ -12,7 +12,8 @@ import soundfile
 
 from genre_app.checkpoint import save_checkpoint
 from genre_app.errors import CheckpointError
-from genre_app.runs.run import Status, list_runs
+from genre_app.runs.run import list_runs
+from genre_app.runs.status import Status
 from genre_app.ui import service
 from tests.pages import handler, named
 from tests.ui.train.page import act, arrive, record, words

@@ -21,7 +21,8 @@ from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.runs import run as runs
 from genre_app.runs.request import Request
-from genre_app.runs.run import Status, list_runs
+from genre_app.runs.run import list_runs
+from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from tests.pages import handler, named
 from tests.ui.train.page import TINY, begin, looked

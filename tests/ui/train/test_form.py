@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genre_app.runs.recipes import read_recipe, recipe_names
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, changed_settings, form_fields, shown_values
 from genre_app.ui.train.run_card import flat

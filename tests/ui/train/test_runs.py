@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from genre_app.runs.run import Status
+from genre_app.runs.status import Status
 from genre_app.ui.train.charts import curves
+from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS
 from genre_app.ui.train.run_card import state_card
 from genre_app.ui.train.snapshot import snapshot, snapshots
 from tests.pages import handler, named
@@ -39,7 +40,7 @@ def test_a_run_in_every_state(app, make_run, status, said, stop, resume, use):
     buttons = shown["run-stop"].visible, shown["run-resume"].visible, shown["run-use"].visible
     assert buttons == (stop, resume, use)
     assert shown["runs"].value["data"][0][0] == "it"
-    assert shown["Timer"].active is status.is_active
+    assert shown["Timer"].value == (ACTIVE_SECONDS if status.is_active else IDLE_SECONDS)
     began = status not in (Status.starting, Status.queued, Status.preparing)
     assert shown["plot-loss"].visible is began
     assert ("img" in shown["confusion"]) is began
@@ -88,7 +89,7 @@ def test_a_chart_appears_with_its_first_line_and_then_follows_each_second(app, m
     seen = []
     for event in (started, step, {**step, "step": 6}, {**step, "step": 7}):
         record(run, {**event, "time": now + len(seen)})
-        shown = arrive(app, remembered=seen[-1]["State"] if seen else None)
+        shown = arrive(app, remembered=seen[-1]["run-shown"] if seen else None)
         seen.append(shown)
     assert [shown["plot-loss"].visible for shown in seen] == [False, False, True, True]  # one point makes no line
 
@@ -182,13 +183,25 @@ def test_a_page_gets_only_what_has_changed_since(app, make_run):
     first = arrive(app)
     tick = handler(app, "run-stop", "click")  # any handler of the panel has the same outputs
     assert set(named(dict.fromkeys(tick.outputs))) >= set(first) - {"train-note", "train-form", "set-init_from"}
-    second = arrive(app, "it", "", first["State"])
-    assert not {"run-head", "plot-loss", "confusion", "runs", "run-log"} & set(second)
+    known = json.loads(json.dumps(first["run-shown"]))  # the browser keeps it
+    second = arrive(app, "it", "", known)
+    assert not {"run-head", "plot-loss", "confusion", "runs", "run-log", "Timer"} & set(second)
     record(run, {**[event for event in events(Status.running) if event["event"] == "epoch"][-1], "epoch": 5})
-    third = arrive(app, "it", "", second["State"])
+    third = arrive(app, "it", "", second["run-shown"])
     assert {"run-head", "plot-loss", "confusion", "runs"} <= set(third)
     assert "run-report" not in third
     assert "Epoch 6 of 8" in third["run-head"]
+
+
+def test_an_answer_that_a_page_never_got_is_sent_again(app, make_run):
+    run = make_run("it", Status.running)
+    known = arrive(app)["run-shown"]
+    record(run, {"event": "stopped"})
+    for _ in range(2):
+        later = arrive(app, "it", "", known)
+        assert "Stopped after 4 of 8 epochs" in later["run-head"]
+        assert later["run-resume"].visible
+        assert later["Timer"].value == IDLE_SECONDS
 
 
 def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
@@ -203,10 +216,10 @@ def test_the_curves_of_a_long_run_are_not_drawn_every_second(app, make_run):
         journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return arrive(app, "it", "", shown)
 
-    first = draw(0.5, None)["State"]
+    first = draw(0.5, None)["run-shown"]
     soon = draw(7.5, first)
     assert not {"plot-loss", "confusion"} & set(soon)
-    assert {"plot-loss", "confusion"} <= set(draw(8.5, soon["State"]))
+    assert {"plot-loss", "confusion"} <= set(draw(8.5, soon["run-shown"]))
 
 
 def test_a_page_shows_the_active_run_unless_another_is_chosen(app, make_run):
@@ -227,7 +240,7 @@ def test_a_page_shows_the_active_run_unless_another_is_chosen(app, make_run):
 
 def test_without_runs_the_tab_says_what_to_do(app):
     shown = arrive(app)
-    assert shown["Timer"].active is False
+    assert shown["Timer"].value == IDLE_SECONDS
     assert shown["runs"].visible is False
     assert snapshots() == []
 

@@ -140,7 +140,7 @@ def test_a_work_folder_that_cannot_be_made_is_told(music, tmp_path):
 
 @pytest.fixture
 def _forks(monkeypatch):
-    """Fork the worker processes instead of importing torch in each; spawned ones are tested below and in test_pool.py."""
+    """Fork the worker processes instead of importing torch in each; `test_workers_stop_soon` and test_pool.py spawn them."""
     monkeypatch.setattr(workers, "get_context", lambda method: forked.server)
 
 
@@ -207,6 +207,7 @@ def test_a_failure_that_may_pass_is_tried_again_where_a_cache_is_made(music, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forks")
 def test_several_processes_store_the_same_and_survive_a_crash(music, tmp_path, monkeypatch):
     """The worker processes import a module that stands in for a decoder that crashes on one file."""
     (tmp_path / "crashing.py").write_text(
