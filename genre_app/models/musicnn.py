@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -61,6 +61,32 @@ def matrix_dtype() -> torch.dtype:
     return torch.bfloat16 if has_bfloat16 and not torch.is_grad_enabled() else torch.float32
 
 
+class _Convolution(torch.autograd.Function):
+    """Convolution of one channel on a CPU: PyTorch's, with gradients by matrix products, which take a quarter of the time.
+
+    Measured with bfloat16 and the published kernels. ``weight`` is [maps, 1, height, width].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        (gradient,) = gradients
+        x, weight = ctx.saved_tensors
+        kernel = weight.shape[2:]
+        of_x = torch.zeros(x.shape) if ctx.needs_input_grad[0] else None
+        of_weight = torch.zeros(weight[:, 0].flatten(1).shape)
+        for number, maps in enumerate(gradient.flatten(2)):  # [maps, positions]
+            patches = F.unfold(x[number : number + 1], kernel)[0]  # [height * width, positions]
+            of_weight += maps @ patches.T
+            if of_x is not None:  # sums of many values, so in float32
+                of_x[number] = F.fold((weight.flatten(1).T @ maps).float()[None], x.shape[2:], kernel)[0]
+        return of_x, of_weight.view_as(weight), gradient.sum((0, 2, 3), dtype=torch.float32)
+
+
 class _Front(nn.Module):
     """Convolution over one channel with zeros around the frames, ReLU, batch norm, maximum over the bins."""
 
@@ -72,7 +98,14 @@ class _Front(nn.Module):
         self.padding = ((frames - 1) // 2, frames // 2)
 
     def forward(self, x: Tensor) -> Tensor:  # [b, bins, frames] -> [b, maps, frames]
-        maps = F.relu(self.conv(F.pad(x, self.padding)[:, None]), inplace=True)
+        x = F.pad(x, self.padding)[:, None]
+        if x.is_cpu:
+            dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+            given = [tensor.to(dtype) for tensor in (x, self.conv.weight, cast(Tensor, self.conv.bias))]
+            maps = cast(Tensor, _Convolution.apply(*given))
+        else:
+            maps = self.conv(x)
+        maps = F.relu(maps, inplace=True)
         pooled: Tensor = self.norm(maps).amax(dim=2)
         return pooled
 

@@ -52,13 +52,16 @@ def ways(checkpoint_name: str, stereo: str, mono: str, n: str, *wanted: str) -> 
 
     Decoding and the usual way are compared with the checkpoint `fast`, which has one network.
     """
-    checkpoint, fast = load_checkpoint(checkpoint_name), load_checkpoint("fast")
+    checkpoint, fast, default = load_checkpoint(checkpoint_name), load_checkpoint("fast"), load_checkpoint("default")
+    fine_tuned = next(member for member in default.members if member.model.name == "musicnn")
+    transfer = Checkpoint.single(fine_tuned.model, fine_tuned.spec, default.genres)
     rate = fast.sample_rate
     all_ways: dict[str, Callable[[], object]] = {
         "soundfile": lambda: soundfile.read(stereo, dtype="float32"),
         "decode": lambda: load_clip(stereo, sample_rate=rate),
         "vote": lambda: decode_to_vote(stereo, checkpoint),
         "fast": lambda: decode_to_vote(stereo, fast),
+        "transfer": lambda: decode_to_vote(stereo, transfer),
         "decode-mono": lambda: load_clip(mono, sample_rate=rate),
         "fast-mono": lambda: decode_to_vote(mono, fast),
         "usual": lambda: usual_way(stereo, fast),

@@ -10,15 +10,21 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
+import torch
 from playwright.sync_api import sync_playwright
 
 from genre_app.audio.synth import STYLES, music
+from genre_app.checkpoint import Checkpoint, save_checkpoint
+from genre_app.models import create_model
+from genre_app.pretrained.musicnn import SPEC
 from tests import chromium
 from tests.bench.page import drop_to_paint, served
 
@@ -26,7 +32,7 @@ _ROOT = Path(__file__).parents[2]
 _RATE = 44100  # Hz, of the files
 _ONE_THREAD = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 LENGTHS = {"30s": 30, "30min": 1800, "3h": 10800}  # seconds
-_WAYS = ("soundfile", "decode", "vote", "fast", "decode-mono", "fast-mono", "usual")
+_WAYS = ("soundfile", "decode", "vote", "fast", "transfer", "decode-mono", "fast-mono", "usual")
 
 
 def say(text: str) -> None:
@@ -89,17 +95,43 @@ class Bench:
             raise Skipped("no Chromium here")
         run = self.folder / "runs" / "busy"
         command = ["-m", "train", "default", "--data", str(self._songs["wav"]), "--out", str(run), "--set", "epochs=10000"]
-        environment = {**os.environ, "GENRE_APP_LOCKS": str(self.folder), "GENRE_APP_RUNS": str(self.folder / "runs")}
-        training = subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.DEVNULL)
-        try:
-            while b'"event": "step"' not in ((run / "journal.jsonl").read_bytes() if run.exists() else b""):
-                if training.poll() is not None:
-                    sys.exit(f"{' '.join(command)} ended, see above")
+        with self._training(command) as still_runs:
+            while still_runs() and b'"event": "step"' not in ((run / "journal.jsonl").read_bytes() if run.exists() else b""):
                 time.sleep(0.5)
             return [painted for painted, _ in self._drops()]
+
+    @contextmanager
+    def _training(self, command: list[str]) -> Iterator[Callable[[], bool]]:
+        """Start Python with a command that trains; give a function that returns True, and exits if the training has ended."""
+        # A queue of its own: the run waits for no other run of this machine.
+        environment = {**os.environ, "GENRE_APP_LOCKS": str(self.folder), "GENRE_APP_RUNS": str(self.folder / "runs")}
+        training = subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.DEVNULL)
+
+        def still_runs() -> bool:
+            if training.poll() is not None:
+                sys.exit(f"{' '.join(command)} ended, see above")
+            return True
+
+        try:
+            yield still_runs
         finally:
             training.terminate()
             training.wait(timeout=60)
+
+    def train_transfer(self) -> list[float]:
+        """Seconds until a run of `transfer` writes its first checkpoint. Random initial weights take the same time."""
+        torch.manual_seed(0)
+        model = create_model("musicnn", n_bins=SPEC.n_bins, n_frames=SPEC.segment_frames, n_genres=50)
+        initial, run = self.folder / "initial.safetensors", self.folder / "runs" / "transfer"
+        save_checkpoint(Checkpoint.single(model, SPEC, tuple(f"tag {number}" for number in range(50))), initial)
+        songs = self._synthesised("songs-transfer", 20, ("wav", 22050))
+        command = ["-m", "train", "transfer", "--data", str(songs["wav"]), "--init-from", str(initial), "--out", str(run)]
+        quick = ["--set", "validate_every=1"] if self.quick else []
+        begun = time.perf_counter()
+        with self._training(command + quick) as still_runs:
+            while still_runs() and not (run / "best.safetensors").exists():
+                time.sleep(0.1)
+            return [time.perf_counter() - begun]
 
     def start(self) -> list[float]:
         seconds = []
@@ -153,12 +185,15 @@ class Bench:
 
     @cached_property
     def _songs(self) -> dict[str, Path]:
-        songs = {of: self.folder / f"songs-{of}" for of in ("wav", "mp3")}
-        n_tracks = 4 if self.quick else 16  # of each style
+        return self._synthesised("songs", 4 if self.quick else 16, ("wav", 22050), ("mp3", _RATE))
+
+    def _synthesised(self, name: str, n_tracks: int, *formats: tuple[str, int]) -> dict[str, Path]:
+        """Write tracks of 30 s of each style in formats with their rates in Hz; return the folder of each format."""
+        songs = {of: self.folder / f"{name}-{of}" for of, _ in formats}
         for style in STYLES:
             for number in range(n_tracks):
                 samples = 0.5 * music(style, 30.0, _RATE, number)
-                for of, rate in (("wav", 22050), ("mp3", _RATE)):
+                for of, rate in formats:
                     path = songs[of] / style / f"{number}.{of}"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     soundfile.write(path, soxr.resample(samples, _RATE, rate), rate)

@@ -23,6 +23,9 @@ ROWS = {
     "decode": Row(f"{_SONG}: decoded to mono at the model's rate", "ms", None, lambda b: b.ways["decode"], ("decode",)),
     "vote": Row(f"{_SONG}: decode to vote", "ms", (0, 500), lambda b: b.ways["vote"], ("vote",)),
     "vote-fast": Row("the same with the checkpoint `fast`", "ms", None, lambda b: b.ways["fast"], ("fast",)),
+    "vote-transfer": Row(
+        "the same with the fine-tuned musicnn of `default` alone", "ms", None, lambda b: b.ways["transfer"], ("transfer",)
+    ),
     "usual": Row(
         f"{_SONG}: librosa.load, melspectrogram and the network of `fast`, segment by segment",
         "ms",
@@ -92,6 +95,12 @@ ROWS = {
         lambda b: b.epoch("plain-mp3"),
     ),
     "plain-epoch-wav": Row("the same from WAV files at the model's rate", "×", (5, INFINITE), lambda b: b.epoch("plain-wav")),
+    "train-transfer": Row(
+        "`transfer` on two cores, 5 genres of 20 WAV files of 30 s: command to the first checkpoint (4 epochs)",
+        "s",
+        (0, 180),
+        Bench.train_transfer,
+    ),
     "pool": Row("speed with changed waveforms / without", "%", None, Bench.pool),
     "help": Row("genre-app --help", "s", (0, 1), Bench.help),
     "start": Row("python app.py to the first page over HTTP", "s", (0, 8), Bench.start),

@@ -149,3 +149,15 @@ def test_frozen_stages_keep_their_statistics_in_training(features):
     model.training_logits(features)
     changed = {name for name, buffer in model.named_buffers() if not torch.equal(buffer, before[name])}
     assert {name.split(".")[0] for name in changed} == {"middle", "pool_norm", "dense_norm"}
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_gradients_of_the_front_end_equal_those_of_a_plain_convolution(precision, tolerance):
+    random = torch.Generator().manual_seed(4)
+    shapes = (3, 1, 20, 30), (5, 1, 12, 7), (5,)
+    plain, ours = ([torch.randn(shape, generator=random.manual_seed(4)).requires_grad_() for shape in shapes] for _ in "ab")
+    F.conv2d(*plain).square().sum().backward()
+    given = [tensor.to(precision) for tensor in ours]
+    musicnn._Convolution.apply(*given).square().sum().backward()
+    for expected, found in zip(plain, ours, strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=0, atol=tolerance * float(expected.grad.abs().max()))
