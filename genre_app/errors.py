@@ -66,8 +66,7 @@ def validation_message(error: ValidationError, known: Collection[str] = ()) -> s
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(place, known)
-        return f"there is no field {place!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        return unknown_field(place, known)
     if first["type"] == "missing":
         return f"{place} is missing"
     words = first["msg"]
@@ -79,6 +78,12 @@ def validation_message(error: ValidationError, known: Collection[str] = ()) -> s
     if first["type"] != "value_error" and isinstance(value, str | int | float):
         words += f", got {(value[:_MAX_VALUE_LENGTH] if isinstance(value, str) else value)!r}"
     return f"{place}: {words}"
+
+
+def unknown_field(path: str, known: Collection[str]) -> str:
+    """Say that there is no field of this path, and name similar ones of the ``known`` paths."""
+    near = get_close_matches(path, known)
+    return f"there is no field {path!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def first_line(error: Exception) -> str:

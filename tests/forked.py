@@ -20,7 +20,14 @@ server = multiprocessing.get_context("forkserver")
 
 # torch imports torch._dynamo when it makes an optimiser, and librosa its filters when they are used: 2 s of CPU in each fork.
 server.set_forkserver_preload(
-    ["genre_app.runs.executor", "genre_app.cli", "tests.runs.beats", "torch._dynamo", "librosa.filters"]
+    [
+        "genre_app.runs.executor",
+        "genre_app.cli",
+        "genre_app.runs.search.loop",
+        "tests.runs.beats",
+        "torch._dynamo",
+        "librosa.filters",
+    ]
 )
 
 

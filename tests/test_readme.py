@@ -74,7 +74,7 @@ def test_the_commands_of_the_readme_run(folder, monkeypatch):
 
 def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
     found = commands("train/README.md")
-    assert len(found) == 12
+    assert len(found) == 15
     shutil.rmtree(folder / "runs", ignore_errors=True)
     listed, default, mine, resume, folds, classify, combine, *_ = found
     assert "kth-lstm" in run(listed, folder, monkeypatch)
@@ -91,7 +91,7 @@ def test_the_commands_of_the_training_guide_run(folder, monkeypatch):
 
 
 def test_the_other_commands_of_the_training_guide_ask_for_what_it_says(folder, monkeypatch):
-    pretrained, tuned, frozen, folds, everything = commands("train/README.md")[7:]
+    pretrained, tuned, frozen, folds, everything = commands("train/README.md")[7:12]
     assert pretrained == "genre-app pretrained musicnn"  # it downloads
     shutil.rmtree(folder / "runs", ignore_errors=True)
     spec = read_recipe("transfer").spec
@@ -107,6 +107,19 @@ def test_the_other_commands_of_the_training_guide_ask_for_what_it_says(folder, m
     assert [config.unfreeze for config in asked[:2]] == [(0.15, 0.3), (1.0,)]
     assert asked[2] == (asked[3], 5)
     assert (asked[3].split.method, asked[3].keep) == ("none", "last")
+
+
+def test_the_searches_of_the_training_guide_ask_for_what_it_says(folder, monkeypatch):
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    asked = []
+    monkeypatch.setattr("genre_app.cli._search.on_signals", lambda _: None)
+    monkeypatch.setattr("genre_app.runs.host.be_nice", lambda: None)
+    monkeypatch.setattr("genre_app.runs.search.loop.run_search", lambda found, **_: not asked.append((found, found.search())))
+    for line in commands("train/README.md")[12:]:
+        run(line, folder, monkeypatch)
+    assert [found.path.name for found, _ in asked] == ["mlp-search-1", "mlp-search-2", "mlp-search-1"]
+    assert [(search.trials, search.folds) for _, search in asked] == [(30, 0), (30, 5), (60, 0)]
+    assert asked[1][1].space["batch_size"] == [32, 64, 128]
 
 
 def test_the_python_of_the_readme_runs(folder, monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +68,22 @@ def stop(message: str, exit_code: int = 2) -> NoReturn:
     """Print an error to standard error and end the command."""
     print(f"error: {printable(message)}", file=sys.stderr)
     raise typer.Exit(exit_code)
+
+
+def say(text: str) -> None:
+    """Print a line at once, since the page shows the log; if the terminal is gone, the run continues without."""
+    try:
+        print(printable(text), flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else printing would fail again when the process ends
+
+
+def on_signals(request_stop: Callable[[], None]) -> None:
+    """Call ``request_stop`` on Ctrl-C and on a request to end, and continue if the terminal is closed."""
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda *_: request_stop())
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal that it was started from
 
 
 def printable(text: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genre_app.cli._shared import printable, stop
+from genre_app.cli._search import is_search, resume_search, start_search
+from genre_app.cli._shared import on_signals, say, stop
 
 if TYPE_CHECKING:
     from genre_app.runs.request import Request
@@ -50,10 +48,22 @@ def train(
         Literal["recipe", "data"],
         typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache."),
     ] = "recipe",
-    resume: Annotated[Path | None, typer.Option(metavar="RUN_FOLDER", help="Resume the run in this folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume the run or the search in this folder.")] = None,
     folds: Annotated[
         int, typer.Option(min=0, max=20, help="Cross-validate with this many folds over training and validation tracks.")
     ] = 0,
+    search: Annotated[
+        int,
+        typer.Option(
+            min=0, max=10000, metavar="N", help="Search the fields of the recipe's [search] table with this many trials."
+        ),
+    ] = 0,
+    sampler: Annotated[
+        Literal["tpe", "random"], typer.Option(help="How --search draws settings: near the best ones so far, or anywhere.")
+    ] = "tpe",
+    prune: Annotated[
+        bool, typer.Option(help="Whether --search ends trials early that are worse than half of the trials before.")
+    ] = True,
     threads: Annotated[
         int, typer.Option(min=1, max=256, help="CPU threads. The weights repeat bit by bit only with the same number.")
     ] = 2,
@@ -69,8 +79,10 @@ def train(
     if resume is None and (recipe is None or data is None):
         stop("name a recipe and --data, or a run to --resume; --list shows the recipes")
     given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
-    if resume is not None and given != {"resume"}:
+    if resume is not None and given - {"search"} != {"resume"}:
         stop("--resume takes all settings from the run; leave the other arguments out")
+    if not search and given & {"sampler", "prune"}:
+        stop("--sampler and --prune belong to a search; add --search 30")
 
     from genre_app.runs.failure import EXPECTED, sentence
     from genre_app.runs.request import Request
@@ -78,7 +90,7 @@ def train(
 
     try:
         if resume is not None:
-            _resume(resume)
+            resume_search(resume, search) if search or is_search(resume) else _resume(resume)
         else:
             request = Request(
                 recipe=_absolute(str(recipe), ".toml"),
@@ -89,7 +101,13 @@ def train(
                 columns=columns,
                 threads=threads,
             )
-            _start(request, out, folds)
+            _check(request)
+            if search:
+                start_search(request, out, trials=search, folds=folds, sampler=sampler, prune=prune)
+            elif folds:
+                _cross_validate(request, out, folds)
+            else:
+                _work(_create(request, out))
     except EXPECTED as error:
         stop(sentence(error), exit_code=1)
 
@@ -104,21 +122,22 @@ def _resume(folder: Path) -> None:
     _work(run)
 
 
-def _start(request: Request, out: Path | None, folds: int) -> None:
+def _check(request: Request) -> None:
+    """Check all names before the folder is made, so that the corrected command can use the same folder."""
     from genre_app.checkpoint import load_checkpoint
     from genre_app.data.sources import check_place
-    from genre_app.runs.folds import cross_validate
-    from genre_app.runs.run import free_name, runs_folder
 
-    # All names are checked before the folder is made: the corrected command can then use the same folder.
     request.config()
     check_place(request.data)
     if request.init_from is not None:
         load_checkpoint(request.init_from)
-    if folds:
-        cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=_say)
-    else:
-        _work(_create(request, out))
+
+
+def _cross_validate(request: Request, out: Path | None, folds: int) -> None:
+    from genre_app.runs.folds import cross_validate
+    from genre_app.runs.run import free_name, runs_folder
+
+    cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=say)
 
 
 def _create(request: Request, out: Path | None) -> Run:
@@ -145,20 +164,9 @@ def _work(run: Run) -> None:
 
     if not run.status().is_active:  # else the page started it just now, and the request to stop may be new
         run.cancel_stop()
-    for name in ("SIGINT", "SIGTERM"):
-        signal.signal(getattr(signal, name), lambda *_: run.request_stop())
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run outlives the terminal that it was started from
+    on_signals(run.request_stop)
     be_nice()
-    work(run, say=_say)
-
-
-def _say(text: str) -> None:
-    """Print a line at once, since the page shows the log; if the terminal is gone, the run continues without."""
-    try:
-        print(printable(text), flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else printing would fail again when the process ends
+    work(run, say=say)
 
 
 def _absolute(name: str, suffix: str = "") -> str:

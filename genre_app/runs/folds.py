@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.labelled import Data
 from genre_app.errors import DataError
 from genre_app.files import write_whole
+from genre_app.progress import QUIET, Monitor
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
 from genre_app.runs.host import prepare_process
@@ -32,14 +33,24 @@ from genre_app.training.processes import join
 from genre_app.training.state import TrainState
 
 _FOLDS, _HELD_OUT = "folds.json", "folds.npz"
+_PART = "folds.{}-of-{}.{}.npz"  # number, folds and settings: predictions of a fold, until all folds are done
 
 Say = Callable[[str], object]
 
 
-def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print) -> dict[str, Any]:
+def cross_validate(
+    request: Request,
+    folds: int,
+    out: Path,
+    *,
+    say: Say = print,
+    after_fold: Callable[[TrainConfig, Sequence[HeldOut]], object] = lambda *_: None,
+    monitor: Monitor = QUIET,
+) -> dict[str, Any]:
     """Train once a fold over training and validation tracks together, and write the results of all held-out tracks.
 
     Tracks with the same music are in one fold. The last epoch is kept, not the best one: the held-out tracks must not choose.
+    After an interruption, the same call in the same folder continues with the fold that was interrupted.
 
     Parameters
     ----------
@@ -51,6 +62,10 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print)
         is written again, with the summary.
     say : callable
         Gets one line of text at a time.
+    after_fold : callable
+        Called after each fold with the settings and the predictions for the tracks of all folds so far. If it raises an error,
+        the cross-validation ends, and can be continued.
+    monitor : Monitor
 
     Returns
     -------
@@ -61,25 +76,34 @@ def cross_validate(request: Request, folds: int, out: Path, *, say: Say = print)
     ------
     DataError
         If a genre has fewer different tracks than there are folds, or training diverges.
+    StoppedError
+        If ``monitor`` says so.
     """
     prepare_process(request.threads)
-    data, config = open_data(request, request.config(), processes=request.threads)
+    data, config = open_data(request, request.config(), processes=request.threads, monitor=monitor)
     fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0, "fit_temperature": False})
+    out.mkdir(parents=True, exist_ok=True)
+    asked = digest(provenance(request, config, data))
     parts: list[HeldOut] = []
     for number, divided in enumerate(_divide(data, folds, config.seed), 1):
-        parts.append(_train_fold(fixed, divided, request, say))
+        place = out / _PART.format(number, folds, asked[:12])
+        if not place.exists():
+            _train_fold(fixed, divided, request, say, monitor).save(place)
+        parts.append(HeldOut.load(place))
         say(f"fold {number} of {folds}: accuracy {parts[-1].report(config.temperature).accuracy:.1%}")
+        after_fold(config, parts)
     held_out = HeldOut.join(parts)
     report = held_out.report(config.temperature)
     summary = {
         "folds": folds,
         "command": f"{request.command(data='DATA')} --folds {folds}",
-        "asked_sha256": digest(provenance(request, config, data)),
+        "asked_sha256": asked,
         **report.to_dict(),
     }
-    out.mkdir(parents=True, exist_ok=True)
     held_out.save(out / _HELD_OUT)
     write_whole(out / _FOLDS, json.dumps(summary, indent=1).encode())
+    for part in out.glob(_PART.format("*", "*", "*")):
+        part.unlink()
     if (out / "best.safetensors").is_file() and (out / "report.json").is_file():
         _add_to_run(out)
     say(report.to_table())
@@ -144,15 +168,15 @@ def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
         yield replace(data, tracks=tuple(divided))
 
 
-def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say) -> HeldOut:
+def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say, monitor: Monitor) -> HeldOut:
     _, device = join()
     train, valid = (load_split(data, split, config, device) for split in ("train", "valid"))
     init = load_checkpoint(request.init_from) if request.init_from else None
     state = TrainState.begin(config, train, device, init=init)
     last: EpochResult | None = None
     with wave_pool(data, train, config, request.data) as pool:
-        for last in fit(config, train, valid, device=device, state=state, pool=pool):
+        for last in fit(config, train, valid, device=device, state=state, pool=pool, monitor=monitor):
             say(f"epoch {last.epoch:4d}  loss {last.train_loss:.4f}  {last.seconds:.1f} s")
     if last is None or last.model is None:
         raise DataError("Training diverged: the validation log-loss is not a number; lower learning_rate.")
-    return HeldOut.of(config, last.model.cpu(), load_split(data, "valid", config, torch.device("cpu")))
+    return HeldOut.of(config, last.model.cpu(), load_split(data, "valid", config, torch.device("cpu")), monitor)

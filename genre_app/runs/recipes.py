@@ -1,4 +1,4 @@
-"""Recipes: TOML files with the fields of `TrainConfig`, one for each system."""
+"""Recipes: TOML files with the fields of `TrainConfig`, one for each system. A table ``[search]`` names fields to search."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from genre_app.errors import RecipeError, validation_message
 from genre_app.models.base import settings_class
 from genre_app.runs.settings import Value
 from genre_app.training.config import TrainConfig, config_fields
+
+_SEARCH = "search"  # the table of a recipe that a hyperparameter search reads, and nothing else
 
 
 def recipes_folder() -> Path:
@@ -51,12 +53,8 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
         If there is no such recipe, or a field is unknown or out of bounds.
     """
     path = _find(recipe)
-    try:
-        values = deepcopy(_parse(path, path.stat().st_mtime_ns))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path.name} is not TOML: {error}") from error
-    for field, value in sorted((settings or {}).items(), key=lambda setting: setting[0].count(".")):
-        _change(values, field, value)
+    values = _read_values(path, settings)
+    values.pop(_SEARCH, None)
     if seed is not None:
         values["seed"] = seed
     try:
@@ -64,6 +62,37 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     except ValidationError as error:
         known = [field for field, _ in config_fields()]
         raise RecipeError(f"recipe {path.name}: {validation_message(error, known)}") from error
+
+
+def read_search_table(recipe: str, settings: Mapping[str, Value] | None = None) -> dict[str, Any]:
+    """Read the table ``[search]`` of a recipe, which `genre_app.runs.search.space` understands; empty if there is none.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or ``search`` is not a table.
+    """
+    path = _find(recipe)
+    table = _read_values(path, settings).get(_SEARCH, {})
+    if not isinstance(table, dict):
+        raise RecipeError(f"recipe {path.name}: search must be a table of fields, got {table!r}")
+    return table
+
+
+def recipe_file(recipe: str) -> str:
+    """Return the name of a recipe's file."""
+    return _find(recipe).name
+
+
+def _read_values(path: Path, settings: Mapping[str, Value] | None) -> dict[str, Any]:
+    """Read the values of a recipe and apply settings to them."""
+    try:
+        values = deepcopy(_parse(path, path.stat().st_mtime_ns))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path.name} is not TOML: {error}") from error
+    for field, value in sorted((settings or {}).items(), key=lambda setting: setting[0].count(".")):
+        _change(values, field, value)
+    return values
 
 
 @lru_cache(maxsize=64)

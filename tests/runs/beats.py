@@ -35,3 +35,13 @@ def work_alone(path):
     torch.set_num_threads(1)
     job.prepare_process = lambda threads: None
     job.work(Run(path), say=quiet)
+
+
+def work_search_alone(path):
+    """What a process of its own does for a search."""
+    from genre_app.runs.search.loop import run_search
+    from genre_app.runs.search.search import SearchFolder
+
+    torch.set_num_threads(1)
+    job.prepare_process = lambda threads: None
+    run_search(SearchFolder(path), say=quiet)

@@ -78,7 +78,7 @@ def _remove_unused() -> None:
     work = work_folder()
     if work.is_symlink() or _folder().is_symlink() or any(run.status().is_active for run in list_runs()):
         return
-    named = b"".join(path.read_bytes() for path in runs_folder().glob("*/run.json"))
+    named = b"".join(path.read_bytes() for file in ("run.json", "search.json") for path in runs_folder().glob(f"*/{file}"))
     by_digest: dict[str, list[Path]] = defaultdict(list)
     for upload in _folder().iterdir():
         if (found := _NAME.fullmatch(upload.name)) and upload.is_file() and not upload.is_symlink():

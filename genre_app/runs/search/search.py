@@ -1,0 +1,144 @@
+"""Searches: what is asked for, and folders in which the trials leave their settings and results.
+
+Format
+------
+``search.json``
+    What was asked for: the `Search` without its folder.
+``study.db``
+    The study of Optuna, an SQLite file: drawn settings, intermediate and final values.
+``trial-001``, ``trial-002``, ...
+    The trials; each is the folder of an ordinary run.
+``results.json``, ``search.csv``
+    The trials so far, the best first, and the importance of each field (`genre_app.runs.search.results`).
+``stop``
+    Exists while somebody asks the search to stop.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genre_app.errors import RunError, RunTakenError, first_line
+from genre_app.files import write_whole
+from genre_app.runs.request import Request
+from genre_app.runs.run import Run
+from genre_app.runs.search.space import Space, read_space
+from genre_app.training.config import TrainConfig
+
+SEARCH = "search."
+"""Prefix of the settings that change the table ``[search]``."""
+
+_FILE = "search.json"
+Sampler = Literal["tpe", "random"]
+
+
+class Search(BaseModel):
+    """What a search was asked for.
+
+    Attributes
+    ----------
+    request : Request
+        The arguments that all trials share.
+    config : TrainConfig
+        Their settings; a trial changes those in ``space``.
+    space : dict
+        Values of the fields that are searched, by path.
+    trials : int
+        Number of trials, failed ones included.
+    folds : int
+        Number of folds of each trial's cross-validation; 0: each trial is validated on the validation tracks.
+    sampler : {"tpe", "random"}
+        How Optuna draws: with a tree-structured Parzen estimator, or independently.
+    prune : bool
+        Whether a trial ends early if it is worse than half of the trials before.
+    created : float
+        Seconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    format_version: Literal[1] = 1
+    request: Request
+    config: TrainConfig
+    space: Space
+    trials: int = Field(ge=1, le=10000)
+    folds: int = Field(0, ge=0, le=20)
+    sampler: Sampler = "tpe"
+    prune: bool = True
+    created: float = Field(default_factory=time.time)
+
+    @classmethod
+    def of(cls, request: Request, trials: int, folds: int = 0, sampler: Sampler = "tpe", *, prune: bool = True) -> Search:
+        """Return the search that a request asks for.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe, a setting or the table ``[search]`` is wrong.
+        """
+        space = read_space(request.recipe, request.settings)
+        settings = {field: value for field, value in request.settings.items() if not field.startswith(SEARCH)}
+        request = request.model_copy(update={"settings": settings})
+        config = request.config()
+        if folds == 1:
+            raise RunError("Cross-validation needs at least 2 folds; set --folds 5, or leave it out.")
+        if config.split.trains_on_all and not folds:
+            raise RunError("A search needs validation tracks, but split.method is none; set another one, or --folds 5.")
+        return cls(request=request, config=config, space=space, trials=trials, folds=folds, sampler=sampler, prune=prune)
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """A search, given by its folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, search: Search) -> SearchFolder:
+        """Create the folder of a new search; raises `RunTakenError` if it is not empty, `RunError` if it cannot be created."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunTakenError(f"{path} is not empty; name another --out, or resume the search in it with --resume.")
+            write_whole(path / _FILE, search.model_dump_json(indent=1).encode())
+        except OSError as error:
+            raise RunError(f"{path} cannot be created: {error.strerror or error}; name another --out.") from error
+        return cls(path)
+
+    @staticmethod
+    def is_search(path: Path) -> bool:
+        """Return whether this is the folder of a search."""
+        return (path / _FILE).is_file()
+
+    def search(self) -> Search:
+        """Read ``search.json``; raises `RunError` if it is missing or damaged."""
+        try:
+            return Search.model_validate_json((self.path / _FILE).read_bytes())
+        except OSError as error:
+            raise RunError(f"{self.path} is not the folder of a search: it has no readable {_FILE}.") from error
+        except ValidationError as error:
+            place = self.path / _FILE
+            raise RunError(f"{place} is damaged or of another version ({first_line(error)}); start a new search.") from error
+
+    def extend(self, trials: int) -> None:
+        """Change the number of trials."""
+        changed = self.search().model_copy(update={"trials": trials})
+        write_whole(self.path / _FILE, changed.model_dump_json(indent=1).encode())
+
+    def trial(self, number: int) -> Run:
+        """Return the run of a trial, counted from 1; it may not exist."""
+        return Run(self.path / f"trial-{number:03}")
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether somebody asked the search to stop."""
+        return (self.path / "stop").exists()
+
+    def request_stop(self) -> None:
+        """Ask the search to stop soon; it can be resumed."""
+        (self.path / "stop").touch()
