@@ -17,7 +17,8 @@ from genre_app.runs.executor import work
 from genre_app.runs.failure import sentence
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.queue import device_of, only_process_of
-from genre_app.runs.run import Run, Status
+from genre_app.runs.run import Run
+from genre_app.runs.status import Status
 from genre_app.runs.watched import WatchedRun
 from genre_app.training.config import TrainConfig
 from genre_app.training.held_out import HeldOut
