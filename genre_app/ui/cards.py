@@ -15,7 +15,8 @@ WELCOME = f"""
 <section class="card" aria-label="Final vote">
   <h2 class="eyebrow">What to do</h2>
   <ol class="steps">
-    <li><b>Drop a song</b> anywhere on this page, upload it, or record one: 5 seconds are enough, 15 are better.</li>
+    <li><b>Press Listen</b> near the music: it stops by itself after 5 to 15 seconds. Or <b>drop a song</b> anywhere on this
+    page, upload it, or record one.</li>
     <li><b>Wait a second.</b> The answer appears here.</li>
     <li><b>Look closer.</b> Each frame of a few seconds has its own prediction; choose a frame to play it.</li>
   </ol>

@@ -85,6 +85,10 @@ const keepFocus = async ({ target }) => {
   }
 };
 document.addEventListener("click", keepFocus, true); // before gradio removes the button
+// Who presses Live's own Record listens as long as they like.
+document.addEventListener("click", ({ isTrusted, target }) => {
+  if (isTrusted && target.closest?.("#live .record-button")) Recording.once = false;
+});
 
 const checkSettings = (panel, found) => {
   settings.set(panel, found);
@@ -186,6 +190,8 @@ if (window.MediaRecorder) {
 window.genreMicrophone = {
   // Settings of a recorder's latest stream.
   settings: (recorder = "music") => settings.get(panels().find((panel) => panel.dataset.recorder === recorder)) ?? null,
+  // Let Live stop by itself, once the answer is sure or 15 s are heard.
+  listenOnce: () => (Recording.once = true),
   // Whether the next recording will have gone through noise suppression.
   suppresses: () => mode === "speech" || disobeys,
 };

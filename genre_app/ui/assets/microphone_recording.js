@@ -9,6 +9,7 @@ const HOLD_MS = 1500; // the meter's peak mark stays this long
 const WRITE_MS = 250; // between two changes of the numbers
 const STEP_MS = 66; // shorter than the analyser's 4096 samples, so that no peak is missed
 const LONG_SECONDS = 480; // nine minutes of stereo samples at 44.1 kHz are 95 MB; the server takes 100 MB
+const [LEAST_SECONDS, ENOUGH_SECONDS] = [5, 15]; // of music for a sure answer, and of a recording begun with Listen
 const LEAST_NOISE_SECONDS = 2; // of spectra, before noise is named
 
 // Shown from so many seconds of music on.
@@ -51,6 +52,7 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seco
 class Recording {
   static running = new Map(); // by panel: a take and Live may run at once
   static tries = 0; // to start Live since it last recorded
+  static once = false; // Live was begun with Listen, so it stops by itself
 
   // Follow a stream. gradio opens the microphone twice, once for its own picture: the second stream continues the recording.
   static follow(panel, stream) {
@@ -101,6 +103,7 @@ class Recording {
     if (this.isLive && !this.panel.offsetParent) return this.leave();
     const now = performance.now();
     if (!this.paused) this.measure(now, (now - this.steppedAt) / 1000);
+    if (this.isLive && Recording.once) this.stopIfEnough();
     this.steppedAt = now;
     setTimeout(() => this.step(), STEP_MS);
   }
@@ -116,6 +119,13 @@ class Recording {
     this.draw(now, decibel(peak));
     this.judge(now);
     this.advise(now);
+  }
+
+  stopIfEnough() {
+    const isSure = document.querySelector("#live-vote .card[data-sure]") !== null && this.musicSeconds >= LEAST_SECONDS;
+    if (!isSure && this.seconds < ENOUGH_SECONDS) return;
+    this.farewell = isSure ? "Stopped, because the answer is sure." : `Stopped after ${ENOUGH_SECONDS} s.`;
+    press(this.panel, "stop");
   }
 
   get isUnderway() {
@@ -187,10 +197,11 @@ class Recording {
 
   finish() {
     const { panel, clipped } = this;
+    if (this.isLive && this.isUnderway) Recording.once = false;
     Recording.running.delete(panel);
     this.context.close();
     panel.classList.remove("recording");
-    panel.classList.toggle("heard", clipped || part(panel, "problem").textContent !== "");
-    say(panel, clipped ? `${clock(this.seconds)} recorded. It clipped, so the answer may be wrong.` : "", clipped);
+    panel.classList.toggle("heard", clipped || this.farewell !== undefined || part(panel, "problem").textContent !== "");
+    say(panel, clipped ? `${clock(this.seconds)} recorded. It clipped, so the answer may be wrong.` : (this.farewell ?? ""), clipped);
   }
 }

@@ -208,6 +208,14 @@ window.genreApp = (() => {
       found.scrollIntoView({ behavior: "smooth", block: "start" });
     },
     play,
+    // Open Live and let it listen until the answer is sure.
+    listen: async () => {
+      tabs().find((tab) => slug(tab) === "live").click();
+      for (let frame = 0; frame < 300 && !find("#live .record-button")?.offsetParent; frame++) await new Promise(requestAnimationFrame);
+      genreMicrophone.listenOnce();
+      find("#live .record-button")?.click();
+      find("#live-vote")?.scrollIntoView({ block: "nearest" });
+    },
     // Start a recording, whatever the player shows.
     record: async () => {
       if (find("#music .stop-button")?.offsetParent) return;

@@ -88,10 +88,12 @@ def build(frame: Frame) -> None:
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:
+    listen = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
+    listen.click(None, None, None, js="() => genreApp.listen()")
     with gr.Row(elem_classes="sources"):
         # The page's script puts files that are dropped anywhere on the page into this button.
-        upload = gr.UploadButton("Upload a song", variant="primary", size="lg", min_width=120, elem_id="upload-song")
-        record = gr.Button("Record", variant="primary", size="lg", min_width=120, elem_id="record-song")
+        upload = gr.UploadButton("Upload a song", variant="secondary", size="lg", min_width=120, elem_id="upload-song")
+        record = gr.Button("Record", variant="secondary", size="lg", min_width=120, elem_id="record-song")
     audio = gr.Audio(
         sources=["upload", "microphone"],
         type="filepath",

@@ -53,6 +53,8 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     seconds = min(result.seconds, WINDOW_SECONDS)
     eyebrow = f"{'Stopped' if stopped else 'Live vote'} · the last {seconds:.0f} s"
     prediction = result.prediction
+    # The page's script stops a recording that was begun with Listen at the first sure answer.
+    is_sure = prediction is not None and prediction.is_sure and prediction.duration_seconds >= _GUESS_SECONDS
     if prediction is not None:
         first = not prediction.rejected and prediction.duration_seconds < _GUESS_SECONDS
         note = "only a first guess" if first else cards.agreement(prediction)
@@ -71,7 +73,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     warnings = [_MISSED.format(result.missed_seconds)] if result.missed_seconds else []
     items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
     return f"""
-<section class="card" aria-label="Live vote">
+<section class="card" aria-label="Live vote"{" data-sure" if is_sure else ""}>
   <h2 class="eyebrow">{eyebrow}</h2>
   {body}
   {f'<ul class="warnings">{items}</ul>' if items else ""}
