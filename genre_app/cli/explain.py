@@ -42,7 +42,7 @@ def explain(
     try:
         clip = load_clip(file, sample_rate=model.sample_rate)
         prediction = classify(clip, model)
-        if prediction.rejected:
+        if not prediction.is_music:
             stop(f"{file}: there is nothing to explain, because the file holds only {prediction.rejected}", exit_code=1)
         found = explain_clip(clip, model)
     except AudioError as error:

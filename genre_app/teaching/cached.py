@@ -92,7 +92,7 @@ class Embeddings:
         return found, failed
 
     def _of_file(self, path: Path) -> list[Embedding]:
-        clip = _middle(load_clip(path, sample_rate=self._checkpoint.sample_rate, max_seconds=1800.0))
+        clip = middle(load_clip(path, sample_rate=self._checkpoint.sample_rate, max_seconds=1800.0))
         kept = None
         if self._folder is not None:
             kept = self._folder / f"{hashlib.sha256(clip.samples.tobytes()).hexdigest()[:24]}.safetensors"
@@ -115,7 +115,8 @@ class Embeddings:
         return embeddings
 
 
-def _middle(clip: Clip) -> Clip:
+def middle(clip: Clip) -> Clip:
+    """Return the middle 30 s of a clip."""
     most = round(MAX_SECONDS * clip.sample_rate)
     start = max(0, (len(clip.samples) - most) // 2)
     return Clip(clip.samples[start : start + most], clip.sample_rate, clip.name, clip.warnings)

@@ -47,6 +47,10 @@ class Taught:
     failed : tuple of (str, str)
         Files that could not be used, with the reason.
     seconds : float
+    examples : tuple of Example
+        The clips that could be used.
+    embeddings : tuple of Embedding
+        Of these clips.
     """
 
     checkpoint: Checkpoint
@@ -55,6 +59,8 @@ class Taught:
     before: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]
     seconds: float
+    examples: tuple[Example, ...]
+    embeddings: tuple[Embedding, ...]
 
     @property
     def n_before(self) -> int:
@@ -201,7 +207,8 @@ def teach(
     }
     before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
     reasons = tuple((path.name, reason) for path, reason in failed)
-    taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began)
+    seen = tuple(versions[0] for versions in embeddings)
+    taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began, tuple(kept), seen)
     new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
     return taught
 

@@ -55,7 +55,7 @@ def read(path: str | None, prediction: Prediction | None, checkpoint: Checkpoint
     """
     if path is None or prediction is None:
         raise RequestError("There is no answer yet: choose a clip first")
-    if prediction.rejected:
+    if not prediction.is_music and prediction.rejected:
         raise RequestError(_NOTHING[prediction.rejected])
     start, end = (round(seconds * checkpoint.sample_rate) for seconds in stretch(prediction))
     kept, position = [], 0
@@ -81,7 +81,9 @@ def words(prediction: Prediction | None) -> str:
     if prediction is None:
         return "<b>Nothing to hear</b>"
     (first, p), (second, q) = prediction.ranked(2)
-    doubt = {None: "", "noise": " (no music heard)", "speech": " (sounds like speech)"}[prediction.rejected]
+    doubt = {None: "", "noise": " (no music heard)", "speech": " (sounds like speech)", "other": " (none of these)"}[
+        prediction.rejected
+    ]
     return f"<b>{escape(first)}</b> {cards.percent(p)}, then {escape(second)} {cards.percent(q)}{doubt}"
 
 

@@ -210,14 +210,14 @@ def figure(along: Along | None, view: Any) -> str:
 def curves(along: Along) -> dict[str, list[float]]:
     """Return the probabilities of the most probable genres along the change, the first one first; NaN without an answer."""
     answers = along.answers
-    known = [one for one in answers if one is not None and not one.rejected]
+    known = [one for one in answers if one is not None and one.is_music]
     if not known:
         return {}
     best = np.stack([one.probabilities for one in known]).max(axis=0)
     order = np.argsort(-best, kind="stable")[:_SHOWN]
     return {
         known[0].genres[index]: [
-            float(one.probabilities[index]) if one is not None and not one.rejected else float("nan") for one in answers
+            float(one.probabilities[index]) if one is not None and one.is_music else float("nan") for one in answers
         ]
         for index in order
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from html import escape
+from typing import Any, cast
 
 import gradio as gr
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.collection import Collection
 from genre_app.errors import DataError, GenreAppError
-from genre_app.progress import Monitor, StoppedError
+from genre_app.progress import Monitor, Progress, StoppedError
+from genre_app.teaching.data_map import DataMap, data_map, embedding_values
 from genre_app.teaching.examples import CACHE, folder_examples
 from genre_app.teaching.teach import Taught, teach
 from genre_app.ui import cards
@@ -20,7 +22,7 @@ from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
-from genre_app.ui.teach import markup
+from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import followed
 from genre_app.ui.train import run_card
 from genre_app.ui.train.confusion import draw_confusion
@@ -32,14 +34,18 @@ _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _
 _MATRIX_WIDTH = 420  # CSS pixels
 _PLAY = """
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-play]");
-  if (button) trigger("play_clip", { file: button.dataset.play });
+  const { play, move, genre } = event.target.closest("[data-play], [data-move]")?.dataset ?? {};
+  if (play) trigger("play_clip", { file: play });
+  if (move) trigger("move_clip", { file: move, genre });
 });
 """
 
 
-def build(frame: Frame, collection: gr.State) -> None:
-    """Lay out the panel below the collection and connect it; ``collection`` holds the name of the visitor's collection."""
+def build(frame: Frame, collection: gr.State) -> Any:
+    """Lay out the panel below the collection and connect it; return the event that changes the collection.
+
+    ``collection`` holds the name of the visitor's collection.
+    """
     gr.HTML(f"<h2>Teach</h2>{markup.WELCOME}", elem_id="teach-intro")
     genres = gr.Radio(_GENRES, value=_REPLACE, label="Genres of the model", elem_id="teach-genres")
     with gr.Row(elem_classes="actions"):
@@ -57,6 +63,9 @@ def build(frame: Frame, collection: gr.State) -> None:
                 file = gr.DownloadButton("Download", min_width=120)
         with gr.Column(min_width=300):
             confusion = gr.HTML("", elem_id="teach-confusion")
+    with gr.Row(elem_classes="actions"):
+        draw = gr.Button("Draw a map of the clips", min_width=220, scale=0, elem_id="draw-map")
+    mapped = gr.HTML("", js_on_load=_PLAY, elem_id="teach-map")
     view = gr.JSON(visible=False)
     parts = {"status": status, "results": results, "card": card, "wrong": wrong, "confusion": confusion, "file": file}
     panel = Panel(parts, start, stop, player)
@@ -67,9 +76,17 @@ def build(frame: Frame, collection: gr.State) -> None:
         panel.run, [collection, view, genres], outputs, js=_WITH_VIEW, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
     )
     stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
-    wrong.play_clip(panel.play, collection, player, **_PRIVATE)
+    for place in (wrong, mapped):
+        place.play_clip(panel.play, collection, player, **_PRIVATE)
+    draw.click(panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
+    moved = mapped.move_clip(panel.move, collection, status, **_PRIVATE)
+    moved.then(
+        panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE
+    )
+    collection.change(lambda: "", None, mapped, **_PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
+    return moved
 
 
 class Panel:
@@ -130,6 +147,27 @@ class Panel:
         except (AttributeError, GenreAppError, OSError):  # the clip is gone
             return gr.Audio(visible=False)
 
+    def map(self, name: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+        """Draw the map of the collection, with progress."""
+        yield '<p role="status">Drawing …</p>', gr.Button(interactive=False)
+        try:
+            collection = collection_of(request.session_hash, name)
+            following = followed(lambda monitor: _mapped(collection, monitor))
+            found = yield from _shown(following)
+            shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
+        except (GenreAppError, StoppedError) as error:
+            shown = cards.problem(str(error), "No map")
+        yield shown, gr.Button(interactive=True)
+
+    def move(self, name: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Move a clip of the map to the genre that the model is sure of."""
+        try:
+            collection = collection_of(request.session_hash, name)
+            clip = collection.move(str(event.file).rpartition("/")[2], str(event.genre))
+        except (AttributeError, GenreAppError) as error:
+            return cards.problem(str(error), "Not moved")
+        return f'<p role="status">{escape(clip.source)} is now {escape(clip.genre)}.</p>'
+
     def _idle(self, words: str) -> dict[Any, Any]:
         return {
             self._start: gr.Button(interactive=True),
@@ -157,6 +195,24 @@ class Panel:
                 value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")
             ),
         }
+
+
+def _shown(following: Generator[Progress, None, DataMap]) -> Generator[tuple[str, Any], None, DataMap]:
+    """Yield progress as HTML; return the result."""
+    while True:
+        try:
+            progress = next(following)
+        except StopIteration as end:
+            return cast(DataMap, end.value)
+        yield markup.progress(progress), gr.skip()
+
+
+def _mapped(collection: Collection, monitor: Monitor) -> DataMap:
+    if not collection.read().clips:
+        raise DataError("This collection has no clips yet; record or drop some first.")
+    examples, _ = folder_examples(collection.folder)
+    taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, monitor=monitor)
+    return data_map(embedding_values(taught.embeddings), taught.examples, taught)
 
 
 def _task(collection: Collection, *, extend: bool) -> Callable[[Monitor], Taught]:

@@ -1,0 +1,78 @@
+"""genre-app map: lay out a folder of music on a plane, and list doubtful labels, nearly equal clips and odd ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, open_checkpoint, printable, progress_bar, stop
+from genre_app.progress import Monitor, Progress, usable_cores
+
+if TYPE_CHECKING:
+    from genre_app.teaching.data_map import DataMap
+
+_MAX_ROWS = 20  # of each list on the terminal
+
+
+def map(  # noqa: A001 (the command's name)
+    folder: Annotated[Path, typer.Argument(help="Genre folders with music, or a collection of the page.")],
+    by: Annotated[
+        Literal["embedding", "features"], typer.Option(help="What the networks see, or the 58 summary features.")
+    ] = "embedding",
+    checkpoint: CheckpointOption = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps embeddings, as for teach.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the map.")] = 0,
+    threads: ThreadsOption = None,
+    format_: ReportFormat = "table",
+) -> None:
+    """Lay out labelled music on a plane (t-SNE), and list labels that may be wrong, nearly equal clips and odd clips.
+
+    JSON has the place of each clip. The page shows the map of a collection.
+    """
+    base = open_checkpoint(checkpoint, threads)
+    import torch
+
+    from genre_app.errors import CheckpointError, DataError
+    from genre_app.teaching.data_map import data_map, embedding_values, feature_values
+    from genre_app.teaching.examples import CACHE, folder_examples
+    from genre_app.teaching.teach import teach
+
+    torch.set_num_threads(1)
+    try:
+        examples, _ = folder_examples(folder)
+        if cache is None and (folder / "clips.csv").is_file():
+            cache = folder / CACHE
+        with progress_bar() as show:
+
+            def on_progress(progress: Progress) -> None:
+                show(progress.done, progress.total)
+
+            monitor = Monitor(on_progress=on_progress)
+            taught = teach(examples, base, cache=cache, threads=threads or usable_cores(), monitor=monitor)
+        used = taught.examples
+        values = embedding_values(taught.embeddings) if by == "embedding" else feature_values([one.path for one in used])
+        found = data_map(values, used, taught, seed=seed)
+    except (DataError, CheckpointError) as error:
+        stop(str(error))
+    print(json.dumps(found.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(found)))
+
+
+def _table(found: DataMap) -> str:
+    lines = [
+        f"{len(found.names)} clips, {len(set(found.genres))} genres",
+        f"silhouette of as many K-means clusters  {found.silhouette:.2f}",
+        f"silhouette of the genres                {found.genre_silhouette:.2f}",
+    ]
+    doubtful = [f"{one.name}: {one.answer} rather than {one.genre} ({one.probability:.0%})" for one in found.doubtful]
+    for title, rows in (
+        ("labels that may be wrong", doubtful),
+        ("nearly the same sound", [" = ".join(pair) for pair in found.alike]),
+        ("unlike all others", list(found.odd)),
+    ):
+        lines += ["", f"{title}: {len(rows)}", *(f"  {row}" for row in rows[:_MAX_ROWS])]
+        if len(rows) > _MAX_ROWS:
+            lines.append(f"  and {len(rows) - _MAX_ROWS} more")
+    return "\n".join(lines)
