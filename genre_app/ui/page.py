@@ -39,9 +39,10 @@ def build_app() -> gr.Blocks:
     app: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
+        collection = gr.State(None)  # name of the collection that the visitor has chosen; within the tabs it would count as one
         with gr.Tabs() as tabs:
             frame = Frame(app, tabs)
-            frame.parts["collection"] = gr.State(None)  # name of the collection that the visitor has chosen
+            frame.parts["collection"] = collection
             for label, package in TABS:
                 with gr.Tab(label, id=label) as frame.tab[label]:
                     import_module(f"genre_app.ui.{package}.tab").build(frame)

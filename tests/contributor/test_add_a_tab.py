@@ -43,4 +43,4 @@ def add(package: Path, work: Path) -> tuple[()]:
 
 
 def test_a_tab_is_a_package_and_a_line(found):
-    assert found == [["Classify", "Live", "Batch", "Train", "Hello"], "Hello, you"]
+    assert found == [["Classify", "Live", "Batch", "Collect", "Train", "Hello"], "Hello, you"]

@@ -39,10 +39,6 @@ def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     chosen = frame.parts["collection"]
     intro = gr.HTML(_intro(), elem_id="collect-intro")
-    with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
-        chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
-        new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
-        create = gr.Button("Create", min_width=80, scale=1)
     said = gr.HTML('<p role="status"></p>', elem_id="collect-said")
     with gr.Column(elem_id="collect-strip"):
         gr.HTML(_TAKE)
@@ -70,6 +66,11 @@ def build(frame: Frame) -> None:
         pack = gr.Button("Export as zip", size="sm")
         importing = gr.Button("Import a zip", size="sm", elem_id="collect-import")
         packed = gr.DownloadButton(visible="hidden", elem_id="collect-zip")
+
+    with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
+        chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
+        new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
+        create = gr.Button("Create", size="md", min_width=90, scale=1)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
     answer = [shown, said]
@@ -172,7 +173,9 @@ def _collection(chosen: str | None, request: gr.Request) -> Collection:
 
 def _board(chosen: str | None, request: gr.Request, expanded: list[str] | None = None) -> Any:
     try:
-        return board(_collection(chosen, request).read(), expanded or [])
+        collection = _collection(chosen, request)
+        name = "" if store.belongs_to_session() else collection.folder.name
+        return board(collection.read(), expanded or [], name)
     except DataError as error:
         return cards.problem(str(error), "No collection")
 
