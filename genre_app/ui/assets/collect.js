@@ -15,13 +15,15 @@ const chip = (id) => [...element.querySelectorAll("[data-clip]")].find((one) => 
 
 const expanded = new Set();
 let focusAfter = []; // functions that find the element to focus once the board has been rendered
-let take = null; // the recording in progress: { genre, kept }
+let take = null; // the recording in progress: { genre, stopped }
+let target = ""; // genre that the recording goes to; empty if it was cancelled
 let playing = null; // id of the clip in the player
 
 const say = (words, failed = false) => {
   const place = page("#collect-said p");
   if (!place) return;
   place.setAttribute("role", failed ? "alert" : "status");
+  place.classList.toggle("failed", failed);
   place.textContent = words;
 };
 
@@ -171,26 +173,38 @@ const closeTake = () => {
 };
 
 const stopTake = (kept) => {
-  if (!take || take.stopped) return;
-  take.kept = kept;
-  if (!panel().classList.contains("recording")) return closeTake(); // no microphone could be opened
+  if (!take) return;
+  if (take.stopped) return kept ? undefined : closeTake(); // the upload may have failed
+  if (!kept) target = "";
+  const { genre } = take;
+  const opener = () => card(genre)?.querySelector(".take");
+  if (!panel().classList.contains("recording")) {
+    closeTake(); // no microphone could be opened
+    return opener()?.focus();
+  }
   take.stopped = true;
   page(".take-stop").disabled = true;
-  const { genre } = take;
-  focusAfter = [() => card(genre)?.querySelector(".take")];
+  focusAfter = [opener];
   recorder("stop")?.click();
 };
 
 const record = async (genre) => {
   if (take) return;
-  take = { genre, kept: true, stopped: false };
-  const mine = take;
+  const mine = { genre, stopped: false };
+  take = mine;
+  target = genre;
   element.setAttribute("data-recording", "");
   page(".take-genre").textContent = genre;
   page(".take-stop").disabled = false;
   strip().dataset.open = "";
   page(".take-stop").focus({ preventScroll: true });
-  (await appears(() => recorder("record")))?.click();
+  const start = await appears(() => recorder("record"));
+  if (take !== mine) return;
+  if (!start) {
+    closeTake();
+    return say("The recorder could not be started: load this page again.", true);
+  }
+  start.click();
   const look = () => {
     if (take !== mine || mine.stopped) return;
     const [minutes, seconds] = panel().querySelector(".mic-time").textContent.split(":").map(Number);
@@ -279,6 +293,9 @@ document.addEventListener("click", ({ target }) => {
 // Another window or program may have changed the collection.
 window.addEventListener("focus", () => isShown() && !take && !part(".ask") && act({ do: "look" }));
 
+// On a public page, the collection ends with the visit.
+window.addEventListener("beforeunload", (event) => page("#collect-intro .public") && part("[data-clip]") && event.preventDefault());
+
 watch("value", () => {
   closeAsk();
   element.removeAttribute("aria-busy");
@@ -292,7 +309,10 @@ watch("value", () => {
 
 window.genreCollect = {
   // The genre of the recording that has just stopped; empty if it was cancelled.
-  recorded: () => (take?.kept ? take.genre : ""),
+  recorded: () => {
+    if (take) take.stopped = true; // also where the microphone was unplugged
+    return target;
+  },
   chooseZip: () => choose(".zip", false, ([file]) => sendZip(file)),
   // Press the button that downloads the zip, once gradio has given it the file.
   download: async () => {

@@ -21,8 +21,12 @@ MAX_SHOWN_CLIPS = 480
 """Chips of an expanded card; more would make the page slow."""
 
 MICROPHONE = "microphone"
+"""Source of a recorded clip."""
+
+TURNS = count(1)
+"""Numbers for what the page shows."""
+
 _NAME_LETTERS = 28
-_turns = count(1)
 _EMPTY = "Add your first genre, then record music for it or drop files on its card."
 
 
@@ -42,7 +46,7 @@ def board(contents: Contents, expanded: Container[str] = (), name: str = "") -> 
         for genre, clips in contents.genres.items()
     )
     # The number makes each answer differ from the one before, so that the browser notices that it has arrived.
-    return f"""<div class="collect" data-turn="{next(_turns)}">
+    return f"""<div class="collect" data-turn="{next(TURNS)}">
 <form class="new-genre"><label for="new-genre">Add a genre</label>
 <input id="new-genre" maxlength="40" autocomplete="off" placeholder="for example, bossa nova"><button>Add genre</button></form>
 <p class="collect-sum">{f"<b>{escape(name)}:</b> " if name else ""}{summary(contents) if contents.genres else _EMPTY}</p>

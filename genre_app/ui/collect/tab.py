@@ -15,7 +15,7 @@ from genre_app.data.collection.transfer import export_zip
 from genre_app.errors import AudioError, DataError
 from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, store
-from genre_app.ui.collect.board import board, shown_name
+from genre_app.ui.collect.board import TURNS, board, shown_name
 from genre_app.ui.downloads import download_file
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
@@ -185,11 +185,12 @@ def _shown(chosen: str | None, request: gr.Request, words: str, expanded: list[s
 
 
 def _status(words: str) -> str:
-    return f'<p role="status">{escape(words)}</p>'
+    # As on the board, the number makes each answer differ: the page's script may have written over the one before.
+    return f'<p role="status" data-turn="{next(TURNS)}">{escape(words)}</p>'
 
 
 def _problem(error: Exception) -> str:
-    return cards.problem(str(error), "Not done")
+    return f'<p class="failed" role="alert" data-turn="{next(TURNS)}">{escape(actions.sentence(str(error)))}</p>'
 
 
 def _intro() -> str:
@@ -203,7 +204,8 @@ def _intro() -> str:
         )
     else:
         words += " Everything stays on this machine."
-    return f'<p class="intro">{escape(words)}</p>'
+    kind = "intro public" if store.belongs_to_session() else "intro"
+    return f'<p class="{kind}">{escape(words)}</p>'
 
 
 def _script() -> str:
