@@ -24,6 +24,7 @@ PROBLEMS = (AudioError, DataError)
 """Errors whose message is meant for the visitor."""
 
 _ASSETS = Path(__file__).parents[1] / "assets"
+_SCRIPTS = ("collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Several visitors act at once. A second action of one visitor waits for the collection's lock.
 _TOGETHER: dict[str, Any] = {**_PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
@@ -209,5 +210,5 @@ def _intro() -> str:
 
 
 def _script() -> str:
-    text = (_ASSETS / "collect.js").read_text(encoding="utf-8")
+    text = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return text.replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))
