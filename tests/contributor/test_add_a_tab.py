@@ -47,7 +47,7 @@ def add(package: Path, work: Path) -> tuple[()]:
 
 
 def test_a_tab_is_a_package_and_a_line(found):
-    assert found["labels"] == ["Classify", "Live", "Batch", "Train", "Hello"]
+    assert found["labels"] == ["Classify", "Live", "Batch", "Collect", "Train", "Hello"]
     assert found["answer"] == "Hello, you"
 
 

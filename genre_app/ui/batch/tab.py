@@ -32,7 +32,11 @@ _WITH_FOLDERS = "(files, checkpoint, vote, _, ...rest) => [files, checkpoint, vo
 # The table is rendered anew, so its events are handled on its place.
 _ON_TABLE = """
 element.addEventListener("change", ({ target }) => {
-  if (target.matches(".truth")) trigger("truth", { row: Number(target.dataset.row), genre: target.value });
+  if (!target.matches(".truth")) return;
+  const genre = target.value.trim();
+  const isRight = genre.toLowerCase() === target.dataset.answer.toLowerCase();
+  target.parentElement.querySelector(".mark").textContent = genre && (isRight ? "✓" : "≠");
+  trigger("truth", { row: Number(target.dataset.row), genre });
 });
 element.addEventListener("click", ({ target }) => {
   if (target.matches(".keep")) trigger("keep", { row: Number(target.dataset.row) });

@@ -57,11 +57,13 @@ def _truth_cell(row: Row, number: int, *, can_edit: bool) -> str:
     """Return the true genre and whether the answer is right, which can be changed and added to the collection."""
     genre, file = escape(row.truth), escape(row.file)
     p = row.prediction
-    mark = "" if p is None or not row.truth else "✓ " if p.genre == row.truth else "≠ "
+    is_right = p is not None and (p.genre or "").casefold() == row.truth.casefold()
+    mark = "" if p is None or not row.truth else "✓ " if is_right else "≠ "
     if not can_edit or p is None:
         return f"{mark}{genre}"
     return (
         f'<span class="mark">{mark}</span><input class="truth" list="batch-genres" data-row="{number}" value="{genre}" '
+        f'data-answer="{escape(p.genre or "")}" '
         f'maxlength="{GENRE_LETTERS}" placeholder="true genre" aria-label="True genre of {file}">'
         f'<button type="button" class="keep" data-row="{number}" aria-label="Add {file} to my collection" '
         f'title="Add to my collection">+</button>'

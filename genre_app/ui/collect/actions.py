@@ -94,7 +94,7 @@ def add_recording(collection: Collection, genre: str, path: str) -> str:
     words = f"Added {seconds:.0f} s to {added.clip.genre}."
     if seconds < GOOD_SECONDS:
         words += f" {GOOD_SECONDS:.0f} s or more is better."
-    return f"{words} {_sentence(added.remark)}".strip()
+    return f"{words} {sentence(added.remark)}".strip()
 
 
 def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]]) -> Iterator[str]:
@@ -182,11 +182,12 @@ def _plain(name: str) -> str:
 
 def _report(words: str, remarks: list[str]) -> str:
     more = len(remarks) - _MAX_REMARKS
-    said = [_sentence(remark) for remark in remarks[:_MAX_REMARKS]]
+    said = [sentence(remark) for remark in remarks[:_MAX_REMARKS]]
     return " ".join([words, *said, *([f"There are {more} more such remarks."] if more > 0 else [])])
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Return a message with a full stop."""
     return words if not words or words.endswith((".", "!", "?")) else f"{words}."
 
 

@@ -21,12 +21,16 @@ MAX_SHOWN_CLIPS = 480
 """Chips of an expanded card; more would make the page slow."""
 
 MICROPHONE = "microphone"
+"""Source of a recorded clip."""
+
+TURNS = count(1)
+"""Numbers for what the page shows."""
+
 _NAME_LETTERS = 28
-_turns = count(1)
 _EMPTY = "Add your first genre, then record music for it or drop files on its card."
 
 
-def board(contents: Contents, expanded: Container[str] = ()) -> str:
+def board(contents: Contents, expanded: Container[str] = (), name: str = "") -> str:
     """Return the cards of a collection.
 
     Parameters
@@ -34,16 +38,18 @@ def board(contents: Contents, expanded: Container[str] = ()) -> str:
     contents : Contents
     expanded : container of str
         Genres of which more than `SHOWN_CLIPS` clips are shown.
+    name : str
+        Name of the collection, if there are several.
     """
     cards = "".join(
         _card(genre, clips, is_none=genre in contents.none_of_these, is_expanded=genre in expanded)
         for genre, clips in contents.genres.items()
     )
     # The number makes each answer differ from the one before, so that the browser notices that it has arrived.
-    return f"""<div class="collect" data-turn="{next(_turns)}">
+    return f"""<div class="collect" data-turn="{next(TURNS)}">
 <form class="new-genre"><label for="new-genre">Add a genre</label>
 <input id="new-genre" maxlength="40" autocomplete="off" placeholder="for example, bossa nova"><button>Add genre</button></form>
-<p class="collect-sum">{summary(contents) if contents.genres else _EMPTY}</p>
+<p class="collect-sum">{f"<b>{escape(name)}:</b> " if name else ""}{summary(contents) if contents.genres else _EMPTY}</p>
 <div class="genre-cards">{cards}</div></div>"""
 
 

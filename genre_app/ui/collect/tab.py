@@ -15,7 +15,7 @@ from genre_app.data.collection.transfer import export_zip
 from genre_app.errors import AudioError, DataError
 from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, store
-from genre_app.ui.collect.board import board, shown_name
+from genre_app.ui.collect.board import TURNS, board, shown_name
 from genre_app.ui.downloads import download_file
 from genre_app.ui.frame import Frame
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
@@ -25,6 +25,7 @@ PROBLEMS = (AudioError, DataError)
 """Errors whose message is meant for the visitor."""
 
 _ASSETS = Path(__file__).parents[1] / "assets"
+_SCRIPTS = ("collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Several visitors act at once. A second action of one visitor waits for the collection's lock.
 _TOGETHER: dict[str, Any] = {**_PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
@@ -40,10 +41,6 @@ def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     chosen = frame.parts["collection"]
     intro = gr.HTML(_intro(), elem_id="collect-intro")
-    with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
-        chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
-        new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
-        create = gr.Button("Create", min_width=80, scale=1)
     said = gr.HTML('<p role="status"></p>', elem_id="collect-said")
     with gr.Column(elem_id="collect-strip"):
         gr.HTML(_TAKE)
@@ -72,6 +69,11 @@ def build(frame: Frame) -> None:
         importing = gr.Button("Import a zip", size="sm", elem_id="collect-import")
         packed = gr.DownloadButton(visible="hidden", elem_id="collect-zip")
     teach.build(frame, cast(gr.State, chosen))
+
+    with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
+        chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
+        new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
+        create = gr.Button("Create", size="md", min_width=90, scale=1)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
     answer = [shown, said]
@@ -174,7 +176,9 @@ def _collection(chosen: str | None, request: gr.Request) -> Collection:
 
 def _board(chosen: str | None, request: gr.Request, expanded: list[str] | None = None) -> Any:
     try:
-        return board(_collection(chosen, request).read(), expanded or [])
+        collection = _collection(chosen, request)
+        name = "" if store.belongs_to_session() else collection.folder.name
+        return board(collection.read(), expanded or [], name)
     except DataError as error:
         return cards.problem(str(error), "No collection")
 
@@ -184,11 +188,12 @@ def _shown(chosen: str | None, request: gr.Request, words: str, expanded: list[s
 
 
 def _status(words: str) -> str:
-    return f'<p role="status">{escape(words)}</p>'
+    # As on the board, the number makes each answer differ: the page's script may have written over the one before.
+    return f'<p role="status" data-turn="{next(TURNS)}">{escape(words)}</p>'
 
 
 def _problem(error: Exception) -> str:
-    return cards.problem(str(error), "Not done")
+    return f'<p class="failed" role="alert" data-turn="{next(TURNS)}">{escape(actions.sentence(str(error)))}</p>'
 
 
 def _intro() -> str:
@@ -202,9 +207,10 @@ def _intro() -> str:
         )
     else:
         words += " Everything stays on this machine."
-    return f'<p class="intro">{escape(words)}</p>'
+    kind = "intro public" if store.belongs_to_session() else "intro"
+    return f'<p class="{kind}">{escape(words)}</p>'
 
 
 def _script() -> str:
-    text = (_ASSETS / "collect.js").read_text(encoding="utf-8")
+    text = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return text.replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))

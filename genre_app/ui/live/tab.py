@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import gradio as gr
 import soundfile
 
+from genre_app.prediction import Prediction
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify.answers import RECORDING
 from genre_app.ui.collect import correct
@@ -56,6 +57,7 @@ class Session:
         self.genres = chosen.genres
         self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
         self.announced = ""
+        self.latest: Prediction | None = None  # the answer that is shown
         self.recent = Recent()
         self.id = secrets.token_hex(32)  # what is added from one session is kept together when a model is tested
         self._pieces: deque[Path] = deque()
@@ -175,9 +177,8 @@ def add_heard(genre: str | None, session: Session | None, chosen: str | None, re
     """Add the last 30 s of the recording to the visitor's collection."""
     if session is None:
         return correct.add_corrected(genre, None, None, chosen, request, origin="live")
-    prediction = session.listener.result(session.vote).prediction
     clip = session.recent.clip(RECORDING)
-    return correct.add_corrected(genre, clip, prediction, chosen, request, origin="live", source_sha256=session.id)
+    return correct.add_corrected(genre, clip, session.latest, chosen, request, origin="live", source_sha256=session.id)
 
 
 def offer(session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, str]:
@@ -191,6 +192,7 @@ def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
         if path is None or session is None or not session.add(Path(path)):
             return gr.skip(), gr.skip(), gr.skip()
         result = session.listener.result(session.vote)
+        session.latest = result.prediction
     except PROBLEMS as error:
         return cards.problem(str(error)), gr.skip(), gr.skip()
     words = live_view.announcement(result)
@@ -204,4 +206,6 @@ def end(session: Session | None) -> Any:
     if session is None:
         return gr.skip()
     session.delete_pieces()
-    return live_view.card(session.listener.result(session.vote), stopped=True)
+    result = session.listener.result(session.vote)
+    session.latest = result.prediction
+    return live_view.card(result, stopped=True)

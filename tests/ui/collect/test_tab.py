@@ -233,6 +233,7 @@ def test_two_visitors_of_a_space_see_nothing_of_each_other(space, upload, home):
     assert "no clips yet" in tab.export(None, second.request)[1]
     assert not home.exists()
     intro, named, *_ = tab.arrive(None, first.request)
+    assert "my-music" not in first.act("look").board
     assert "This page is public" in intro
     assert "200 clips and 30 minutes" in intro
     assert named.visible is False

@@ -1,0 +1,120 @@
+// What comes into a collection: files, folders and recordings.
+
+const MOST_SECONDS = 30; // of a recording; the collection keeps no more of a clip
+const LOOK_MS = 200; // between two looks at the recording's time
+const PATIENCE_MS = 3000; // for gradio's recorder to appear
+
+// ---- Files ----
+
+const megabytes = (bytes) => Math.round(bytes / 1e6);
+const tooLarge = ({ name, size }, most) =>
+  `${name}: ${megabytes(size)} MB are more than the ${megabytes(most)} MB that this page takes.`;
+
+const send = async (genre, files) => {
+  const large = files.find((file) => file.size > MAX_BYTES);
+  if (large) return say(tooLarge(large, MAX_BYTES), true);
+  const sent = [];
+  try {
+    for (const [number, file] of files.entries()) {
+      say(`Uploading ${number + 1} of ${files.length}: ${file.name} …`);
+      sent.push({ path: (await upload(file)).path, name: file.name });
+    }
+  } catch {
+    say("The upload failed: check the connection, then drop the files again.", true);
+    if (!sent.length) return;
+  }
+  act({ do: "add", genre, files: sent }, () => card(genre)?.querySelector(".choose"));
+};
+
+const sendZip = async (file) => {
+  if (file.size > MAX_ZIP_BYTES) return say(tooLarge(file, MAX_ZIP_BYTES), true);
+  say(`Uploading ${file.name} …`);
+  try {
+    act({ do: "import", path: (await upload(file)).path, name: file.name }, () => page("#collect-import"));
+  } catch {
+    say("The upload failed: check the connection, then import the zip again.", true);
+  }
+};
+
+const choose = (accept, multiple, use) => {
+  const input = Object.assign(document.createElement("input"), { type: "file", accept, multiple });
+  input.addEventListener("change", () => input.files.length && use([...input.files]));
+  input.click();
+};
+
+const drop = (place, files) => {
+  const [zip] = files.filter((file) => file.name.toLowerCase().endsWith(".zip"));
+  const genre = genreOf(place) ?? (genres().length === 1 ? genres()[0] : null);
+  if (zip) sendZip(zip);
+  else if (genre) send(genre, files);
+  else if (genres().length) say("Drop the files on the card of their genre.", true);
+  else say("Add a genre first, then drop files on its card.", true);
+};
+
+// Folders on a card belong to its genre; elsewhere, each folder is a genre.
+const dropFolders = async (genre, found) => {
+  const names = new Set(found.map(({ folder }) => genre ?? folder).filter(Boolean));
+  for (const name of names)
+    await send(name, found.filter(({ folder }) => (genre ?? folder) === name).map(({ file }) => file));
+  if (!found.length) say("These folders hold no audio files.", true);
+};
+
+// ---- Recording ----
+
+const strip = () => page("#collect-strip");
+const panel = () => page("#collect-take-microphone .mic-panel");
+const recorder = (name) => page(`#collect-take .${name}-button`);
+
+const appears = async (find) => {
+  const end = performance.now() + PATIENCE_MS;
+  while (!find() && performance.now() < end) await new Promise(requestAnimationFrame);
+  return find();
+};
+
+const closeTake = () => {
+  take = null;
+  delete strip().dataset.open;
+  element.removeAttribute("data-recording");
+};
+
+const stopTake = (kept) => {
+  if (!take) return;
+  if (take.stopped) return kept ? undefined : closeTake(); // the upload may have failed
+  if (!kept) target = "";
+  const { genre } = take;
+  const opener = () => card(genre)?.querySelector(".take");
+  if (!panel().classList.contains("recording")) {
+    closeTake(); // no microphone could be opened
+    return opener()?.focus();
+  }
+  take.stopped = true;
+  page(".take-stop").disabled = true;
+  focusAfter = [opener];
+  recorder("stop")?.click();
+};
+
+const record = async (genre) => {
+  if (take) return;
+  const mine = { genre, stopped: false };
+  take = mine;
+  target = genre;
+  element.setAttribute("data-recording", "");
+  page(".take-genre").textContent = genre;
+  page(".take-stop").disabled = false;
+  strip().dataset.open = "";
+  page(".take-stop").focus({ preventScroll: true });
+  const start = await appears(() => recorder("record"));
+  if (take !== mine) return;
+  if (!start) {
+    closeTake();
+    return say("The recorder could not be started: load this page again.", true);
+  }
+  start.click();
+  const look = () => {
+    if (take !== mine || mine.stopped) return;
+    const [minutes, seconds] = panel().querySelector(".mic-time").textContent.split(":").map(Number);
+    if (panel().classList.contains("recording") && 60 * minutes + seconds >= MOST_SECONDS) stopTake(true);
+    else setTimeout(look, LOOK_MS);
+  };
+  setTimeout(look, 2 * LOOK_MS); // after the panel has set its clock to zero
+};
