@@ -1,4 +1,4 @@
-"""What tests.bench measures in processes of its own: python -m tests.bench.core ways|stream ... prints JSON.
+"""What tests.bench measures in processes of its own: python -m tests.bench.core ways|stream|reasons ... prints JSON.
 
 The parent limits the threads in the environment, which numpy, numba and torch read while they are imported.
 """
@@ -19,6 +19,7 @@ import torch
 from genre_app import classify, load_checkpoint, load_clip
 from genre_app.audio import open_audio
 from genre_app.checkpoint import Checkpoint
+from genre_app.explain import CHANGES, explain, what_if
 from genre_app.features import finish, segment_start_frames
 from genre_app.predict import Prediction
 from tests.librosa_mel import log_mel
@@ -100,6 +101,24 @@ def stream(checkpoint_name: str, short: str, path: str) -> dict[str, float]:
     }
 
 
+def reasons(checkpoint_name: str, path: str, n: str) -> dict[str, list[float]]:
+    """Seconds that an explanation of a file takes, and the answers along a change of its pitch; on all cores."""
+    checkpoint = load_checkpoint(checkpoint_name)
+    clip = load_clip(path, sample_rate=checkpoint.sample_rate)
+    works: dict[str, Callable[[], object]] = {
+        "explain": lambda: explain(clip, checkpoint),
+        "what-if": lambda: list(what_if(clip, checkpoint, "pitch", CHANGES["pitch"].values)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for repetition in range(1 + int(n)):
+        for name, work in works.items():
+            begun = time.perf_counter()
+            work()
+            if repetition:
+                times[name].append(time.perf_counter() - begun)
+    return times
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({"ways": ways, "stream": stream}[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps({"ways": ways, "stream": stream, "reasons": reasons}[sys.argv[1]](*sys.argv[2:])))

@@ -57,6 +57,10 @@ class Bench:
         names = [way for way in _WAYS if way in self.wanted]
         return self._core("ways", self.stereo, self.song("30s"), "5" if self.quick else "21", *names)
 
+    @cached_property
+    def reasons(self) -> dict[str, list[float]]:
+        return self._core("reasons", self.stereo, "3" if self.quick else "9")
+
     def stream(self, length: str, what: str) -> list[float]:
         if not Path("/proc/self/status").exists():
             raise Skipped("memory is read from Linux's /proc")

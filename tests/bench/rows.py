@@ -74,6 +74,8 @@ ROWS = {
         for length in LENGTHS
     },
     "linear": Row("time of 3 h / time of 30 min (6 is linear)", "×", (5, 7), Bench.linear, ("30min", "3h")),
+    "explain": Row("30 s explained, on all cores", "s", (0, 3), lambda b: b.reasons["explain"]),
+    "what-if": Row("30 s classified at nine pitches, on all cores", "s", (0, 10), lambda b: b.reasons["what-if"]),
     "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
     "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
     "page-training": Row(
