@@ -68,7 +68,8 @@ def build(frame: Frame) -> None:
         pack = gr.Button("Export as zip", size="sm")
         importing = gr.Button("Import a zip", size="sm", elem_id="collect-import")
         packed = gr.DownloadButton(visible="hidden", elem_id="collect-zip")
-    teach.build(frame, cast(gr.State, chosen))
+    moved = teach.build(frame, cast(gr.State, chosen))
+    moved.then(refreshed, chosen, shown, **_PRIVATE)
 
     with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
         chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
@@ -96,6 +97,11 @@ def arrive(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
     is_named = not store.belongs_to_session()
     names = gr.Dropdown(store.collection_names(), value=chosen or store.last_used()) if is_named else gr.skip()
     return _intro(), gr.Row(visible=is_named), names, *_shown(chosen, request, "")
+
+
+def refreshed(chosen: str | None, request: gr.Request) -> Any:
+    """Show the collection after another part of the page has changed it."""
+    return _board(chosen, request)
 
 
 def leave(request: gr.Request) -> None:

@@ -80,9 +80,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
         place.play_clip(panel.play, collection, player, **_PRIVATE)
     draw.click(panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
     moved = mapped.move_clip(panel.move, collection, status, **_PRIVATE)
-    moved.then(
-        panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE
-    )
+    moved.then(panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
     collection.change(lambda: "", None, mapped, **_PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
