@@ -68,13 +68,13 @@ def build(frame: Frame) -> None:
         pack = gr.Button("Export as zip", size="sm")
         importing = gr.Button("Import a zip", size="sm", elem_id="collect-import")
         packed = gr.DownloadButton(visible="hidden", elem_id="collect-zip")
-    moved = teach.build(frame, cast(gr.State, chosen))
-    moved.then(refreshed, chosen, shown, **_PRIVATE)
-
-    with gr.Row(elem_id="collect-named", visible=not store.belongs_to_session()) as named:
+    hidden = store.belongs_to_session()
+    with gr.Accordion("Other collections", open=False, elem_id="collect-named", visible=not hidden) as named, gr.Row():
         chooser = gr.Dropdown([store.DEFAULT_NAME], value=store.DEFAULT_NAME, label="Collection", min_width=160, scale=3)
         new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
         create = gr.Button("Create", size="md", min_width=90, scale=1)
+    moved = teach.build(frame, cast(gr.State, chosen))
+    moved.then(refreshed, chosen, shown, **_PRIVATE)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
     answer = [shown, said]
@@ -96,7 +96,7 @@ def arrive(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
     """Show the collection as it is now, also what other windows and tabs have changed."""
     is_named = not store.belongs_to_session()
     names = gr.Dropdown(store.collection_names(), value=chosen or store.last_used()) if is_named else gr.skip()
-    return _intro(), gr.Row(visible=is_named), names, *_shown(chosen, request, "")
+    return _intro(), gr.Accordion(visible=is_named), names, *_shown(chosen, request, "")
 
 
 def refreshed(chosen: str | None, request: gr.Request) -> Any:

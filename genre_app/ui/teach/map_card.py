@@ -46,13 +46,16 @@ def card(found: DataMap, sources: Sources) -> str:
 <section class="card" aria-label="Map">
   <h2 class="eyebrow">Map of the clips</h2>
   <p>Clips that sound alike to the model lie close together. Click a mark to play it.</p>
+  <div class="map-columns"><div>
   <svg class="clip-map" viewBox="0 0 {_SIZE:.0f} {_SIZE:.0f}" role="img" aria-label="{escape(words, quote=True)}">{marks}</svg>
   <ul class="map-key">{key}</ul>
   <p class="small">Silhouette of the genres {found.genre_silhouette:.2f}, of as many K-means clusters {found.silhouette:.2f}
   (1 is well separated, 0 is not).</p>
+  </div><div>
   {_doubtful(found, sources)}
   {_alike(found, sources)}
   {_odd(found, sources)}
+  </div></div>
 </section>
 """
 
