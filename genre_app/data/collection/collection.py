@@ -168,7 +168,7 @@ class Collection:
             self._check_room(contents, len(pcm) / SAMPLE_RATE)
             for known in contents.clips:
                 if known.id.endswith(f"-{digest[:12]}.flac"):
-                    raise DataError(f"{source} is in this collection already, as {known.file}.")
+                    raise DataError(f"{source} is in this collection already, in the genre {known.genre}.")
             genre = self._genre(contents, genre)
             file = f"{genre}/{clip_stem(source, digest)}.flac"
             _write_flac(self.folder / file, pcm)

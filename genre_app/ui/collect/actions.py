@@ -25,7 +25,7 @@ GOOD_SECONDS = 6.0
 """A shorter recording is kept, with a remark that more is better."""
 
 HINT = (
-    f"Record {GOOD_SECONDS:.0f} to {MAX_CLIP_SECONDS:.0f} s, or drop files of at least {MIN_CLIP_SECONDS:.0f} s. "
+    f"Record {GOOD_SECONDS:.0f} to {MAX_CLIP_SECONDS:.0f} s, or drop files of at least {MIN_CLIP_SECONDS:.0f} s on a card. "
     f"Of a longer file, the middle {MAX_CLIP_SECONDS:.0f} s are taken."
 )
 _SESSION_ZIP = ZipLimits(files=1000, unpacked_bytes=1 << 30)

@@ -103,7 +103,8 @@ def _card(genre: str, clips: list[CollectedClip], *, is_none: bool, is_expanded:
 <button type="button" class="remove" aria-label="Remove {name}" data-clips="{len(clips)}">Remove</button></header>
 <p class="size">{_number(len(clips), "clip")} · {length(sum(clip.seconds for clip in clips))} · {state}</p>
 <div class="tools"><button type="button" class="take" aria-label="Record for {name}">● Record</button>
-<button type="button" class="choose" aria-label="Choose files for {name}">Drop files or choose</button></div>
+<button type="button" class="choose" aria-label="Add files to {name}"
+title="Drop files on this card, or choose them">+ Add files</button></div>
 <ul class="chips">{chips}</ul>{expand}
 <label class="none" title="{about}"><input type="checkbox"{" checked" if is_none else ""}> None of these</label>
 {f'<p class="about">{about}</p>' if is_none else ""}</section>"""

@@ -41,8 +41,7 @@ def lay_out(place: str) -> Row:
             genre = gr.Dropdown(
                 [],
                 value=None,
-                label="Not right? It is …",
-                info="Choose the genre, or type a new one.",
+                label="Not right? It is … (choose or type)",
                 allow_custom_value=True,
                 min_width=150,
                 scale=3,

@@ -33,6 +33,12 @@ def test_the_board_is_connected(app):
     assert handler(app, "collect-take", "stop_recording").fn is tab.add_take
 
 
+def test_the_tabs_hold_nothing_but_tabs(app):
+    """Anything else would shift the labels of the tabs that follow it."""
+    (tabs,) = [block for block in app.blocks.values() if isinstance(block, gr.Tabs)]
+    assert all(isinstance(child, gr.Tab) for child in tabs.children)
+
+
 def test_a_visit_from_the_first_genre_to_a_moved_and_a_deleted_clip(visitor, upload, home):
     assert "Add your first genre" in visitor.act("look").board
     for genre in ("dub", "  bossa   nova "):
