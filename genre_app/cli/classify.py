@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from genre_app.cli._shared import CheckpointOption, OverlapOption, ThreadsOption, open_checkpoint, printable, stop
-from genre_app.prediction import REJECTED_WORDS
 
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
@@ -65,6 +64,8 @@ def classify(
 
 
 def _write_table(file: str, result: Prediction | str, model: Checkpoint) -> None:
+    from genre_app.prediction import REJECTED_WORDS
+
     width = max(map(len, model.genres))
     if isinstance(result, str):
         answer = f"{'error':<{width}}               {result}"
