@@ -7,8 +7,8 @@ Each FOLDER holds genre folders. If files have GTZAN's names, pieces of one trac
 ``--seconds`` long. For each draw it prints how many tracks that were not taught are right, as files and as simulated
 recordings, what leaving clips out has said about it, and the seconds that teaching took. ``--penalty`` tries another penalty of
 the weights. With ``--extend``, seven tenths of the tracks of the other genres are taught first; then the drawn genres are added
-to what the model remembers ("extended"), or all are taught together ("together"). A base checkpoint that was trained on the same
-tracks makes all figures too good.
+to what the model remembers ("extended"), or all are taught together ("together"). A base checkpoint that was trained on the
+same tracks makes all figures too good.
 """
 
 from __future__ import annotations
