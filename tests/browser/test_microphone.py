@@ -167,6 +167,7 @@ def test_a_take_that_is_stopped_at_once_is_explained(recorder, address):
                 document.querySelector("#music .record-button").click();
                 const stop = () => document.querySelector("#music .stop-button");
                 while (!stop()?.offsetParent) await new Promise(requestAnimationFrame);
+                await new Promise((resolve) => setTimeout(resolve, 150)); // at least one block of samples
                 stop().click();
             }"""
         )
