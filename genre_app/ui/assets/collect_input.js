@@ -98,6 +98,7 @@ const record = async (genre) => {
   const mine = { genre, stopped: false };
   take = mine;
   target = genre;
+  player()?.pause(); // the microphone would hear it
   element.setAttribute("data-recording", "");
   page(".take-genre").textContent = genre;
   page(".take-stop").disabled = false;
