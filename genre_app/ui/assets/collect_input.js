@@ -77,20 +77,25 @@ const closeTake = () => {
   element.removeAttribute("data-recording");
 };
 
-const stopTake = (kept) => {
+const records = () => panel().classList.contains("recording");
+const isRefused = () => panel().querySelector(".mic-problem").textContent !== "";
+
+const stopTake = async (kept) => {
   if (!take) return;
   if (take.stopped) return kept ? undefined : closeTake(); // the upload may have failed
   if (!kept) target = "";
-  const { genre } = take;
-  const opener = () => card(genre)?.querySelector(".take");
-  if (!panel().classList.contains("recording")) {
-    closeTake(); // no microphone could be opened
-    return opener()?.focus();
-  }
-  take.stopped = true;
+  const mine = take;
+  const opener = () => card(mine.genre)?.querySelector(".take");
+  mine.stopped = true;
   page(".take-stop").disabled = true;
-  focusAfter = [opener];
-  recorder("stop")?.click();
+  await appears(() => records() || isRefused()); // the button may be pressed before the microphone is open
+  const stop = records() && (await appears(() => recorder("stop")));
+  if (stop) {
+    focusAfter = [opener];
+    return stop.click();
+  }
+  if (take === mine) closeTake();
+  opener()?.focus();
 };
 
 const record = async (genre) => {
@@ -98,11 +103,13 @@ const record = async (genre) => {
   const mine = { genre, stopped: false };
   take = mine;
   target = genre;
+  player()?.pause(); // the microphone would hear it
   element.setAttribute("data-recording", "");
   page(".take-genre").textContent = genre;
   page(".take-stop").disabled = false;
   strip().dataset.open = "";
   page(".take-stop").focus({ preventScroll: true });
+  page("#collect-take button[aria-label=Clear]")?.click(); // the recording before
   const start = await appears(() => recorder("record"));
   if (take !== mine) return;
   if (!start) {
@@ -113,7 +120,7 @@ const record = async (genre) => {
   const look = () => {
     if (take !== mine || mine.stopped) return;
     const [minutes, seconds] = panel().querySelector(".mic-time").textContent.split(":").map(Number);
-    if (panel().classList.contains("recording") && 60 * minutes + seconds >= MOST_SECONDS) stopTake(true);
+    if (records() && 60 * minutes + seconds >= MOST_SECONDS) stopTake(true);
     else setTimeout(look, LOOK_MS);
   };
   setTimeout(look, 2 * LOOK_MS); // after the panel has set its clock to zero

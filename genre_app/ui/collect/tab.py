@@ -81,7 +81,7 @@ def build(frame: Frame) -> None:
     shown.act(act, chosen, answer, **_TOGETHER)
     shown.play(play, chosen, [player, said], **_TOGETHER)
     with_target = "(take, _, ...rest) => [take, genreCollect.recorded(), ...rest]"
-    take.stop_recording(add_take, [take, target, chosen], [take, *answer], js=with_target, **_TOGETHER)
+    take.stop_recording(add_take, [take, target, chosen], answer, js=with_target, **_TOGETHER)
     pack.click(export, chosen, [packed, said], **_PRIVATE).then(None, None, None, js=_EXPORTED)
     importing.click(None, None, None, js="() => genreCollect.chooseZip()")
     switched = [chosen, chooser, new_name, *answer]
@@ -134,16 +134,16 @@ def act(chosen: str | None, event: gr.EventData, request: gr.Request) -> Iterato
     yield _shown(chosen, request, words, expanded)
 
 
-def add_take(path: str | None, genre: str, chosen: str | None, request: gr.Request) -> tuple[Any, Any, Any]:
+def add_take(path: str | None, genre: str, chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
     """Add a recording to the genre whose Record button was pressed; without a genre, the recording was cancelled."""
     try:
         if not genre:
-            return None, *_shown(chosen, request, "The recording was not kept.")
+            return _shown(chosen, request, "The recording was not kept.")
         if path is None:
             raise DataError("No recording arrived; record again.")
-        return None, *_shown(chosen, request, actions.add_recording(_collection(chosen, request), genre, path))
+        return _shown(chosen, request, actions.add_recording(_collection(chosen, request), genre, path))
     except PROBLEMS as error:
-        return None, _board(chosen, request), _problem(error)
+        return _board(chosen, request), _problem(error)
 
 
 def play(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:

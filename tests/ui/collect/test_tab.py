@@ -64,17 +64,16 @@ def test_a_visit_from_the_first_genre_to_a_moved_and_a_deleted_clip(visitor, upl
 
 def test_a_recording_is_added_and_a_cancelled_one_is_not(visitor, upload, home):
     visitor.act("genre", genre="dub")
-    cleared, shown, said = tab.add_take(upload("audio.wav", 4.0), "dub", None, visitor.request)
-    assert cleared is None
+    shown, said = tab.add_take(upload("audio.wav", 4.0), "dub", None, visitor.request)
     assert "Added 4 s to dub. 6 s or more is better." in said
     (clip,) = Collection(home / "my-music").read().clips
     assert (clip.source, clip.origin) == ("microphone", "microphone")
     assert re.search(r"Recording \d\d:\d\d</b> 4 s", shown)
-    _, _, said = tab.add_take(upload("audio.wav", 8.0, 1), "", None, visitor.request)
+    _, said = tab.add_take(upload("audio.wav", 8.0, 1), "", None, visitor.request)
     assert "not kept" in said
-    _, _, said = tab.add_take(upload("audio.wav", 1.0, 2), "dub", None, visitor.request)
+    _, said = tab.add_take(upload("audio.wav", 1.0, 2), "dub", None, visitor.request)
     assert "too short" in said
-    _, _, said = tab.add_take(None, "dub", None, visitor.request)
+    _, said = tab.add_take(None, "dub", None, visitor.request)
     assert "No recording arrived" in said
     assert len(Collection(home / "my-music").read().clips) == 1
 
@@ -98,7 +97,7 @@ def test_only_uploads_are_read(visitor, upload, uploads, tmp_path, make_clip):
         assert "no longer here" in visitor.said
         visitor.act("import", path=forged, name="x.zip")
         assert "no longer here" in visitor.said
-        assert "no longer here" in tab.add_take(forged, "dub", None, visitor.request)[2]
+        assert "no longer here" in tab.add_take(forged, "dub", None, visitor.request)[1]
     assert chips(visitor.board) == []
 
 
