@@ -22,6 +22,7 @@ from genre_app.ui.train import hear, run_card
 from genre_app.ui.train.form import Form, init_choices
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
+from genre_app.ui.train.searching import Searching
 from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.start import Start
 
@@ -49,6 +50,7 @@ def build(frame: Frame) -> None:
             form = Form()
             hear.build()
             start = Start(form, chosen)
+            searching = Searching(form)
         with gr.Column(scale=7, min_width=320):
             panel = Panel(view, chosen)
     actions = Actions(panel)
@@ -65,6 +67,7 @@ def build(frame: Frame) -> None:
 
     outputs = [*panel.outputs, note, column, form.init_from]
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
+    searching.connect(frame.app.load, frame.tab["Train"].select)
     frame.tabs.select(_leave, None, panel.timer, **_PRIVATE)
     actions.connect(start.connect(frame.app))
     _connect_classify(panel, frame)
