@@ -67,9 +67,9 @@ def build(frame: Frame) -> None:
 
     outputs = [*panel.outputs, note, column, form.init_from]
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
-    searching.connect(frame.app.load, frame.tab["Train"].select)
     frame.tabs.select(_leave, None, panel.timer, **_PRIVATE)
     actions.connect(start.connect(frame.app))
+    searching.connect(frame.app.load, frame.tab["Train"].select)
     _connect_classify(panel, frame)
 
 
