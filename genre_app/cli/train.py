@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,13 @@ from genre_app.cli._shared import on_signals, say, stop
 if TYPE_CHECKING:
     from genre_app.runs.request import Request
     from genre_app.runs.run import Run
+
+
+class Tracker(StrEnum):
+    """Choices of --log."""
+
+    tensorboard = "tensorboard"
+    trackio = "trackio"
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -64,6 +72,10 @@ def train(
     prune: Annotated[
         bool, typer.Option(help="Whether --search ends trials early that are worse than half of the trials before.")
     ] = True,
+    log: Annotated[
+        list[Tracker] | None,
+        typer.Option(help="Write each epoch's results to TensorBoard or trackio too. Can be repeated."),
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, max=256, help="CPU threads. The weights repeat bit by bit only with the same number.")
     ] = 2,
@@ -100,6 +112,7 @@ def train(
                 init_from=_absolute(init_from, ".safetensors") if init_from else None,
                 columns=columns,
                 threads=threads,
+                log=tuple(name.value for name in log or ()),
             )
             _check(request)
             if search:
@@ -126,8 +139,10 @@ def _check(request: Request) -> None:
     """Check all names before the folder is made, so that the corrected command can use the same folder."""
     from genre_app.checkpoint import load_checkpoint
     from genre_app.data.sources import check_place
+    from genre_app.runs.tracking import check_trackers
 
     request.config()
+    check_trackers(request.log)
     check_place(request.data)
     if request.init_from is not None:
         load_checkpoint(request.init_from)
@@ -161,12 +176,19 @@ def _work(run: Run) -> None:
     """Do the work of the run; Ctrl-C stops it in an orderly way."""
     from genre_app.runs.executor import work
     from genre_app.runs.host import be_nice
+    from genre_app.runs.tracking import tracking
+    from genre_app.runs.watched import WatchedRun
+    from genre_app.training.processes import join
 
     if not run.status().is_active:  # else the page started it just now, and the request to stop may be new
         run.cancel_stop()
     on_signals(run.request_stop)
     be_nice()
-    work(run, say=say)
+    if not run.description().request.log or join()[0].rank > 0:
+        work(run, say=say)
+    else:
+        with tracking(run, run.description().request.log) as write:
+            work(WatchedRun(run.path, write), say=say)
 
 
 def _absolute(name: str, suffix: str = "") -> str:

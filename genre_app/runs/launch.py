@@ -1,4 +1,4 @@
-"""Start a run in a process of its own, as the page does."""
+"""Start a run or a search in a process of its own, as the page does."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ def start(run: Run) -> None:
         If the run is running already, or has finished.
     """
     run.begin()
+    resume(run.path)
+
+
+def resume(folder: Path) -> None:
+    """Resume the run or the search in a folder, in a process that outlives this one; its output goes to ``log.txt`` there."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    with (run.path / "log.txt").open("ab") as log:
+    with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - no shell
             # -P: the working folder is not searched for modules, so that a file there cannot take the place of one of ours
-            [sys.executable, "-P", "-m", "genre_app", "train", "--resume", str(run.path)],
+            [sys.executable, "-P", "-m", "genre_app", "train", "--resume", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

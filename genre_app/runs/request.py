@@ -34,6 +34,8 @@ class Request(BaseModel):
         Whether the feature settings of the recipe are used, or those of a mel cache.
     threads : int
         CPU threads.
+    log : tuple of {"tensorboard", "trackio"}
+        Trackers that get the results of each epoch too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -45,6 +47,7 @@ class Request(BaseModel):
     init_from: str | None = None
     columns: Literal["recipe", "data"] = "recipe"
     threads: int = Field(2, ge=1, le=256)
+    log: tuple[Literal["tensorboard", "trackio"], ...] = ()
 
     @field_validator("settings", mode="before")
     @classmethod
@@ -95,6 +98,8 @@ class Request(BaseModel):
             options += ["--init-from", init_from]
         if self.columns != "recipe":
             options += ["--columns", self.columns]
+        if data is None:  # a published command says what gives the same weights
+            options += [part for name in self.log for part in ("--log", name)]
         if out is not None:
             options += ["--out", out]
         return [recipe, "--data", data or self.data, *options, "--threads", str(self.threads)]

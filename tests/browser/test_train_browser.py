@@ -111,9 +111,17 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     # The plan is shown before the start.
     page.locator("#train-upload input[type=file]").set_input_files(str(zipped))
     expect(page.locator("#train-source textarea, #train-source input").first).to_have_value(re.compile("^upload: .*music.zip$"))
+    # Three choices, with the time for these tracks; the recipes are behind one more click.
+    level = page.locator("#train-level")
+    expect(level.get_by_label("Balanced")).to_be_checked()
+    expect(level).to_contain_text(re.compile("Quick\\s+about \\d+ (s|min) for 12 songs"))
+    level.get_by_label("Quick").check()
+    expect(page.locator("#train-command textarea")).to_have_value(re.compile("genre-app train mlp"))
+    page.get_by_text("Recipes and published systems").click()
     choose(page, "#train-recipe", "cnn")
+    expect(level.locator("input:checked")).to_have_count(0)
     expect(page.locator("#train-command textarea")).to_have_value(re.compile("genre-app train cnn"))
-    page.get_by_text("All other settings").click()
+    page.get_by_text("All settings", exact=True).click()
     for group in ("Training", "Features and segments", "Starting weights, spectrogram, CPU threads"):
         page.get_by_text(group, exact=True).click()
     for field, value in SETTINGS.items():

@@ -61,7 +61,7 @@ def prediction_of(path: str, checkpoint: Checkpoint, **options) -> predict.Predi
 
 def test_a_first_visit_is_told_what_to_do(app):
     welcome = next(b.value for b in app.blocks.values() if getattr(b, "elem_id", None) == "final-vote")
-    assert "Drop a song" in welcome
+    assert "drop a song" in welcome
     assert "record" in welcome
     assert "100 MB" in welcome
     assert "3 hours" in welcome

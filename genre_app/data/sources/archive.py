@@ -110,6 +110,11 @@ def unpack(path: Path, work: Path, *, limits: Limits | None = None, monitor: Mon
         raise DataError(f"{path.name} cannot be unpacked into {work}: {error.strerror or error}.") from error
 
 
+def member_names(path: Path, limits: Limits | None = None) -> list[str]:
+    """Return the names of the files that `unpack` would write; raises `DataError` if the zip's directory is refused."""
+    return [member.filename for member in _listed(path, limits or Limits())]
+
+
 def _unpack(path: Path, size: int, part: Path, limits: Limits, monitor: Monitor) -> None:
     wanted = _listed(path, limits)
     total = sum(member.file_size for member in wanted)

@@ -49,6 +49,7 @@ def run_search(folder: SearchFolder, *, say: Callable[[str], object] = print) ->
         raise RunError(f"The recipe {name} has changed since the search began; start a new search.")
     try:
         with FileLock(folder.path / "search.lock", timeout=0):
+            folder.record_process()
             (folder.path / "stop").unlink(missing_ok=True)
             is_done = _Loop(folder, search, say).run()
             (folder.path / "stop").unlink(missing_ok=True)

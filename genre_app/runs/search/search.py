@@ -10,23 +10,31 @@ Format
     The trials; each is the folder of an ordinary run.
 ``results.json``, ``search.csv``
     The trials so far, the best first, and the importance of each field (`genre_app.runs.search.results`).
+``process.json``
+    The process that works on the search, or did.
+``log.txt``
+    Output of the process, if the page started it.
 ``stop``
     Exists while somebody asks the search to stop.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genre_app.errors import RunError, RunTakenError, first_line
+from genre_app.errors import RunError, RunTakenError, first_line, validation_message
 from genre_app.files import write_whole
+from genre_app.runs.host import is_alive
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run
+from genre_app.runs.run import Run, runs_folder
 from genre_app.runs.search.space import Space, read_space
 from genre_app.training.config import TrainConfig
 
@@ -34,6 +42,7 @@ SEARCH = "search."
 """Prefix of the settings that change the table ``[search]``."""
 
 _FILE = "search.json"
+_START_SECONDS = 30.0  # in which a process that was started records itself
 Sampler = Literal["tpe", "random"]
 
 
@@ -89,7 +98,10 @@ class Search(BaseModel):
             raise RunError("Cross-validation needs at least 2 folds; set --folds 5, or leave it out.")
         if config.split.trains_on_all and not folds:
             raise RunError("A search needs validation tracks, but split.method is none; set another one, or --folds 5.")
-        return cls(request=request, config=config, space=space, trials=trials, folds=folds, sampler=sampler, prune=prune)
+        try:
+            return cls(request=request, config=config, space=space, trials=trials, folds=folds, sampler=sampler, prune=prune)
+        except ValidationError as error:
+            raise RunError(f"A search cannot have these settings: {validation_message(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -142,3 +154,27 @@ class SearchFolder:
     def request_stop(self) -> None:
         """Ask the search to stop soon; it can be resumed."""
         (self.path / "stop").touch()
+
+    def record_process(self) -> None:
+        """Record that this process works on the search."""
+        me = psutil.Process()
+        write_whole(self.path / "process.json", json.dumps([me.pid, me.create_time()]).encode())
+
+    def is_running(self) -> bool:
+        """Return whether a process works on the search, or has just been started."""
+        with suppress(OSError, ValueError, TypeError):
+            pid, created = json.loads((self.path / "process.json").read_bytes())
+            return is_alive(int(pid), float(created))
+        with suppress(OSError):  # a process writes its file first, unless it fails
+            return time.time() - (self.path / "log.txt").stat().st_mtime < _START_SECONDS
+        return False
+
+
+def list_searches(folder: Path | None = None) -> list[SearchFolder]:
+    """Return the searches of a folder, by default of the folder of runs; the newest first."""
+    created: dict[SearchFolder, float] = {}
+    for path in (folder or runs_folder()).glob(f"*/{_FILE}"):
+        with suppress(RunError):
+            found = SearchFolder(path.parent)
+            created[found] = found.search().created
+    return sorted(created, key=lambda found: (-created[found], found.path.name))

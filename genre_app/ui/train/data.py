@@ -115,7 +115,7 @@ def sentence(error: Exception) -> str:
 
     text = failure.sentence(error)
     if "--columns data" in text:
-        text += " On this page: All other settings, Starting weights, spectrogram, CPU threads."
+        text += " On this page: All settings, Starting weights, spectrogram, CPU threads."
     return shortened(text)
 
 

@@ -1,9 +1,11 @@
-"""Steps 1 and 2 of the Train tab: the music, the recipe, and a widget for each field of `TrainConfig`."""
+"""Steps 1 and 2 of the Train tab: the music, one of three choices or a recipe, and a widget for each field of `TrainConfig`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from pydantic import ValidationError
@@ -11,16 +13,23 @@ from pydantic import ValidationError
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.checkpoint import bundled_checkpoints
 from genre_app.errors import RecipeError
+from genre_app.runs import estimate
 from genre_app.runs.recipes import check_model_settings, describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
+from genre_app.ui import permission
 from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_settings, form_fields, network_info, shown_values
+from genre_app.ui.train.levels import choices, initial_of, level_of, recipe_choices, way_of
 from genre_app.ui.train.snapshot import find
+from genre_app.ui.train.survey import UNKNOWN, read_survey, survey
+from genre_app.ui.train.widgets import element, in_rows, widget
 
-_MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # always visible; the others are folded away
-_LABELS = {"spec.kind": "Features", "model_settings": "Settings of the network", "split.file": "Split file"}
+if TYPE_CHECKING:
+    from genre_app.runs.plan import Plan
+
+_MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # above the others, which are folded in groups
 _GROUPS = {
     "": "Training",
     "spec": "Features and segments",
@@ -31,7 +40,7 @@ _GROUPS = {
     "augment.waveform": "Augmentation of waveforms",
 }
 _RANDOM = "random weights"
-_MAX_INFO = 150  # letters of a help text: six lines in half the form's width
+_FIRST = "Balanced"  # the level that is chosen when the page is opened
 _COLUMNS = [("the recipe's", "recipe"), ("those of the mel cache", "data")]
 
 
@@ -42,6 +51,10 @@ class Form:
     ----------
     source, upload, problem
         Where the music is, an upload field, and a message about the upload.
+    level
+        Quick, Balanced or Best: each stands for a recipe, and says how long it takes.
+    surveyed
+        What was seen of the music, a `genre_app.ui.train.survey.Survey` as a dictionary.
     recipe, preset, init_from, columns, threads
         Inputs that are not fields of `TrainConfig`.
     widgets : dict
@@ -69,37 +82,42 @@ class Form:
         self.problem = gr.HTML(elem_id="train-upload-problem")
 
     def _lay_out_recipe(self, fields: Mapping[str, FormField]) -> None:
-        gr.HTML("<h2><b>2</b> Recipe</h2>")
-        recipes = recipe_names()
-        values = shown_values(config := read_recipe(recipes[0]))
-        info = describe_recipe(recipes[0])
-        self.recipe = gr.Dropdown(recipes, value=recipes[0], label="Recipe", info=info, elem_id="train-recipe")
-        for row in (_MAIN_FIELDS[:2], _MAIN_FIELDS[2:]):
-            with gr.Row():
-                for path in row:
-                    self.widgets[path] = _widget(fields[path], values[path], min_width=120)
-        presets, info = [OF_RECIPE, *PRESETS], _preset_info(OF_RECIPE)
-        self.preset = gr.Dropdown(presets, value=OF_RECIPE, label="Augmentation", info=info, elem_id="train-preset")
-        with gr.Accordion("All other settings", open=False):
+        gr.HTML('<h2 id="train-level-name"><b>2</b> How long may it take?</h2>')
+        way = way_of(_FIRST, UNKNOWN)
+        values = shown_values(config := read_recipe(way.recipe))
+        self.surveyed = gr.JSON(asdict(UNKNOWN), visible=False, elem_id="train-surveyed")
+        self.level = gr.Radio(
+            choices(UNKNOWN), value=_FIRST, label="How long may it take?", show_label=False, elem_id="train-level"
+        )
+        with gr.Accordion("Recipes and published systems", open=False, elem_id="train-recipes"):
+            label, info = "Our recipes, then published systems", describe_recipe(way.recipe)
+            self.recipe = gr.Dropdown(recipe_choices(), value=way.recipe, label=label, info=info, elem_id="train-recipe")
+            presets, info = [OF_RECIPE, *PRESETS], _preset_info(OF_RECIPE)
+            self.preset = gr.Dropdown(presets, value=OF_RECIPE, label="Augmentation", info=info, elem_id="train-preset")
+        with gr.Accordion("All settings", open=False, elem_id="train-settings"):
+            for row in (_MAIN_FIELDS[:2], _MAIN_FIELDS[2:]):
+                with gr.Row():
+                    for path in row:
+                        self.widgets[path] = widget(fields[path], values[path], min_width=120)
             settings = "model_settings"
-            self.widgets[settings] = _widget(fields[settings], values[settings])
+            self.widgets[settings] = widget(fields[settings], values[settings])
             self.widgets[settings].info = network_info(config.model)
             for group in dict.fromkeys(["", *(field.group for field in fields.values())]):
-                with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=_element(group or "training")):
+                with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=element(group or "training")):
                     rest = [field for path, field in fields.items() if field.group == group and path not in self.widgets]
-                    for row_fields in _in_rows(rest):
+                    for row_fields in in_rows(rest):
                         with gr.Row():
                             for field in row_fields:
-                                self.widgets[field.path] = _widget(field, values[field.path])
+                                self.widgets[field.path] = widget(field, values[field.path])
             with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
                 label, info = "Starting weights", "Start from these weights."
                 self.init_from = gr.Dropdown(
-                    init_choices(), value=_RANDOM, label=label, info=info, elem_id=_element("init_from")
+                    init_choices(), value=_RANDOM, label=label, info=info, elem_id=element("init_from")
                 )
                 label, info = "Spectrogram settings", "Sample rate, hop length and mel bands."
-                self.columns = gr.Radio(_COLUMNS, value="recipe", label=label, info=info, elem_id=_element("columns"))
+                self.columns = gr.Radio(_COLUMNS, value="recipe", label=label, info=info, elem_id=element("columns"))
                 label, info = "CPU threads", "1 to 256. A run repeats exactly only with the same number of threads."
-                self.threads = gr.Number(2, label=label, info=info, elem_id=_element("threads"))
+                self.threads = gr.Number(2, label=label, info=info, elem_id=element("threads"))
 
     @property
     def inputs(self) -> list[Any]:
@@ -146,16 +164,46 @@ class Form:
             raise FormError("model_settings", str(error)) from error
         return request
 
-    def choose_recipe(self, recipe: str) -> dict[Any, Any]:
+    def choose_level(self, level: str, surveyed: Any) -> dict[Any, Any]:
+        """Return updates that fill the form with the recipe of Quick, Balanced or Best."""
+        way = way_of(level, read_survey(surveyed))
+        return {**self.choose_recipe(way.recipe, surveyed), self.level: level, self.init_from: way.init_from or _RANDOM}
+
+    def choose_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
         """Return updates that fill the form with a recipe."""
         config = read_recipe(recipe)
         values = shown_values(config)
+        init_from = initial_of(recipe)
         return {
             **self._fill(values),
             self.widgets["model_settings"]: gr.Textbox(values["model_settings"], info=network_info(config.model)),
-            self.recipe: gr.Dropdown(info=describe_recipe(recipe)),
+            self.recipe: gr.update(value=recipe, info=describe_recipe(recipe)),
             self.preset: gr.update(value=OF_RECIPE, info=_preset_info(OF_RECIPE)),
+            self.init_from: init_from or _RANDOM,
+            self.level: level_of(recipe, init_from, read_survey(surveyed)),
         }
+
+    def look(self, source: str | None, level: str | None, recipe: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Look at the music that a visitor names; return how long each choice takes with it.
+
+        If the chosen level trains such music by another recipe, the form is filled with that.
+        """
+        seen = UNKNOWN
+        if permission.refusal(profile) is None:
+            with suppress(RequestError):
+                seen = survey(train_data.resolve(source))
+        updates = {self.surveyed: asdict(seen), self.level: gr.Radio(choices(seen))}
+        if level and way_of(level, seen).recipe != recipe:
+            updates = self.choose_level(level, asdict(seen)) | updates
+            updates[self.level] = gr.Radio(choices(seen), value=level)
+        return updates
+
+    def timed(self, plan: Plan, surveyed: Any) -> dict[Any, Any]:
+        """Return the choices with the time that a plan has measured."""
+        tracks = sum(sum(of_genre.values()) for of_genre in plan.tracks.values())
+        if plan.seconds is not None and not plan.request.settings:
+            estimate.learn(plan.request.recipe, tracks, plan.seconds)
+        return {self.level: gr.Radio(choices(replace(read_survey(surveyed), tracks=tracks)))}
 
     def choose_preset(self, recipe: str, preset: str) -> dict[Any, Any]:
         """Return updates that fill the augmentation fields with a preset."""
@@ -191,7 +239,8 @@ class Form:
             self.preset: _preset_info(kept.get(self.preset, OF_RECIPE)),
             self.widgets["model_settings"]: network_info(kept.get(self.widgets["model"], self.widgets["model"].value)),
         }
-        updates = {part: gr.update(value=value) for part, value in kept.items()}
+        updates: dict[Any, Any] = {part: gr.update(value=value) for part, value in kept.items()}
+        updates[self.level] = level_of(kept[self.recipe], _checkpoint_of(kept.get(self.init_from)), UNKNOWN)
         return updates | {part: gr.update(value=kept[part], info=info) for part, info in infos.items() if part in kept}
 
     def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
@@ -212,40 +261,15 @@ def error_mark(error: Exception | None) -> str:
         return ""
     # Each letter as CSS's escape, so that no text can leave the quotes.
     text = "".join(f"\\{ord(letter):06x}" for letter in train_data.sentence(error))
-    return f'<style>#{_element(error.path)}::after{{content:"{text}"}}</style>'
-
-
-def _element(path: str) -> str:
-    return f"set-{path.replace('.', '-')}"
-
-
-def _in_rows(fields: Sequence[FormField]) -> list[list[FormField]]:
-    """Return the fields in rows of two; a field with a long help text has a row of its own."""
-    rows: list[list[FormField]] = []
-    for field in fields:
-        is_long = len(field.info) > _MAX_INFO
-        if is_long or not rows or len(rows[-1]) == 2 or len(rows[-1][0].info) > _MAX_INFO:
-            rows.append([])
-        rows[-1].append(field)
-    return rows
-
-
-def _widget(field: FormField, value: Any, min_width: int = 130) -> Any:
-    common: dict[str, Any] = {"info": field.info or None, "min_width": min_width, "interactive": True}
-    common |= {"label": _LABELS.get(field.path, field.label), "elem_id": _element(field.path)}
-    if field.kind == "choice":
-        return gr.Dropdown(list(field.choices), value=value, **common)
-    if field.kind == "flag":
-        return gr.Checkbox(value, **common)
-    if field.kind == "number":
-        return gr.Number(value, **common)  # without bounds: gradio would report them in a toast, the page does it in place
-    if field.kind == "toml":
-        return gr.Textbox(value, lines=3, max_lines=12, elem_classes="code", **common)
-    return gr.Textbox(value, **common)
+    return f'<style>#{element(error.path)}::after{{content:"{text}"}}</style>'
 
 
 def _preset_info(preset: str) -> str:
     return DESCRIPTIONS.get(preset, "Changes segments at random during training.")
+
+
+def _checkpoint_of(choice: str | None) -> str | None:
+    return None if choice == _RANDOM else choice
 
 
 def _init_from(choice: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 
@@ -52,3 +53,8 @@ def notes(lines: Iterable[str], style: str = "notes") -> str:
 def head_row(names: Iterable[str]) -> str:
     """Return the head of a table."""
     return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"
+
+
+def breakable(name: str) -> str:
+    """Return a long name that breaks between its words; otherwise a browser breaks it anywhere."""
+    return re.sub(r"([._-]+)", r"\1<wbr>", escape(name))

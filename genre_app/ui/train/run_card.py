@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from html import escape
@@ -13,7 +12,7 @@ from genre_app.runs.status import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, duration, facts, head_row, notes, percent, progress_bar
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, breakable, duration, facts, head_row, notes, percent, progress_bar
 from genre_app.ui.train.snapshot import Snapshot
 
 NO_RUNS = """
@@ -117,10 +116,10 @@ def comparison(one: Snapshot, other: Snapshot) -> str:
     rows = ""
     for part, lines in (("Results", results), ("Different settings", differing or {"settings": ("the same", "the same")})):
         rows += f'<tr class="part"><th colspan="3" scope="rowgroup">{part}</th></tr>' + "".join(
-            f'<tr><th scope="row">{_breakable(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
+            f'<tr><th scope="row">{breakable(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
             for name, (first, second) in lines.items()
         )
-    heads = head_row(["", *(_breakable(seen.run.name) for seen in (one, other))])
+    heads = head_row(["", *(breakable(seen.run.name) for seen in (one, other))])
     return f'<div class="scroll tall" tabindex="0"><table class="counts compared">{heads}<tbody>{rows}</tbody></table></div>'
 
 
@@ -250,8 +249,3 @@ def flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:
             yield from flat(value, f"{group}{name}.")
         else:
             yield f"{group}{name}", str(value)
-
-
-def _breakable(name: str) -> str:
-    """Let a long name break between its words; otherwise a browser breaks it anywhere."""
-    return re.sub(r"([._-]+)", r"\1<wbr>", escape(name))

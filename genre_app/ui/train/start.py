@@ -66,25 +66,32 @@ class Start:
     @property
     def _outputs(self) -> list[Any]:
         own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark, self.saved)
-        return [*own, self.form.problem]
+        return [*own, self.form.problem, self.form.level]
 
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
-        form, inputs = self.form, {*self.form.inputs, self.name, self.checked}
+        form, inputs = self.form, {*self.form.inputs, self.form.surveyed, self.name, self.checked}
         changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 
-        model = form.widgets["model"]
+        model, seen = form.widgets["model"], form.surveyed
+        filling = [*form.inputs, form.level]
+        looking = [form.source, form.level, form.recipe], [*filling, seen]
         filled = [
-            form.recipe.input(form.choose_recipe, form.recipe, form.inputs, **_PRIVATE),
+            form.level.input(form.choose_level, [form.level, seen], filling, **_PRIVATE),
+            form.recipe.input(form.choose_recipe, [form.recipe, seen], filling, **_PRIVATE),
             form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
             model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
             form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
-            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
+            app.load(self.restore, self.saved, [*filling, self.name], js=_READ_SAVED, **_PRIVATE),
         ]
+        for event in filled[-2:]:
+            event.then(form.look, *looking, **_PRIVATE)
+        form.source.blur(form.look, *looking, **_PRIVATE)
         changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
         typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
-        # A browser reports pasted text only when the field is left.
-        changed.append(gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **changing))
+        # A browser reports pasted text only when the field is left. The recipe changes if the music needs another one.
+        others = [form.source.blur, self.name.blur, form.recipe.change]
+        changed.append(gr.on([*typed, *others], self.change, inputs, self._outputs, **changing))
         for event in changed:
             event.then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
@@ -123,7 +130,7 @@ class Start:
                 if isinstance(found, Progress):
                     yield {self.plan: progress_bar(found.stage, found.done, found.total, found.eta_seconds)}
                 else:
-                    yield self._idle() | self._tell(found)
+                    yield self._idle() | self._tell(found) | self.form.timed(found, values[self.form.surveyed])
         except PROBLEMS as error:
             yield self._idle() | {self.plan: cards.problem(sentence(error), plan_card.CANNOT), self.checked: None}
 

@@ -26,6 +26,7 @@ from genre_app.ui.train import hear, run_card
 from genre_app.ui.train.form import Form, init_choices
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
+from genre_app.ui.train.searching import Searching
 from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.start import Start
 
@@ -55,6 +56,7 @@ def build(frame: Frame) -> None:
             form = Form()
             hear.build()
             start = Start(form, chosen)
+            searching = Searching(form)
         with gr.Column(scale=7, min_width=320):
             panel = Panel(view, chosen)
     actions = Actions(panel)
@@ -73,6 +75,7 @@ def build(frame: Frame) -> None:
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
     gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **_PRIVATE)
     actions.connect(start.connect(frame.app))
+    searching.connect(frame.app.load, frame.tab["Train"].select)
     _connect_classify(panel, frame)
     _connect_collect(form, frame)
 

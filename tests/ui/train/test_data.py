@@ -69,14 +69,14 @@ def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypat
     shown = begin(app, values, plan)
     (run,) = list_runs()
     assert begun == [run]
-    assert run.name == "default-1"
+    assert run.name == "lstm-1"
     config = run.description().config
     assert (config.epochs, config.batch_size, config.model_settings["channels"]) == (3, 8, [4, 8])
     request = run.description().request
     assert (request.data, request.columns, request.threads) == (str(cache), "data", 1)
     assert run.name in shown["run-chosen"]
-    assert "default-1</b> has been started" in shown["plan"]  # true after the end too
-    assert begin(app, values, plan)["run-chosen"] == "default-2"
+    assert "lstm-1</b> has been started" in shown["plan"]  # true after the end too
+    assert begin(app, values, plan)["run-chosen"] == "lstm-2"
 
 
 def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, told):

@@ -114,14 +114,16 @@ def test_a_reload_keeps_the_form(app):
 
 
 def test_choosing_a_recipe_fills_the_form(app):
-    filled = named(handler(app, "train-recipe", "input").fn("kth-lstm"))
+    filled = named(handler(app, "train-recipe", "input").fn("kth-lstm", None))
     config = read_recipe("kth-lstm")
     assert filled["set-model"] == "lstm"
     assert filled["set-epochs"] == config.epochs
     assert filled["set-spec-kind"] == config.spec.kind == "mfcc_delta"
     assert "units = [128, 32]" in filled["set-model_settings"].value
-    assert "KTH" in filled["train-recipe"].info
+    assert "KTH" in filled["train-recipe"]["info"]
     assert filled["train-preset"]["value"] == OF_RECIPE
+    assert filled["train-level"] is None
+    assert filled["set-init_from"] == "random weights"
 
 
 def test_one_keystroke_reads_the_recipe_once(app, told, monkeypatch):
@@ -138,7 +140,7 @@ def test_one_keystroke_reads_the_recipe_once(app, told, monkeypatch):
 def test_the_command_is_the_same_as_the_form(app):
     command = changed(app, **{"train-source": "/my music", "set-epochs": 5, "set-name": "mine"})["train-command"]
     words = shlex.split(command)
-    assert words[:5] == ["genre-app", "train", "default", "--data", "/my music"]
+    assert words[:5] == ["genre-app", "train", "lstm", "--data", "/my music"]
     assert words[words.index("--set") + 1] == "epochs=5"
     assert words[words.index("--out") + 1].endswith("runs/mine")
     assert "--data DATA" in changed(app)["train-command"]
@@ -177,9 +179,9 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-model_settings": "dropout 3"}, "model_settings: write lines such as dropout = 0.2", "model_settings"),
         ({"set-model_settings": "droppout = 0.3"}, "there is no field 'droppout'", "model_settings"),
         ({"set-model": "cnn", "set-model_settings": "dropout = 3"}, "dropout: must be less than 1, got 3", "model_settings"),
-        ({"set-model": "mlp"}, "there is no field 'networks'", "model_settings"),
+        ({"set-model": "mlp"}, "there is no field 'channels'", "model_settings"),
         (
-            {"set-model_settings": "networks = [{settings = {dropout = 3}}]"},
+            {"set-model": "committee", "set-model_settings": "networks = [{settings = {dropout = 3}}]"},
             "cnn: dropout: must be less than 1",
             "model_settings",
         ),
