@@ -14,7 +14,6 @@ from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.errors import RunError
 from genre_app.runs import zerogpu
 from genre_app.runs.events import Stopped
-from genre_app.runs.recipes import describe_recipe
 from genre_app.runs.run import Run
 from genre_app.runs.status import Status
 from genre_app.ui import cards, permission
@@ -203,16 +202,16 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
 def _connect_collect(form: Form, frame: Frame) -> None:
     """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers."""
 
-    def fill(name: str | None, request: gr.Request) -> Mapping[Any, Any]:
+    def fill(name: str | None, surveyed: Any, request: gr.Request) -> Mapping[Any, Any]:
         folder = collection_of(request.session_hash, name).folder
         return {
-            **form.choose_recipe(_FINE_TUNING),
-            form.recipe: gr.Dropdown(value=_FINE_TUNING, info=describe_recipe(_FINE_TUNING)),
+            **form.choose_recipe(_FINE_TUNING, surveyed),
             form.source: str(folder),
             form.init_from: gr.Dropdown(choices=init_choices(), value=DEFAULT_CHECKPOINT),
             frame.tabs: gr.Tabs(selected="Train"),
         }
 
     longer = cast(gr.Button, frame.parts["train longer"])
-    clicked = longer.click(fill, frame.parts["collection"], [*form.inputs, frame.tabs], **_PRIVATE)
+    inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, form.level, frame.tabs]
+    clicked = longer.click(fill, inputs, outputs, **_PRIVATE)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")

@@ -133,3 +133,16 @@ def test_a_task_that_nobody_follows_is_asked_to_stop():
     next(following)
     following.close()
     assert stopped.wait(5)
+
+
+def test_train_longer_fills_the_form_with_the_collection_and_fine_tuning(at_home, music):
+    collect(collection_of(None, "my-music"), music)
+    app = build_app()
+    function = handler(app, "Train longer", "click")
+    filled = function.fn("my-music", None, visitor("a"))
+    assert set(filled) <= set(function.outputs)
+    values = named(filled)
+    assert values["train-source"] == str(collection_of(None, "my-music").folder)
+    assert values["train-recipe"]["value"] == "transfer"
+    assert values["set-init_from"].value == "default"
+    assert values["Tabs"].selected == "Train"
