@@ -74,21 +74,21 @@ class Start:
         changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 
         model, seen = form.widgets["model"], form.surveyed
-        filling = [*form.inputs, form.level]
-        looking = [form.source, form.level, form.recipe], [*filling, seen]
+        looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
         filled = [
-            form.level.input(form.choose_level, [form.level, seen], filling, **_PRIVATE),
-            form.recipe.input(form.choose_recipe, [form.recipe, seen], filling, **_PRIVATE),
+            form.level.input(form.choose_level, [form.level, seen], form.inputs, **_PRIVATE),
+            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **_PRIVATE),
             form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
             model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
             form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
-            app.load(self.restore, self.saved, [*filling, self.name], js=_READ_SAVED, **_PRIVATE),
+            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
         ]
         for event in filled[-2:]:
             event.then(form.look, *looking, **_PRIVATE)
         form.source.blur(form.look, *looking, **_PRIVATE)
         changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
-        typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
+        filling = (form.level, form.recipe, form.preset, model)
+        typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
         # A browser reports pasted text only when the field is left. The recipe changes if the music needs another one.
         others = [form.source.blur, self.name.blur, form.recipe.change]
         changed.append(gr.on([*typed, *others], self.change, inputs, self._outputs, **changing))
