@@ -122,7 +122,7 @@ class Form:
     @property
     def inputs(self) -> list[Any]:
         """Everything that a request is made from."""
-        others = (self.source, self.recipe, self.preset, self.init_from, self.columns, self.threads)
+        others = (self.source, self.level, self.recipe, self.preset, self.init_from, self.columns, self.threads)
         return [*others, *self.widgets.values()]
 
     def request(self, values: Mapping[Any, Any]) -> Request:
@@ -169,7 +169,7 @@ class Form:
         way = way_of(level, read_survey(surveyed))
         return {**self.choose_recipe(way.recipe, surveyed), self.level: level, self.init_from: way.init_from or _RANDOM}
 
-    def choose_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
+    def choose_recipe(self, recipe: str, surveyed: Any = None) -> dict[Any, Any]:
         """Return updates that fill the form with a recipe."""
         config = read_recipe(recipe)
         values = shown_values(config)

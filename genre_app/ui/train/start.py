@@ -74,21 +74,21 @@ class Start:
         changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 
         model, seen = form.widgets["model"], form.surveyed
-        filling = [*form.inputs, form.level]
-        looking = [form.source, form.level, form.recipe], [*filling, seen]
+        looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
         filled = [
-            form.level.input(form.choose_level, [form.level, seen], filling, **_PRIVATE),
-            form.recipe.input(form.choose_recipe, [form.recipe, seen], filling, **_PRIVATE),
+            form.level.input(form.choose_level, [form.level, seen], form.inputs, **_PRIVATE),
+            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **_PRIVATE),
             form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
             model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
             form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
-            app.load(self.restore, self.saved, [*filling, self.name], js=_READ_SAVED, **_PRIVATE),
+            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
         ]
         for event in filled[-2:]:
             event.then(form.look, *looking, **_PRIVATE)
         form.source.blur(form.look, *looking, **_PRIVATE)
         changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
-        typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
+        filling = (form.level, form.recipe, form.preset, model)
+        typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
         # A browser reports pasted text only when the field is left. The recipe changes if the music needs another one.
         others = [form.source.blur, self.name.blur, form.recipe.change]
         changed.append(gr.on([*typed, *others], self.change, inputs, self._outputs, **changing))
@@ -100,6 +100,17 @@ class Start:
             lambda: self._idle() | {self.plan: plan_card.STOPPED}, None, self._outputs, **_PRIVATE
         )
         return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **_PRIVATE)
+
+    def check_after(self, event: Any) -> Any:
+        """Say what the values of the form amount to after an event that has filled it."""
+        inputs = {*self.form.inputs, self.form.surveyed, self.name, self.checked}
+        looked = event.then(
+            self.form.look,
+            [self.form.source, self.form.level, self.form.recipe],
+            [*self.form.inputs, self.form.surveyed],
+            **_PRIVATE,
+        )
+        return looked.then(self.change, inputs, self._outputs, **_PRIVATE).then(None, self.saved, None, js=_SAVE)
 
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""

@@ -76,7 +76,7 @@ def build(frame: Frame) -> None:
     actions.connect(start.connect(frame.app))
     searching.connect(frame.app.load, frame.tab["Train"].select)
     _connect_classify(panel, frame)
-    _connect_collect(form, frame)
+    _connect_collect(form, start, frame)
 
 
 def _note(refused: str | None) -> str:
@@ -199,7 +199,7 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
         frame.classify_after(opened, used)
 
 
-def _connect_collect(form: Form, frame: Frame) -> None:
+def _connect_collect(form: Form, start: Start, frame: Frame) -> None:
     """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers."""
 
     def fill(name: str | None, surveyed: Any, request: gr.Request) -> Mapping[Any, Any]:
@@ -212,6 +212,7 @@ def _connect_collect(form: Form, frame: Frame) -> None:
         }
 
     longer = cast(gr.Button, frame.parts["train longer"])
-    inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, form.level, frame.tabs]
+    inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, frame.tabs]
     clicked = longer.click(fill, inputs, outputs, **_PRIVATE)
+    start.check_after(clicked)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")
