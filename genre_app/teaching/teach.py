@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from genre_app.checkpoint import Checkpoint
+from genre_app.checkpoint_file import Memory
 from genre_app.errors import CheckpointError, DataError, some
 from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.evaluation.combination import choose_mix
@@ -174,15 +175,16 @@ def teach(
     others = _others(genres, {*none_of_these, *(checkpoint.none_of_these if extend else ())})
     labels = np.array([genres.index(example.genre) for example in kept])
     remembered = [genres.index(genre) for genre in old]
-
-    def fit(member: int, head: int) -> HeadFit:
-        rows = head_rows(embeddings, member, head)
-        if not extend or checkpoint.memory is None:
-            return HeadFit(rows, labels, len(genres))
-        return HeadFit(rows, labels, len(genres), recalled(checkpoint.memory[member][head], seed), remembered)
-
-    n_heads = [len(member.model.heads()) for member in checkpoint.members]
-    fits = [[fit(member, head) for head in range(n)] for member, n in enumerate(n_heads)]
+    samples = _recalled(checkpoint.memory, seed) if extend and checkpoint.memory else None
+    fits = [
+        [
+            HeadFit(
+                head_rows(embeddings, member, head), labels, len(genres), samples[member][head] if samples else None, remembered
+            )
+            for head in range(len(part.model.heads()))
+        ]
+        for member, part in enumerate(checkpoint.members)
+    ]
     layers = [[fit.without(np.zeros(len(kept), bool)) for fit in of_member] for of_member in fits]
     answers = _left_out(kept, labels, embeddings, fits, remembered, monitor)
     new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
@@ -211,6 +213,10 @@ def teach(
     taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began, tuple(kept), seen)
     new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
     return taught
+
+
+def _recalled(memory: Memory, seed: int) -> list[list[NDArray[np.float64]]]:
+    return [[recalled(of_head, seed) for of_head in of_member] for of_member in memory]
 
 
 def _others(genres: tuple[str, ...], none_of_these: Collection[str]) -> tuple[str, ...]:
