@@ -22,12 +22,12 @@ def classify(
     """Predict the genre of a piece of music from its sound.
 
     Returns the genre, whether the answer is sure, the probability of every genre, the genre by each way to vote, and the
-    probabilities of each segment of a few seconds with its start and end. Noise and speech have no genre; rejected says which
-    of the two it is. Takes at most 3 hours and 100 MB.
+    probabilities of each segment of a few seconds with its start and end. Noise and speech have no genre, nor have sounds that
+    a taught model knows as none of its genres; rejected says which it is. Takes at most 3 hours and 100 MB.
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.
-        checkpoint: Trained model: "default", "fast" or "run: NAME", a training run; several joined by " + " are averaged.
+        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; several joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
         overlap: Share of a segment that neighbouring segments have in common, 0 to 0.95; empty: as the model was trained.
     """
@@ -45,7 +45,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
     Args:
         files: The pieces of music, at most 200.
-        checkpoint: Trained model: "default", "fast" or "run: NAME", a training run; several joined by " + " are averaged.
+        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; several joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
     if not files:

@@ -138,7 +138,7 @@ def collection_of(session: str | None, name: str | None = None) -> Collection:
 
 def taught_file(collection: Collection) -> Path:
     """Return the file of the model that was taught from a collection; it may not exist."""
-    return collection.folder / ".taught.safetensors"
+    return collection.folder / "taught.safetensors"
 
 
 def end_session(session: str | None) -> None:

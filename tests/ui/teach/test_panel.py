@@ -91,7 +91,7 @@ def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(at_home, music, 
     assert not [name for name in checkpoint_choices() if name.startswith("taught")]
     use = handler(app, "Use in Classify and Live", "click").fn
     mine = named(use(None, None, visitor("one")))
-    assert mine["Checkpoint"].value == ["yours: .taught.safetensors"]
+    assert mine["Checkpoint"].value == ["yours: taught.safetensors"]
     assert "Teach a model first" in named(use(None, None, visitor("two")))["teach-status"]
     assert "no clips yet" in taught(app, None, "two")[-1]["teach-status"]
 
