@@ -143,9 +143,11 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     expect(page.locator("#plan").get_by_role("alert")).to_have_count(0)
     # A reload keeps the form.
     page.reload()
+    expect(page.locator("#train-command textarea")).to_have_value(re.compile("train cnn .*--set batch_size=8"))
+    page.get_by_text("All settings", exact=True).click()
     expect(page.locator("#set-batch_size input")).to_have_value(SETTINGS["batch_size"])
+    page.get_by_text("Recipes and published systems").click()
     expect(page.locator("#train-recipe input")).to_have_value("cnn")
-    expect(page.locator("#train-command textarea")).to_have_value(re.compile("--set batch_size=8"))
     page.locator("#train-check").click()
     expect(page.locator("#plan")).to_contain_text(f"for {EPOCHS} epochs")
     expect(page.locator("#plan tr").filter(has_text="metal")).to_have_text(re.compile("metal\\s*4\\s*1\\s*1"))

@@ -42,9 +42,9 @@ class Searching:
                 self.folds = gr.Number(0, label="Folds", info=info, elem_id="search-folds", **common)
             self.sampler = gr.Radio(_SAMPLERS, value="tpe", label="Draw settings", elem_id="search-sampler")
             with gr.Row():
-                self.start = gr.Button("Start the search", elem_id="search-start", min_width=120)
-                self.stop = gr.Button("Stop the search", elem_id="search-stop", visible=False, min_width=120)
-                self.resume = gr.Button("Resume the search", elem_id="search-resume", visible=False, min_width=120)
+                self.start = gr.Button("Start search", elem_id="search-start", min_width=120)
+                self.stop = gr.Button("Stop search", elem_id="search-stop", visible=False, min_width=120)
+                self.resume = gr.Button("Resume search", elem_id="search-resume", visible=False, min_width=120)
             self.error = gr.HTML(elem_id="search-problem")
             self.card = gr.HTML(elem_id="search-card")
             self.timer = gr.Timer(_TICK_SECONDS, active=False)
