@@ -39,7 +39,7 @@ _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", t
 
 @dataclass(frozen=True, eq=False)
 class HeadMemory:
-    """Normal distribution of the inputs of a network's last layer in each genre, float16.
+    """Normal distribution of the inputs of a network's last layer in each genre, float32.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ def _load_memory(file: safe_open, header: Header, models: Sequence[GenreModel]) 
             if n_factors > width:
                 raise UnusableError(f"has more rows in tensor {keys['factors']!r} than columns")
             shapes = {"means": (len(header.genres), width), "factors": (n_factors, width), "residual": (width,)}
-            of_heads.append(HeadMemory(**{name: _read(file, keys[name], shapes[name], torch.float16) for name in keys}))
+            of_heads.append(HeadMemory(**{name: _read(file, keys[name], shapes[name], torch.float32) for name in keys}))
         memory.append(tuple(of_heads))
     if found:
         raise UnusableError(f"has the superfluous tensor {sorted(found)[0][:80]!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -281,6 +282,7 @@ def test_a_damaged_memory_is_refused(taught, tmp_path) -> None:
     path = tmp_path / "taught.safetensors"
     save_checkpoint(taught.checkpoint, path)
     whole = load_checkpoint(path)
+    assert {part.dtype for part in vars(whole.memory[0][0]).values()} == {torch.float32}
     assert [part.shape for part in (whole.memory[0][0].means, whole.memory[0][0].residual)] == [(3, 16), (16,)]
     with safe_open(path, framework="pt") as file:
         metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
