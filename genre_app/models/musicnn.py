@@ -78,13 +78,14 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         kernel = weight.shape[2:]
         of_x = torch.zeros(x.shape) if ctx.needs_input_grad[0] else None
-        of_weight = torch.zeros(weight[:, 0].flatten(1).shape)
+        of_weight, of_bias = torch.zeros(weight[:, 0].flatten(1).shape), torch.zeros(len(weight))
         for number, maps in enumerate(gradient.flatten(2)):  # [maps, positions]
             patches = F.unfold(x[number : number + 1], kernel)[0]  # [height * width, positions]
             of_weight += maps @ patches.T
+            of_bias += maps.sum(1)
             if of_x is not None:  # sums of many values, so in float32
                 of_x[number] = F.fold((weight.flatten(1).T @ maps).float()[None], x.shape[2:], kernel)[0]
-        return of_x, of_weight.view_as(weight), gradient.sum((0, 2, 3), dtype=torch.float32)
+        return of_x, of_weight.view_as(weight), of_bias
 
 
 class _Front(nn.Module):
@@ -106,8 +107,9 @@ class _Front(nn.Module):
         else:
             maps = self.conv(x)
         maps = F.relu(maps, inplace=True)
-        pooled: Tensor = self.norm(maps).amax(dim=2)
-        return pooled
+        normed: Tensor = self.norm(maps)
+        # The gradient of a pool takes a fifth of the time of that of amax (measured on a CPU).
+        return F.max_pool2d(normed, (normed.shape[2], 1))[:, :, 0] if x.is_cpu else normed.amax(dim=2)
 
 
 def _folded(fronts: Sequence[_Front], x: Tensor) -> Tensor:

@@ -100,7 +100,8 @@ def measure(prediction: Prediction) -> str:
 
 def sure_words(limits: SureLimits) -> str:
     """Say when the checkpoint's answers are sure."""
-    return f"A sure answer has at least {percent(limits.probability)} and leads by at least {100 * limits.margin:.0f} points."
+    lead = f" and leads by at least {100 * limits.margin:.0f} points" if limits.margin > 0 else ""
+    return f"A sure answer has at least {percent(limits.probability)}{lead}."
 
 
 def agreement(prediction: Prediction) -> str:

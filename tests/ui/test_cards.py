@@ -143,3 +143,4 @@ def test_the_card_says_when_an_answer_is_sure(checkpoint):
         assert answer.is_sure is sure
         assert (" · a low probability" in cards.final_vote(answer)) is not sure
     assert "A sure answer has at least 80 % and leads by at least 30 points." in cards.final_vote(answer)
+    assert cards.sure_words(SureLimits(probability=0.5, margin=0.0)) == "A sure answer has at least 50 %."
