@@ -7,18 +7,20 @@ from itertools import pairwise
 
 import numpy as np
 import scipy  # its submodules are imported at first use; scipy.signal takes a second
+import soxr
 from numpy.typing import NDArray
 
 from genre_app.audio import Clip
 from genre_app.augment.room_check.response import Array, ImpulseResponse
 from genre_app.augment.room_check.signal import (
     GAP_SECONDS,
+    HIGHEST_HZ,
     LEAD_SECONDS,
     LOWEST_HZ,
     MUSIC_SECONDS,
+    SAMPLE_RATE,
     SWEEP_SECONDS,
-    highest_hz,
-    test_signal,
+    room_signal,
 )
 from genre_app.errors import AudioError
 
@@ -104,14 +106,15 @@ def check_room(recording: Clip, *, browser_suppresses: bool | None = None) -> Ro
     AudioError
         If the recording does not hold the whole signal, or the signal is too quiet.
     """
-    rate, samples = recording.sample_rate, recording.samples.astype(np.float64)
+    rate = SAMPLE_RATE
     if not LEAD_SECONDS < recording.duration_seconds <= MAX_SECONDS:
         raise AudioError(
             f"{recording.name}: a recording of the test signal lasts 8 to {MAX_SECONDS:.0f} s; play and record again"
         )
+    samples = _resampled(recording)
     if not np.isfinite(samples).all() or _level_db(samples) < _MIN_LEVEL_DB:
         raise AudioError("Almost nothing was recorded: check that the loudspeaker plays and the microphone is not muted")
-    response = ImpulseResponse(samples, rate)
+    response = ImpulseResponse(samples)
     if response.peak_db < _FOUND_DB:
         raise AudioError(
             "The test signal is not in the recording: turn the loudspeaker up, choose Music for the microphone, and keep quiet"
@@ -143,6 +146,13 @@ def check_room(recording: Clip, *, browser_suppresses: bool | None = None) -> Ro
     )
 
 
+def _resampled(recording: Clip) -> Array:
+    samples = recording.samples.astype(np.float64)
+    if recording.sample_rate == SAMPLE_RATE:
+        return samples
+    return np.asarray(soxr.resample(samples, recording.sample_rate, SAMPLE_RATE))
+
+
 def _level_db(samples: Array) -> float:
     return float(10.0 * np.log10(max(float(np.mean(samples**2)), 1e-30)))
 
@@ -155,17 +165,14 @@ def _snr_db(sound: Array, noise: Array) -> float:
 
 def _octaves(response: ImpulseResponse) -> dict[float, float]:
     """Return the response in octave bands, as far as the sweep reaches, relative to 1 kHz."""
-    highest = highest_hz(response.sample_rate)
-    centres = [hz for hz in OCTAVES_HZ if hz < highest]
-    levels = {hz: response.band_db(max(LOWEST_HZ, hz / 2**0.5), min(highest, hz * 2**0.5)) for hz in centres}
+    levels = {hz: response.band_db(max(LOWEST_HZ, hz / 2**0.5), min(HIGHEST_HZ, hz * 2**0.5)) for hz in OCTAVES_HZ}
     return {hz: level - levels[REFERENCE_HZ] for hz, level in levels.items()}
 
 
 def _edges(response: ImpulseResponse) -> tuple[float, float]:
     """Return the lowest and the highest frequency between which the response does not fall for two thirds of an octave."""
-    highest = highest_hz(response.sample_rate)
-    n_thirds = int(3.0 * np.log2(highest / LOWEST_HZ))
-    edges = np.geomspace(LOWEST_HZ, highest, n_thirds + 1)
+    n_thirds = int(3.0 * np.log2(HIGHEST_HZ / LOWEST_HZ))
+    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, n_thirds + 1)
     levels = np.array([response.band_db(low, high) for low, high in pairwise(edges)])
     middle = (edges[:-1] >= 0.9 * _MIDDLE_HZ[0]) & (edges[1:] <= 1.1 * _MIDDLE_HZ[-1])
     inside = levels >= np.median(levels[middle]) - _EDGE_DB
@@ -179,16 +186,16 @@ def _edges(response: ImpulseResponse) -> tuple[float, float]:
 
 def _faded_db(heard: Array, noise: Array, response: ImpulseResponse) -> float | None:
     """Return how much level bands of the music lose at times, apart from a loss that all share."""
-    rate = response.sample_rate
+    rate = SAMPLE_RATE
     lead = round(LEAD_SECONDS * rate)
-    expected = scipy.signal.oaconvolve(test_signal(rate)[lead:].astype(np.float64), response.samples)
+    expected = scipy.signal.oaconvolve(room_signal()[lead:].astype(np.float64), response.samples)
     recorded = heard[response.start - response.lead :][: len(expected)]
     expected = expected[: len(recorded)]
     music = slice(round((SWEEP_SECONDS + GAP_SECONDS) * rate), round((SWEEP_SECONDS + GAP_SECONDS + MUSIC_SECONDS) * rate))
-    wanted, found = (_band_powers(part[music], rate) for part in (expected, recorded))
+    wanted, found = (_band_powers(part[music]) for part in (expected, recorded))
     if not len(wanted) or len(noise) < round(_FRAME_SECONDS * rate):
         return None
-    hiss = _band_powers(noise, rate).mean(axis=0)
+    hiss = _band_powers(noise).mean(axis=0)
     compared = (wanted > 10.0 ** (_OVER_NOISE_DB / 10.0) * hiss) & (wanted > 10.0 ** (-_UNDER_LOUDEST_DB / 10.0) * wanted.max())
     if compared.sum() < _FEWEST_LEVELS:
         return None
@@ -196,12 +203,12 @@ def _faded_db(heard: Array, noise: Array, response: ImpulseResponse) -> float | 
     return float(np.quantile(lost, _FADED_QUANTILE) - np.median(lost))
 
 
-def _band_powers(samples: Array, rate: int) -> NDArray[np.float64]:
+def _band_powers(samples: Array) -> NDArray[np.float64]:
     """Return the power of each band over time [frames, bands]."""
-    n_fft, hop = (round(seconds * rate) for seconds in (_FRAME_SECONDS, _HOP_SECONDS))
+    n_fft, hop = (round(seconds * SAMPLE_RATE) for seconds in (_FRAME_SECONDS, _HOP_SECONDS))
     if len(samples) < n_fft:
         return np.empty((0, len(_BAND_EDGES_HZ) - 1))
     frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop]
     power = np.abs(scipy.fft.rfft(frames * np.hanning(n_fft))) ** 2
-    first = np.round(_BAND_EDGES_HZ * n_fft / rate).astype(np.intp)
+    first = np.round(_BAND_EDGES_HZ * n_fft / SAMPLE_RATE).astype(np.intp)
     return np.asarray(np.add.reduceat(power[:, : first[-1]], first[:-1], axis=1))

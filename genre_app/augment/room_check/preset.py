@@ -55,6 +55,5 @@ def preset_settings(check: RoomCheck) -> dict[str, Any]:
     return {**{f"augment.{name}": share for name, share in SHARES.items()}, **recorded}
 
 
-def _within(pair: tuple[float, float], bounds: tuple[float, float], digits: int) -> tuple[float, float]:
-    low, high = (round(float(value), digits) for value in np.clip(pair, *bounds))
-    return low, high
+def _within(pair: tuple[float, float], bounds: tuple[float, float], digits: int) -> list[float]:
+    return [round(float(value), digits) for value in np.clip(pair, *bounds)]

@@ -6,7 +6,7 @@ import numpy as np
 import scipy  # its submodules are imported at first use; scipy.signal takes a second
 from numpy.typing import NDArray
 
-from genre_app.augment.room_check.signal import GAP_SECONDS, LOWEST_HZ, highest_hz, sweep
+from genre_app.augment.room_check.signal import GAP_SECONDS, HIGHEST_HZ, LOWEST_HZ, SAMPLE_RATE, sweep
 
 Array = NDArray[np.float64]
 
@@ -30,8 +30,7 @@ class ImpulseResponse:
     Parameters
     ----------
     recording : numpy.ndarray [n]
-    sample_rate : int
-        Hz.
+        At `SAMPLE_RATE`.
 
     Attributes
     ----------
@@ -41,12 +40,11 @@ class ImpulseResponse:
         Level of the highest peak over the median; high only if the recording holds the sweep.
     """
 
-    def __init__(self, recording: NDArray[np.floating], sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self._all = _deconvolve(recording.astype(np.float64), sample_rate)
+    def __init__(self, recording: Array) -> None:
+        self._all = _deconvolve(recording)
         power = self._all**2
         highest = int(power.argmax())
-        first = max(0, highest - round(_DIRECT_REACH_SECONDS * sample_rate))
+        first = max(0, highest - round(_DIRECT_REACH_SECONDS * SAMPLE_RATE))
         early = np.flatnonzero(power[first : highest + 1] >= _DIRECT_SHARE**2 * power[highest])
         self.start = first + int(early[0])
         self.peak_db = float(10.0 * np.log10(power[highest] / max(float(np.median(power)), 1e-60)))
@@ -65,9 +63,9 @@ class ImpulseResponse:
         """Return the mean power gain in a band in dB, without that of the noise."""
         seconds = _BEFORE_SECONDS + _KEPT_SECONDS
         noise = self._noise()
-        power = _band_power(self.samples, low_hz, high_hz, self.sample_rate)
-        hiss = _band_power(noise, low_hz, high_hz, self.sample_rate) * seconds * self.sample_rate / len(noise)
-        width = (high_hz - low_hz) / self.sample_rate
+        power = _band_power(self.samples, low_hz, high_hz)
+        hiss = _band_power(noise, low_hz, high_hz) * seconds * SAMPLE_RATE / len(noise)
+        width = (high_hz - low_hz) / SAMPLE_RATE
         return float(10.0 * np.log10(max(power - hiss, 0.1 * power, 1e-20) / width))
 
     def t60(self, centre_hz: float) -> float | None:
@@ -80,7 +78,7 @@ class ImpulseResponse:
         ----------
         Schroeder 1965, New method of measuring reverberation time. ISO 3382-1: T20, noise correction by the decay's tail.
         """
-        band = scipy.signal.butter(3, (centre_hz / 2**0.5, centre_hz * 2**0.5), "bandpass", fs=self.sample_rate, output="sos")
+        band = scipy.signal.butter(3, (centre_hz / 2**0.5, centre_hz * 2**0.5), "bandpass", fs=SAMPLE_RATE, output="sos")
         energy, noise = (scipy.signal.sosfilt(band, part[::-1])[::-1] ** 2 for part in (self.samples, self._noise()))
         floor = max(float(np.mean(noise[self.lead : -self.lead])), 1e-30)
         smooth = scipy.ndimage.uniform_filter1d(energy, self._n(_SMOOTHING_SECONDS))
@@ -95,10 +93,10 @@ class ImpulseResponse:
         tail, seconds = 0.0, None
         for _ in range(2):  # the second time with the energy after the cut, which follows from the first
             curve = np.cumsum(decay[::-1])[::-1] + tail
-            seconds = _decay_seconds(curve, ends, self.sample_rate)
+            seconds = _decay_seconds(curve, ends)
             if seconds is None:
                 return None
-            tail = float(max(smooth[end - 1] - floor, 0.0)) * seconds / np.log(1e6) * self.sample_rate
+            tail = float(max(smooth[end - 1] - floor, 0.0)) * seconds / np.log(1e6) * SAMPLE_RATE
         return seconds
 
     @property
@@ -119,31 +117,31 @@ class ImpulseResponse:
         return self._all[begin : start + length]
 
     def _n(self, seconds: float) -> int:
-        return round(seconds * self.sample_rate)
+        return round(seconds * SAMPLE_RATE)
 
 
-def _deconvolve(recording: Array, sample_rate: int) -> Array:
+def _deconvolve(recording: Array) -> Array:
     """Divide the spectrum of the recording by that of the sweep, within the sweep's band."""
-    played = sweep(sample_rate)
+    played = sweep()
     n_padded = scipy.fft.next_fast_len(len(recording) + len(played), real=True)
     spectrum = scipy.fft.rfft(played, n_padded)
     power = np.abs(spectrum) ** 2
-    hertz = scipy.fft.rfftfreq(n_padded, 1 / sample_rate)
+    hertz = scipy.fft.rfftfreq(n_padded, 1 / SAMPLE_RATE)
     inside = np.clip(np.log2(np.maximum(hertz, 1.0) / LOWEST_HZ) * 4.0 + 1.0, 0.0, 1.0)  # edges of a quarter of an octave
-    inside *= np.clip(np.log2(highest_hz(sample_rate) / np.maximum(hertz, 1.0)) * 20.0 + 1.0, 0.0, 1.0)
+    inside *= np.clip(np.log2(HIGHEST_HZ / np.maximum(hertz, 1.0)) * 20.0 + 1.0, 0.0, 1.0)
     inverse = np.conj(spectrum) / (power + _REGULARISATION * power.max()) * inside
     return np.asarray(scipy.fft.irfft(scipy.fft.rfft(recording, n_padded) * inverse, n_padded)[: len(recording)])
 
 
-def _band_power(samples: Array, low_hz: float, high_hz: float, sample_rate: int) -> float:
+def _band_power(samples: Array, low_hz: float, high_hz: float) -> float:
     """Return the energy of samples in a band."""
-    n_padded = scipy.fft.next_fast_len(max(len(samples), sample_rate), real=True)
+    n_padded = scipy.fft.next_fast_len(max(len(samples), SAMPLE_RATE), real=True)
     power = np.abs(scipy.fft.rfft(samples, n_padded)) ** 2
-    hertz = scipy.fft.rfftfreq(n_padded, 1 / sample_rate)
+    hertz = scipy.fft.rfftfreq(n_padded, 1 / SAMPLE_RATE)
     return float(power[(hertz >= low_hz) & (hertz < high_hz)].sum() / n_padded)
 
 
-def _decay_seconds(curve: Array, ends: tuple[float, float], sample_rate: int) -> float | None:
+def _decay_seconds(curve: Array, ends: tuple[float, float]) -> float | None:
     """Return the time in which a backward-integrated decay falls by 60 dB; None if it does not fall to both ends."""
     db = 10.0 * np.log10(np.maximum(curve / curve[0], 1e-12))
     begin, end = (int(np.argmax(db <= level)) if (db <= level).any() else -1 for level in ends)
@@ -151,5 +149,5 @@ def _decay_seconds(curve: Array, ends: tuple[float, float], sample_rate: int) ->
         return None
     if end - begin < 2:
         return _SHORTEST_SECONDS
-    slope = np.polyfit(np.arange(begin, end) / sample_rate, db[begin:end], 1)[0]
+    slope = np.polyfit(np.arange(begin, end) / SAMPLE_RATE, db[begin:end], 1)[0]
     return float(max(-60.0 / slope, _SHORTEST_SECONDS))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_CHANGING: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
 _SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
 _READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
@@ -68,11 +69,18 @@ class Start:
         own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark, self.saved)
         return [*own, self.form.problem]
 
+    @property
+    def _inputs(self) -> set[Any]:
+        return {*self.form.inputs, self.name, self.checked}
+
+    def follow(self, event: Any) -> None:
+        """Update the command and the plan, and keep the form in the browser, after an event that has filled the form."""
+        changed = event.then(self.change, self._inputs, self._outputs, **_CHANGING)
+        changed.then(None, self.saved, None, js=_SAVE)
+
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
-        form, inputs = self.form, {*self.form.inputs, self.name, self.checked}
-        changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
-
+        form, inputs = self.form, self._inputs
         model = form.widgets["model"]
         filled = [
             form.recipe.input(form.choose_recipe, form.recipe, form.inputs, **_PRIVATE),
@@ -81,12 +89,12 @@ class Start:
             form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
             app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
         ]
-        changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
+        for event in filled:
+            self.follow(event)
         typed = [part.input for part in [*form.inputs, self.name] if part not in (form.recipe, form.preset, model)]
         # A browser reports pasted text only when the field is left.
-        changed.append(gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **changing))
-        for event in changed:
-            event.then(None, self.saved, None, js=_SAVE)
+        changed = gr.on([*typed, form.source.blur, self.name.blur], self.change, inputs, self._outputs, **_CHANGING)
+        changed.then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
         # In a second step, so that no report of the cancelled check arrives after this one.
         self.stop.click(None, cancels=checking, **_PRIVATE).then(

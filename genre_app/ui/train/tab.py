@@ -74,7 +74,8 @@ def build(frame: Frame) -> None:
     gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **_PRIVATE)
     actions.connect(start.connect(frame.app))
     _connect_classify(panel, frame)
-    _connect_collect(form, frame)
+    start.follow(_connect_collect(form, frame))
+    start.follow(_connect_room(form, frame))
 
 
 def _note(refused: str | None) -> str:
@@ -197,8 +198,8 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
         frame.classify_after(opened, used)
 
 
-def _connect_collect(form: Form, frame: Frame) -> None:
-    """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers."""
+def _connect_collect(form: Form, frame: Frame) -> Any:
+    """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers; return the event."""
 
     def fill(name: str | None, request: gr.Request) -> Mapping[Any, Any]:
         folder = collection_of(request.session_hash, name).folder
@@ -213,3 +214,17 @@ def _connect_collect(form: Form, frame: Frame) -> None:
     longer = cast(gr.Button, frame.parts["train longer"])
     clicked = longer.click(fill, frame.parts["collection"], [*form.inputs, frame.tabs], **_PRIVATE)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")
+    return clicked
+
+
+def _connect_room(form: Form, frame: Frame) -> Any:
+    """Connect the button that fills the augmentation of the form with a room that was checked; return the event."""
+
+    def fill(settings: Any) -> Mapping[Any, Any]:
+        told = gr.Dropdown(info="The room that you checked, over the recipe's augmentation: see All other settings.")
+        return {**form.fill_settings(settings or {}), form.preset: told, frame.tabs: gr.Tabs(selected="Train")}
+
+    use, settings = cast(gr.Button, frame.parts["train for room"]), frame.parts["room settings"]
+    clicked = use.click(fill, settings, [*form.inputs, frame.tabs], **_PRIVATE)
+    clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-preset'))")
+    return clicked
