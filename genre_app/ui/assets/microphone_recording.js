@@ -28,7 +28,7 @@ const HINTS = {
     [0, "Listening. 6 s is enough; 30 s is the most."],
     [6, "6 s heard: enough. More is better, up to 30 s."],
   ],
-  room: [[0, "Playing and recording: keep quiet."]],
+  room: [[0, "Playing and recording: keep quiet for 9 seconds."]],
 };
 
 const part = (panel, name) => panel.querySelector(`.mic-${name}`);

@@ -43,17 +43,19 @@ const playSignal = async () => {
 };
 
 const check = async () => {
+  if (!navigator.mediaDevices) throw new Error(""); // the microphone's panel gives the reason
   if (page("#collect-strip[data-open]")) throw new Error("Stop the other recording first.");
   const music = panel().querySelector(".mic-mode input[value=music]");
   if (!music.checked) music.click(); // echo cancellation removes what the page plays
   say("Allow the microphone if the browser asks.");
   const record = await appears(() => recorder("record"));
   if (!record) throw new Error("The recorder could not be started: load this page again.");
+  panel().querySelector(".mic-problem").textContent = ""; // of the last try
   record.click();
-  await appears(() => recorder("stop")?.offsetParent !== undefined && panel().classList.contains("recording") || refused(), PERMISSION_MS);
-  const stop = await appears(() => recorder("stop") || refused());
-  if (!recorder("stop")) throw new Error(stop ? "" : "The microphone did not start: try again."); // the panel gives the reason
-  say("Playing and recording: keep quiet for 9 seconds.");
+  const started = () => recorder("stop") && panel().classList.contains("recording");
+  await appears(() => started() || refused(), PERMISSION_MS);
+  if (!started()) throw new Error(refused() ? "" : "The microphone did not start: try again."); // the panel gives the reason
+  say(""); // the microphone's panel says what to do
   await pause(BEFORE_MS);
   try {
     await playSignal();

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import soundfile
 
-from genre_app.audio import Clip, load_clip
+from genre_app.audio import load_clip
 from genre_app.augment.room_check import SAMPLE_RATE, RoomCheck, check_room, preset_settings, room_signal
 from genre_app.augment.room_check.check import MAX_SECONDS
 from genre_app.errors import AudioError, DataError
@@ -28,7 +28,7 @@ _ASSETS = Path(__file__).parents[1] / "assets"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _INTRO = """
 <p class="intro">Plays 5 s of a rising tone and music, and records them. Put loudspeaker and microphone where you will use them,
-then keep quiet. The recording is deleted after the check.</p>
+then keep quiet. The recording is deleted within two hours.</p>
 """
 _TRAINING = f"""
 <p><b>Train for this room.</b> <em>Use in Train</em> fills the Train tab with augmentation that simulates this room. The recipe
@@ -96,7 +96,8 @@ def check(path: str | None, browser: Any) -> tuple[Any, ...]:
     try:
         if path is None:
             raise DataError("No recording arrived; check again.")
-        clip = _recorded(actions.uploaded(path))
+        file = actions.uploaded(path)
+        clip = load_clip(file, sample_rate=SAMPLE_RATE, name="The recording", max_seconds=MAX_SECONDS)
         suppresses = browser.get("noiseSuppression") if isinstance(browser, dict) else None
         found = check_room(clip, browser_suppresses=suppresses if isinstance(suppresses, bool) else None)
     except (AudioError, DataError) as error:
@@ -106,14 +107,6 @@ def check(path: str | None, browser: Any) -> tuple[Any, ...]:
         return None, shown, gr.Column(visible=False), None, None
     recipe = download(RECIPE_FILE, recipe_for(found))
     return None, shown, gr.Column(visible=True), recipe, preset_settings(found)
-
-
-def _recorded(file: Path) -> Clip:
-    """Decode a recording and delete its file."""
-    try:
-        return load_clip(file, sample_rate=SAMPLE_RATE, name="The recording", max_seconds=MAX_SECONDS)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def recipe_for(found: RoomCheck) -> str:
