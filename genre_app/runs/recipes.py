@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from pydantic import ValidationError
 
 from genre_app.errors import RecipeError, validation_message
@@ -77,6 +78,43 @@ def read_search_table(recipe: str, settings: Mapping[str, Value] | None = None) 
     if not isinstance(table, dict):
         raise RecipeError(f"recipe {path.name}: search must be a table of fields, got {table!r}")
     return table
+
+
+def recipe_text(recipe: str, settings: Mapping[str, Value], about: str) -> str:
+    """Return a recipe with changed fields as the text of a TOML file; the recipe's comments stay.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a recipe, or path of a TOML file.
+    settings : mapping
+        New values by the dotted path of the field.
+    about : str
+        First line of the text, which describes it.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or a field is unknown or out of bounds.
+    """
+    read_recipe(recipe, settings)
+    document = tomlkit.parse(_find(recipe).read_text(encoding="utf-8").partition("\n")[2])
+    added: dict[str, dict[str, Value]] = {}
+    for field, value in settings.items():
+        group, _, last = field.rpartition(".")
+        place: Any = document
+        for name in filter(None, group.split(".")):
+            place = place.get(name, {})
+        if last in place:
+            place[last] = value
+        else:
+            added.setdefault(group, {})[last] = value
+    text = tomlkit.dumps(document)
+    for group, values in added.items():
+        # Below the heading of the table: tomlkit would put them after a comment that belongs to the next table.
+        heading, lines = f"[{group}]\n" if group else "", tomlkit.dumps(values)
+        text = text.replace(heading, heading + lines, 1) if heading in text else f"{text}\n{heading}{lines}"
+    return f"# {about}\n{text}"
 
 
 def recipe_file(recipe: str) -> str:

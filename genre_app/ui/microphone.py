@@ -21,15 +21,16 @@ _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("microphone_noise.js", "microphone_recording.js", "microphone.js")  # each uses those before it
 
 
-def panel(recorder: str, kind: Literal["take", "live", "example"]) -> gr.HTML:
+def panel(recorder: str, kind: Literal["take", "live", "example", "room"]) -> gr.HTML:
     """Put the panel of a recorder on the page.
 
     Parameters
     ----------
     recorder : str
         ``elem_id`` of the `gradio.Audio`.
-    kind : {"take", "live", "example"}
+    kind : {"take", "live", "example", "room"}
         A take is classified once it has stopped, Live while it goes on. An example goes to the visitor's collection.
+        The check of a room records the test signal.
     """
     recorder = escape(recorder)
     modes = "".join(

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from genre_app.evaluation.conditions.level import Samples
 
+TELEPHONE_HZ = (300.0, 3400.0)
+"""Edges of the frequency band of a telephone line."""
+
 _MP3_RATE = 44100  # Hz, the usual rate of MP3 files
 _TILT_HZ = (60.0, 8000.0)  # ends of the tilt; the gain is linear in octaves between them
 
@@ -23,7 +26,7 @@ def _filtered(sections: NDArray[np.float64], samples: Samples) -> Samples:
 
 def telephone(samples: Samples, rate: int, generator: Generator) -> Samples:
     """Keep 300 to 3400 Hz with steep edges, as a telephone line does."""
-    edges = [300.0, min(3400.0, 0.45 * rate)]
+    edges = [TELEPHONE_HZ[0], min(TELEPHONE_HZ[1], 0.45 * rate)]
     return _filtered(scipy.signal.ellip(6, 0.5, 45, edges, "bandpass", fs=rate, output="sos"), samples)
 
 

@@ -28,6 +28,7 @@ const HINTS = {
     [0, "Listening. 6 s is enough; 30 s is the most."],
     [6, "6 s heard: enough. More is better, up to 30 s."],
   ],
+  room: [[0, "Playing and recording: keep quiet for 9 seconds."]],
 };
 
 const part = (panel, name) => panel.querySelector(`.mic-${name}`);
@@ -172,7 +173,7 @@ class Recording {
     const warn = (words) => say(panel, words, true);
     if (!this.isLive && this.seconds > LONG_SECONDS) warn("Stop now: this page takes recordings of up to 9 minutes.");
     else if (now - this.clippedAt < LATELY_MS) warn("Clipping: turn the microphone's input down, or move away from the music.");
-    else if (!this.isUnderway) say(panel, hint);
+    else if (!this.isUnderway || panel.dataset.kind === "room") say(panel, hint);
     else if (db < SILENT_DB) warn("Silence: is the microphone muted, or the wrong one chosen?");
     else if (this.isNoise) warn("Noise only: move closer to the music, or turn it up.");
     else if (db < QUIET_DB) warn("Very quiet: move closer to the music, or turn the microphone's input up.");

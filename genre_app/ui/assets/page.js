@@ -199,8 +199,9 @@ window.genreApp = (() => {
     },
     openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
     view,
-    // Scroll to a part of the page, and move the keyboard's focus there.
-    show: (place) => {
+    // Scroll to a part of the page, and move the keyboard's focus there. gradio builds a tab when it is first opened.
+    show: async (place) => {
+      for (let frame = 0; frame < 120 && !find(place)?.offsetParent; frame++) await new Promise(requestAnimationFrame);
       const found = find(place);
       if (!found) return;
       found.tabIndex = -1;

@@ -14,7 +14,7 @@ from genre_app.data.collection import Collection
 from genre_app.data.collection.transfer import export_zip
 from genre_app.errors import AudioError, DataError
 from genre_app.ui import cards, microphone
-from genre_app.ui.collect import actions, store
+from genre_app.ui.collect import actions, room, store
 from genre_app.ui.collect.board import TURNS, board, shown_name
 from genre_app.ui.downloads import download_file
 from genre_app.ui.frame import Frame
@@ -75,6 +75,7 @@ def build(frame: Frame) -> None:
         create = gr.Button("Create", size="md", min_width=90, scale=1)
     moved = teach.build(frame, cast(gr.State, chosen))
     moved.then(refreshed, chosen, shown, **_PRIVATE)
+    room.build(frame)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
     answer = [shown, said]

@@ -213,6 +213,11 @@ class Form:
         values = {path: value for path, value in shown_values(config).items() if path.startswith("augment.")}
         return {**self._fill(values), self.preset: gr.Dropdown(info=_preset_info(preset))}
 
+    def fill_settings(self, settings: Mapping[str, Any]) -> dict[Any, Any]:
+        """Return updates of the fields named by the settings' dotted paths; the others stay."""
+        fields = {field.path: field for field in form_fields()}
+        return self._fill({path: fields[path].show(value) for path, value in settings.items() if path in fields})
+
     def choose_model(self, recipe: str, model: str) -> dict[Any, Any]:
         """Return updates that give a network its settings: the recipe's for the recipe's network, else the defaults."""
         config = read_recipe(recipe)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_CHANGING: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
 _SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
 _READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
@@ -68,11 +69,18 @@ class Start:
         own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark, self.saved)
         return [*own, self.form.problem, self.form.level]
 
+    @property
+    def _inputs(self) -> set[Any]:
+        return {*self.form.inputs, self.form.surveyed, self.name, self.checked}
+
+    def follow(self, event: Any) -> None:
+        """Update the command and the plan, and keep the form in the browser, after an event that has filled the form."""
+        changed = event.then(self.change, self._inputs, self._outputs, **_CHANGING)
+        changed.then(None, self.saved, None, js=_SAVE)
+
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
-        form, inputs = self.form, {*self.form.inputs, self.form.surveyed, self.name, self.checked}
-        changing: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
-
+        form, inputs = self.form, self._inputs
         model, seen = form.widgets["model"], form.surveyed
         looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
         filled = [
@@ -86,14 +94,14 @@ class Start:
         for event in filled[-2:]:
             event.then(form.look, *looking, **_PRIVATE)
         form.source.blur(form.look, *looking, **_PRIVATE)
-        changed = [event.then(self.change, inputs, self._outputs, **changing) for event in filled]
+        for event in filled:
+            self.follow(event)
         filling = (form.level, form.recipe, form.preset, model)
         typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
         # A browser reports pasted text only when the field is left. The recipe changes if the music needs another one.
         others = [form.source.blur, self.name.blur, form.recipe.change]
-        changed.append(gr.on([*typed, *others], self.change, inputs, self._outputs, **changing))
-        for event in changed:
-            event.then(None, self.saved, None, js=_SAVE)
+        changed = gr.on([*typed, *others], self.change, inputs, self._outputs, **_CHANGING)
+        changed.then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
         # In a second step, so that no report of the cancelled check arrives after this one.
         self.stop.click(None, cancels=checking, **_PRIVATE).then(
@@ -101,16 +109,10 @@ class Start:
         )
         return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **_PRIVATE)
 
-    def check_after(self, event: Any) -> Any:
-        """Say what the values of the form amount to after an event that has filled it."""
-        inputs = {*self.form.inputs, self.form.surveyed, self.name, self.checked}
-        looked = event.then(
-            self.form.look,
-            [self.form.source, self.form.level, self.form.recipe],
-            [*self.form.inputs, self.form.surveyed],
-            **_PRIVATE,
-        )
-        return looked.then(self.change, inputs, self._outputs, **_PRIVATE).then(None, self.saved, None, js=_SAVE)
+    def check_after(self, event: Any) -> None:
+        """Look at the music and update the plan after an event that has filled the form."""
+        form = self.form
+        self.follow(event.then(form.look, [form.source, form.level, form.recipe], [*form.inputs, form.surveyed], **_PRIVATE))
 
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""

@@ -76,7 +76,8 @@ def build(frame: Frame) -> None:
     actions.connect(start.connect(frame.app))
     searching.connect(frame.app.load, frame.tab["Train"].select)
     _connect_classify(panel, frame)
-    _connect_collect(form, start, frame)
+    start.check_after(_connect_collect(form, frame))
+    start.follow(_connect_room(form, frame))
 
 
 def _note(refused: str | None) -> str:
@@ -199,8 +200,8 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
         frame.classify_after(opened, used)
 
 
-def _connect_collect(form: Form, start: Start, frame: Frame) -> None:
-    """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers."""
+def _connect_collect(form: Form, frame: Frame) -> Any:
+    """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers; return the event."""
 
     def fill(name: str | None, surveyed: Any, request: gr.Request) -> Mapping[Any, Any]:
         folder = collection_of(request.session_hash, name).folder
@@ -214,5 +215,18 @@ def _connect_collect(form: Form, start: Start, frame: Frame) -> None:
     longer = cast(gr.Button, frame.parts["train longer"])
     inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, frame.tabs]
     clicked = longer.click(fill, inputs, outputs, **_PRIVATE)
-    start.check_after(clicked)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")
+    return clicked
+
+
+def _connect_room(form: Form, frame: Frame) -> Any:
+    """Connect the button that fills the augmentation of the form with a room that was checked; return the event."""
+
+    def fill(settings: Any) -> Mapping[Any, Any]:
+        told = gr.Dropdown(info="The room that you checked, over the recipe's augmentation: see All settings.")
+        return {**form.fill_settings(settings or {}), form.preset: told, frame.tabs: gr.Tabs(selected="Train")}
+
+    use, settings = cast(gr.Button, frame.parts["train for room"]), frame.parts["room settings"]
+    clicked = use.click(fill, settings, [*form.inputs, frame.tabs], **_PRIVATE)
+    clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-preset'))")
+    return clicked
