@@ -250,6 +250,8 @@ def test_extract_refuses_what_is_no_float32_matrix(samples, message):
         ({"window": "hann"}, "Extra inputs"),
         ({"segment_seconds": float("nan")}, "segment_seconds"),
         ({"hop_length": 16, "segment_seconds": 120.0}, "may have"),
+        ({"hop_length": 16, "n_fft": 4096}, "n_fft may be 128 times hop_length"),
+        ({"segment_hop_seconds": 1e-6}, "segment_hop_seconds"),
         ({"kind": "mfcc_delta", "n_fft": 64, "hop_length": 64, "segment_seconds": 30.0}, "may have"),
     ],
 )

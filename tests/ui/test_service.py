@@ -89,7 +89,8 @@ def test_a_batch_is_limited_in_hours(bundled, song, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(10800.0, "3 h"), (3600.0, "1 h"), (5400.0, "90 min"), (119.9, "119 s"), (2465.7, "41 min"), (4.9, "4 s")]
+    ("seconds", "words"),
+    [(10800.0, "3 h"), (3600.0, "1 h"), (5400.0, "90 min"), (119.9, "119 s"), (2465.7, "41 min"), (4.9, "4 s")],
 )
 def test_limits_are_rounded_down(seconds, words):
     assert limits.in_words(seconds) == words
