@@ -89,6 +89,7 @@ def test_names_from_other_alphabets_and_with_signs_are_valid(make_checkpoint, tm
     [
         (lambda meta: first(meta)["spec"].update(sample_rate=10), "members.0.spec.sample_rate"),
         (lambda meta: first(meta)["spec"].update(hop_length=16, segment_seconds=120.0), "a segment may have"),
+        (lambda meta: first(meta)["spec"].update(segment_hop_seconds=1e-6), "members.0.spec.segment_hop_seconds"),
         (lambda meta: first(meta)["spec"].update(new_field=1), "members.0.spec.new_field"),
         (
             lambda meta: first(meta)["model"].update(name="transformer"),

@@ -30,6 +30,9 @@ _MAX_CHANNELS = 8  # PyAV's frames have pointers to eight channels
 # a fixed number of seconds is allowed on top.
 _LEAST_SHARE = 0.99
 _ROUNDED_SECONDS = 0.25
+_MISSING_SECONDS = 0.05  # an MP3 is damaged if more than this cannot be decoded: two frames at 44.1 kHz
+_MOST_MISSING = 0.25  # share that cannot be decoded, above which a file is refused: the rest is too little to judge by
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3")  # first bytes of what may lie between two joined MP3
 _MAX_OGG_PAGE = 65307  # bytes (RFC 3533)
 
 
@@ -77,6 +80,7 @@ class AvDecoder:
         self._claimed_frames = _mp3_frames(file) if self._format == "mp3" else None
         self._cut_short = self._format == "ogg" and not _ogg_is_whole(file)
         self._n_good = self._n_bad = 0  # packets
+        self._gaps = _Gaps()
         self._seconds = self._end = 0.0  # seconds decoded, and the last time stamp of any track
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -112,6 +116,7 @@ class AvDecoder:
             frames = self._stream.decode(packet)
         except av.FFmpegError:
             self._n_bad += 1
+            self._gaps.add_bad(packet)
             return []
         usable = [frame for frame in frames if _is_usable(frame)]
         if len(usable) < len(frames):
@@ -120,6 +125,7 @@ class AvDecoder:
                 raise AudioError(f"{self._name}: its channel layout is not supported; convert it to mono or stereo")
         elif packet.size:
             self._n_good += 1
+            (self._gaps.add_good if usable else self._gaps.add_bad)(packet)  # FFmpeg decodes a tag to nothing, without an error
         return usable
 
     def _drained(self, fifo: AudioFifo) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -138,11 +144,16 @@ class AvDecoder:
 
     def _judge(self) -> None:
         if self._format == "mp3":
-            # Tags at the end look like bad packets, so only the number of frames stated in the first frame is reliable.
+            # Tags at the end look like bad packets, so count only those before a good one, and the frames that are stated.
+            missing = self._seconds * self._gaps.share
             if self._claimed_frames is not None and self._n_good < _LEAST_SHARE * self._claimed_frames - 1:
+                missing = max(missing, self._seconds * (self._claimed_frames / max(1, self._n_good) - 1))
+            if missing > _MISSING_SECONDS:
                 self.damaged = True
-                self.claimed_seconds = self._seconds * self._claimed_frames / max(1, self._n_good)
+                self.claimed_seconds = self._seconds + missing
+            self._refuse_above(self._gaps.share / (1 + self._gaps.share))
             return
+        self._refuse_above(self._n_bad / max(1, self._n_good + self._n_bad))
         self.damaged = bool(self._n_bad) or self._cut_short
         if self._format in _EXACT_DURATIONS and self._container.duration:
             self.claimed_seconds = self._container.duration / 1e6
@@ -150,9 +161,42 @@ class AvDecoder:
             reached = self._seconds if len(self._container.streams) == 1 else self._end
             self.damaged |= reached < _LEAST_SHARE * self.claimed_seconds - _ROUNDED_SECONDS
 
+    def _refuse_above(self, share: float) -> None:
+        if share > _MOST_MISSING:
+            raise AudioError(f"{self._name}: {share:.0%} of the sound cannot be decoded: the file is damaged; copy it again")
+
     def close(self) -> None:
         """Release the file."""
         self._container.close()
+
+
+class _Gaps:
+    """Bytes between the packets that can be decoded, apart from tags: bad packets, and what the demuxer skipped."""
+
+    def __init__(self) -> None:
+        self._good = self._missing = 0  # bytes
+        self._end: int | None = None  # of the last good packet
+        self._is_tag: bool | None = None  # whether the gap after it begins with a tag; None before its first packet
+
+    @property
+    def share(self) -> float:
+        """Missing bytes over bytes of good packets."""
+        return self._missing / max(1, self._good)
+
+    def add_bad(self, packet: Packet) -> None:
+        if self._is_tag is None:
+            self._is_tag = bytes(packet).startswith(_TAGS)
+
+    def add_good(self, packet: Packet) -> None:
+        self._good += packet.size
+        if packet.pos is None:
+            return
+        gap = 0 if self._end is None else max(0, packet.pos - self._end)
+        self._end = packet.pos + packet.size
+        if not gap:
+            self._is_tag = None  # not before: a few bytes of a cover picture may pass for a packet
+        elif not self._is_tag:
+            self._missing += gap
 
 
 def _kind(frame: AudioFrame) -> tuple[str, int, int]:

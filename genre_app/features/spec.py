@@ -18,6 +18,9 @@ _SUMMARY_VALUES = 2 * (9 + SUMMARY_MFCC)  # mean and variance of nine other feat
 MAX_SEGMENT_VALUES = 1 << 24
 """Most values of a segment, so that a hostile checkpoint cannot exhaust memory; ten times those of any published system."""
 
+MAX_FRAME_HOPS = 128
+"""Largest n_fft in hops: with more, a second of audio takes too long to transform; ten times that of any published system."""
+
 # Fields on which a stored log-mel spectrogram depends. The others set the segments and the features computed from it.
 COLUMN_FIELDS = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "mel_scale", "mel_norm", "power", "center")
 
@@ -64,12 +67,14 @@ class FeatureSpec(BaseModel):
     top_db: float = Field(80.0, gt=0.0, le=200.0, description="dB from a segment's maximum down to its floor")
     compression: Literal["db", "log10_10000"] = Field("db", description="log-mel values: dB, or log10(10000 * mel + 1)")
     segment_seconds: float = Field(5.0, ge=0.1, le=120.0, description="length of a segment")
-    segment_hop_seconds: float = Field(2.5, gt=0.0, le=120.0, description="time between the starts of segments")
+    segment_hop_seconds: float = Field(2.5, ge=0.05, le=120.0, description="time between the starts of segments")
 
     @model_validator(mode="after")
     def _consistent(self) -> FeatureSpec:
         if not self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(f"fmin < fmax <= sample_rate / 2 must hold, got {self.fmin}, {self.fmax}, {self.sample_rate} Hz")
+        if self.n_fft > MAX_FRAME_HOPS * self.hop_length:
+            raise ValueError(f"n_fft may be {MAX_FRAME_HOPS} times hop_length, got {self.n_fft} and {self.hop_length}")
         if self.kind != "log_mel" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) cannot exceed n_mels ({self.n_mels})")
         if self.compression != "db" and (self.kind != "log_mel" or self.db_reference != "one"):

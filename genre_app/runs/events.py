@@ -1,17 +1,33 @@
-"""The events of a run, one dataclass a kind: what `genre_app.runs.journal` writes, and all that the page reads of a run."""
+"""The events of a run, one dataclass a kind: what `genre_app.runs.journal` writes, and all that the page reads of a run.
+
+The bounds of the fields hold when a journal is read: whatever a damaged or foreign journal says, the page can work with it.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+_Count = Annotated[int, Field(ge=0, le=1 << 53)]  # JSON's integers are exact up to here
+_Time = Annotated[float, Field(ge=0.0, le=1e11)]  # seconds since 1970: up to the year 5138
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Pid = Annotated[int, Field(ge=1, lt=1 << 31)]
+
+
+def _square(matrix: list[list[_Count]]) -> list[list[_Count]]:
+    if any(len(row) != len(matrix) for row in matrix):
+        raise ValueError("a confusion matrix has as many columns as rows")
+    return matrix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseEvent:
     """One line; ``time`` is in seconds since 1970."""
 
-    time: float = field(default_factory=lambda: round(time.time(), 3))
+    time: _Time = field(default_factory=lambda: round(time.time(), 3))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +42,8 @@ class Process(BaseEvent):
     """A process works on the run from now on; ``pid_created`` (seconds since 1970) tells it from a later one of the same id."""
 
     event: Literal["process"] = "process"
-    pid: int
-    pid_created: float
+    pid: _Pid
+    pid_created: _Time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +60,9 @@ class Preparing(BaseEvent):
 
     event: Literal["preparing"] = "preparing"
     stage: str
-    done: int = 0
-    total: int = 0
-    eta_seconds: float | None = None
+    done: _Count = 0
+    total: _Count = 0
+    eta_seconds: _Number | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +85,14 @@ class Started(BaseEvent):
 
     event: Literal["started"] = "started"
     device: str = ""
-    processes: int = 1
-    epoch: int = 0
-    step: int = 0
-    epochs: int = 0
-    steps: int = 0
-    tracks: dict[str, int] = field(default_factory=dict)
-    segments: int = 0
-    parameters: int = 0
+    processes: _Count = 1
+    epoch: _Count = 0
+    step: _Count = 0
+    epochs: _Count = 0
+    steps: _Count = 0
+    tracks: dict[str, _Count] = field(default_factory=dict)
+    segments: _Count = 0
+    parameters: _Count = 0
     genres: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -100,14 +116,14 @@ class Stepped(BaseEvent):
     """
 
     event: Literal["step"] = "step"
-    epoch: int
-    step: int
-    steps: int
-    loss: float | None = None
-    learning_rate: float = 0.0
-    samples_per_second: float = 0.0
-    eta_seconds: float | None = None
-    memory_bytes: float = 0
+    epoch: _Count
+    step: _Count
+    steps: _Count
+    loss: _Number | None = None
+    learning_rate: _Number = 0.0
+    samples_per_second: _Number = 0.0
+    eta_seconds: _Number | None = None
+    memory_bytes: _Number = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,16 +137,16 @@ class Epoch(BaseEvent):
     """
 
     event: Literal["epoch"] = "epoch"
-    epoch: int
-    train_loss: float | None = None
-    learning_rate: float = 0.0
-    seconds: float = 0.0
-    valid_log_loss: float | None = None
-    valid_accuracy: float | None = None
-    valid_segment_accuracy: float | None = None
-    recorded_log_loss: float | None = None
-    recorded_accuracy: float | None = None
-    confusion: list[list[int]] | None = None
+    epoch: _Count
+    train_loss: _Number | None = None
+    learning_rate: _Number = 0.0
+    seconds: _Number = 0.0
+    valid_log_loss: _Number | None = None
+    valid_accuracy: _Number | None = None
+    valid_segment_accuracy: _Number | None = None
+    recorded_log_loss: _Number | None = None
+    recorded_accuracy: _Number | None = None
+    confusion: Annotated[list[list[_Count]], AfterValidator(_square)] | None = None
     best: bool = False
 
 
@@ -161,9 +177,9 @@ class Finished(BaseEvent):
     """The run has finished: accuracy and log-loss of the validation tracks, seconds of training."""
 
     event: Literal["finished"] = "finished"
-    accuracy: float | None = None
-    log_loss: float | None = None
-    seconds: float = 0.0
+    accuracy: _Number | None = None
+    log_loss: _Number | None = None
+    seconds: _Number = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -150,7 +150,7 @@ class _Job:
         """Return the initial or the saved state, and record the start."""
         config, data = self.config, self.data
         if self.run.state.exists():
-            state = TrainState.resume(config, train, self.device, self.run.state, self.data_digest)
+            state = TrainState.resume(config, train, self.device, self.run.state, self.data_digest, self.warn)
         else:
             init = load_checkpoint(self.request.init_from) if self.request.init_from else None
             state = TrainState.begin(config, train, self.device, init=init)
@@ -183,10 +183,6 @@ class _Job:
             if self.leads and self.is_due(max(_EVENT_SECONDS, state.progress.seconds / _EVENT_SHARE)):
                 self.record_step(now)
 
-        def on_warning(text: str) -> None:
-            self.record(events.Warned(message=text))
-            self.say(text)
-
         try:
             for result in fit(
                 self.config,
@@ -197,7 +193,7 @@ class _Job:
                 pool=pool,
                 processes=self.processes,
                 on_step=on_step,
-                on_warning=on_warning,
+                on_warning=self.warn,
                 monitor=self.monitor,
             ):
                 if self.leads:
@@ -218,6 +214,10 @@ class _Job:
     def save(self, state: TrainState) -> None:
         state.save(self.run.state, self.data_digest)
         self.saved_at = time.monotonic()
+
+    def warn(self, text: str) -> None:
+        self.record(events.Warned(message=text))
+        self.say(text)
 
     def record_step(self, now: Step) -> None:
         done = (now.epoch - 1) * self.steps + now.step

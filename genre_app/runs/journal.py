@@ -28,9 +28,17 @@ _LINE: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ev
 
 @dataclass(frozen=True)
 class Journal:
-    """The events of a run, oldest first."""
+    """The events of a run, oldest first.
+
+    Attributes
+    ----------
+    events : tuple of Event
+    n_broken : int
+        Lines that are no events: a crash cut them off, or something else wrote them.
+    """
 
     events: tuple[Event, ...] = ()
+    n_broken: int = 0
 
     def last(self, kind: type[_E]) -> _E | None:
         """Return the last event of a kind, None if there is none."""
@@ -87,7 +95,7 @@ _reading = threading.Lock()
 
 
 def read_journal(path: Path) -> Journal:
-    """Return the events in this file, none if there is no file; lines that a crash cut off are left out."""
+    """Return the events in this file, none if there is no file; lines that are no events are counted and left out."""
     with _reading:
         known = _known.pop(path, None)
         try:
@@ -103,7 +111,9 @@ def read_journal(path: Path) -> Journal:
             return Journal()
         known.offset += len(whole) + len(newline)
         if whole:
-            known.journal = Journal(known.journal.events + tuple(filter(None, map(_parse, whole.split(b"\n")))))
+            lines = [line for line in whole.split(b"\n") if line]
+            new = tuple(event for event in map(_parse, lines) if event is not None)
+            known.journal = Journal(known.journal.events + new, known.journal.n_broken + len(lines) - len(new))
         if known.head:
             _known[path] = known
         while len(_known) > 1 and sum(len(read.journal.events) for read in _known.values()) > _MAX_EVENTS:

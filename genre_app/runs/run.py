@@ -7,7 +7,8 @@ Format
 ``journal.jsonl``
     The events of `genre_app.runs.events`; `Run.status` and the page read nothing else.
 ``best.safetensors``, ``last.state``
-    The checkpoint to use, and the training state to resume from (a safetensors file too).
+    The checkpoint to use, and the training state to resume from (a safetensors file too). ``last.state.previous`` is the state
+    that was saved before it; a run whose ``last.state`` is damaged resumes from there.
 ``report.json``, ``card.md``
     Metrics and model card of a finished run.
 ``folds.json``, ``folds.npz``

@@ -51,7 +51,7 @@ def status_of(journal: Journal) -> Status:
         return Status.died
     status = _STATUS[type(last)]
     if isinstance(last, events.Created):
-        return status if time.time() - last.time < _START_SECONDS else Status.died
+        return status if abs(time.time() - last.time) < _START_SECONDS else Status.died
     if not status.is_active or status is Status.paused:
         return status
     process = journal.last(events.Process)

@@ -48,7 +48,7 @@ def _described(rows: Rows, labels: NDArray[np.intp], n_genres: int) -> HeadMemor
     _, sizes, directions = np.linalg.svd(deviations, full_matrices=False)
     factors = sizes[:_FACTORS, None] * directions[:_FACTORS]
     residual = np.sqrt(np.maximum((deviations**2).sum(axis=0) - (factors**2).sum(axis=0), 0.0))
-    # Not float16: some inputs vary by less than the precision of their mean, and the shift alone would tell old genres from new.
+    # Not float16: some inputs vary by less than the rounding of their mean, which alone would tell old genres from new ones.
     return HeadMemory(*(torch.from_numpy(values).float() for values in (means, factors, residual)))
 
 

@@ -5,26 +5,36 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor, optim
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.errors import DataError, first_line
 from genre_app.features import FeatureSpec
-from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
 from genre_app.training.config import TrainConfig
 from genre_app.training.stages import make_optimiser
+from genre_app.training.state_file import previous, read_state, write_state
 
 _KEY, _DATA = "genre_app_state", "genre_app_data"
+
+
+class DamagedStateError(DataError):
+    """The file of a state is damaged, or belongs to a run with other settings."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{path} is damaged or belongs to other settings ({reason}), so the run cannot be resumed; start a new one."
+        )
 
 
 @dataclass
@@ -119,10 +129,28 @@ class TrainState:
         return cls._around(model, dropout, config, device)
 
     @classmethod
-    def resume(cls, config: TrainConfig, train: Dataset, device: torch.device, path: Path, data: str) -> TrainState:
-        """Return the state that `save` wrote to a file; parameters and errors as those of `begin` and `load`."""
+    def resume(
+        cls,
+        config: TrainConfig,
+        train: Dataset,
+        device: torch.device,
+        path: Path,
+        data: str,
+        warn: Callable[[str], None] | None = None,
+    ) -> TrainState:
+        """Return the state that `save` wrote to a file; parameters and errors as those of `begin` and `load`.
+
+        If the file is damaged, the one that was saved before it is loaded, and ``warn`` gets a sentence.
+        """
         state = cls._around(*_new_model(config, train, device), config, device)
-        state.load(path, data)
+        try:
+            state.load(path, data)
+        except DamagedStateError as error:
+            if not previous(path).exists():
+                raise
+            state.load(previous(path), data)
+            if warn is not None:
+                warn(f"{path.name} is damaged ({error.reason}), so the run resumes from the state saved before it.")
         return state
 
     @classmethod
@@ -148,7 +176,7 @@ class TrainState:
         self.dropout = torch.Generator(self.changes.device).manual_seed(int(dropout)).get_state()
 
     def save(self, path: Path, data: str) -> None:
-        """Write the state to a safetensors file, with a digest of the training data; the file is complete or absent."""
+        """Write the state to a safetensors file, with a digest of the training data; keep the file before it."""
         tensors = {
             **self.model.state_dict(prefix="model."),
             **self.average.state_dict(prefix="average."),
@@ -163,7 +191,7 @@ class TrainState:
         # JSON has no infinity.
         numbers = {key: None if value == math.inf else value for key, value in vars(self.progress).items()}
         header = {_KEY: json.dumps(numbers), _DATA: data}
-        write_whole(path, save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, header))
+        write_state(path, tensors, header)
 
     def load(self, path: Path, data: str) -> None:
         """Load what `save` wrote, into a state with the same settings.
@@ -174,10 +202,8 @@ class TrainState:
             If the file is missing, damaged or of another run, or the data have changed.
         """
         try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                metadata = file.metadata() or {}
-                header, digest = json.loads(metadata[_KEY]), metadata[_DATA]
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors, texts = read_state(path)
+            header, digest = json.loads(texts[_KEY]), texts[_DATA]
             if digest != data:
                 raise DataError(
                     "The data have changed since this run began: tracks, genres or the split are others, so it might be "
@@ -198,10 +224,7 @@ class TrainState:
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}; start a new run.") from error
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"{path} is damaged or belongs to other settings ({first_line(error)}), so the run cannot be resumed; "
-                "start a new one."
-            ) from error
+            raise DamagedStateError(path, first_line(error)) from error
         self.progress = progress
 
     def _load_optimiser(self, tensors: dict[str, Tensor]) -> None:

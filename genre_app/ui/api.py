@@ -12,6 +12,7 @@ import gradio as gr
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
+from genre_app.ui.limits import Budget
 from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer
 from genre_app.vote import DEFAULT_VOTE, VOTES
 
@@ -44,7 +45,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
     why it has no answer.
 
     Args:
-        files: The pieces of music, at most 200.
+        files: The pieces of music, at most 200, of 20 hours in all.
         checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; several joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
@@ -52,7 +53,8 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
         raise gr.Error("No files arrived: give at least one.", print_exception=False)
     if len(files) > MAX_FILES:
         raise gr.Error(f"{len(files)} files are more than the {MAX_FILES} that one call takes.", print_exception=False)
-    rows = [classify_file(path, checkpoint, vote) for path in files]
+    budget = Budget.of_batch()
+    rows = [classify_file(path, checkpoint, vote, budget) for path in files]
     return [row.prediction.to_dict() if row.prediction else {"file": row.file, "error": row.error} for row in rows]
 
 

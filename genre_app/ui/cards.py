@@ -7,7 +7,8 @@ from html import escape
 from genre_app.prediction import REJECTED_WORDS, Prediction, Rejection
 from genre_app.sure import SureLimits
 from genre_app.ui.figures import clock
-from genre_app.ui.service import MAX_BYTES, MAX_SECONDS, VOTE_NAMES
+from genre_app.ui.limits import MAX_SECONDS
+from genre_app.ui.service import MAX_BYTES, VOTE_NAMES
 
 _UNPLAYABLE = (".aif", ".aiff", ".au", ".wma")
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import gradio as gr
 import torch
+from starlette.middleware import Middleware
 
 from genre_app.ui import api, microphone
 from genre_app.ui.classify.tab import warm_up
 from genre_app.ui.frame import Frame
+from genre_app.ui.guard import Guard
+from genre_app.ui.permission import login, on_space
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
@@ -52,7 +55,8 @@ def build_app() -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server."""
+    """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server, login, checks of requests."""
+    secret = None if on_space() else login()  # on a Space, the owner signs in with Hugging Face, and all others may classify
     script = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("folders.js", "page.js"))
     script = script.replace("MAX_BYTES", str(MAX_BYTES))
     return {
@@ -61,10 +65,12 @@ def launch_options() -> dict[str, Any]:
         "css": microphone.styles() + (_ASSETS / "collect.css").read_text(encoding="utf-8"),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
-        "mcp_server": True,
+        "mcp_server": secret is None,  # gradio's MCP server asks for no login
         "ssr_mode": False,
         "footer_links": ["api"],
         "run_history": False,
+        "auth": secret,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
     }
 
 

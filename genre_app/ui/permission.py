@@ -1,4 +1,4 @@
-"""Who may train on this page: everybody if only this machine can open it, the owner on a public Space, else nobody.
+"""Who may train on this page: everybody if only this machine can open it, the owner on a public Space, else who has signed in.
 
 Training uses the machine for hours and fills its disk, so strangers may not train. Every handler that changes something calls
 `check`: hiding a button is not enough, because a program can still call its handler.
@@ -18,6 +18,11 @@ from genre_app.errors import GenreAppError
 SWITCH = "GENRE_APP_ALLOW_TRAINING"
 """Environment variable that lets all visitors train; its value must be 1."""
 
+LOGIN = "GENRE_APP_LOGIN"
+"""Environment variable with the name and the password, NAME:PASSWORD, that open the page. Who has signed in may train."""
+
+_MIN_PASSWORD = 8  # characters; the least of NIST SP 800-63B
+
 
 class NotAllowedError(GenreAppError):
     """The visitor may not do this."""
@@ -34,7 +39,28 @@ def on_network() -> bool:
     is_loopback = name == "localhost"
     with suppress(ValueError):  # another name, of which nothing is known
         is_loopback = is_loopback or ipaddress.ip_address(name).is_loopback
-    return not is_loopback or os.environ.get("GRADIO_SHARE", "").lower() == "true"
+    return not is_loopback or shares()
+
+
+def shares() -> bool:
+    """Return whether gradio is asked for a share link, which anybody can open."""
+    return os.environ.get("GRADIO_SHARE", "").lower() == "true"
+
+
+def login() -> tuple[str, str] | None:
+    """Return the name and the password that every visitor must enter, None if there is no login.
+
+    Raises
+    ------
+    GenreAppError
+        If the variable is not a name and a password.
+    """
+    name, colon, password = os.environ.get(LOGIN, "").partition(":")
+    if not name and not colon:
+        return None
+    if not name or len(password) < _MIN_PASSWORD:
+        raise GenreAppError(f"{LOGIN} must be NAME:PASSWORD, with a password of at least {_MIN_PASSWORD} characters.")
+    return name, password
 
 
 def shown_data() -> str | None:
@@ -59,9 +85,11 @@ def refusal(profile: gr.OAuthProfile | None) -> str | None:
     if os.environ.get(SWITCH) == "1" or not (on_space() or on_network()):
         return None
     if not on_space():
+        if login() is not None:  # gradio has asked for it
+            return None
         return (
-            f"You can watch the runs, but not train, because other machines can open this page. To train here, set {SWITCH}=1 "
-            "before you start it, or serve it at 127.0.0.1."
+            f"You can watch the runs, but not train, because other machines can open this page. To train here, set "
+            f"{LOGIN}=NAME:PASSWORD before you start it, or serve it at 127.0.0.1."
         )
     who = owner()
     if profile is not None and who and profile.username.casefold() == who.casefold():

@@ -20,6 +20,7 @@ from genre_app.predict import MAX_OVERLAP, classify
 from genre_app.prediction import Prediction
 from genre_app.runs.run import Run, checked_name, runs_folder
 from genre_app.ui.collect.store import belongs_to_session, collection_names, collection_of, taught_file
+from genre_app.ui.limits import MAX_SECONDS, Budget, in_words, longest_seconds
 from genre_app.ui.overview import Overview, OverviewTap
 from genre_app.ui.permission import on_space
 from genre_app.ui.train.snapshot import snapshots
@@ -29,7 +30,6 @@ MAX_BYTES = 100_000_000
 MAX_DATA_BYTES = 4_000_000_000
 """Largest zip of training data, on a page at home."""
 
-MAX_SECONDS = 3 * 3600.0
 MAX_FILES = 200
 """Files in one batch."""
 
@@ -218,6 +218,7 @@ def answer(
     name: str | None = None,
     own: str | None = None,
     suppressed: bool = False,
+    budget: Budget | None = None,
 ) -> Answer:
     """Classify an uploaded file, and keep its spectrogram for the figure.
 
@@ -237,6 +238,8 @@ def answer(
         Path of the visitor's own checkpoint.
     suppressed : bool
         The clip has gone through noise suppression.
+    budget : Budget, optional
+        Of the batch that the file belongs to; its length is taken off.
 
     Raises
     ------
@@ -257,8 +260,30 @@ def answer(
         _check_size(name, Path(path).stat().st_size)
     except OSError as error:
         raise RequestError(f"{name} is no longer here; upload it again") from error
-    with open_audio(path, sample_rate=chosen.sample_rate, name=name, max_seconds=MAX_SECONDS) as stream:
+    longest = longest_seconds(chosen, overlap)
+    most = min(longest, budget.seconds) if budget is not None else longest
+    if most <= 0:
+        raise _too_long(name, 0.0, longest, budget)
+    with open_audio(path, sample_rate=chosen.sample_rate, name=name, max_seconds=most) as stream:
         tap = OverviewTap(stream)
-        # `classify` uses the name, the rate, the warnings and the blocks of a stream, all of which the tap has.
-        prediction = classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap, suppressed=suppressed)
+        try:
+            # `classify` uses the name, the rate, the warnings and the blocks of a stream, all of which the tap has.
+            prediction = classify(cast(AudioStream, tap), chosen, vote=vote, overlap=overlap, suppressed=suppressed)
+        except AudioError as error:
+            if stream.n_samples > most * stream.sample_rate:
+                raise _too_long(name, most, longest, budget) from error
+            raise
+        finally:
+            if budget is not None:  # decoding a file costs time even if it gets no answer
+                budget.seconds -= stream.n_samples / stream.sample_rate
         return Answer(prediction, tap.overview())
+
+
+def _too_long(name: str, most: float, longest: float, budget: Budget | None) -> RequestError:
+    if budget is not None and most < longest:
+        total = in_words(budget.total)
+        return RequestError(f"{name}: one batch takes {total} of audio in all; classify this file in another batch")
+    if longest < MAX_SECONDS:
+        limit = in_words(longest)
+        return RequestError(f"{name}: with this checkpoint and overlap, a clip may last {limit}; cut it or choose less overlap")
+    return RequestError(f"{name}: the audio is longer than {in_words(MAX_SECONDS)}; cut it into shorter pieces")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -100,6 +101,38 @@ def test_tags_and_cover_pictures_are_no_damage(stereo: np.ndarray) -> None:
     assert clip.warnings == ()
     assert clip.duration_seconds == pytest.approx(3.0, abs=0.1)
     assert load_clip(cut(tagged_mp3(stereo), 0.95)).warnings  # the tag does not hide what is missing
+
+
+def holes(data: bytes, share: float, n: int = 20) -> bytes:
+    """Replace a share of the bytes by noise, in ``n`` holes after the first frames."""
+    damaged, random = bytearray(data), np.random.default_rng(0)
+    size = round(share * len(data) / n)
+    for start in np.linspace(len(data) // 20, len(data) - len(data) // 20 - size, n).astype(int):
+        damaged[start : start + size] = random.bytes(size)
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("states_its_length", [True, False])
+def test_packets_of_an_mp3_that_cannot_be_decoded_are_counted(states_its_length: bool, stereo: np.ndarray) -> None:
+    mp3 = write(np.tile(stereo, (4, 1)), RATE, "MP3", "MPEG_LAYER_III")
+    if not states_its_length:
+        mp3 = mp3.replace(b"Xing", bytes(4)).replace(b"Info", bytes(4))
+    assert load_clip(mp3).warnings == ()
+    clip = load_clip(holes(mp3, 0.05, 3))
+    (warning,) = clip.warnings
+    seconds, claimed = map(float, re.findall(r"[\d.]+(?= s)", warning))
+    assert warning.startswith("decoded only in part")
+    assert seconds == pytest.approx(clip.duration_seconds, abs=0.05)
+    assert claimed == pytest.approx(12.0, abs=0.3)
+    text = message(holes(mp3, 0.4), name="take.mp3")
+    assert text.startswith("take.mp3: ")
+    assert "% of the sound cannot be decoded" in text
+
+
+def test_tags_between_joined_mp3_are_no_damage(stereo: np.ndarray) -> None:
+    clip = load_clip(tagged_mp3(stereo) * 2)
+    assert clip.warnings == ()
+    assert clip.duration_seconds == pytest.approx(6.0, abs=0.1)
 
 
 def test_the_length_of_an_mp3_is_counted_and_not_estimated(stereo: np.ndarray) -> None:

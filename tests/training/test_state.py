@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,6 +109,32 @@ def test_a_damaged_or_foreign_state_is_refused_in_a_sentence(cache, tmp_path):
             other.load(tmp_path / "state", "music")
     with pytest.raises(DataError, match="state cannot be read: No such file"):
         other.load(tmp_path / "nothing" / "state", "music")
+
+
+def test_one_flipped_bit_is_noticed_and_the_state_before_is_used(cache, tmp_path):
+    train, _ = datasets(cache)
+    path = tmp_path / "last.state"
+    state = TrainState.begin(CONFIG, train, CPU)
+    state.save(path, "music")
+    state.progress.epoch = 1
+    state.save(path, "music")
+    whole = path.read_bytes()
+    for place in np.linspace(8, len(whole) - 1, 60).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError):
+            TrainState.begin(CONFIG, train, CPU).load(path, "music")
+    warnings = []
+    resumed = TrainState.resume(CONFIG, train, CPU, path, "music", warnings.append)
+    assert resumed.progress.epoch == 0
+    (warning,) = warnings
+    assert warning.startswith("last.state is damaged")
+    path.write_bytes(whole)
+    assert TrainState.resume(CONFIG, train, CPU, path, "music", warnings.append).progress.epoch == 1
+    assert len(warnings) == 1
+    (tmp_path / "last.state.previous").unlink()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match="start a new one"):
+        TrainState.resume(CONFIG, train, CPU, path, "music")
 
 
 def test_learning_from_a_checkpoint_takes_its_weights_and_freezes_its_convolutions(cache):

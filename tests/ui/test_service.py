@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
-from genre_app.checkpoint import save_checkpoint
+from genre_app.checkpoint import bundled_checkpoints, load_checkpoint, save_checkpoint
 from genre_app.combine import combine
 from genre_app.errors import AudioError, CheckpointError
 from genre_app.predict import classify
 from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
-from genre_app.ui import service
+from genre_app.ui import limits, service
 
 
 def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_checkpoint):
@@ -50,9 +51,49 @@ def test_large_files_are_refused_unread(bundled, tmp_path, monkeypatch):
 
 
 def test_long_clips_are_refused(bundled, song, monkeypatch):
-    monkeypatch.setattr(service, "MAX_SECONDS", 5.0)
-    with pytest.raises(AudioError, match="longer than 5 s"):
+    for module in (limits, service):
+        monkeypatch.setattr(module, "MAX_SECONDS", 5.0)
+    with pytest.raises(service.RequestError, match="longer than 5 s"):
         service.answer(song)
+
+
+def test_the_number_of_segments_is_limited(bundled, song, checkpoint, monkeypatch):
+    hop = checkpoint.spec.seconds(checkpoint.spec.segment_hop_frames)
+    monkeypatch.setattr(limits, "MAX_SEGMENTS", round(7.0 / hop))
+    assert limits.longest_seconds(checkpoint, None) == pytest.approx(7.0, abs=hop)
+    twice = replace(checkpoint, members=checkpoint.members * 2)
+    assert limits.longest_seconds(twice, None) == pytest.approx(3.5, abs=hop)
+    with pytest.raises(service.RequestError, match=r"a clip may last \d s; cut it or choose less overlap"):
+        service.answer(song, overlap=0.9)
+
+
+def test_the_bundled_checkpoints_take_whole_clips():
+    for name in bundled_checkpoints():
+        assert limits.longest_seconds(load_checkpoint(name), None) == limits.MAX_SECONDS
+
+
+def test_a_batch_is_limited_in_hours(bundled, song, tmp_path):
+    """A file that gets no answer counts too."""
+    silence = tmp_path / "silence.flac"
+    soundfile.write(silence, np.zeros(8 * 22050, np.float32), 22050)
+    seconds = soundfile.info(song).duration
+    budget = limits.Budget(12.0 + seconds, 3600.0)
+    with pytest.raises(AudioError, match="silent"):
+        service.answer(silence, budget=budget)
+    assert budget.seconds == pytest.approx(4.0 + seconds, abs=0.1)
+    assert service.answer(song, budget=budget).prediction
+    for _ in range(2):
+        with pytest.raises(service.RequestError, match="one batch takes 1 h of audio in all; classify this file in another"):
+            service.answer(silence, budget=budget)
+    assert budget.seconds < 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(10800.0, "3 h"), (3600.0, "1 h"), (5400.0, "90 min"), (119.9, "119 s"), (2465.7, "41 min"), (4.9, "4 s")],
+)
+def test_limits_are_rounded_down(seconds, words):
+    assert limits.in_words(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,19 @@ _COPY_BYTES = 1 << 20
 _FREE_BYTES = 1 << 26  # the ratio is not limited up to this unpacked size, since synthesised sounds compress well
 # The errors of zipfile on a damaged file; NotImplementedError is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
+# Unicode categories of characters that are not shown, or that change the order in which others are shown (U+202E): format
+# characters, surrogates, private and unassigned ones, separators of lines and paragraphs.
+_HIDDEN = ("Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_MARKUP = '<>"|?*:'  # not allowed in names on Windows; the first three are markup in HTML
+_DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "conin$",
+    "conout$",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789\u00b9\u00b2\u00b3"),
+}
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
@@ -192,6 +205,15 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
         return "has an absolute path; pack it with relative ones"
     if ".." in parts or "." in parts or "" in parts:
         return "has a path that leaves its folder or has an empty part; pack it again"
+    hidden = next((letter for letter in name if unicodedata.category(letter) in _HIDDEN), None)
+    if hidden is not None:
+        return f"has the invisible character U+{ord(hidden):04X} in its name; rename it"
+    forbidden = next((letter for letter in name if letter in _MARKUP), None)
+    if forbidden is not None:
+        return f"has the character {forbidden} in its name, which not every system allows; rename it"
+    reserved = next((part for part in parts if _is_reserved(part)), None)
+    if reserved is not None:
+        return f"has the name {_shown(reserved)!r}, which Windows reserves or changes; rename it"
     if len(parts) > limits.depth:
         return f"lies more than {limits.depth} folders deep; use fewer nested folders"
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
@@ -205,6 +227,11 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
         return "is packed by an uncommon method; pack it as an ordinary zip"
     return None
+
+
+def _is_reserved(part: str) -> bool:
+    """Return whether Windows takes a name for a device, or drops its last letter."""
+    return part.split(".")[0].rstrip().casefold() in _DEVICES or part != part.rstrip(" .")
 
 
 def _is_wanted(name: str) -> bool:

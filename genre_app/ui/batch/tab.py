@@ -17,6 +17,7 @@ from genre_app.ui.collect.correct import add_corrected, choices
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
 from genre_app.ui.frame import Frame
+from genre_app.ui.limits import Budget
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
@@ -75,6 +76,7 @@ def build(frame: Frame) -> None:
         genres = _known_genres(checkpoint, chosen, request)
         truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
+        budget = Budget.of_batch()
         yield {
             again: gr.Button(interactive=False),
             stop: gr.Button(interactive=bool(paths)),
@@ -84,7 +86,7 @@ def build(frame: Frame) -> None:
         }
         for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
             yield {status: _status(rows, n_files, Path(path).name), table: to_html(rows)}
-            rows.append(replace(classify_file(path, checkpoint, vote), path=path, truth=true_genre))
+            rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
         yield {
             status: _end(rows, len(paths)),
             table: to_html(rows, genres),
@@ -177,11 +179,11 @@ def _end(rows: list[Row], n_files: int) -> str:
     return words
 
 
-def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | None, overlap: float | None = None) -> Row:
+def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | None, budget: Budget | None = None) -> Row:
     """Classify one file of a batch; an error becomes part of the row."""
     name = Path(path).name
     try:
-        return Row(name, answer(path, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction)
+        return Row(name, answer(path, checkpoint=checkpoint, vote=vote, budget=budget).prediction)
     except PROBLEMS as error:
         return Row(name, None, str(error))
 

@@ -2,98 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
-from collections import deque
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import gradio as gr
-import soundfile
 
-from genre_app.prediction import Prediction
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify.answers import RECORDING
 from genre_app.ui.collect import correct
 from genre_app.ui.frame import Frame
 from genre_app.ui.live import view as live_view
-from genre_app.ui.live.listener import Listener
-from genre_app.ui.live.recent import Recent
-from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, checkpoint_named, still_offered
-from genre_app.vote import DEFAULT_VOTE, available_votes
+from genre_app.ui.live.sessions import LISTENING, Session, Sessions
+from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, still_offered
+from genre_app.vote import DEFAULT_VOTE
 
 EVERY_SECONDS = 1.0
-LISTENING = 64  # visitors at once; gradio holds a worker for each of them until they press Stop
-_KEPT_PIECES = 5  # of a second each, on the disk; all pieces of an hour would take half a gigabyte
-
 
 _heard: WeakValueDictionary[str, Session] = WeakValueDictionary()  # by gradio's session
-
-
-class Session:
-    """One visitor's recording, from Record to Stop.
-
-    Parameters
-    ----------
-    checkpoint : list of str
-        One or several of `checkpoint_choices`.
-    vote : str
-        The default vote replaces one that the checkpoint does not allow.
-    own : str, optional
-        Path of the visitor's own checkpoint.
-    speech : bool
-        The browser applies noise suppression.
-
-    Raises
-    ------
-    CheckpointError, RequestError
-        With one sentence for the visitor.
-    """
-
-    def __init__(self, checkpoint: list[str], vote: str, own: str | None, *, speech: bool = False) -> None:
-        chosen = checkpoint_named(checkpoint, own)
-        self.listener = Listener(chosen, suppressed=speech)
-        self.genres = chosen.genres
-        self.vote = vote if vote in available_votes(chosen.references) else DEFAULT_VOTE
-        self.announced = ""
-        self.latest: Prediction | None = None  # the answer that is shown
-        self.recent = Recent()
-        self.id = secrets.token_hex(32)  # what is added from one session is kept together when a model is tested
-        self._pieces: deque[Path] = deque()
-
-    def add(self, piece: Path) -> bool:
-        """Process a piece of the stream; return whether its file exists.
-
-        Raises
-        ------
-        RequestError
-            If the file is damaged.
-        """
-        try:
-            with piece.open("rb") as file:
-                samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-        except FileNotFoundError:
-            return False
-        except soundfile.LibsndfileError as error:
-            raise RequestError("A second of sound arrived damaged; stop and record again") from error
-        # gradio names a piece's folder after its content, so the silent pieces of all visitors share one file: leave it.
-        if samples.any():
-            self._pieces.append(piece)
-            self.delete_pieces(_KEPT_PIECES)
-        mono = samples.mean(axis=1)
-        self.listener.add(mono, rate)
-        self.recent.add(mono, rate)
-        return True
-
-    def delete_pieces(self, keep: int = 0) -> None:
-        """Delete all but the latest ``keep`` pieces; visitors who record the same sound share these files."""
-        while len(self._pieces) > keep:
-            piece = self._pieces.popleft()
-            if piece not in self._pieces:
-                piece.unlink(missing_ok=True)
-                with suppress(OSError):
-                    piece.parent.rmdir()
+_sessions = Sessions()
 
 
 def build(frame: Frame) -> None:
@@ -159,6 +86,7 @@ def begin(
     leave(request)  # the sound of the recording before
     try:
         session = Session(checkpoint, vote, own, speech=speech)
+        _sessions.admit(session, LISTENING)
     except PROBLEMS as error:
         return None, cards.problem(str(error))
     if request is not None and request.session_hash:
@@ -170,7 +98,7 @@ def leave(request: gr.Request | None = None) -> None:
     """Drop the sound of a visitor who has left or records again; gradio keeps the state of a visitor for an hour."""
     session = _heard.pop(request.session_hash or "", None) if request is not None else None
     if session is not None:
-        session.recent.clear()
+        session.close()
 
 
 def add_heard(genre: str | None, session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
@@ -205,7 +133,10 @@ def end(session: Session | None) -> Any:
     """Delete the session's files and mark the last answer as the final one."""
     if session is None:
         return gr.skip()
-    session.delete_pieces()
-    result = session.listener.result(session.vote)
+    session.end()
+    try:
+        result = session.listener.result(session.vote)
+    except RequestError as error:
+        return cards.problem(str(error))
     session.latest = result.prediction
     return live_view.card(result, stopped=True)

@@ -21,6 +21,7 @@ NO_RUNS = """
 _BADGES = {Status.died: "broke off"}
 _LEAVE = '<p class="small">You can close this page and come back.</p>'
 _RECORDED = "Under simulated recording"
+_BROKEN = "Lines of the journal that cannot be read were left out, so this page may show less than happened"
 _NOT_MEASURED = "All tracks are training tracks, so nothing was measured."
 
 
@@ -35,6 +36,8 @@ def state_card(seen: Snapshot) -> str:
     status = seen.status
     stopping = status.is_active and seen.run.should_stop
     warnings = [event.message for event in seen.journal.events if isinstance(event, Warned)]
+    if seen.journal.n_broken:
+        warnings.append(f"{_BROKEN} ({seen.journal.n_broken})")
     bars = ""
     if status is Status.preparing and (now := seen.journal.last(Preparing)):
         bars = progress_bar(now.stage, now.done, now.total, now.eta_seconds)
@@ -91,7 +94,9 @@ def confusion_of(seen: Snapshot) -> tuple[list[list[int]], list[str], str] | Non
         kept = f"epoch {report['best_epoch']} (the kept one)" if "valid" in report else "cross-validation"
         return measured["confusion"]["matrix"], measured["confusion"]["genres"], f"Confusion, {kept}"
     latest = next((epoch for epoch in reversed(seen.journal.epochs) if epoch.confusion), None)
-    if latest is None or latest.confusion is None or seen.started is None or not seen.started.genres:
+    if latest is None or latest.confusion is None or seen.started is None:
+        return None
+    if len(latest.confusion) != len(seen.started.genres):  # the journal is damaged
         return None
     return latest.confusion, seen.started.genres, f"Confusion, epoch {latest.epoch}"
 

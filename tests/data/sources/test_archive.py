@@ -108,6 +108,14 @@ NAMES = {
     "backslash": ("blues\\..\\..\\evil.wav", "backslash"),
     "share": ("\\\\server\\evil.wav", "backslash"),
     "control": ("blues/a\nb.wav", "control character"),
+    "right to left": ("blues/a\u202egpj.wav", "the invisible character U\\+202E"),
+    "zero width": ("blues/a\u200b.wav", "the invisible character U\\+200B"),
+    "device": ("blues/CON.wav", "Windows reserves"),
+    "device as a folder": ("nul/a.wav", "Windows reserves"),
+    "device with a suffix": ("blues/com1.tar.wav", "Windows reserves"),
+    "dot at the end": ("blues./a.wav", "Windows reserves"),
+    "markup": ("blues/<img src=x onerror=alert(1)>.wav", "the character <"),
+    "quote": ('blues/a".wav', 'the character "'),
     "deep": ("/".join("abcdefghijklmno") + ".wav", "more than 12 folders deep"),
     "long": ("blues/" + "a" * 300 + ".wav", "name that is too long"),
 }
@@ -117,6 +125,13 @@ NAMES = {
 def test_bad_names_are_refused(tmp_path, work, case):
     name, message = NAMES[case]
     refused(pack(tmp_path / "a.zip", GOOD | {name: b"x"}), work, message)
+
+
+@pytest.mark.parametrize(
+    "name", ["blues/console.wav", "blues/a & b 'c' (1) – é 日本 🎸.wav", "blues/.hidden.wav", "blues/con fuoco.wav"]
+)
+def test_ordinary_names_are_accepted(tmp_path, work, name):
+    assert unpack(pack(tmp_path / "a.zip", GOOD | {name: b"x"}), work).is_dir()
 
 
 def test_a_null_byte_is_refused(tmp_path, work):
