@@ -155,6 +155,7 @@ if (devices?.getUserMedia) {
 // gradio's recorder of streams fails if Record is pressed before it is ready, as on a slow machine: its class is still undefined
 // then ("... is not a constructor"), or its encoder is not registered. Press again.
 window.addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") return event.preventDefault(); // gradio's player gives up a file that was replaced
   const live = [...Recording.running.values()].find(({ isLive }) => isLive);
   if (!live || live.isUnderway || !["NotSupportedError", "TypeError"].includes(event.reason?.name)) return;
   event.preventDefault(); // it is dealt with here, so the console need not report it
