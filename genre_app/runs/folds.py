@@ -82,10 +82,11 @@ def cross_validate(
     prepare_process(request.threads)
     data, config = open_data(request, request.config(), processes=request.threads, monitor=monitor)
     fixed = config.model_copy(update={"validate_every": config.epochs, "keep": "last", "patience": 0, "fit_temperature": False})
+    divisions = list(_divide(data, folds, config.seed))
     out.mkdir(parents=True, exist_ok=True)
     asked = digest(provenance(request, config, data))
     parts: list[HeldOut] = []
-    for number, divided in enumerate(_divide(data, folds, config.seed), 1):
+    for number, divided in enumerate(divisions, 1):
         place = out / _PART.format(number, folds, asked[:12])
         if not place.exists():
             _train_fold(fixed, divided, request, say, monitor).save(place)

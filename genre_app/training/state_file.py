@@ -40,7 +40,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt", device="cpu") as file:
         header = dict(file.metadata() or {})
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    if header.pop(_DIGEST, None) != _digest(tensors, header):
+    digest = header.pop(_DIGEST, None)  # states of earlier versions have none
+    if digest is not None and digest != _digest(tensors, header):
         raise DamagedError("its digest is another one")
     return tensors, header
 

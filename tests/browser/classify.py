@@ -19,7 +19,7 @@ def fresh(page: Page) -> Page:
     """Take the clip from a page that tests share."""
     if player(page, "Clear").count():
         player(page, "Clear").click()
-    expect(card(page)).to_contain_text("Drop a song")
+    expect(card(page)).to_contain_text("drop a song")
     expect(page.locator("img.figure")).to_have_count(0)
     return page
 

@@ -50,7 +50,7 @@ def drop_anywhere(page: Page, path: str, place: str = ".top") -> None:
 
 def test_a_file_is_answered_without_a_button(shared, song):
     page = shared
-    expect(card(page)).to_contain_text("Drop a song")
+    expect(card(page)).to_contain_text("drop a song")
     drop(page, song)
     answered(page)
     expect(card(page)).to_contain_text("song.wav · 12.0 s")
@@ -110,7 +110,7 @@ def test_clearing_returns_to_the_first_visit(shared, song):
     page.get_by_test_id("cell-4-1").click()
     expect(page.locator("#frame-mark style")).not_to_have_count(0)
     player(page, "Clear").click()
-    expect(card(page)).to_contain_text("Drop a song")
+    expect(card(page)).to_contain_text("drop a song")
     expect(page.locator("img.figure")).to_have_count(0)
     expect(page.locator("#frame-mark style")).to_have_count(0)
 

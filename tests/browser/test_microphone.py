@@ -203,7 +203,8 @@ def test_what_keeps_the_microphone_away_is_told(recorder, address, scripts, allo
         expect(panel(page, "live").get_by_role("alert")).to_contain_text(words)
 
 
-def test_a_page_that_is_not_secure_says_so(recorder, address):
+def test_a_page_that_is_not_secure_says_so(recorder, address, monkeypatch):
+    monkeypatch.setenv("GENRE_APP_HOSTS", recorder.ELSEWHERE)  # else the page is not served under this name
     with recorder.page(f"http://{recorder.ELSEWHERE}:{address.rsplit(':', 1)[1]}") as page:
         expect(panel(page).get_by_role("alert")).to_contain_text("only over https")
 

@@ -16,7 +16,14 @@ import soundfile
 
 from genre_app.ui.live import tab as live
 from genre_app.ui.live.pieces import MAX_PIECE_BYTES, MAX_PIECE_SECONDS
+from genre_app.ui.live.sessions import Sessions
 from tests.ui.live.stream import RATE, piece
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch) -> None:
+    """Count only the sessions of one test."""
+    monkeypatch.setattr(live, "_sessions", Sessions())
 
 
 def written(path: Path, seconds: float, channels: int = 1, rate: int = RATE) -> str:
