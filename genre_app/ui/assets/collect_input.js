@@ -2,6 +2,7 @@
 
 const MOST_SECONDS = 30; // of a recording; the collection keeps no more of a clip
 const LOOK_MS = 200; // between two looks at the recording's time
+const LOST_MS = 10000; // after which a cancelled recording closes without the server's answer
 const PATIENCE_MS = 3000; // for gradio's recorder to appear
 
 // ---- Files ----
@@ -92,6 +93,7 @@ const stopTake = async (kept) => {
   const stop = records() && (await appears(() => recorder("stop")));
   if (stop) {
     focusAfter = [opener];
+    if (!kept) setTimeout(() => take === mine && closeTake(), LOST_MS); // nothing depends on the server's answer
     return stop.click();
   }
   if (take === mine) closeTake();

@@ -75,7 +75,7 @@ class Recording {
     this.peaks = [[now, 0]]; // of the last 3 s
     [this.hold, this.heldAt] = [-Infinity, now]; // the meter's peak mark, dB
     [this.clipped, this.clippedAt] = [false, -Infinity];
-    [this.isNoise, this.spectra, this.turn] = [false, [], 0];
+    [this.isNoise, this.isJudged, this.spectra, this.turn] = [false, false, [], 0];
     Recording.running.set(panel, this);
     panel.classList.add("recording", "heard");
   }
@@ -112,7 +112,9 @@ class Recording {
   measure(now, seconds) {
     this.seconds += seconds;
     if (this.isLive && this.isUnderway) Recording.tries = 0;
-    if (!this.isNoise && this.latePeakDb() >= SILENT_DB) this.musicSeconds += seconds;
+    // On a busy machine noise is judged late; until then, nothing is called enough.
+    const mayBeEnough = this.isJudged || this.musicSeconds + seconds < LEAST_SECONDS;
+    if (mayBeEnough && !this.isNoise && this.latePeakDb() >= SILENT_DB) this.musicSeconds += seconds;
     this.analyser.getFloatTimeDomainData(this.samples);
     const peak = this.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
     if (peak >= CLIPPED) [this.clipped, this.clippedAt] = [true, now];
@@ -163,6 +165,7 @@ class Recording {
     if (this.turn % 8) return;
     const most = this.track.getSettings().noiseSuppression ? NOISE.suppressedVariation : NOISE.variation;
     const enough = this.spectra.length && now - this.spectra[0][0] > 1000 * LEAST_NOISE_SECONDS;
+    this.isJudged ||= Boolean(enough);
     this.isNoise = enough && isNoise(this.spectra.map(([, power]) => power), this.context.sampleRate, most);
   }
 
