@@ -18,7 +18,7 @@ from genre_app.teaching.data_map import data_map, embedding_values, feature_valu
 from genre_app.teaching.examples import Example, folder_examples
 from genre_app.teaching.teach import teach
 from genre_app.ui.teach.map_card import card
-from tests.teaching.test_teach import fill
+from tests.teaching.music import fill
 
 
 def examples(labels: list[str]) -> list[Example]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,37 +14,7 @@ from genre_app.data.sources import archive
 from genre_app.data.sources.archive import Limits, unpack
 from genre_app.errors import DataError
 from genre_app.progress import Monitor, StoppedError
-
-GOOD = {"music/blues/a.wav": b"RIFF a", "music/jazz/b.mp3": b"ID3 b", "music/features_3_sec.csv": b"filename,label\n"}
-
-
-def pack(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as file:
-        for name, data in members.items():
-            file.writestr(name, data)
-    return path
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
-@pytest.fixture
-def work(tmp_path):
-    """The work folder, in a folder in which nothing else may appear."""
-    folder = tmp_path / "outer" / "work"
-    yield folder
-    outside = [entry for entry in (tmp_path / "outer").rglob("*") if folder not in (entry, *entry.parents)]
-    assert outside == []
-
-
-def refused(path: Path, work: Path, message: str, **limits) -> None:
-    with pytest.raises(DataError, match=message) as caught:
-        unpack(path, work, limits=Limits(**limits))
-    sentence = str(caught.value)
-    assert sentence.startswith(f"{path.name}: ")
-    assert sentence.isprintable()
-    assert not [entry for entry in work.glob("*") if entry.suffix != ".lock"]
+from tests.data.sources.zips import GOOD, files_in, pack, refused
 
 
 def test_audio_and_tables_are_unpacked_and_the_rest_passed_over(tmp_path, work):
@@ -91,86 +59,6 @@ def test_progress_is_told_and_stopping_leaves_nothing(tmp_path, work):
     assert [(moment.stage, moment.done, moment.total) for moment in seen] == [("unpacking MB", 1, 4), ("unpacking MB", 2, 4)]
     assert [entry.suffix for entry in work.iterdir()] == [".lock"]
     assert len(files_in(unpack(path, work))) == 4
-
-
-# Names
-
-
-NAMES = {
-    "up": ("../evil.wav", "path that leaves its folder"),
-    "up within": ("blues/../../evil.wav", "path that leaves its folder"),
-    "up, not audio": ("../../evil.txt", "path that leaves its folder"),
-    "dot": ("./blues/a.wav", "path that leaves its folder"),
-    "empty part": ("blues//a.wav", "path that leaves its folder"),
-    "absolute": ("/tmp/evil.wav", "absolute path"),
-    "drive": ("C:/evil.wav", "absolute path"),
-    "drive, relative": ("C:evil.wav", "absolute path"),
-    "backslash": ("blues\\..\\..\\evil.wav", "backslash"),
-    "share": ("\\\\server\\evil.wav", "backslash"),
-    "control": ("blues/a\nb.wav", "control character"),
-    "right to left": ("blues/a\u202egpj.wav", "the invisible character U\\+202E"),
-    "zero width": ("blues/a\u200b.wav", "the invisible character U\\+200B"),
-    "device": ("blues/CON.wav", "Windows reserves"),
-    "device as a folder": ("nul/a.wav", "Windows reserves"),
-    "device with a suffix": ("blues/com1.tar.wav", "Windows reserves"),
-    "dot at the end": ("blues./a.wav", "Windows reserves"),
-    "markup": ("blues/<img src=x onerror=alert(1)>.wav", "the character <"),
-    "quote": ('blues/a".wav', 'the character "'),
-    "deep": ("/".join("abcdefghijklmno") + ".wav", "more than 12 folders deep"),
-    "long": ("blues/" + "a" * 300 + ".wav", "name that is too long"),
-}
-
-
-@pytest.mark.parametrize("case", NAMES)
-def test_bad_names_are_refused(tmp_path, work, case):
-    name, message = NAMES[case]
-    refused(pack(tmp_path / "a.zip", GOOD | {name: b"x"}), work, message)
-
-
-@pytest.mark.parametrize(
-    "name", ["blues/console.wav", "blues/a & b 'c' (1) – é 日本 🎸.wav", "blues/.hidden.wav", "blues/con fuoco.wav"]
-)
-def test_ordinary_names_are_accepted(tmp_path, work, name):
-    assert unpack(pack(tmp_path / "a.zip", GOOD | {name: b"x"}), work).is_dir()
-
-
-def test_a_null_byte_is_refused(tmp_path, work):
-    path = pack(tmp_path / "a.zip", GOOD | {"blues/a.wavX.png": b"x"})
-    path.write_bytes(path.read_bytes().replace(b"a.wavX.png", b"a.wav\0.png"))
-    refused(path, work, "control character")
-
-
-CLASHES = {
-    "twice": (["blues/a.wav", "blues/a.wav"], "is in it twice"),
-    "letter case": (["blues/a.wav", "Blues/A.wav"], "is in it twice"),
-    "two ways to write é": (["blues/\u00e9.wav", "blues/e\u0301.wav"], "is in it twice"),
-    "file and folder": (["blues/a.wav", "blues/a.wav/b.wav"], "both a file and a folder"),
-}
-
-
-@pytest.mark.parametrize("case", CLASHES)
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_clashing_names_are_refused(tmp_path, work, case):
-    names, message = CLASHES[case]
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as file:
-        for name in names:
-            file.writestr(name, b"x")
-    refused(path, work, message)
-
-
-KINDS = {"link": (stat.S_IFLNK, "is a link"), "pipe": (stat.S_IFIFO, "is a pipe"), "device": (stat.S_IFCHR, "is a device")}
-
-
-@pytest.mark.parametrize("case", KINDS)
-def test_special_files_are_refused(tmp_path, work, case):
-    kind, message = KINDS[case]
-    member = zipfile.ZipInfo("blues/link.wav")
-    member.create_system, member.external_attr = 3, (kind | 0o777) << 16
-    path = pack(tmp_path / "a.zip", GOOD)
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr(member, b"/etc/passwd")
-    refused(path, work, message)
 
 
 # Sizes

@@ -20,7 +20,7 @@ from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_na
 from genre_app.ui.teach.job import followed
 from tests.conftest import bundle
 from tests.pages import handler, named
-from tests.teaching.test_teach import fill
+from tests.teaching.music import fill
 
 VIEW = {"width": 900, "pixel_ratio": 1.0, "dark": False}
 
