@@ -1,4 +1,4 @@
-"""Expand paths, and write files atomically."""
+"""Expand paths, check names of files, and write files atomically."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from pathlib import Path
 
 AnyPath = str | os.PathLike[str]
 
+FORBIDDEN_LETTERS = '<>"|?*:'
+"""Windows allows none of these in a name; the first three are markup in HTML."""
+
+_PORTS = [f"{port}{number}" for port in ("com", "lpt") for number in "0123456789\u00b9\u00b2\u00b3"]
+_DEVICES = frozenset(["con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS])
+
 
 def expanded(path: AnyPath) -> Path:
     """Return a path with ``~`` replaced by the home folder; ``~name`` of an unknown user stays as it is."""
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
+
+
+def is_reserved_name(name: str) -> bool:
+    """Return whether Windows takes the name of a file or folder for a device, or drops its last letter."""
+    return name.split(".")[0].rstrip().casefold() in _DEVICES or name != name.rstrip(" .")
 
 
 def write_whole(path: Path, data: bytes) -> None:

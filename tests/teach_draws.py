@@ -35,7 +35,8 @@ from genre_app.progress import usable_cores
 from genre_app.teaching import head
 from genre_app.teaching.cached import RECORDING
 from genre_app.teaching.examples import Example
-from genre_app.teaching.teach import Taught, teach
+from genre_app.teaching.taught import Taught
+from genre_app.teaching.teach import teach
 
 _OLD_SHARE = 0.7  # of the tracks of an old genre
 

@@ -12,7 +12,7 @@ from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption,
 from genre_app.progress import Monitor, Progress, usable_cores
 
 if TYPE_CHECKING:
-    from genre_app.teaching.teach import Taught
+    from genre_app.teaching.taught import Taught
 
 
 def teach(

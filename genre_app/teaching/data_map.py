@@ -31,7 +31,7 @@ from genre_app.features import FeatureSpec, extract, split
 from genre_app.teaching.cached import middle
 from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.examples import Example
-from genre_app.teaching.teach import Taught
+from genre_app.teaching.taught import Taught
 
 Kind = Literal["embedding", "features"]
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from genre_app.checkpoint import Checkpoint
-from genre_app.checkpoint_file import Memory
+from genre_app.data.sources.folder import genre_key
 from genre_app.errors import CheckpointError, DataError, some
 from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.evaluation.combination import choose_mix
@@ -25,80 +24,12 @@ from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.examples import MIN_GENRES, Example, check_examples, parts_left_out
 from genre_app.teaching.head import HeadFit, Layer, head_rows, member_rows
 from genre_app.teaching.memory import recalled, remember
+from genre_app.teaching.taught import Taught
 
 N_RECORDINGS = 2
 """Simulated recordings of each clip."""
 
 _Versions = list[list[NDArray[np.float32]]]  # [version][member], each [s, genres]
-
-
-@dataclass(frozen=True, eq=False)
-class Taught:
-    """A taught checkpoint, and how it does on clips that it was not taught.
-
-    Attributes
-    ----------
-    checkpoint : Checkpoint
-    report : Report
-        The answer for each clip by layers that were fitted without its source.
-    recorded : Report
-        The same for a simulated recording of each clip.
-    before : tuple of str
-        Answer of the original checkpoint for each track of the report.
-    failed : tuple of (str, str)
-        Files that could not be used, with the reason.
-    seconds : float
-    examples : tuple of Example
-        The clips that could be used.
-    embeddings : tuple of Embedding
-        Of these clips.
-    """
-
-    checkpoint: Checkpoint
-    report: Report
-    recorded: Report
-    before: tuple[str, ...]
-    failed: tuple[tuple[str, str], ...]
-    seconds: float
-    examples: tuple[Example, ...]
-    embeddings: tuple[Embedding, ...]
-
-    @property
-    def n_before(self) -> int:
-        """Number of tracks that the original checkpoint answers rightly."""
-        truth = [self.report.genres[track.label] for track in self.report.tracks]
-        return sum(_key(answer) == _key(genre) for answer, genre in zip(self.before, truth, strict=True))
-
-    @property
-    def n_right(self) -> int:
-        """Number of tracks that the taught checkpoint answers rightly."""
-        return int(self.report.confusion.trace())
-
-    @property
-    def n_right_recorded(self) -> int:
-        """Number of tracks whose simulated recording the taught checkpoint answers rightly."""
-        return int(self.recorded.confusion.trace())
-
-    def wrong(self) -> list[tuple[str, str, str]]:
-        """Return name, true genre and answer of each clip that was answered wrongly when it was left out."""
-        genres = self.report.genres
-        answers = self.report.probabilities.argmax(axis=1).tolist()
-        pairs = zip(self.report.tracks, answers, strict=True)
-        return [(track.track_id, genres[track.label], genres[answer]) for track, answer in pairs if answer != track.label]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data: the keys of ``genre-app teach --format json``."""
-        keys = ("name", "genre", "answer")
-        return {
-            "genres": list(self.checkpoint.genres),
-            "left_out": self.report.summary(),
-            "recorded": self.recorded.summary(),
-            "confusion": self.report.confusion.tolist(),
-            "before": {"right": self.n_before, "n": len(self.before)},
-            "wrong": [dict(zip(keys, row, strict=True)) for row in self.wrong()],
-            "failed": [{"name": name, "reason": reason} for name, reason in self.failed],
-            "seconds": round(self.seconds, 1),
-        }
 
 
 def teach(
@@ -168,23 +99,14 @@ def teach(
     kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
     embeddings = [versions for versions in found if versions is not None]
     check_examples(kept, failed, min_genres=min_genres)
-    old = checkpoint.genres if extend else ()
-    renamed = {_key(genre): genre for genre in old}
-    kept = [replace(example, genre=renamed.get(_key(example.genre), example.genre)) for example in kept]
-    genres = tuple(sorted({*old, *(example.genre for example in kept)}, key=str.casefold))
+    genres, kept = _named(kept, checkpoint.genres if extend else ())
     others = _others(genres, {*none_of_these, *(checkpoint.none_of_these if extend else ())})
     labels = np.array([genres.index(example.genre) for example in kept])
-    remembered = [genres.index(genre) for genre in old]
-    samples = _recalled(checkpoint.memory, seed) if extend and checkpoint.memory else None
-    fits = [
-        [
-            HeadFit(
-                head_rows(embeddings, member, head), labels, len(genres), samples[member][head] if samples else None, remembered
-            )
-            for head in range(len(part.model.heads()))
-        ]
-        for member, part in enumerate(checkpoint.members)
-    ]
+    remembered = [genres.index(genre) for genre in checkpoint.genres] if extend else []
+    samples = (
+        [[recalled(of_head, seed) for of_head in of_member] for of_member in (checkpoint.memory or ())] if extend else None
+    )
+    fits = _fits(checkpoint, embeddings, labels, len(genres), samples, remembered)
     layers = [[fit.without(np.zeros(len(kept), bool)) for fit in of_member] for of_member in fits]
     answers = _left_out(kept, labels, embeddings, fits, remembered, monitor)
     new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
@@ -215,8 +137,29 @@ def teach(
     return taught
 
 
-def _recalled(memory: Memory, seed: int) -> list[list[NDArray[np.float64]]]:
-    return [[recalled(of_head, seed) for of_head in of_member] for of_member in memory]
+def _named(examples: Sequence[Example], old: tuple[str, ...]) -> tuple[tuple[str, ...], list[Example]]:
+    """Return all genres in order, and the examples with the old name of a genre that has one."""
+    known = {genre_key(genre): genre for genre in old}
+    named = [replace(example, genre=known.get(genre_key(example.genre), example.genre)) for example in examples]
+    return tuple(sorted({*old, *(example.genre for example in named)}, key=str.casefold)), named
+
+
+def _fits(
+    checkpoint: Checkpoint,
+    embeddings: Sequence[Sequence[Embedding]],
+    labels: NDArray[np.intp],
+    n_genres: int,
+    samples: Sequence[Sequence[NDArray[np.float64]]] | None,
+    remembered: Sequence[int],
+) -> list[list[HeadFit]]:
+    """Prepare the fit of each member's last layers, with samples of the remembered genres."""
+
+    def fit(member: int, head: int) -> HeadFit:
+        of_head = None if samples is None else samples[member][head]
+        return HeadFit(head_rows(embeddings, member, head), labels, n_genres, of_head, remembered)
+
+    n_heads = [len(member.model.heads()) for member in checkpoint.members]
+    return [[fit(member, head) for head in range(n)] for member, n in enumerate(n_heads)]
 
 
 def _others(genres: tuple[str, ...], none_of_these: Collection[str]) -> tuple[str, ...]:
@@ -286,7 +229,3 @@ def _answer(checkpoint: Checkpoint, embedding: Embedding) -> str:
     of_members = [member.probabilities[member.places].mean(axis=1) for member in embedding.members]
     rows = checkpoint.joined(of_members)[embedding.sounds]
     return checkpoint.genres[int(rows.mean(axis=0).argmax())]
-
-
-def _key(genre: str) -> str:
-    return "".join(letter for letter in genre.casefold() if letter.isalnum()) or genre

@@ -8,9 +8,8 @@ from pathlib import PurePath
 
 from genre_app.checkpoint_header import check_genres
 from genre_app.errors import DataError
+from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name
 
-_FORBIDDEN = frozenset('<>:"/\\|?*')  # Windows allows none of these in a file's name
-_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
 _STEM_LETTERS = 40
 
 
@@ -29,10 +28,10 @@ def checked_genre(name: str) -> str:
         check_genres([name])
     except ValueError as error:
         raise DataError(f"Choose another name: {error}.") from error
-    wrong = sorted(_FORBIDDEN.intersection(name))
+    wrong = sorted({*FORBIDDEN_LETTERS, *"/\\"}.intersection(name))
     if wrong:
-        raise DataError(f"The genre {name!r} cannot name a folder: leave out {' '.join(wrong)}")
-    if name.startswith(".") or name.endswith(".") or name.partition(".")[0].casefold() in _RESERVED:
+        raise DataError(f"The genre {name!r} cannot name a folder: leave out {' '.join(wrong)}.")
+    if name.startswith(".") or is_reserved_name(name):
         raise DataError(f"The genre {name!r} cannot name a folder on every system; choose another name.")
     return name
 

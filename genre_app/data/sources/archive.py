@@ -21,6 +21,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
+from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name
 from genre_app.progress import QUIET, Meter, Monitor
 
 _COPY_BYTES = 1 << 20
@@ -30,16 +31,6 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, O
 # Unicode categories of characters that are not shown, or that change the order in which others are shown (U+202E): format
 # characters, surrogates, private and unassigned ones, separators of lines and paragraphs.
 _HIDDEN = ("Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_MARKUP = '<>"|?*:'  # not allowed in names on Windows; the first three are markup in HTML
-_DEVICES = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    "conin$",
-    "conout$",
-    *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789\u00b9\u00b2\u00b3"),
-}
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
@@ -208,10 +199,10 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
     hidden = next((letter for letter in name if unicodedata.category(letter) in _HIDDEN), None)
     if hidden is not None:
         return f"has the invisible character U+{ord(hidden):04X} in its name; rename it"
-    forbidden = next((letter for letter in name if letter in _MARKUP), None)
+    forbidden = next((letter for letter in name if letter in FORBIDDEN_LETTERS), None)
     if forbidden is not None:
         return f"has the character {forbidden} in its name, which not every system allows; rename it"
-    reserved = next((part for part in parts if _is_reserved(part)), None)
+    reserved = next((part for part in parts if is_reserved_name(part)), None)
     if reserved is not None:
         return f"has the name {_shown(reserved)!r}, which Windows reserves or changes; rename it"
     if len(parts) > limits.depth:
@@ -227,11 +218,6 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
         return "is packed by an uncommon method; pack it as an ordinary zip"
     return None
-
-
-def _is_reserved(part: str) -> bool:
-    """Return whether Windows takes a name for a device, or drops its last letter."""
-    return part.split(".")[0].rstrip().casefold() in _DEVICES or part != part.rstrip(" .")
 
 
 def _is_wanted(name: str) -> bool:

@@ -170,16 +170,17 @@ def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dic
     DataError
         If a genre is not among ``known``.
     """
-    indices = {_key(genre): index for index, genre in reversed(list(enumerate(known)))}
+    indices = {genre_key(genre): index for index, genre in reversed(list(enumerate(known)))}
     names = sorted(set(found))
-    unknown = [name for name in names if _key(name) not in indices]
+    unknown = [name for name in names if genre_key(name) not in indices]
     if unknown:
         raise DataError(
             f"{where} has genres that the checkpoint does not know: {some(unknown, 20)} "
             f"(it knows {', '.join(known)}); rename or remove those folders, or choose another split or checkpoint."
         )
-    return {name: indices[_key(name)] for name in names}
+    return {name: indices[genre_key(name)] for name in names}
 
 
-def _key(genre: str) -> str:
+def genre_key(genre: str) -> str:
+    """Return what the spellings of a genre have in common: its letters and digits, without case."""
     return "".join(letter for letter in genre.casefold() if letter.isalnum()) or genre

@@ -18,6 +18,7 @@ from threading import Lock, Thread
 
 from genre_app.data.collection import Collection, Limits
 from genre_app.errors import DataError
+from genre_app.files import is_reserved_name
 from genre_app.ui.permission import on_network, on_space
 
 DEFAULT_NAME = "my-music"
@@ -33,7 +34,6 @@ GRACE_SECONDS = 600.0
 
 _SWEEP_SECONDS = 60.0
 _NAME = re.compile(r"\w[\w .+-]{0,63}")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows gives these names to devices
 _sessions = Lock()
 _sweeper: Thread | None = None
 
@@ -59,7 +59,7 @@ def checked_collection(name: str) -> str:
     name = " ".join(str(name).split())
     if not name:
         raise DataError("Type the name of the collection first.")
-    if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
+    if not _NAME.fullmatch(name) or is_reserved_name(name):
         raise DataError(
             f"{name[:70]!r} cannot name a collection; use up to 64 letters, digits, spaces, and . _ + - between them."
         )

@@ -15,7 +15,8 @@ from genre_app.errors import DataError, GenreAppError
 from genre_app.progress import Monitor, Progress, StoppedError
 from genre_app.teaching.data_map import DataMap, data_map, embedding_values
 from genre_app.teaching.examples import CACHE, folder_examples
-from genre_app.teaching.teach import Taught, teach
+from genre_app.teaching.taught import Taught
+from genre_app.teaching.teach import teach
 from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
