@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from genre_app.progress import usable_cores
+from genre_app.progress import Monitor, usable_cores
 
 # Each command imports torch, and modules that need it, when it runs: --help must not wait for them.
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.n)
 
         yield show
+
+
+@contextmanager
+def monitored() -> Iterator[Monitor]:
+    """Show a progress bar over clips; yield the monitor that moves it."""
+    with progress_bar() as show:
+        yield Monitor(on_progress=lambda progress: show(progress.done, progress.total))
 
 
 def stop(message: str, exit_code: int = 2) -> NoReturn:

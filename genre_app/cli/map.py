@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, open_checkpoint, printable, progress_bar, stop
-from genre_app.progress import Monitor, Progress, usable_cores
+from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, monitored, open_checkpoint, printable, stop
+from genre_app.progress import usable_cores
 
 if TYPE_CHECKING:
     from genre_app.teaching.data_map import DataMap
@@ -37,21 +37,14 @@ def map(  # noqa: A001 (the command's name)
 
     from genre_app.errors import CheckpointError, DataError
     from genre_app.teaching.data_map import data_map, embedding_values, feature_values
-    from genre_app.teaching.examples import CACHE, folder_examples
+    from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach
 
     torch.set_num_threads(1)
     try:
         examples, _ = folder_examples(folder)
-        if cache is None and (folder / "clips.csv").is_file():
-            cache = folder / CACHE
-        with progress_bar() as show:
-
-            def on_progress(progress: Progress) -> None:
-                show(progress.done, progress.total)
-
-            monitor = Monitor(on_progress=on_progress)
-            taught = teach(examples, base, cache=cache, threads=threads or usable_cores(), monitor=monitor)
+        with monitored() as monitor:
+            taught = teach(examples, base, cache=cache or cache_of(folder), threads=threads or usable_cores(), monitor=monitor)
         used = taught.examples
         values = embedding_values(taught.embeddings) if by == "embedding" else feature_values([one.path for one in used])
         found = data_map(values, used, taught, seed=seed)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from genre_app.cli._shared import ThreadsOption, open_checkpoint, progress_bar, stop
-from genre_app.progress import Monitor, Progress, usable_cores
+from genre_app.cli._shared import ThreadsOption, monitored, open_checkpoint, stop
+from genre_app.progress import usable_cores
 
 
 def remember(
@@ -43,12 +43,8 @@ def remember(
         missing = sorted(set(base.genres) - {base.genres[place] for place in index.values()})
         if missing:
             raise DataError(f"{folder} has no music of {', '.join(missing)}, so these genres could not be kept; add it.")
-        with progress_bar() as show:
-
-            def on_progress(progress: Progress) -> None:
-                show(progress.done, progress.total)
-
-            meter = Meter("listening to clips", len(examples), float(len(examples)), Monitor(on_progress=on_progress))
+        with monitored() as monitor:
+            meter = Meter("listening to clips", len(examples), float(len(examples)), monitor)
             store = Embeddings(base, seed=seed, threads=threads or usable_cores())
             found, failed = store.of_files([example.path for example in examples], meter)
         if failed:

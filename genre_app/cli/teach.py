@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, open_checkpoint, printable, progress_bar, stop
-from genre_app.progress import Monitor, Progress, usable_cores
+from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, monitored, open_checkpoint, printable, stop
+from genre_app.progress import usable_cores
 
 if TYPE_CHECKING:
     from genre_app.teaching.taught import Taught
@@ -44,19 +44,13 @@ def teach(
 
     from genre_app.checkpoint import save_checkpoint
     from genre_app.errors import CheckpointError, DataError
-    from genre_app.teaching.examples import CACHE, folder_examples
+    from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach as teach_examples
 
     torch.set_num_threads(1)  # several clips at once are faster than several threads for each
     try:
         examples, marked = folder_examples(folder)
-        if cache is None and (folder / "clips.csv").is_file():
-            cache = folder / CACHE
-        with progress_bar() as show:
-
-            def on_progress(progress: Progress) -> None:
-                show(progress.done, progress.total)
-
+        with monitored() as monitor:
             taught = teach_examples(
                 examples,
                 base,
@@ -64,9 +58,9 @@ def teach(
                 none_of_these={*marked, *(none_of_these or [])},
                 n_recordings=recordings,
                 seed=seed,
-                cache=cache,
+                cache=cache or cache_of(folder),
                 threads=threads or usable_cores(),
-                monitor=Monitor(on_progress=on_progress),
+                monitor=monitor,
             )
         save_checkpoint(taught.checkpoint, out)
     except (DataError, CheckpointError) as error:

@@ -18,13 +18,11 @@ from genre_app.audio import Clip, load_clip
 from genre_app.augment.config import WaveformConfig
 from genre_app.augment.waveform import augment_waveform
 from genre_app.checkpoint import Checkpoint
+from genre_app.data.collection.collection import MAX_CLIP_SECONDS, MAX_FILE_SECONDS
 from genre_app.errors import AudioError
 from genre_app.files import write_whole
 from genre_app.progress import Meter
 from genre_app.teaching.embedding import Embedder, Embedding, MemberEmbedding, networks_digest
-
-MAX_SECONDS = 30.0
-"""Of each clip, from its middle."""
 
 RECORDING = WaveformConfig(
     codec_probability=0.3,
@@ -62,7 +60,9 @@ class Embeddings:
         self, checkpoint: Checkpoint, *, n_recordings: int = 2, seed: int = 0, folder: Path | None = None, threads: int = 1
     ) -> None:
         self._checkpoint, self._n_recordings, self._seed, self._threads = checkpoint, n_recordings, seed, threads
-        what = f"{_VERSION} {networks_digest(checkpoint)} {RECORDING.model_dump_json()} {n_recordings} {seed} {MAX_SECONDS}"
+        what = (
+            f"{_VERSION} {networks_digest(checkpoint)} {RECORDING.model_dump_json()} {n_recordings} {seed} {MAX_CLIP_SECONDS}"
+        )
         self._folder = folder / hashlib.sha256(what.encode()).hexdigest()[:16] if folder else None
         self._embedders: SimpleQueue[Embedder] = SimpleQueue()
         for _ in range(threads):
@@ -92,7 +92,7 @@ class Embeddings:
         return found, failed
 
     def _of_file(self, path: Path) -> list[Embedding]:
-        clip = middle(load_clip(path, sample_rate=self._checkpoint.sample_rate, max_seconds=1800.0))
+        clip = read_middle(path, self._checkpoint.sample_rate)
         kept = None
         if self._folder is not None:
             kept = self._folder / f"{hashlib.sha256(clip.samples.tobytes()).hexdigest()[:24]}.safetensors"
@@ -115,9 +115,10 @@ class Embeddings:
         return embeddings
 
 
-def middle(clip: Clip) -> Clip:
-    """Return the middle 30 s of a clip."""
-    most = round(MAX_SECONDS * clip.sample_rate)
+def read_middle(path: Path, sample_rate: int) -> Clip:
+    """Return the middle 30 s of a file; raises `AudioError` as `genre_app.audio.load_clip`, and for more than half an hour."""
+    clip = load_clip(path, sample_rate=sample_rate, max_seconds=MAX_FILE_SECONDS)
+    most = round(MAX_CLIP_SECONDS * clip.sample_rate)
     start = max(0, (len(clip.samples) - most) // 2)
     return Clip(clip.samples[start : start + most], clip.sample_rate, clip.name, clip.warnings)
 

@@ -25,10 +25,9 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from genre_app.audio import load_clip
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract, split
-from genre_app.teaching.cached import middle
+from genre_app.teaching.cached import read_middle
 from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.examples import Example
 from genre_app.teaching.taught import Taught
@@ -160,7 +159,7 @@ def feature_values(paths: Sequence[Path]) -> NDArray[np.float64]:
     spec = FeatureSpec(kind="summary", hop_length=512, segment_seconds=3.0, segment_hop_seconds=3.0)
     rows = []
     for path in paths:
-        clip = middle(load_clip(path, sample_rate=spec.sample_rate, max_seconds=1800.0))
+        clip = read_middle(path, spec.sample_rate)
         segments = np.concatenate([part.samples for part in split(clip.blocks(), spec)])
         rows.append(extract(torch.from_numpy(segments), spec, padded=True)[:, :, 0].mean(dim=0).double().numpy())
     return _standardised(np.stack(rows))

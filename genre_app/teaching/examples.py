@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genre_app.checkpoint_header import check_genres
 from genre_app.data.collection import Collection as MusicCollection
+from genre_app.data.collection.index import TABLE
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import DataError, some
 from genre_app.files import AnyPath
@@ -62,6 +63,11 @@ def folder_examples(folder: AnyPath) -> tuple[list[Example], frozenset[str]]:
     known = {clip.id: clip.group for clip in contents.clips}
     examples = [Example(t.path, t.genre, t.track_id, known.get(t.path.name, t.track_id)) for t in found.tracks]
     return examples, contents.none_of_these
+
+
+def cache_of(folder: AnyPath) -> Path | None:
+    """Return the folder in which a collection keeps its embeddings; None if the folder is no collection."""
+    return Path(folder) / CACHE if (Path(folder) / TABLE).is_file() else None
 
 
 def check_examples(

@@ -57,6 +57,18 @@ def panel(recorder: str, kind: Literal["take", "live", "example", "room"]) -> gr
     )
 
 
+def recorder(elem_id: str, label: str) -> gr.Audio:
+    """Lay out a recorder of takes whose player is the browser's own."""
+    return gr.Audio(
+        sources=["microphone"],
+        type="filepath",
+        label=label,
+        elem_id=elem_id,
+        buttons=[],
+        waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+    )
+
+
 def script() -> str:
     """Return the script for the page's head, where it runs before a recorder asks for the microphone."""
     numbers = {

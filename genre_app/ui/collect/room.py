@@ -48,14 +48,7 @@ def build(frame: Frame) -> None:
         with gr.Row(elem_classes="actions"):
             start = gr.Button("Play and record", variant="primary", min_width=220, scale=0, elem_id="room-start")
         gr.HTML('<p role="status"></p>', elem_id="room-said")
-        take = gr.Audio(
-            sources=["microphone"],
-            type="filepath",
-            label="Room",
-            elem_id="room-take",
-            buttons=[],
-            waveform_options=_NATIVE_PLAYER,
-        )
+        take = microphone.recorder("room-take", "Room")
         signal = gr.Audio(
             label="Test signal",
             type="filepath",

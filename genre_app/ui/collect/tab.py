@@ -45,14 +45,7 @@ def build(frame: Frame) -> None:
     with gr.Column(elem_id="collect-strip"):
         gr.HTML(_TAKE)
         microphone.panel("collect-take", "example")
-        take = gr.Audio(
-            sources=["microphone"],
-            type="filepath",
-            label="Example",
-            elem_id="collect-take",
-            buttons=[],
-            waveform_options=_NATIVE_PLAYER,
-        )
+        take = microphone.recorder("collect-take", "Example")
     player = gr.Audio(
         label="Clip",
         type="filepath",
