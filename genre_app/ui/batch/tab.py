@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,72 @@ element.addEventListener("click", ({ target }) => {
 _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
 
 
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the tab."""
+
+    files: gr.File
+    folder: gr.Button
+    checkpoint: gr.Dropdown
+    vote: gr.Dropdown
+    again: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    score: gr.HTML
+    table: gr.HTML
+    said: gr.HTML
+    csv: gr.DownloadButton
+    state: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a batch changes."""
+        return [self.status, self.table, self.again, self.stop, self.csv, self.score, self.said, self.state]
+
+    def run(
+        self, paths: list[str] | None, checkpoint: list[str], vote: str, sent: Any, chosen: str | None, request: gr.Request
+    ) -> Iterator[Updates]:
+        """Classify the files, and show each answer as it comes."""
+        paths = (paths or [])[: MAX_FILES + 1]
+        n_files = min(len(paths), MAX_FILES)
+        genres = _known_genres(checkpoint, chosen, request)
+        truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
+        rows: list[Row] = []
+        budget = Budget.of_batch()
+        yield {
+            **self.buttons(can_repeat=False, can_stop=bool(paths)),
+            self.csv: gr.DownloadButton(visible=False),
+            self.score: "",
+            self.said: "",
+        }
+        for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
+            yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows)}
+            rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
+        yield {
+            self.status: _end(rows, len(paths)),
+            self.table: to_html(rows, genres),
+            **self.buttons(can_repeat=bool(paths)),
+            self.csv: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
+            self.state: rows,
+        }
+
+    def buttons(self, *, can_repeat: bool, can_stop: bool = False) -> Updates:
+        """Return updates of the two buttons."""
+        return {self.again: gr.Button(interactive=can_repeat), self.stop: gr.Button(interactive=can_stop)}
+
+    def emptied(self) -> Updates:
+        """Return updates that show no batch."""
+        return {
+            **dict.fromkeys([self.status, self.table, self.score, self.said], ""),
+            self.csv: gr.DownloadButton(visible=False),
+            self.state: None,
+            **self.buttons(can_repeat=False),
+        }
+
+
 def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     gr.HTML(_INTRO)
@@ -64,72 +130,31 @@ def build(frame: Frame) -> None:
             score = gr.HTML("", elem_id="batch-score")
             table = gr.HTML("", elem_id="results", js_on_load=_ON_TABLE)
             said = gr.HTML("", elem_id="batch-said")
-            csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
-
+            csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
     state = gr.State(None)  # the rows
+    _connect(frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, table, said, csv, state))
 
-    def run(
-        paths: list[str] | None, checkpoint: list[str], vote: str, sent: Any, chosen: str | None, request: gr.Request
-    ) -> Iterator[dict[Any, Any]]:
-        paths = (paths or [])[: MAX_FILES + 1]
-        n_files = min(len(paths), MAX_FILES)
-        genres = _known_genres(checkpoint, chosen, request)
-        truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
-        rows: list[Row] = []
-        budget = Budget.of_batch()
-        yield {
-            again: gr.Button(interactive=False),
-            stop: gr.Button(interactive=bool(paths)),
-            csv_button: gr.DownloadButton(visible=False),
-            score: "",
-            said: "",
-        }
-        for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
-            yield {status: _status(rows, n_files, Path(path).name), table: to_html(rows)}
-            rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
-        yield {
-            status: _end(rows, len(paths)),
-            table: to_html(rows, genres),
-            again: gr.Button(interactive=bool(paths)),
-            stop: gr.Button(interactive=False),
-            csv_button: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
-            state: rows,
-        }
 
-    outputs = [status, table, again, stop, csv_button, score, said, state]
+def _connect(frame: Frame, parts: Parts) -> None:
+    collection, view = frame.parts["collection"], gr.JSON(visible=False)
     arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), checkpoint, checkpoint, **_PRIVATE)
-    inputs = [files, checkpoint, vote, gr.JSON(visible=False), frame.parts["collection"]]
-    running = gr.on([files.upload, again.click], run, inputs, outputs, js=_WITH_FOLDERS, **_PRIVATE, **_TWO_AT_ONCE)
-    folder.click(None, None, None, js="() => genreFolders.choose()")
-    view = gr.JSON(visible=False)
-    corrected = table.truth(set_truth, state, [state, csv_button], **_PRIVATE, trigger_mode="multiple")
+    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **_PRIVATE)
+    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection]
+    starting = [parts.files.upload, parts.again.click]
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_PRIVATE, **_TWO_AT_ONCE)
+    parts.folder.click(None, None, None, js="() => genreFolders.choose()")
+    corrected = parts.table.truth(set_truth, parts.state, [parts.state, parts.csv], **_PRIVATE, trigger_mode="multiple")
     for event in (running, corrected):
         event.then(
             lambda rows, view: _score(rows or [], View.from_page(view)),
-            [state, view],
-            score,
+            [parts.state, view],
+            parts.score,
             js="(state, _) => [state, genreApp.view('#progress')]",
             **_PRIVATE,
         )
-    table.keep(keep, [state, frame.parts["collection"]], said, **_PRIVATE, trigger_mode="multiple")
-
-    def buttons(*, can_repeat: bool) -> dict[Any, Any]:
-        return {again: gr.Button(interactive=can_repeat), stop: gr.Button(interactive=False)}
-
-    stop.click(lambda: buttons(can_repeat=True), None, [again, stop], cancels=[running], **_PRIVATE)
-    files.clear(
-        lambda: {
-            **dict.fromkeys([status, table, score, said], ""),
-            csv_button: gr.DownloadButton(visible=False),
-            state: None,
-            **buttons(can_repeat=False),
-        },
-        None,
-        outputs,
-        cancels=[running],
-        **_PRIVATE,
-    )
+    parts.table.keep(keep, [parts.state, collection], parts.said, **_PRIVATE, trigger_mode="multiple")
+    parts.stop.click(lambda: parts.buttons(can_repeat=True), None, [parts.again, parts.stop], cancels=[running], **_PRIVATE)
+    parts.files.clear(parts.emptied, None, parts.outputs, cancels=[running], **_PRIVATE)
 
 
 def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
