@@ -33,55 +33,64 @@ def _list_recipes(wanted: bool) -> None:
         raise typer.Exit
 
 
+_Recipe = Annotated[str | None, typer.Argument(help="Name of a recipe (see --list), or path of a TOML file.")]
+_Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Music to train on: a folder of genre folders, a zip of one, a mel cache, a CSV table of features, or "
+        "hub:OWNER/NAME."
+    ),
+]
+_Out = Annotated[Path | None, typer.Option(help="Folder of the new run; by default runs/RECIPE-NUMBER.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe, such as epochs=20. Can be repeated."),
+]
+_Seed = Annotated[int | None, typer.Option(help="Seed of all random numbers; by default that of the recipe.")]
+_InitFrom = Annotated[str | None, typer.Option(help="Checkpoint with the initial weights; by default they are random.")]
+_Columns = Annotated[
+    Literal["recipe", "data"],
+    typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache."),
+]
+_Resume = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume the run or the search in this folder.")]
+_Folds = Annotated[
+    int, typer.Option(min=0, max=20, help="Cross-validate with this many folds over training and validation tracks.")
+]
+_Search = Annotated[
+    int,
+    typer.Option(min=0, max=10000, metavar="N", help="Search the fields of the recipe's [search] table with this many trials."),
+]
+_Sampler = Annotated[
+    Literal["tpe", "random"], typer.Option(help="How --search draws settings: near the best ones so far, or anywhere.")
+]
+_Prune = Annotated[bool, typer.Option(help="Whether --search ends trials early that are worse than half of the trials before.")]
+_Log = Annotated[
+    list[Tracker] | None,
+    typer.Option(help="Write each epoch's results to TensorBoard or trackio too. Can be repeated."),
+]
+_Threads = Annotated[
+    int, typer.Option(min=1, max=256, help="CPU threads. The weights repeat bit by bit only with the same number.")
+]
+_List = Annotated[bool, typer.Option("--list", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")]
+
+
 def train(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Argument(help="Name of a recipe (see --list), or path of a TOML file.")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Music to train on: a folder of genre folders, a zip of one, a mel cache, a CSV table of features, or "
-            "hub:OWNER/NAME."
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the new run; by default runs/RECIPE-NUMBER.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe, such as epochs=20. Can be repeated."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; by default that of the recipe.")] = None,
-    init_from: Annotated[
-        str | None, typer.Option(help="Checkpoint with the initial weights; by default they are random.")
-    ] = None,
-    columns: Annotated[
-        Literal["recipe", "data"],
-        typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache."),
-    ] = "recipe",
-    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume the run or the search in this folder.")] = None,
-    folds: Annotated[
-        int, typer.Option(min=0, max=20, help="Cross-validate with this many folds over training and validation tracks.")
-    ] = 0,
-    search: Annotated[
-        int,
-        typer.Option(
-            min=0, max=10000, metavar="N", help="Search the fields of the recipe's [search] table with this many trials."
-        ),
-    ] = 0,
-    sampler: Annotated[
-        Literal["tpe", "random"], typer.Option(help="How --search draws settings: near the best ones so far, or anywhere.")
-    ] = "tpe",
-    prune: Annotated[
-        bool, typer.Option(help="Whether --search ends trials early that are worse than half of the trials before.")
-    ] = True,
-    log: Annotated[
-        list[Tracker] | None,
-        typer.Option(help="Write each epoch's results to TensorBoard or trackio too. Can be repeated."),
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(min=1, max=256, help="CPU threads. The weights repeat bit by bit only with the same number.")
-    ] = 2,
-    list_recipes: Annotated[
-        bool, typer.Option("--list", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
-    ] = False,
+    recipe: _Recipe = None,
+    data: _Data = None,
+    out: _Out = None,
+    settings: _Settings = None,
+    seed: _Seed = None,
+    init_from: _InitFrom = None,
+    columns: _Columns = "recipe",
+    resume: _Resume = None,
+    folds: _Folds = 0,
+    search: _Search = 0,
+    sampler: _Sampler = "tpe",
+    prune: _Prune = True,
+    log: _Log = None,
+    threads: _Threads = 2,
+    list_recipes: _List = False,
 ) -> None:
     """Train a network by a recipe.
 

@@ -130,8 +130,7 @@ def teach(
         "seed": seed,
     }
     before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
-    reasons = tuple((path.name, reason) for path, reason in failed)
-    seen = tuple(versions[0] for versions in embeddings)
+    reasons, seen = tuple((path.name, reason) for path, reason in failed), tuple(versions[0] for versions in embeddings)
     taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began, tuple(kept), seen)
     new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
     return taught
