@@ -36,7 +36,7 @@ def map(  # noqa: A001 (the command's name)
     import torch
 
     from genre_app.errors import CheckpointError, DataError
-    from genre_app.teaching.data_map import data_map, embedding_values, feature_values
+    from genre_app.teaching.data_map import clip_values, data_map
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach
 
@@ -45,9 +45,8 @@ def map(  # noqa: A001 (the command's name)
         examples, _ = folder_examples(folder)
         with monitored() as monitor:
             taught = teach(examples, base, cache=cache or cache_of(folder), threads=threads or usable_cores(), monitor=monitor)
-        used = taught.examples
-        values = embedding_values(taught.embeddings) if by == "embedding" else feature_values([one.path for one in used])
-        found = data_map(values, used, taught, seed=seed)
+            values = clip_values(by, taught, monitor)
+        found = data_map(values, taught.examples, taught, seed=seed)
     except (DataError, CheckpointError) as error:
         stop(str(error))
     print(json.dumps(found.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(found)))

@@ -27,6 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract, split
+from genre_app.progress import QUIET, Meter, Monitor
 from genre_app.teaching.cached import read_middle
 from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.examples import Example
@@ -107,7 +108,7 @@ def data_map(
     Parameters
     ----------
     values : numpy.ndarray [n, d]
-        A row for each clip, from `embedding_values` or `feature_values`.
+        A row for each clip, from `clip_values`.
     examples : sequence of Example, length n
     taught : Taught, optional
         What `genre_app.teaching.teach.teach` found on these clips; without it no label is doubted.
@@ -141,6 +142,13 @@ def data_map(
     )
 
 
+def clip_values(kind: Kind, taught: Taught, monitor: Monitor = QUIET) -> NDArray[np.float64]:
+    """Return a row for each clip that was taught: its embedding, or its 58 features."""
+    if kind == "embedding":
+        return embedding_values(taught.embeddings)
+    return feature_values([example.path for example in taught.examples], monitor)
+
+
 def embedding_values(embeddings: Sequence[Embedding]) -> NDArray[np.float64]:
     """Return a row for each clip: the mean over its segments of what each network's last layers get, [n, d].
 
@@ -154,14 +162,16 @@ def embedding_values(embeddings: Sequence[Embedding]) -> NDArray[np.float64]:
     return np.concatenate(of_heads, axis=1)
 
 
-def feature_values(paths: Sequence[Path]) -> NDArray[np.float64]:
+def feature_values(paths: Sequence[Path], monitor: Monitor = QUIET) -> NDArray[np.float64]:
     """Return the 58 summary features of each file, the mean over its segments of 3 s, [n, 58]."""
+    meter = Meter("computing features of clips", len(paths), float(len(paths)), monitor)
     spec = FeatureSpec(kind="summary", hop_length=512, segment_seconds=3.0, segment_hop_seconds=3.0)
     rows = []
     for path in paths:
         clip = read_middle(path, spec.sample_rate)
         segments = np.concatenate([part.samples for part in split(clip.blocks(), spec)])
         rows.append(extract(torch.from_numpy(segments), spec, padded=True)[:, :, 0].mean(dim=0).double().numpy())
+        meter.advance(1, 1.0)
     return _standardised(np.stack(rows))
 
 

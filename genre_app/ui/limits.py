@@ -1,4 +1,4 @@
-"""Limits on the work that one request may cause; the visitor is told the limit that was reached.
+"""Limits on the work that one request may cause; the message names the limit that was reached.
 
 Three hours of silence take 1.4 MB as a file and 81 s to classify, so a limit on bytes is not enough (measured on two cores).
 """

@@ -21,7 +21,9 @@ from genre_app.errors import DataError
 from genre_app.files import write_whole
 
 TABLE = "clips.csv"
-_OTHERS = "none_of_these.json"  # names of the genres that mean "none of these"
+OTHERS = "none_of_these.json"
+"""File with the names of the genres that mean "none of these"."""
+
 _MAX_TABLE_BYTES = 1 << 24
 
 
@@ -134,7 +136,7 @@ def write_table(folder: Path, clips: Iterable[CollectedClip]) -> None:
 
 def write_others(folder: Path, genres: Iterable[str]) -> None:
     """Write the names of the genres that mean "none of these"."""
-    write_whole(folder / _OTHERS, json.dumps(sorted(genres), ensure_ascii=False).encode())
+    write_whole(folder / OTHERS, json.dumps(sorted(genres), ensure_ascii=False).encode())
 
 
 def _is_genre(entry: Path) -> bool:
@@ -166,7 +168,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
 
 def _read_others(folder: Path) -> list[str]:
     with suppress(OSError, ValueError):
-        found = json.loads((folder / _OTHERS).read_text(encoding="utf-8"))
+        found = json.loads((folder / OTHERS).read_text(encoding="utf-8"))
         if isinstance(found, list):
             return [name for name in found if isinstance(name, str)]
     return []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.collection.collection import Collection
-from genre_app.data.collection.index import TABLE
+from genre_app.data.collection.index import OTHERS, TABLE
 from genre_app.data.sources.archive import Limits as ZipLimits
 from genre_app.data.sources.archive import unpack
 from genre_app.data.sources.folder import AudioFolder
@@ -44,8 +44,9 @@ def export_zip(collection: Collection, target: Path) -> int:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for clip in clips:
                 archive.write(collection.folder / clip.file, clip.file)
-            if (collection.folder / TABLE).is_file():
-                archive.write(collection.folder / TABLE, TABLE)
+            for name in (TABLE, OTHERS):
+                if (collection.folder / name).is_file():
+                    archive.write(collection.folder / name, name)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -70,10 +71,11 @@ def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None =
     work = Path(tempfile.mkdtemp(prefix="genre-app-import-"))
     try:
         found = AudioFolder.find(unpack(path, work, limits=limits or _ZIP_LIMITS))
-        told = {clip.id: clip for clip in Collection(found.path).read().clips}
+        contents = Collection(found.path).read()
+        rows = {clip.id: clip for clip in contents.clips}
         added, refused = 0, [reason for _, reason in found.refused]
         for track in found.tracks:
-            row = told.get(track.path.name)
+            row = rows.get(track.path.name)
             try:
                 collection.add(
                     track.genre,
@@ -88,6 +90,10 @@ def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None =
                 added += 1
             except (AudioError, DataError) as error:
                 refused.append(str(error))
+        here = collection.read().genres
+        for genre in contents.none_of_these:
+            if genre in here:
+                collection.mark_none_of_these(genre, True)
         return Imported(added, tuple(refused))
     finally:
         shutil.rmtree(work, ignore_errors=True)

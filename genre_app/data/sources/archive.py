@@ -24,6 +24,8 @@ from genre_app.errors import DataError
 from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name
 from genre_app.progress import QUIET, Meter, Monitor
 
+# Beside audio and CSV: a mel cache, and the genres of a collection that mean "none of these".
+_TABLES = ("spec.json", MelCache.ARRAY, "none_of_these.json")
 _COPY_BYTES = 1 << 20
 _FREE_BYTES = 1 << 26  # the ratio is not limited up to this unpacked size, since synthesised sounds compress well
 # The errors of zipfile on a damaged file; NotImplementedError is a RuntimeError.
@@ -224,7 +226,7 @@ def _is_wanted(name: str) -> bool:
     parts = name.split("/")
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
-    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in ("spec.json", MelCache.ARRAY)
+    return Path(parts[-1]).suffix.lower() in (*AUDIO_SUFFIXES, ".csv") or parts[-1] in _TABLES
 
 
 def _too_much(total: int, size: int, limits: Limits) -> str:

@@ -41,11 +41,11 @@ def card(found: DataMap, sources: Sources) -> str:
         f'<li><svg viewBox="-8 -8 16 16" width="20" height="20" aria-hidden="true">{_mark(number)}</svg>{escape(genre)}</li>'
         for number, genre in enumerate(genres)
     )
-    words = f"Map of {len(found.names)} clips of {len(genres)} genres; clips that sound alike to the model lie close together."
+    words = f"Map of {len(found.names)} clips of {len(genres)} genres; clips that are alike lie close together."
     return f"""
 <section class="card" aria-label="Map">
   <h2 class="eyebrow">Map of the clips</h2>
-  <p>Clips that sound alike to the model lie close together. Click a mark to play it.</p>
+  <p>Clips that are alike lie close together. Click a mark to play it.</p>
   <div class="map-columns"><div>
   <svg class="clip-map" viewBox="0 0 {_SIZE:.0f} {_SIZE:.0f}" role="img" aria-label="{escape(words, quote=True)}">{marks}</svg>
   <ul class="map-key">{key}</ul>

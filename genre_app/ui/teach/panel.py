@@ -13,7 +13,7 @@ from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.collection import Collection
 from genre_app.errors import DataError, GenreAppError
 from genre_app.progress import Monitor, Progress, StoppedError
-from genre_app.teaching.data_map import DataMap, data_map, embedding_values
+from genre_app.teaching.data_map import DataMap, Kind, clip_values, data_map
 from genre_app.teaching.examples import CACHE, folder_examples
 from genre_app.teaching.taught import Taught
 from genre_app.teaching.teach import teach
@@ -32,6 +32,7 @@ _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidde
 _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...others]'
 _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
+_KINDS = [("what the model hears", "embedding"), ("58 features of the sound (slower)", "features")]
 _MATRIX_WIDTH = 420  # CSS pixels
 _PLAY = """
 element.addEventListener("click", (event) => {
@@ -64,6 +65,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
                 file = gr.DownloadButton("Download", min_width=120)
         with gr.Column(min_width=300):
             confusion = gr.HTML("", elem_id="teach-confusion")
+    kind = gr.Radio(_KINDS, value=_KINDS[0][1], label="Clips lie close together if they are alike in", elem_id="map-kind")
     with gr.Row(elem_classes="actions"):
         draw = gr.Button("Draw a map of the clips", min_width=220, scale=0, elem_id="draw-map")
     mapped = gr.HTML("", js_on_load=_PLAY, elem_id="teach-map")
@@ -79,9 +81,9 @@ def build(frame: Frame, collection: gr.State) -> Any:
     stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
     for place in (wrong, mapped):
         place.play_clip(panel.play, collection, player, **_PRIVATE)
-    draw.click(panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
+    draw.click(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
     moved = mapped.move_clip(panel.move, collection, status, **_PRIVATE)
-    moved.then(panel.map, collection, [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
+    moved.then(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
     collection.change(lambda: "", None, mapped, **_PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
@@ -146,12 +148,12 @@ class Panel:
         except (AttributeError, GenreAppError, OSError):  # the clip is gone
             return gr.Audio(visible=False)
 
-    def map(self, name: str, request: gr.Request) -> Iterator[tuple[str, Any]]:
+    def map(self, name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[str, Any]]:
         """Draw the map of the collection, with progress."""
         yield '<p role="status">Drawing …</p>', gr.Button(interactive=False)
         try:
             collection = collection_of(request.session_hash, name)
-            following = followed(lambda monitor: _mapped(collection, monitor))
+            following = followed(lambda monitor: _mapped(collection, kind, monitor))
             found = yield from _shown(following)
             shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
         except (GenreAppError, StoppedError) as error:
@@ -206,12 +208,12 @@ def _shown(following: Generator[Progress, None, DataMap]) -> Generator[tuple[str
         yield markup.progress(progress), gr.skip()
 
 
-def _mapped(collection: Collection, monitor: Monitor) -> DataMap:
+def _mapped(collection: Collection, kind: Kind, monitor: Monitor) -> DataMap:
     if not collection.read().clips:
         raise DataError("This collection has no clips yet; record or drop some first.")
     examples, _ = folder_examples(collection.folder)
     taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, monitor=monitor)
-    return data_map(embedding_values(taught.embeddings), taught.examples, taught)
+    return data_map(clip_values(kind, taught, monitor), taught.examples, taught)
 
 
 def _task(collection: Collection, *, extend: bool) -> Callable[[Monitor], Taught]:

@@ -166,9 +166,11 @@ def test_a_zip_brings_everything_to_another_collection(collection: Collection, t
     for number, genre in enumerate(("dub", "ska", "ska")):
         path = song(tmp_path, f"{number}.wav", hz=200 + 50 * number)
         collection.add(genre, path, origin="batch", answer="pop", probability=0.5, checkpoint="default")
+    collection.mark_none_of_these("dub", True)
     assert export_zip(collection, tmp_path / "out.zip") == 3
     other = Collection(tmp_path / "other")
     assert import_zip(other, tmp_path / "out.zip").added == 3
+    assert other.read().none_of_these == {"dub"}
     kept = ("file", "source", "source_sha256", "origin", "answer", "probability", "checkpoint", "seconds")
     described = [sorted(tuple(getattr(clip, name) for name in kept) for clip in c.read().clips) for c in (collection, other)]
     assert described[0] == described[1]
