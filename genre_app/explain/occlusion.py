@@ -79,7 +79,8 @@ class Explanation:
         importance = self.of(genre)
         chosen = np.zeros(importance.size, np.bool_)
         chosen[np.argsort(-importance, axis=None, kind="stable")[: round(share * importance.size)]] = True
-        return chosen.reshape(importance.shape) & (importance > _LEAST * max(0.0, importance.max()))
+        large: NDArray[np.bool_] = importance > _LEAST * max(0.0, float(importance.max()))
+        return chosen.reshape(importance.shape) & large
 
     def bands(self, genre: str, share: float = _NAMED_SHARE) -> list[tuple[float, float]]:
         """Return the edges in Hz of the bands that hold this share of the marked importance; neighbours are joined."""

@@ -68,5 +68,6 @@ def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
     for key in sorted(tensors):
         tensor = tensors[key]
         found.update(f"{len(key)} {key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(uint8).numpy() if tensor.numel() else b"")
+        if tensor.numel():
+            found.update(tensor.reshape(-1).view(uint8).numpy().tobytes())
     return found.hexdigest()
