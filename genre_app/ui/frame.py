@@ -8,6 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": ()}
+"""Arguments of an event that is no endpoint of the API and shows no progress.
+
+For each event that runs, gradio looks up in the tree of the page all components that have ever been the output of an event,
+to show its progress on them. With the outputs of the form of the Train tab this took seconds of each visit.
+"""
+
 
 @dataclass
 class Frame:

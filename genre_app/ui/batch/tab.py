@@ -16,7 +16,7 @@ from genre_app.ui.batch.table import GENRE_LETTERS, Row, to_csv, to_html
 from genre_app.ui.collect.correct import add_corrected, choices
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.limits import Budget
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE
@@ -28,7 +28,6 @@ gets a row with the reason.</p><p id="songs-problem" role="alert"></p>
 
 
 VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _WITH_FOLDERS = "(files, checkpoint, vote, _, ...rest) => [files, checkpoint, vote, genreFolders.known(), ...rest]"
 # The table is rendered anew, so its events are handled on its place.
 _ON_TABLE = """
@@ -138,23 +137,23 @@ def build(frame: Frame) -> None:
 def _connect(frame: Frame, parts: Parts) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **_PRIVATE)
+    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **PRIVATE)
     inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection]
     starting = [parts.files.upload, parts.again.click]
-    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_PRIVATE, **_TWO_AT_ONCE)
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **PRIVATE, **_TWO_AT_ONCE)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
-    corrected = parts.table.truth(set_truth, parts.state, [parts.state, parts.csv], **_PRIVATE, trigger_mode="multiple")
+    corrected = parts.table.truth(set_truth, parts.state, [parts.state, parts.csv], **PRIVATE, trigger_mode="multiple")
     for event in (running, corrected):
         event.then(
             lambda rows, view: _score(rows or [], View.from_page(view)),
             [parts.state, view],
             parts.score,
             js="(state, _) => [state, genreApp.view('#progress')]",
-            **_PRIVATE,
+            **PRIVATE,
         )
-    parts.table.keep(keep, [parts.state, collection], parts.said, **_PRIVATE, trigger_mode="multiple")
-    parts.stop.click(lambda: parts.buttons(can_repeat=True), None, [parts.again, parts.stop], cancels=[running], **_PRIVATE)
-    parts.files.clear(parts.emptied, None, parts.outputs, cancels=[running], **_PRIVATE)
+    parts.table.keep(keep, [parts.state, collection], parts.said, **PRIVATE, trigger_mode="multiple")
+    parts.stop.click(lambda: parts.buttons(can_repeat=True), None, [parts.again, parts.stop], cancels=[running], **PRIVATE)
+    parts.files.clear(parts.emptied, None, parts.outputs, cancels=[running], **PRIVATE)
 
 
 def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:

@@ -11,12 +11,12 @@ import gradio as gr
 from genre_app.ui.classify import what_if, why
 from genre_app.ui.classify.what_if import WhatIf
 from genre_app.ui.classify.why import Why
+from genre_app.ui.frame import PRIVATE
 
 Updates = dict[Any, Any]
 
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Explanations take seconds of both cores, so no more than two visitors get one at the same time.
-_HEAVY: dict[str, Any] = {**_PRIVATE, "concurrency_id": "explain", "concurrency_limit": 2}
+_HEAVY: dict[str, Any] = {**PRIVATE, "concurrency_id": "explain", "concurrency_limit": 2}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _connect_why(parts: Why, asked: Asked, redraw: gr.Button) -> list[Any]:
         yield from why.heard(parts, *values)
 
     given = [asked.audio, asked.checkpoint, asked.own]
-    redraw.click(why.figure, [parts.found, view], parts.figure, js='(found, _) => [found, genreApp.view("#why")]', **_PRIVATE)
+    redraw.click(why.figure, [parts.found, view], parts.figure, js='(found, _) => [found, genreApp.view("#why")]', **PRIVATE)
     return [
         parts.accordion.expand(
             explained,
@@ -93,7 +93,7 @@ def _connect_what_if(parts: WhatIf, asked: Asked, redraw: gr.Button) -> list[Any
 
     given = [asked.audio, asked.checkpoint, asked.own, asked.answer]
     wide = 'genreApp.view("#what-if")'
-    redraw.click(what_if.figure, [parts.along, view], parts.figure, js=f"(along, _) => [along, {wide}]", **_PRIVATE)
+    redraw.click(what_if.figure, [parts.along, view], parts.figure, js=f"(along, _) => [along, {wide}]", **PRIVATE)
     return [
         gr.on(
             [parts.accordion.expand, parts.change.input],

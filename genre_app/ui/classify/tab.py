@@ -16,7 +16,7 @@ from genre_app.ui.classify.answers import AS_TRAINED, Parts, Updates, classified
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
 from genre_app.ui.figures import View, draw, to_webp
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.service import (
     CONCURRENT,
     PROBLEMS,
@@ -30,9 +30,8 @@ from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _HEAVY: dict[str, Any] = {
-    **_PRIVATE,
+    **PRIVATE,
     "concurrency_id": "classify",
     "concurrency_limit": CONCURRENT,
     "trigger_mode": "always_last",
@@ -183,10 +182,10 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     # The player is filled by an event of its own: where a handler fills it and then yields without it, the browser is left with
     # a value that gradio refuses as the input of the next event.
     filled = [
-        audio.stop_recording(lambda path: path, audio, take, **_PRIVATE),
-        inputs.upload.upload(lambda path: path, inputs.upload, audio, **_PRIVATE),
+        audio.stop_recording(lambda path: path, audio, take, **PRIVATE),
+        inputs.upload.upload(lambda path: path, inputs.upload, audio, **PRIVATE),
         *(
-            button.click(lambda genre: str(example_path(genre)), button, audio, **_PRIVATE)
+            button.click(lambda genre: str(example_path(genre)), button, audio, **PRIVATE)
             for button in inputs.examples.values()
         ),
     ]
@@ -196,15 +195,15 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     ]
     changed = [inputs.checkpoint.input, inputs.overlap.input]
     runs.append(gr.on(changed, run_again, clip, parts.all(), cancels=runs, **_HEAVY))
-    taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **_PRIVATE)
+    taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **PRIVATE)
     runs.append(taken_own.then(run_again, clip, parts.all(), **_HEAVY))
     # An answer that is still on its way would otherwise replace a later one.
-    gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **_PRIVATE)
-    audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **_PRIVATE)
+    gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **PRIVATE)
+    audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
         run_after = event.then(run_if, [*clip, wanted], parts.all(), **_HEAVY)
-        audio.clear(None, cancels=run_after, **_PRIVATE)
+        audio.clear(None, cancels=run_after, **PRIVATE)
         return run_after
 
     frame.classify_after = classify_after
@@ -216,7 +215,7 @@ def _connect_options(frame: Frame, inputs: Inputs, own: gr.State) -> None:
         lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)),
         [inputs.checkpoint, own],
         inputs.checkpoint,
-        **_PRIVATE,
+        **PRIVATE,
     )
     inputs.record.click(None, None, None, js="() => genreApp.record()")
 
@@ -227,15 +226,15 @@ def _connect_evidence(parts: Parts) -> None:
         lambda state, vote: revoted(parts, state, vote),
         [parts.state, parts.vote],
         [parts.card, parts.vote, parts.json, parts.csv, parts.state, *parts.more.all()],
-        **_PRIVATE,
+        **PRIVATE,
     )
     parts.page.input(
         lambda state, page: (frames.rows(state.prediction, page) if state else None, ""),
         [parts.state, parts.page],
         [parts.table, parts.mark],
-        **_PRIVATE,
+        **PRIVATE,
     )
-    parts.table.select(frames.mark, parts.state, [position, parts.mark], **_PRIVATE).then(
+    parts.table.select(frames.mark, parts.state, [position, parts.mark], **PRIVATE).then(
         None, position, None, js="(seconds) => genreApp.play(seconds)"
     )
 
@@ -243,12 +242,12 @@ def _connect_evidence(parts: Parts) -> None:
 def _connect_more(inputs: Inputs, parts: Parts, own: gr.State) -> None:
     view = gr.JSON(visible=False)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
-    redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **_PRIVATE)
+    redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
     explained = more.connect(parts.more, more.Asked(inputs.audio, inputs.checkpoint, own, parts.state), redraw)
     # An explanation of the last answer would otherwise appear below the next one.
     audio, changed = inputs.audio, (inputs.checkpoint.input, inputs.overlap.input, parts.vote.input, inputs.own_upload.upload)
     replaced = [audio.upload, audio.stop_recording, audio.clear, inputs.upload.upload]
-    gr.on([*replaced, *changed, *(b.click for b in inputs.examples.values())], None, cancels=explained, **_PRIVATE)
+    gr.on([*replaced, *changed, *(b.click for b in inputs.examples.values())], None, cancels=explained, **PRIVATE)
 
 
 def _take_own(path: str) -> Any:

@@ -19,10 +19,8 @@ from genre_app.ui import cards
 from genre_app.ui.classify.answers import RECORDING
 from genre_app.ui.collect.board import MICROPHONE
 from genre_app.ui.collect.store import belongs_to_session, collection_of
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.service import Answer
-
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,9 @@ def connect_classify(frame: Frame, row: Row, audio: gr.Audio, card: gr.HTML, sta
     """
     chosen = frame.parts["collection"]
     inputs = [state, chosen]
-    card.change(_offer_after_answer, inputs, [row.genre, row.said], **_PRIVATE)
-    frame.tab["Classify"].select(_offer, [*inputs, row.genre], row.genre, **_PRIVATE)
-    row.add.click(add_classified, [row.genre, audio, *inputs], [row.said, row.genre], **_PRIVATE)
+    card.change(_offer_after_answer, inputs, [row.genre, row.said], **PRIVATE)
+    frame.tab["Classify"].select(_offer, [*inputs, row.genre], row.genre, **PRIVATE)
+    row.add.click(add_classified, [row.genre, audio, *inputs], [row.said, row.genre], **PRIVATE)
 
 
 def add_classified(

@@ -20,12 +20,11 @@ from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room_card
 from genre_app.ui.collect.store import belongs_to_session
 from genre_app.ui.downloads import download
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 
 RECIPE_FILE = "my-room.toml"
 
 _ASSETS = Path(__file__).parents[1] / "assets"
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _INTRO = """
 <p class="intro">Plays 5 s of a rising tone and music, and records them. Put loudspeaker and microphone where you will use them,
 then keep quiet. The recording is deleted within two hours.</p>
@@ -63,9 +62,9 @@ def build(frame: Frame) -> None:
             with gr.Row(elem_classes="actions"):
                 use = gr.Button("Use in Train", min_width=160, scale=0, elem_id="room-use")
                 recipe = gr.DownloadButton("Download the recipe", min_width=160, scale=0, elem_id="room-recipe")
-    start.click(play, None, signal, **_PRIVATE).then(None, None, None, js="() => genreRoom.run()")
+    start.click(play, None, signal, **PRIVATE).then(None, None, None, js="() => genreRoom.run()")
     checked = [take, card, training, recipe, settings]
-    measuring: dict[str, Any] = {**_PRIVATE, "concurrency_id": "room", "concurrency_limit": 2}
+    measuring: dict[str, Any] = {**PRIVATE, "concurrency_id": "room", "concurrency_limit": 2}
     heard = take.stop_recording(check, [take, browser], checked, js=_WITH_SETTINGS, **measuring)
     heard.then(None, None, None, js="() => genreRoom.done()")
     frame.parts["train for room"], frame.parts["room settings"] = use, settings

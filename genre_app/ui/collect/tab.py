@@ -17,7 +17,7 @@ from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room, store
 from genre_app.ui.collect.board import TURNS, board, shown_name
 from genre_app.ui.downloads import download_file
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 from genre_app.ui.teach import panel as teach
 
@@ -26,9 +26,8 @@ PROBLEMS = (AudioError, DataError)
 
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SCRIPTS = ("collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Several visitors act at once. A second action of one visitor waits for the collection's lock.
-_TOGETHER: dict[str, Any] = {**_PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
+_TOGETHER: dict[str, Any] = {**PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
 _TAKE = """
 <div class="take-head"><p>Recording for <b class="take-genre"></b></p>
 <button type="button" class="take-stop">■ Stop and add</button><button type="button" class="take-cancel">Cancel</button></div>
@@ -67,7 +66,7 @@ def build(frame: Frame) -> None:
         new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
         create = gr.Button("Create", size="md", min_width=90, scale=1)
     moved = teach.build(frame, cast(gr.State, chosen))
-    moved.then(refreshed, chosen, shown, **_PRIVATE)
+    moved.then(refreshed, chosen, shown, **PRIVATE)
     room.build(frame)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
@@ -76,13 +75,13 @@ def build(frame: Frame) -> None:
     shown.play(play, chosen, [player, said], **_TOGETHER)
     with_target = "(take, _, ...rest) => [take, genreCollect.recorded(), ...rest]"
     take.stop_recording(add_take, [take, target, chosen], answer, js=with_target, **_TOGETHER)
-    pack.click(export, chosen, [packed, said], **_PRIVATE).then(None, None, None, js=_EXPORTED)
+    pack.click(export, chosen, [packed, said], **PRIVATE).then(None, None, None, js=_EXPORTED)
     importing.click(None, None, None, js="() => genreCollect.chooseZip()")
     switched = [chosen, chooser, new_name, *answer]
-    chooser.input(switch, [chooser, chosen], switched, **_PRIVATE)
-    gr.on([create.click, new_name.submit], switch, [new_name, chosen], switched, **_PRIVATE)
-    frame.app.load(lambda: store.last_used(), None, chosen, **_PRIVATE)
-    frame.tab["Collect"].select(arrive, chosen, [intro, named, chooser, *answer], **_PRIVATE)
+    chooser.input(switch, [chooser, chosen], switched, **PRIVATE)
+    gr.on([create.click, new_name.submit], switch, [new_name, chosen], switched, **PRIVATE)
+    frame.app.load(lambda: store.last_used(), None, chosen, **PRIVATE)
+    frame.tab["Collect"].select(arrive, chosen, [intro, named, chooser, *answer], **PRIVATE)
     frame.app.unload(leave)
 
 

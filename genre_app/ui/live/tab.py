@@ -11,7 +11,7 @@ import gradio as gr
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify.answers import RECORDING
 from genre_app.ui.collect import correct
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.sessions import LISTENING, Session, Sessions
 from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, still_offered
@@ -50,15 +50,14 @@ def build(frame: Frame) -> None:
     # Without a time to live: it would count from Record on, and end a longer recording silently.
     session = gr.State(None)
     speech = gr.Checkbox(visible=False)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     own = frame.parts["own"]
     frame.parts["live checkpoint"] = checkpoint
     with_mode = "(...values) => [...values.slice(0, 3), genreMicrophone.suppresses()]"
-    begun = audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **private)
+    begun = audio.start_recording(begin, [checkpoint, vote, own, speech], [session, card], js=with_mode, **PRIVATE)
     chosen = frame.parts["collection"]
     row = [correction.genre, correction.said]
-    begun.then(offer, [session, chosen], row, **private)
-    correction.add.click(add_heard, [correction.genre, session, chosen], row[::-1], **private)
+    begun.then(offer, [session, chosen], row, **PRIVATE)
+    correction.add.click(add_heard, [correction.genre, session, chosen], row[::-1], **PRIVATE)
     frame.app.unload(leave)
     # `session` is no output: handing it back could overwrite the session of a recording that began meanwhile.
     audio.stream(
@@ -67,16 +66,16 @@ def build(frame: Frame) -> None:
         [card, figure, announcement],
         stream_every=EVERY_SECONDS,
         concurrency_limit=LISTENING,
-        **private,
+        **PRIVATE,
     )
-    audio.stop_recording(end, session, card, **private)
+    audio.stop_recording(end, session, card, **PRIVATE)
     # gradio builds the recorder when its tab is first opened, and then sends ten pieces a second. Set `stream_every` in the
     # browser, at once and again when the recorder surely exists; from the server it would build the recorder anew.
     set_rate = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
-    frame.tab["Live"].select(None, None, audio, js=set_rate, **private)
+    frame.tab["Live"].select(None, None, audio, js=set_rate, **PRIVATE)
     frame.tab["Live"].select(
-        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)), [checkpoint, own], checkpoint, **private
-    ).then(None, None, audio, js=set_rate, **private)
+        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)), [checkpoint, own], checkpoint, **PRIVATE
+    ).then(None, None, audio, js=set_rate, **PRIVATE)
 
 
 def begin(

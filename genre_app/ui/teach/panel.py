@@ -21,14 +21,13 @@ from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import followed
 from genre_app.ui.train import run_card
 from genre_app.ui.train.confusion import draw_confusion
 
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...others]'
 _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
@@ -74,17 +73,17 @@ def build(frame: Frame, collection: gr.State) -> Any:
     panel = Panel(parts, start, stop, player)
     outputs = [start, stop, player, *parts.values()]
     arriving = [frame.app.load, frame.tab["Collect"].select, collection.change]
-    gr.on(arriving, panel.show, [collection, view], outputs, js=_WITH_VIEW, **_PRIVATE)
+    gr.on(arriving, panel.show, [collection, view], outputs, js=_WITH_VIEW, **PRIVATE)
     running = start.click(
-        panel.run, [collection, view, genres], outputs, js=_WITH_VIEW, concurrency_id="teach", concurrency_limit=1, **_PRIVATE
+        panel.run, [collection, view, genres], outputs, js=_WITH_VIEW, concurrency_id="teach", concurrency_limit=1, **PRIVATE
     )
-    stop.click(panel.stopped, None, outputs, cancels=[running], **_PRIVATE)
+    stop.click(panel.stopped, None, outputs, cancels=[running], **PRIVATE)
     for place in (wrong, mapped):
-        place.play_clip(panel.play, collection, player, **_PRIVATE)
-    draw.click(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
-    moved = mapped.move_clip(panel.move, collection, status, **_PRIVATE)
-    moved.then(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **_PRIVATE)
-    collection.change(lambda: "", None, mapped, **_PRIVATE)
+        place.play_clip(panel.play, collection, player, **PRIVATE)
+    draw.click(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **PRIVATE)
+    moved = mapped.move_clip(panel.move, collection, status, **PRIVATE)
+    moved.then(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **PRIVATE)
+    collection.change(lambda: "", None, mapped, **PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
     return moved
@@ -254,7 +253,7 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
         }
 
     outputs = [own, checkpoint, live, options, frame.tabs, used, status]
-    clicked = use.click(take, [collection, own], outputs, **_PRIVATE)
+    clicked = use.click(take, [collection, own], outputs, **PRIVATE)
     opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
     if frame.classify_after is not None:
         frame.classify_after(opened, used)

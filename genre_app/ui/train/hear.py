@@ -18,6 +18,7 @@ from genre_app.augment.preview import preview
 from genre_app.errors import AudioError
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
+from genre_app.ui.frame import PRIVATE
 
 _RATE = 22050
 _SECONDS = 10.0
@@ -39,7 +40,7 @@ def build() -> None:
             before = gr.Audio(label="Before", elem_id="hear-before", **common)
             after = gr.Audio(label="After", elem_id="hear-after", **common)
     seed = gr.State(0)  # of the next draw
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 2}
+    private: dict[str, Any] = {**PRIVATE, "concurrency_limit": 2}
     clip.input(lambda chosen: gr.File(visible=chosen == _OWN), clip, upload, **private)
     gr.on([again.click, upload.upload], _hear, [preset, clip, upload, seed], [before, after, said, seed], **private)
 

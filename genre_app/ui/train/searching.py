@@ -14,6 +14,7 @@ from genre_app.runs.run import Run, free_name, runs_folder
 from genre_app.runs.search.results import Results, Row, read
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.ui import cards, permission
+from genre_app.ui.frame import PRIVATE
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.data import PROBLEMS, sentence, shortened
 from genre_app.ui.train.form import Form
@@ -21,7 +22,6 @@ from genre_app.ui.train.markup import NO_VALUE, bar, breakable, head_row, percen
 
 _SHOWN = 10  # trials
 _TICK_SECONDS = 3.0
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _SAMPLERS = [("near the best so far", "tpe"), ("independently", "random")]
 
 
@@ -58,10 +58,10 @@ class Searching:
         """Connect the events; at each event of ``arriving``, a visitor opens the page or the tab."""
         shown = [self.error, *self.outputs]
         inputs = {*self.form.inputs, self.trials, self.folds, self.sampler}
-        self.start.click(self.begin, inputs, shown, **_PRIVATE)
-        self.stop.click(self.end, None, shown, **_PRIVATE)
-        self.resume.click(self.go_on, None, shown, **_PRIVATE)
-        gr.on([*arriving, self.timer.tick], self.look, None, self.outputs, **_PRIVATE)
+        self.start.click(self.begin, inputs, shown, **PRIVATE)
+        self.stop.click(self.end, None, shown, **PRIVATE)
+        self.resume.click(self.go_on, None, shown, **PRIVATE)
+        gr.on([*arriving, self.timer.tick], self.look, None, self.outputs, **PRIVATE)
 
     def look(self) -> dict[Any, Any]:
         """Show the newest search."""

@@ -14,6 +14,7 @@ from genre_app.runs import zerogpu
 from genre_app.runs.request import Request
 from genre_app.runs.run import checked_name, new_run, runs_folder
 from genre_app.ui import cards, permission
+from genre_app.ui.frame import PRIVATE
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train import plan_card
 from genre_app.ui.train.data import PROBLEMS, sentence, shortened
@@ -25,8 +26,7 @@ from genre_app.ui.train.snapshot import snapshots
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_CHANGING: dict[str, Any] = {**_PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
+_CHANGING: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
 _SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
 _READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
@@ -84,16 +84,16 @@ class Start:
         model, seen = form.widgets["model"], form.surveyed
         looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
         filled = [
-            form.level.input(form.choose_level, [form.level, seen], form.inputs, **_PRIVATE),
-            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **_PRIVATE),
-            form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_PRIVATE),
-            model.input(form.choose_model, [form.recipe, model], form.inputs, **_PRIVATE),
-            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **_PRIVATE),
-            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **_PRIVATE),
+            form.level.input(form.choose_level, [form.level, seen], form.inputs, **PRIVATE),
+            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **PRIVATE),
+            form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **PRIVATE),
+            model.input(form.choose_model, [form.recipe, model], form.inputs, **PRIVATE),
+            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **PRIVATE),
+            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **PRIVATE),
         ]
         for event in filled[-2:]:
-            event.then(form.look, *looking, **_PRIVATE)
-        form.source.blur(form.look, *looking, **_PRIVATE)
+            event.then(form.look, *looking, **PRIVATE)
+        form.source.blur(form.look, *looking, **PRIVATE)
         for event in filled:
             self.follow(event)
         filling = (form.level, form.recipe, form.preset, model)
@@ -102,17 +102,17 @@ class Start:
         others = [form.source.blur, self.name.blur, form.recipe.change]
         changed = gr.on([*typed, *others], self.change, inputs, self._outputs, **_CHANGING)
         changed.then(None, self.saved, None, js=_SAVE)
-        checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **_PRIVATE)
+        checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **PRIVATE)
         # In a second step, so that no report of the cancelled check arrives after this one.
-        self.stop.click(None, cancels=checking, **_PRIVATE).then(
-            lambda: self._idle() | {self.plan: plan_card.STOPPED}, None, self._outputs, **_PRIVATE
+        self.stop.click(None, cancels=checking, **PRIVATE).then(
+            lambda: self._idle() | {self.plan: plan_card.STOPPED}, None, self._outputs, **PRIVATE
         )
-        return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **_PRIVATE)
+        return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **PRIVATE)
 
     def check_after(self, event: Any) -> None:
         """Look at the music and update the plan after an event that has filled the form."""
         form = self.form
-        self.follow(event.then(form.look, [form.source, form.level, form.recipe], [*form.inputs, form.surveyed], **_PRIVATE))
+        self.follow(event.then(form.look, [form.source, form.level, form.recipe], [*form.inputs, form.surveyed], **PRIVATE))
 
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""

@@ -18,7 +18,7 @@ from genre_app.runs.run import Run
 from genre_app.runs.status import Status
 from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import run_choice, still_offered
 from genre_app.ui.train import hear, run_card
@@ -33,8 +33,7 @@ _FINE_TUNING = "transfer"  # the recipe of "Train longer"
 _VIEWERS = 16  # pages that look at runs at the same time
 _WITH_VIEW = '(view, ...others) => [genreApp.view("#run-head"), ...others]'
 _TICK_WHILE_OPEN = '() => genreApp.whileOpen("train")'
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_LOOKING: dict[str, Any] = {**_PRIVATE, "js": _WITH_VIEW, "concurrency_id": "watch", "concurrency_limit": _VIEWERS}
+_LOOKING: dict[str, Any] = {**PRIVATE, "js": _WITH_VIEW, "concurrency_id": "watch", "concurrency_limit": _VIEWERS}
 
 Values = dict[Any, Any]
 Profile = gr.OAuthProfile | None
@@ -72,7 +71,7 @@ def build(frame: Frame) -> None:
 
     outputs = [*panel.outputs, note, column, form.init_from]
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
-    gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **_PRIVATE)
+    gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **PRIVATE)
     actions.connect(start.connect(frame.app))
     searching.connect(frame.app.load, frame.tab["Train"].select)
     _connect_classify(panel, frame)
@@ -113,7 +112,7 @@ class Actions:
         shown.then(None, None, None, js="() => genreApp.show('#run-head')")
         panel.table.select(self.choose, panel.inputs, panel.outputs, **_LOOKING)
         comparison = [panel.compared, panel.compared_loss, panel.compared_accuracy]
-        panel.other.input(lambda name, other: compare(panel, name, other), [panel.chosen, panel.other], comparison, **_PRIVATE)
+        panel.other.input(lambda name, other: compare(panel, name, other), [panel.chosen, panel.other], comparison, **PRIVATE)
         for trigger, action, place in (
             (panel.stop.click, self.stop, panel.error),
             (panel.resume.click, self.resume, panel.error),
@@ -122,8 +121,8 @@ class Actions:
             (panel.really.click, self.delete, panel.manage_error),
         ):
             trigger(self._acting(action, place), panel.inputs, panel.outputs, **_LOOKING | {"concurrency_id": None})
-        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question, panel.manage_error], **_PRIVATE)
-        panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **_PRIVATE)
+        panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question, panel.manage_error], **PRIVATE)
+        panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **PRIVATE)
 
     def _acting(self, action: Callable[[Run, Values], str | None], place: gr.HTML) -> Callable[..., Values]:
         """Return a handler that acts on the chosen run, if the visitor may; an error appears in ``place``.
@@ -193,7 +192,7 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
             used: True,
         }
 
-    clicked = panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.error, used], **_PRIVATE)
+    clicked = panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.error, used], **PRIVATE)
     # After the tab has opened, since the figure is drawn as wide as the tab.
     opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
     if frame.classify_after is not None:
@@ -214,7 +213,7 @@ def _connect_collect(form: Form, frame: Frame) -> Any:
 
     longer = cast(gr.Button, frame.parts["train longer"])
     inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, frame.tabs]
-    clicked = longer.click(fill, inputs, outputs, **_PRIVATE)
+    clicked = longer.click(fill, inputs, outputs, **PRIVATE)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")
     return clicked
 
@@ -227,6 +226,6 @@ def _connect_room(form: Form, frame: Frame) -> Any:
         return {**form.fill_settings(settings or {}), form.preset: told, frame.tabs: gr.Tabs(selected="Train")}
 
     use, settings = cast(gr.Button, frame.parts["train for room"]), frame.parts["room settings"]
-    clicked = use.click(fill, settings, [*form.inputs, frame.tabs], **_PRIVATE)
+    clicked = use.click(fill, settings, [*form.inputs, frame.tabs], **PRIVATE)
     clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-preset'))")
     return clicked
