@@ -12,8 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_app.audio import apart
 from genre_app.audio.decode import open_decoder
-from genre_app.audio.stream import MIN_SECONDS, AudioStream
+from genre_app.audio.stream import MIN_SECONDS, AudioStream, DecodedStream
 from genre_app.errors import AudioError
 
 AudioSource = str | os.PathLike[str] | BinaryIO | bytes
@@ -90,8 +91,11 @@ def open_audio(
         source = io.BytesIO(source)
     elif not isinstance(source, str) and not source.seekable():
         raise AudioError(f"{shown}: this stream cannot go back; save it to a file, or read it into memory, first")
+    workers = apart.running()
+    if workers is not None and isinstance(source, str):
+        return workers.open(source, shown, sample_rate=sample_rate, min_seconds=min_seconds, max_seconds=max_seconds)
     decoder, file = open_decoder(source, shown)
-    return AudioStream(decoder, sample_rate, shown, max_seconds, file, min_seconds)
+    return DecodedStream(decoder, sample_rate, shown, max_seconds, file, min_seconds)
 
 
 def load_clip(

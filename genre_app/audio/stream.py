@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 import soxr
@@ -28,7 +29,7 @@ _CLIPPED_RUN = 4  # samples
 _CLIPPED_SHARE = 0.005
 
 
-class AudioStream:
+class AudioStream(ABC):
     """Audio that is decoded while it is consumed; a context manager, made by `genre_app.audio.open_audio`.
 
     Attributes
@@ -41,23 +42,12 @@ class AudioStream:
         Number of samples yielded so far.
     """
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        sample_rate: int,
-        name: str,
-        max_seconds: float | None,
-        file: BinaryIO | None = None,
-        min_seconds: float = MIN_SECONDS,
-    ) -> None:
+    def __init__(self, sample_rate: int, name: str) -> None:
         self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
-        self._decoder, self._file = decoder, file
-        self._min_seconds, self._max_seconds = min_seconds, max_seconds
-        self._clipping = _Clipping()
         self._warnings: list[str] = []
         self._blocks = self._decoded()
 
-    def __enter__(self) -> AudioStream:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -67,9 +57,7 @@ class AudioStream:
     def close(self) -> None:
         """Release the file; no blocks come after that."""
         self._blocks.close()  # first, because a closed decoder must not be asked for blocks
-        self._decoder.close()
-        if self._file is not None:
-            self._file.close()
+        self._release()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,6 +74,44 @@ class AudioStream:
             are not finite or far beyond full scale.
         """
         return self._blocks
+
+    @abstractmethod
+    def _decoded(self) -> Generator[NDArray[np.float32], None, None]: ...
+
+    @abstractmethod
+    def _release(self) -> None: ...
+
+
+class DecodedStream(AudioStream):
+    """A stream that this process decodes.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    sample_rate, name, min_seconds, max_seconds
+        As in `genre_app.audio.open_audio`.
+    file : BinaryIO, optional
+        The file that the decoder reads; closed with the stream.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        sample_rate: int,
+        name: str,
+        max_seconds: float | None,
+        file: BinaryIO | None = None,
+        min_seconds: float = MIN_SECONDS,
+    ) -> None:
+        super().__init__(sample_rate, name)
+        self._decoder, self._file = decoder, file
+        self._min_seconds, self._max_seconds = min_seconds, max_seconds
+        self._clipping = _Clipping()
+
+    def _release(self) -> None:
+        self._decoder.close()
+        if self._file is not None:
+            self._file.close()
 
     def _decoded(self) -> Generator[NDArray[np.float32], None, None]:
         resampler: soxr.ResampleStream | None = None

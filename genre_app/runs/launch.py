@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from genre_app import child
 from genre_app.runs.run import Run
 
 # The process gets a group of its own, so that Ctrl-C in the terminal of the server does not reach it. It stays in the server's
@@ -32,16 +32,7 @@ def start(run: Run) -> None:
 
 def resume(folder: Path) -> None:
     """Resume the run or the search in a folder, in a process that outlives this one; its output goes to ``log.txt`` there."""
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - no shell
-            # -P: the working folder is not searched for modules, so that a file there cannot take the place of one of ours
-            [sys.executable, "-P", "-m", "genre_app", "train", "--resume", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
-            **_OWN_GROUP,
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+        process = child.start("genre_app", "train", "--resume", str(folder), **streams, **_OWN_GROUP)
     threading.Thread(target=process.wait, daemon=True).start()  # else the process would stay a zombie when it ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -11,12 +12,14 @@ import gradio as gr
 import torch
 from starlette.middleware import Middleware
 
+from genre_app.audio import apart
+from genre_app.progress import usable_cores
 from genre_app.ui import api, microphone
 from genre_app.ui.classify.tab import warm_up
 from genre_app.ui.frame import Frame
 from genre_app.ui.guard import Guard
 from genre_app.ui.permission import login, on_space
-from genre_app.ui.service import MAX_BYTES, max_upload_bytes
+from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
 TABS = [
@@ -95,6 +98,8 @@ def serve() -> None:
     # Several clips are classified at once; with more threads each, they would wait for one another. On two busy cores, 30 s of
     # Live took 8.2 s of work with two threads and 1.3 s with one (measured).
     torch.set_num_threads(1)
+    if os.name == "posix":  # Windows gives no socket to another process in this way
+        apart.start(n_idle=min(CONCURRENT, usable_cores()))
     app = build_app()
     # In the background, while the first visitor's page is loading.
     Thread(target=warm_up, daemon=True).start()

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.audio import AudioStream, Clip, load_clip
+from genre_app.audio import Clip, load_clip
 from genre_app.audio.base import full_scale
+from genre_app.audio.stream import DecodedStream
 from genre_app.errors import AudioError
 
 RATE = 44100
@@ -90,7 +91,7 @@ class _Array:
 def clip_from_array(samples: np.ndarray, rate: int, *, name: str = "clip") -> Clip:
     """Mix and resample samples [n] or [n, channels] of any type as those of a file."""
     values = full_scale(np.asarray(samples))
-    stream = AudioStream(_Array(values[:, None] if values.ndim == 1 else values, rate), 22050, name, None)
+    stream = DecodedStream(_Array(values[:, None] if values.ndim == 1 else values, rate), 22050, name, None)
     return Clip(np.concatenate(list(stream.blocks())), 22050, name, stream.warnings)
 
 

@@ -25,6 +25,7 @@ MAX_PIECE_BYTES = 30_000_000
 _MAX_CHANNELS = 2  # of a microphone
 _MIN_RATE, _MAX_RATE = 4000, 192000  # Hz; Chromium's AudioContext takes 3000 to 768000, sound cards at most 192000
 _BLOCK_SECONDS = 1.0  # so a listener decodes at most 1.5 MB at once
+_SUBTYPES = ("PCM", "FLOAT", "DOUBLE")  # nothing that needs a decoder: a crash of one would stop the server
 _PIECE_NAME = "audio.wav"  # gradio's recorder gives this name to each piece
 _CLOCK_SECONDS = 2.0  # the clock of a file system may be this much coarser than the system's (FAT)
 
@@ -51,6 +52,8 @@ def blocks(piece: Path) -> Iterator[tuple[NDArray[np.float32], int]]:
 
 def _decoded(file: BinaryIO) -> Iterator[tuple[NDArray[np.float32], int]]:
     with soundfile.SoundFile(file) as sound:
+        if not sound.format.startswith("WAV") or not sound.subtype.startswith(_SUBTYPES):
+            raise _refused("another format than plain WAV")
         rate, channels = sound.samplerate, sound.channels
         if channels > _MAX_CHANNELS:
             raise _refused(f"{channels} channels, more than {_MAX_CHANNELS}")

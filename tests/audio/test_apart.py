@@ -1,0 +1,96 @@
+"""Decoding in worker processes: the same samples, and a crash that ends one file alone."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from genre_app.audio import apart, load_clip, open_audio
+from genre_app.errors import AudioError
+
+_CRASHED = "decoding it crashed, took too long or needed too much memory; convert it to WAV"
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[apart.Pool]:
+    pool = apart.Pool(1, "tests.audio.crashing")
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def apart_from_here(pool: apart.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_pool", pool)
+
+
+def _file(path: Path, seconds: float = 4.0) -> Path:
+    tone = 2.0 * np.sin(np.arange(round(44100 * seconds)) * 0.03)  # clipped by 6 dB
+    soundfile.write(path, np.stack([tone, tone], axis=1).clip(-1, 1), 44100)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_a_worker_gives_the_samples_and_the_warnings_of_this_process(
+    suffix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = _file(tmp_path / f"tone.{suffix}")
+    here = load_clip(path, sample_rate=16000)
+    request.getfixturevalue("apart_from_here")
+    there = load_clip(path, sample_rate=16000)
+    np.testing.assert_array_equal(there.samples, here.samples)
+    assert (there.name, there.warnings) == (here.name, here.warnings)
+    assert any(warning.startswith("clipped") for warning in there.warnings)
+
+
+@pytest.mark.usefixtures("apart_from_here")
+def test_errors_are_those_of_this_process(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp3").write_text("no music")
+    for name, sentence in [("notes.mp3", "this is not an audio file"), ("gone.mp3", "there is no such file"), ("", "a folder")]:
+        with pytest.raises(AudioError, match=sentence):
+            open_audio(tmp_path / name)
+    with (
+        pytest.raises(AudioError, match="longer than 2 s"),
+        open_audio(_file(tmp_path / "long.wav"), max_seconds=2.0) as stream,
+    ):
+        list(stream.blocks())
+    assert stream.n_samples > 2.0 * stream.sample_rate
+
+
+@pytest.mark.usefixtures("apart_from_here")
+@pytest.mark.parametrize("moment", ["opened", "decoding"])
+def test_a_crash_of_the_decoder_is_one_sentence_and_others_go_on(moment: str, tmp_path: Path) -> None:
+    good = _file(tmp_path / "good.wav")
+    bad = _file(tmp_path / f"crash-{moment}.wav")
+    with open_audio(good) as stream:
+        blocks = stream.blocks()
+        first = next(blocks)
+        with pytest.raises(AudioError, match=f"crash-{moment}.wav: {_CRASHED}"):
+            load_clip(bad)
+        rest = list(blocks)  # of the file that was open all the time
+    assert len(first) + sum(map(len, rest)) == 4 * 22050
+    assert load_clip(good).duration_seconds == 4.0
+
+
+@pytest.mark.usefixtures("apart_from_here")
+def test_a_decoder_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_PATIENCE_SECONDS", 0.2)
+    with pytest.raises(AudioError, match=_CRASHED):
+        load_clip(_file(tmp_path / "hang.wav"))
+    monkeypatch.undo()
+
+
+def test_a_worker_that_died_while_idle_is_replaced(pool: apart.Pool, tmp_path: Path) -> None:
+    path = str(_file(tmp_path / "good.wav"))
+    options = {"sample_rate": 22050, "min_seconds": 0.5, "max_seconds": None}
+    pool.open(path, "good.wav", **options).close()  # not read to its end: this worker is ended
+    with pool.open(path, "good.wav", **options) as stream:
+        list(stream.blocks())
+        worker = stream._worker
+    os.kill(worker._process.pid, signal.SIGKILL)
+    worker._process.wait()
+    with pool.open(path, "good.wav", **options) as stream:
+        assert sum(map(len, stream.blocks())) == 4 * 22050
