@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre_app.data.sources.hub import PREFIX
 from genre_app.files import expanded
-from genre_app.progress import Monitor, Progress, StoppedError
+from genre_app.progress import Progress
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
@@ -27,7 +24,6 @@ UPLOAD = "upload: "
 """Prefix of the name of an uploaded file in the field for the music."""
 
 _SUFFIXES = (".zip", ".csv")
-_REPORT_SECONDS = 0.3  # between two reports of progress
 
 PROBLEMS = (ValueError, OSError, RuntimeError)
 """Errors that wrong data or settings can raise; `sentence` describes them."""
@@ -72,41 +68,18 @@ def resolve(source: str | None) -> str:
 def look(request: Request) -> Iterator[Progress | Plan]:
     """Open the data of a request as its run would; yield the progress, then the plan of the run.
 
-    Closing the iterator stops the work soon and keeps what is prepared.
+    Closing the iterator stops the work and keeps what is prepared.
 
     Raises
     ------
-    ValueError, OSError, RuntimeError
+    RunError
         If the data or the settings cannot be used.
     """
-    reports: list[Progress] = []
-    stop = threading.Event()
+    # Imported here, since it loads scipy.stats, for which the page's first visitor need not wait.
+    from genre_app.runs.check import check
 
-    def work() -> Plan:
-        # Imported here, since they load scipy.stats, for which the page's first visitor need not wait.
-        from genre_app.runs.data import open_data
-        from genre_app.runs.plan import plan
-
-        data, config = open_data(request, request.config(), monitor=Monitor(reports.append, stop.is_set))
-        reports.append(Progress("trying out a few steps", 0, 0, None))
-        # A Space lends its GPU by the turn, so a measurement on its CPU would not tell how long training takes.
-        return plan(request, config, data, measure=not is_zero(), monitor=Monitor(should_stop=stop.is_set))
-
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(work)
-    try:
-        yield Progress("looking at the data", 0, 0, None)
-        while not future.done():
-            with suppress(TimeoutError):
-                future.exception(timeout=_REPORT_SECONDS)
-            if reports:
-                yield reports[-1]
-                reports.clear()
-        with suppress(StoppedError):
-            yield future.result()
-    finally:
-        stop.set()
-        pool.shutdown(wait=False)  # the closing thread may be the event loop, which must not wait
+    # A Space lends its GPU by the turn, so a measurement on its CPU would not tell how long training takes.
+    return check(request, measure=not is_zero())
 
 
 def sentence(error: Exception) -> str:

@@ -14,7 +14,7 @@ from genre_app.runs.status import Status
 from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from tests.bands import write_bands
-from tests.ui.train.page import REPORT, TINY, events, looked
+from tests.ui.train.page import REPORT, TINY, check_here, events, looked
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def app(bundled):
 def _at_home(tmp_path, monkeypatch):
     for name in ("SPACE_ID", "SPACE_AUTHOR_NAME", "SPACES_ZERO_GPU", "GRADIO_SERVER_NAME", "GRADIO_SHARE", permission.SWITCH):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("genre_app.runs.check.check", check_here)
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("GENRE_APP_LOCKS", str(tmp_path / "locks"))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
@@ -45,6 +46,7 @@ def cache(tmp_path_factory):
 def told(app, cache, tmp_path_factory):
     """A plan, and the values of the form that it belongs to."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genre_app.runs.check.check", check_here)
         patch.setenv("GENRE_APP_RUNS", str(tmp_path_factory.mktemp("told")))
         shown, values = looked(app, **TINY, **{"train-source": str(cache)})
     return shown[-1]["State"], values

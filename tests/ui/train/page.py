@@ -9,6 +9,9 @@ import gradio as gr
 import psutil
 from pydantic import TypeAdapter
 
+from genre_app.errors import RunError
+from genre_app.progress import Progress
+from genre_app.runs.check import Failed, look
 from genre_app.runs.events import Event
 from genre_app.runs.run import Run
 from genre_app.runs.status import Status
@@ -32,6 +35,15 @@ TINY = {
     "set-columns": "data",
     "set-threads": 1,
 }
+
+
+def check_here(request, *, measure=True):
+    """Do what `genre_app.runs.check.check` does, in this process."""
+    yield Progress("looking at the data", 0, 0, None)
+    found = look(request, [None], measure=measure)
+    if isinstance(found, Failed):
+        raise RunError(found.sentence)
+    yield found
 
 
 def values_of(function, **changes) -> dict:

@@ -20,7 +20,6 @@ from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.runs import run as runs
-from genre_app.runs.request import Request
 from genre_app.runs.run import list_runs
 from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
@@ -222,25 +221,3 @@ def test_files_behind_links_are_not_removed(uploaded, tmp_path, linked):
     uploaded(1)
     assert all(path.is_symlink() for path in moved)
     assert files <= set((tmp_path / "elsewhere").rglob("*"))
-
-
-def test_stopping_a_check_ends_the_work(app, tmp_path, monkeypatch):
-    asked = []
-
-    def endless(*_, monitor, **__):
-        while not monitor.should_stop():
-            time.sleep(0.01)
-        asked.append("stopped")
-        raise train_data.StoppedError("stopped")
-
-    monkeypatch.setattr("genre_app.data.labelled.open_data", endless)
-    looking = train_data.look(Request(recipe="default", data="x"))
-    assert next(looking).stage == "looking at the data"
-    began = time.monotonic()
-    looking.close()
-    assert time.monotonic() - began < 0.5
-    for _ in range(100):
-        if asked:
-            return
-        time.sleep(0.05)
-    raise AssertionError("it goes on")
