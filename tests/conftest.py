@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,12 @@ TOGETHER = {
 }
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+
+
+def pytest_configure() -> None:
+    """Take the lowest priority: else the runs, which lower theirs, would wait for the tests beside them."""
+    if hasattr(os, "nice"):
+        os.nice(19)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

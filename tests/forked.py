@@ -89,10 +89,6 @@ def _run(
     environment: dict[str, str],
     prepare: Callable[[], None] | None,
 ) -> None:
-    # At a low priority a run would wait for the tests beside it.
-    from genre_app.runs import host
-
-    host.be_nice = lambda: None
     for stream, name in enumerate(files, 1):
         with Path(name).open("ab", buffering=0) as file:
             os.dup2(file.fileno(), stream)

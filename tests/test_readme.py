@@ -113,7 +113,6 @@ def test_the_searches_of_the_training_guide_ask_for_what_it_says(folder, monkeyp
     shutil.rmtree(folder / "runs", ignore_errors=True)
     asked = []
     monkeypatch.setattr("genre_app.cli._search.on_signals", lambda _: None)
-    monkeypatch.setattr("genre_app.runs.host.be_nice", lambda: None)
     monkeypatch.setattr("genre_app.runs.search.loop.run_search", lambda found, **_: not asked.append((found, found.search())))
     for line in commands("train/README.md")[12:]:
         run(line, folder, monkeypatch)

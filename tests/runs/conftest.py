@@ -61,7 +61,6 @@ def command(monkeypatch):
 
     def call(*arguments):
         with monkeypatch.context() as patch:
-            patch.setattr("genre_app.runs.host.be_nice", lambda: None)
             patch.setattr(signal, "signal", lambda *_: None)
             result = CliRunner().invoke(build(), ["train", *map(str, arguments)])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
