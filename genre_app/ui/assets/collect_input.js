@@ -84,7 +84,10 @@ const isRefused = () => panel().querySelector(".mic-problem").textContent !== ""
 const stopTake = async (kept) => {
   if (!take) return;
   if (take.stopped) return kept ? undefined : closeTake(); // the upload may have failed
-  if (!kept) target = "";
+  if (!kept) {
+    target = "";
+    say("The recording was not kept."); // the server says so too, but a recording that never began does not reach it
+  }
   const mine = take;
   const opener = () => card(mine.genre)?.querySelector(".take");
   mine.stopped = true;
