@@ -8,8 +8,8 @@
 Layers: each package imports only packages to its right (import-linter checks this), and ``|`` joins packages of one layer.
 
 ``app, train > cli | ui > runs > teaching | training > evaluation > data > explain > augment > predict | pretrained >
-combine | members > checkpoint | prediction > checkpoint_file > checkpoint_header > vote | models | sure > features > audio >
-child | errors | files | progress``
+combine | members > checkpoint | prediction > checkpoint_file | hub > checkpoint_header > vote | models | sure > features >
+audio > child | errors | files | progress``
 
 Importing the package imports nothing else. A public name is imported at its first use, so that the command line's help and the
 first byte of the page do not wait for torch.

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genre_app import hub
 from genre_app.checkpoint_file import HeadMemory, read_file, write_file
 from genre_app.checkpoint_header import FORMAT_VERSION, Header, KnnEntry, MemberEntry, ModelEntry
 from genre_app.errors import CheckpointError
@@ -208,14 +209,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
 
 
 def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | torch.device = "cpu") -> Checkpoint:
-    """Load a bundled checkpoint by its name, or any checkpoint from its file.
+    """Load a bundled checkpoint by its name, one of the hub by ``hub:OWNER/NAME``, or any checkpoint from its file.
 
     Raises
     ------
     CheckpointError
         If there is no such checkpoint, or the file is not exactly what `save_checkpoint` writes.
     """
-    path = _find(os.fspath(name_or_path))
+    given = os.fspath(name_or_path)
+    is_remote = given.startswith(hub.PREFIX)
+    path = hub.fetch(given) if is_remote else _find(given)
     header, models, references, memory = read_file(path)
     return Checkpoint(
         tuple(
@@ -226,7 +229,7 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         metrics=header.metrics,
         provenance=header.provenance,
         references=references,
-        name=path.stem,
+        name=given if is_remote else path.stem,
         sure=header.sure,
         none_of_these=tuple(header.none_of_these),
         memory=memory,

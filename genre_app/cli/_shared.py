@@ -23,8 +23,8 @@ CheckpointOption = Annotated[
     list[str] | None,
     typer.Option(
         "--checkpoint",
-        help="Name of a bundled checkpoint (see: genre-app checkpoints) or a .safetensors file. The answers of several are "
-        "averaged.",
+        help="Name of a bundled checkpoint (see: genre-app checkpoints), a .safetensors file or hub:OWNER/NAME. The answers of "
+        "several are averaged.",
         show_default="default",
     ),
 ]

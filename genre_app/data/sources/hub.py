@@ -12,8 +12,6 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,11 +19,11 @@ from typing import Any, BinaryIO, cast
 from genre_app.data.lock import locked
 from genre_app.data.sources.parquet import write_rows
 from genre_app.data.tracks import split_of_name
-from genre_app.errors import DataError, first_line
+from genre_app.errors import DataError
 from genre_app.files import write_whole
+from genre_app.hub import PREFIX, in_a_sentence
 from genre_app.progress import QUIET, Meter, Monitor
 
-PREFIX = "hub:"
 _STATE = "state.json"
 _BLOCK_BYTES = 1 << 18  # a stop is possible after each block; the library's default of 10 MB is slow on a slow connection
 _CONVERTED = "refs/convert/parquet"  # branch in which the hub keeps the parquet form of other data sets
@@ -99,7 +97,7 @@ def fetch(repository: str, work: Path, *, monitor: Monitor = QUIET) -> Path:
 
 
 def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monitor) -> None:
-    with _in_a_sentence(repository):
+    with in_a_sentence(f"{PREFIX}{repository}", "data set", DataError):
         listing = list_files(str(state.get("repository", repository)), state.get("revision"))
     total = sum(file.size for file in listing.files)
     meter = Meter("downloading MB", total >> 20, total, monitor)
@@ -114,7 +112,7 @@ def _fetch(repository: str, folder: Path, state: dict[str, Any], monitor: Monito
     meter.advance_bytes(total - needed, free=True)
     n_files = Counter(_split_of_file(file.name) for file in listing.files)
     for file in left:
-        with _in_a_sentence(repository):
+        with in_a_sentence(f"{PREFIX}{repository}", "data set", DataError):
             parquet = download(listing, file, folder / "download", meter)
         split = _split_of_file(file.name)
         # Names of audio may repeat in another parquet file. The mark depends on the file's name, so a resumed fetch repeats it.
@@ -197,23 +195,6 @@ def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> 
         path.unlink()
         raise DataError(f"{PREFIX}{listing.repository}: {file.name} arrived damaged; start again.")
     return path
-
-
-@contextmanager
-def _in_a_sentence(repository: str) -> Iterator[None]:
-    """Turn the errors of the hub's client into a `DataError` of one sentence."""
-    from huggingface_hub import errors
-
-    shown = f"{PREFIX}{repository}"
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise DataError(f"{shown} requires you to accept its terms on its page; then log in with: hf auth login.") from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise DataError(f"{shown}: the hub has no such public data set; check it, or log in with: hf auth login.") from error
-    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # HTTPError is that of the client's HTTP library
-        what = f"cannot be reached ({first_line(error)})"
-        raise DataError(f"{shown} {what}; check the connection and start again; finished parts are kept.") from error
 
 
 def _split_of_file(name: str) -> str:

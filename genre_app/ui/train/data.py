@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre_app.data.sources.hub import PREFIX
 from genre_app.files import expanded
+from genre_app.hub import PREFIX
 from genre_app.progress import Progress
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
