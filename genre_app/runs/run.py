@@ -51,6 +51,10 @@ _RESERVE_BYTES = 65536
 _LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
 
 
+SPACE_STORAGE = Path("/data")
+"""Where Hugging Face Spaces mounts the persistent storage of a Space that has one."""
+
+
 class Description(BaseModel):
     """Content of ``run.json``; ``created`` is in seconds since 1970."""
 
@@ -220,8 +224,14 @@ def _read_description(path: Path, changed_ns: int, inode: int) -> Description:
 
 
 def runs_folder() -> Path:
-    """Return the folder of runs: GENRE_APP_RUNS, by default ``runs`` in the working folder."""
-    return Path(os.environ.get("GENRE_APP_RUNS") or "runs").absolute()
+    """Return the folder of runs: GENRE_APP_RUNS, by default ``runs`` in the working folder, or in the storage of a Space."""
+    default = SPACE_STORAGE / "runs" if is_kept_by_space() else Path("runs")
+    return Path(os.environ.get("GENRE_APP_RUNS") or default).absolute()
+
+
+def is_kept_by_space() -> bool:
+    """Return whether this is a Space whose storage outlives a restart."""
+    return bool(os.environ.get("SPACE_ID")) and os.access(SPACE_STORAGE, os.W_OK)
 
 
 def work_folder() -> Path:

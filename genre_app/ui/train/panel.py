@@ -34,7 +34,7 @@ class Panel:
     doomed : gr.Textbox
         Name of the run whose deletion is asked about.
     error, manage_error : gr.HTML
-        Why an action failed, under the button that was pressed: stop and resume, or rename and delete.
+        What became of an action, under the button that was pressed: stop and resume, or upload, rename and delete.
     """
 
     def __init__(self, view: gr.JSON, chosen: gr.Textbox) -> None:
@@ -76,7 +76,7 @@ class Panel:
                 text: dict[str, Any] = {"interactive": False, "elem_classes": "code"}
                 self.command = gr.Textbox(label="Command", lines=1, max_lines=6, buttons=["copy"], **text)
                 self.log = gr.Textbox(label="Last lines of the log", lines=8, max_lines=16, elem_id="run-log", **text)
-            with gr.Accordion("Download, rename, delete", open=False, elem_id="run-manage") as self.manage:
+            with gr.Accordion("Download, share, rename, delete", open=False, elem_id="run-manage") as self.manage:
                 self._lay_out_management()
 
     def _lay_out_comparison(self) -> None:
@@ -90,10 +90,15 @@ class Panel:
         with gr.Row(elem_classes="actions"):
             self.checkpoint = gr.DownloadButton("Download checkpoint", size="md", visible=False)
             self.card = gr.DownloadButton("Download model card", size="md", visible=False)
-        with gr.Column(elem_id="run-changing") as self.changing, gr.Row(elem_classes="actions"):
-            self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=140)
-            self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
-            self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
+        with gr.Column(elem_id="run-changing") as self.changing:
+            with gr.Row(elem_classes="actions"):
+                label, example = "Model on the Hugging Face hub", "OWNER/NAME on the Hugging Face hub"
+                self.repository = gr.Textbox(label=label, placeholder=example, max_length=120, container=False, min_width=180)
+                self.push = gr.Button("Upload to the hub", elem_id="run-push", size="md", min_width=140)
+            with gr.Row(elem_classes="actions"):
+                self.new_name = gr.Textbox(label="New name", max_length=64, container=False, min_width=140)
+                self.rename = gr.Button("Rename", elem_id="run-rename", size="md", min_width=90)
+                self.delete = gr.Button("Delete …", elem_id="run-delete", size="md", min_width=90)
         with gr.Column(visible=False, elem_classes="card problem", elem_id="run-sure") as self.sure:
             self.question = gr.HTML(elem_id="run-question")
             with gr.Row(elem_classes="actions"):

@@ -5,16 +5,18 @@ Training is a process of its own, started by the command that the tab shows. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import gradio as gr
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
-from genre_app.errors import RunError
+from genre_app.errors import CheckpointError, RunError
+from genre_app.hub import PREFIX, repository_of
 from genre_app.runs import zerogpu
 from genre_app.runs.events import Stopped
-from genre_app.runs.run import Run
+from genre_app.runs.push import push as upload
+from genre_app.runs.run import Run, is_kept_by_space
 from genre_app.runs.status import Status
 from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
@@ -29,6 +31,10 @@ from genre_app.ui.train.searching import Searching
 from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.start import Start
 
+_UNKEPT = (
+    "This Space has no storage, so a restart deletes its runs. Upload a finished run to the hub (below it: Download, share, "
+    "rename, delete), or add storage in the Space's settings."
+)
 _FINE_TUNING = "transfer"  # the recipe of "Train longer"
 _VIEWERS = 16  # pages that look at runs at the same time
 _WITH_VIEW = '(view, ...others) => [genreApp.view("#run-head"), ...others]'
@@ -80,7 +86,8 @@ def build(frame: Frame) -> None:
 
 
 def _note(refused: str | None) -> str:
-    return f'<p class="intro">{refused}</p>' if refused else ""
+    note = refused or (_UNKEPT if permission.on_space() and not is_kept_by_space() else "")
+    return f'<p class="intro">{note}</p>' if note else ""
 
 
 class Actions:
@@ -121,6 +128,7 @@ class Actions:
             (panel.really.click, self.delete, panel.manage_error),
         ):
             trigger(self._acting(action, place), panel.inputs, panel.outputs, **_LOOKING | {"concurrency_id": None})
+        panel.push.click(push, [panel.chosen, panel.repository], panel.manage_error, **PRIVATE)
         panel.delete.click(self.ask, panel.chosen, [panel.sure, panel.doomed, panel.question, panel.manage_error], **PRIVATE)
         panel.keep.click(lambda: (gr.Column(visible=False), ""), None, [panel.sure, panel.doomed], **PRIVATE)
 
@@ -173,6 +181,22 @@ class Actions:
     def ask(self, name: str) -> tuple[Any, str, str, str]:
         """Ask whether a run is to be deleted."""
         return gr.Column(visible=True), name, run_card.question(name), ""
+
+
+def push(name: str, repository: str, profile: Profile, token: gr.OAuthToken | None) -> Iterator[str]:
+    """Upload a run to the hub, on a Space with the token of the owner who has signed in."""
+    try:
+        permission.check(profile)
+        run = find(name)
+        if run is None:
+            raise RunError(f"There is no run {name!r} any more.")
+        if token is None and permission.on_space():
+            raise NotAllowedError("Sign in above first: the upload uses your account of the hub.")
+        yield cards.remark("Uploading …")
+        upload(run, repository, token=token.token if token else None)
+        yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")
+    except (NotAllowedError, RunError, CheckpointError, OSError) as error:
+        yield cards.problem(str(error), "Not uploaded")
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from genre_app.runs.run import runs_folder
 from genre_app.runs.status import Status
 from genre_app.ui import permission
 from genre_app.ui.page import build_app
 from genre_app.ui.train import data as train_data
+from tests.hub import serve
 from tests.pages import handler, named
 from tests.ui.train.page import OWNER, STRANGER, TINY, act, arrive, begin, changed, looked
 
@@ -47,6 +49,37 @@ def test_who_may_train(monkeypatch, environment, profile, allowed):
         assert "You can watch the runs" in refused
         with pytest.raises(permission.NotAllowedError):
             permission.check(profile)
+
+
+@pytest.mark.usefixtures("_on_a_space")
+def test_the_owner_uploads_a_run_with_their_own_account(app, make_run, tmp_path, monkeypatch):
+    run = make_run("beats", Status.finished)
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_space")
+    monkeypatch.setattr("genre_app.runs.push._measured", lambda _: None)  # the run was written by hand
+    push = handler(app, "run-push", "click").fn
+    token = SimpleNamespace(token="hf_of_ada")
+    with serve(monkeypatch, tmp_path / "cache") as hub:
+        for profile, signed, sentence in [(STRANGER, token, "Only the Space"), (OWNER, None, "Sign in above first")]:
+            assert sentence in list(push("beats", "ada/beats", profile, signed))[-1]
+        assert "names no model of the hub" in list(push("beats", "beats", OWNER, token))[-1]
+        assert hub.requests == []
+        uploading, done = push("beats", "ada/beats", OWNER, token)
+        assert "Uploading" in uploading
+        assert "--checkpoint hub:ada/beats" in done
+        (files,) = hub.commits["ada/beats"].values()
+        assert hub.tokens == {"Bearer hf_of_ada"}
+    assert files["model.safetensors"] == run.best.read_bytes()
+
+
+@pytest.mark.usefixtures("_on_a_space")
+def test_runs_of_a_space_are_kept_in_its_storage_or_the_page_says_that_they_are_not(app, tmp_path, monkeypatch):
+    monkeypatch.setattr("genre_app.runs.run.SPACE_STORAGE", tmp_path / "data")
+    assert "a restart deletes its runs" in arrive(app, profile=OWNER)["train-note"]
+    assert "a restart deletes" not in arrive(app, profile=STRANGER)["train-note"]
+    (tmp_path / "data").mkdir()
+    assert "a restart deletes" not in arrive(app, profile=OWNER)["train-note"]
+    monkeypatch.delenv("GENRE_APP_RUNS")
+    assert runs_folder() == tmp_path / "data" / "runs"
 
 
 @pytest.mark.usefixtures("_on_a_space")
