@@ -19,7 +19,8 @@ from genre_app.combine import combine
 from genre_app.data.cache.build import stamp_of
 from genre_app.data.cache.workers import in_pool, worker_stops
 from genre_app.errors import AudioError, CheckpointError
-from genre_app.library.catalogue import Answer, Catalogue, Track
+from genre_app.library.catalogue import Catalogue
+from genre_app.library.records import Answer, Track
 from genre_app.predict import classify
 from genre_app.progress import QUIET, Meter, Monitor, usable_cores
 from genre_app.teaching.embedding import networks_digest

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name, write_whole
-from genre_app.library.catalogue import Track
+from genre_app.library.records import Track
 
 _SUFFIX = ".m3u8"
 _HEAD = b"#EXTM3U\n#Written by genre-app library; it replaces and removes this file.\n"

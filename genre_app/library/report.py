@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from genre_app.library.catalogue import Track
+from genre_app.library.records import Track
 from genre_app.prediction import REJECTED_WORDS
 
 _STYLE = """

@@ -19,7 +19,8 @@ from genre_app.audio.packets import packets_digest
 from genre_app.data.cache.build import stamp_of
 from genre_app.data.sources.folder import genre_key
 from genre_app.errors import AudioError, DataError, first_line
-from genre_app.library.catalogue import Catalogue, Track, Written
+from genre_app.library.catalogue import Catalogue
+from genre_app.library.records import Track, Written
 from genre_app.library.scan import content_of
 
 _ID3V1_BYTES = 128
@@ -66,7 +67,7 @@ def check_mutagen() -> None:
 def proposed(folder: Path, tracks: Iterable[Track]) -> Iterator[Change | Refusal]:
     """Yield the changes that make the tags of the sure tracks name their genres.
 
-    A file is left out if one of its genres has the same letters and digits, in any case, as "Hip-Hop" and "hiphop" do.
+    A file of another kind is left out, and a file that names the genre already, in any spelling ("Hip-Hop" and "hiphop").
     """
     for track in tracks:
         genre = track.sure_genre
@@ -74,7 +75,7 @@ def proposed(folder: Path, tracks: Iterable[Track]) -> Iterator[Change | Refusal
             continue
         try:
             song = _open(folder / track.path)
-            old = tuple(_shown(song))
+            old = tuple(_shown(song)) if song is not None else (genre,)
         except DataError as error:
             yield Refusal(track, str(error))
             continue
@@ -89,11 +90,10 @@ def restoring(folder: Path, catalogue: Catalogue, tracks: Iterable[Track]) -> It
         if not written:
             continue
         try:
-            song = _open(folder / track.path)
+            stored = _stored(_open(folder / track.path))
         except DataError as error:
             yield Refusal(track, str(error))
             continue
-        stored = _stored(song)
         found = written.get(stored[0]) if len(stored) == 1 else None
         if found is None:
             yield Refusal(track, "its genre is no longer the one that was written; it is left as it is")
@@ -168,7 +168,7 @@ def _change_copy(copy: Path, values: tuple[str, ...]) -> None:
 
 
 def _open(path: Path) -> Any:
-    """Open the tags of a file with mutagen; raise a `DataError` if that is impossible."""
+    """Open the tags of a file with mutagen; return None if it is of another kind, and raise a `DataError` if it is damaged."""
     from mutagen import File
     from mutagen.flac import FLAC
     from mutagen.mp3 import MP3
@@ -177,8 +177,6 @@ def _open(path: Path) -> Any:
     from mutagen.oggvorbis import OggVorbis
 
     song = _guarded(lambda: File(path, options=[MP3, FLAC, OggVorbis, OggOpus, MP4]))
-    if song is None:
-        raise DataError("genres are written into MP3, FLAC, Ogg, Opus and M4A files only")
     # Without the translation, the frames of ID3v2.3 stay as they are in the file.
     return _guarded(lambda: MP3(path, translate=False)) if isinstance(song, MP3) else song
 
@@ -203,7 +201,7 @@ def _key(song: Any) -> str:
 
 def _stored(song: Any) -> list[str]:
     """Return the genres as they are stored."""
-    values = song.tags.get(_key(song)) if song.tags is not None else None
+    values = song.tags.get(_key(song)) if song is not None and song.tags is not None else None
     return [str(value) for value in getattr(values, "text", values) or []]
 
 
