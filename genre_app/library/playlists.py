@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name, write_whole
-from genre_app.library.records import Track
+from genre_app.library.records import Answer, Track
 
 _SUFFIX = ".m3u8"
 _HEAD = b"#EXTM3U\n#Written by genre-app library; it replaces and removes this file.\n"
@@ -80,20 +80,15 @@ def write_table(tracks: Sequence[Track], path: Path) -> None:
     genres = list(dict.fromkeys(genre for track in tracks if track.answer for genre in track.answer.probabilities))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    head = ["file", "genre", "sure", "rejected", *genres, "warnings", "content", "time", "error"]
-    writer.writerow([_cell(value) for value in head])
+    writer.writerow(map(_cell, ["file", "genre", "sure", "rejected", *genres, "warnings", "content", "time", "error"]))
     for track in tracks:
-        found = track.answer
-        row = [f"./{track.shown}" if track.shown.startswith(_FORMULA) else track.shown]  # still the same path
-        if found is None:
-            row += [""] * (len(genres) + 6)
-        else:
-            sure = str(found.sure).lower() if found.probabilities else ""
-            row += [found.genre or "", sure, found.rejected or ""]
-            row += [f"{found.probabilities[genre]:.9g}" if genre in found.probabilities else "" for genre in genres]
-            row += ["; ".join(found.warnings), track.content, found.time]
-        writer.writerow([row[0], *(_cell(value) for value in [*row[1:], track.error])])
-    write_whole(path, text.getvalue().encode())
+        found = track.answer or Answer(time="")
+        sure = str(found.sure).lower() if found.probabilities else ""
+        numbers = [f"{found.probabilities[genre]:.9g}" if genre in found.probabilities else "" for genre in genres]
+        row = [found.genre or "", sure, found.rejected or "", *numbers, "; ".join(found.warnings), track.content, found.time]
+        file = f"./{track.shown}" if track.shown.startswith(_FORMULA) else track.shown  # still the same path
+        writer.writerow([file, *map(_cell, [*row, track.error])])
+    write_whole(path, text.getvalue().encode("utf-8", "replace"))
 
 
 def _cell(text: str) -> str:
