@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, monitored, open_checkpoint, printable, stop
+from genre_app.cli._shared import CheckpointOption, ReportFormat, monitored, on_signals, open_checkpoint, printable, stop
 
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
     from genre_app.library.catalogue import Catalogue
+    from genre_app.library.classify import Classified
+    from genre_app.library.report import Summary
     from genre_app.library.tags import Change
+    from genre_app.progress import Monitor
 
 
 def library(
@@ -40,71 +44,94 @@ def library(
     """
     from genre_app.errors import CheckpointError, DataError
     from genre_app.library.catalogue import PLACE, open_catalogue
+    from genre_app.library.report import summarise
     from genre_app.library.scan import scan
-    from genre_app.library.tags import check_mutagen
+    from genre_app.library.tags import Change, check_mutagen
+    from genre_app.progress import StoppedError
 
     if undo and (tags or write_tags):
         stop("--undo restores tags; give it without --tags and --write-tags")
+    if not folder.is_dir():
+        stop(f"{folder} is not a folder; name a folder with music")
+    stopping = threading.Event()
+    on_signals(stopping.set)
     try:
         if tags or write_tags or undo:
             check_mutagen()
-        if not folder.is_dir():
-            stop(f"{folder} is not a folder; name a folder with music")
         model = None if undo else open_checkpoint(checkpoint, 1)
-        with open_catalogue(catalogue or folder / PLACE, folder) as opened:
-            with monitored() as monitor:
-                scanned = scan(folder, opened, monitor)
+        with open_catalogue(catalogue or folder / PLACE, folder) as opened, monitored(stopping.is_set) as monitor:
+            scanned = scan(folder, opened, monitor)
             done = {"read": scanned.n_read, "removed": scanned.n_removed, "classified": 0, "failed": 0}
-            for sentence in scanned.unreadable:
-                _warn(sentence)
+            said, changes = list(scanned.unreadable), list[Change]()
             if model is not None:
-                done |= _classify(folder, opened, model, checkpoint, processes, retry)
-            changes, n_refused = _tags(folder, opened, tags=tags, write=write_tags, undo=undo)
-            _write(opened, folder, report, m3u, csv)
-            _show(opened, done, changes, format_)
+                found = _classify(folder, opened, model, checkpoint, processes, retry, monitor)
+                done |= {"classified": found.n_done, "failed": found.n_failed}
+                said += [f"{found.n_changed} files changed while they were classified; call again"] if found.n_changed else []
+            if tags or write_tags or undo:
+                changes, refused = _tags(folder, opened, monitor, write=write_tags, undo=undo)
+                done["failed"] += len(refused) if write_tags or undo else 0
+                said += refused
+            said += _write(opened, folder, report, m3u, csv)
+            summary = summarise(opened.tracks())
     except (DataError, CheckpointError) as error:
         stop(str(error))
     except OSError as error:
         stop(f"{error.filename or folder} cannot be used: {error.strerror or error}")
-    except KeyboardInterrupt:
+    except StoppedError:
         stop("stopped; what is done is kept, and the same command continues", exit_code=1)
-    if done["failed"] or n_refused:
+    _show(summary, done, said, changes, format_)
+    if done["failed"]:
         raise typer.Exit(1)
 
 
+def _show(summary: Summary, done: dict[str, int], said: list[str], changes: list[Change], format_: str) -> None:
+    for sentence in said:
+        print(printable(sentence.replace("\n", "?")), file=sys.stderr)
+    if format_ == "json":
+        print(json.dumps({**summary.to_dict(), **done, "tags": [change.to_dict() for change in changes]}, allow_nan=False))
+        return
+    print(printable(f"{summary.to_table()}\nin this call: {', '.join(f'{n} {what}' for what, n in done.items())}"))
+    for change in changes:
+        print(printable(str(change).replace("\n", "?")))
+
+
 def _classify(
-    folder: Path, opened: Catalogue, model: Checkpoint, names: list[str] | None, processes: int | None, retry: bool
-) -> dict[str, int]:
+    folder: Path,
+    opened: Catalogue,
+    model: Checkpoint,
+    names: list[str] | None,
+    processes: int | None,
+    retry: bool,
+    monitor: Monitor,
+) -> Classified:
     from genre_app.checkpoint import DEFAULT_CHECKPOINT
     from genre_app.library.classify import classify_new
 
-    with monitored() as monitor:
-        found = classify_new(
-            folder, opened, model, names or [DEFAULT_CHECKPOINT], processes=processes, retry=retry, monitor=monitor
-        )
-    if found.n_changed:
-        _warn(f"{found.n_changed} files changed while they were classified; call the command again")
-    return {"classified": found.n_done, "failed": found.n_failed}
+    names = names or [DEFAULT_CHECKPOINT]
+    return classify_new(folder, opened, model, names, processes=processes, retry=retry, monitor=monitor)
 
 
-def _tags(folder: Path, opened: Catalogue, *, tags: bool, write: bool, undo: bool) -> tuple[list[Change], int]:
-    """Return the changes of tags that are shown or were made, and the number of files that could not be changed."""
-    from genre_app.library.tags import Refusal, carry_out, proposed, restoring
+def _tags(folder: Path, opened: Catalogue, monitor: Monitor, *, write: bool, undo: bool) -> tuple[list[Change], list[str]]:
+    """Return the changes of tags that are shown or were made, and what is said of files that cannot be changed."""
+    from genre_app.library.tags import Change, carry_out, proposal, restoration
+    from genre_app.progress import Meter
 
-    if not (tags or write or undo):
-        return [], 0
-    tracks, changes, n_refused = opened.tracks(), [], 0
-    for found in restoring(folder, opened, tracks) if undo else proposed(folder, tracks):
-        refusal = found if isinstance(found, Refusal) else carry_out(folder, opened, found) if write or undo else None
-        if refusal is not None:
-            _warn(str(refusal))
-            n_refused += write or undo
-        elif not isinstance(found, Refusal):
-            changes.append(found)
-    return changes, n_refused
+    tracks, changes, refused = opened.tracks(), list[Change](), list[str]()
+    meter = Meter("comparing tags", len(tracks), sum(track.stamp[0] for track in tracks), monitor)
+    for track in tracks:
+        found = restoration(folder, opened, track) if undo else proposal(folder, track)
+        if isinstance(found, Change):
+            refusal = carry_out(folder, opened, found) if write or undo else None
+            changes += [found] if refusal is None else []
+        else:
+            refusal = found
+        refused += [str(refusal)] if refusal is not None else []
+        meter.advance(1, track.stamp[0])
+    return changes, refused
 
 
-def _write(opened: Catalogue, folder: Path, report: Path | None, m3u: Path | None, csv: Path | None) -> None:
+def _write(opened: Catalogue, folder: Path, report: Path | None, m3u: Path | None, csv: Path | None) -> list[str]:
+    """Write what is asked for; return a sentence about each track that a playlist cannot hold."""
     from genre_app.files import write_whole
     from genre_app.library.playlists import write_playlists, write_table
     from genre_app.library.report import report_html
@@ -114,22 +141,5 @@ def _write(opened: Catalogue, folder: Path, report: Path | None, m3u: Path | Non
         write_whole(report, report_html(tracks, folder.resolve().name, opened.checkpoint_name).encode("utf-8", "replace"))
     if csv is not None:
         write_table(tracks, csv)
-    for name in write_playlists(tracks, folder, m3u) if m3u is not None else ():
-        _warn(f"{name}: a playlist cannot hold a name with line breaks; rename the file")
-
-
-def _show(opened: Catalogue, done: dict[str, int], changes: list[Change], format_: str) -> None:
-    from genre_app.library.report import summarise
-
-    summary = summarise(opened.tracks())
-    if format_ == "json":
-        print(json.dumps({**summary.to_dict(), **done, "tags": [change.to_dict() for change in changes]}, allow_nan=False))
-        return
-    print(printable(summary.to_table()))
-    print(f"in this call: {', '.join(f'{n} {what}' for what, n in done.items())}")
-    for change in changes:
-        print(printable(str(change).replace("\n", "?")))
-
-
-def _warn(sentence: str) -> None:
-    print(printable(sentence.replace("\n", "?")), file=sys.stderr)
+    left_out = write_playlists(tracks, folder, m3u) if m3u is not None else []
+    return [f"{name}: a playlist cannot hold a name with line breaks; rename the file" for name in left_out]

@@ -11,6 +11,7 @@ from typing import Any
 from genre_app.library.records import Track
 from genre_app.prediction import REJECTED_WORDS
 
+_WAITING = "it is not classified yet"
 _STYLE = """
 :root { color-scheme: light dark; --bar: #4f5bd5; --rest: #8f97c4; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -62,7 +63,7 @@ class Summary:
             "genres": {g: {"sure": self.sure[g], "unsure": self.unsure[g]} for g in self.genres},
             "rejected": dict(self.rejected),
             "duplicates": [[track.shown for track in group] for group in self.duplicates],
-            "errors": {track.shown: track.error for track in self.failed},
+            "errors": {track.shown: track.error or _WAITING for track in self.failed},
         }
 
     def to_table(self) -> str:
@@ -118,7 +119,7 @@ def report_html(tracks: Sequence[Track], title: str, checkpoint: str) -> str:
         (track.shown, *(f"{genre} {p:.0%}" for genre, p in track.answer.top(2))) for track in found.doubtful if track.answer
     ]
     copies = [(group[0].shown, ", ".join(track.shown for track in group[1:])) for group in found.duplicates]
-    errors = [(track.shown, track.error or "not classified yet") for track in found.failed]
+    errors = [(track.shown, track.error or _WAITING) for track in found.failed]
     parts = [
         f"<h1>{_text(title)}</h1><p>{_text(said)}</p><h2>Genres</h2>",
         _bars(found),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,41 +64,35 @@ def check_mutagen() -> None:
         raise DataError("Tags need the library mutagen; install it with: pip install genre-app[tags]") from error
 
 
-def proposed(folder: Path, tracks: Iterable[Track]) -> Iterator[Change | Refusal]:
-    """Yield the changes that make the tags of the sure tracks name their genres.
+def proposal(folder: Path, track: Track) -> Change | Refusal | None:
+    """Return the change that makes a track's tags name its genre, if that is sure.
 
-    A file of another kind is left out, and a file that names the genre already, in any spelling ("Hip-Hop" and "hiphop").
+    A file of another kind needs none, nor does a file that names the genre already, in any spelling ("Hip-Hop", "hiphop").
     """
-    for track in tracks:
-        genre = track.sure_genre
-        if genre is None:
-            continue
-        try:
-            song = _open(folder / track.path)
-            old = tuple(_shown(song)) if song is not None else (genre,)
-        except DataError as error:
-            yield Refusal(track, str(error))
-            continue
-        if genre_key(genre) not in map(genre_key, old):
-            yield Change(track, old, (genre,))
+    genre = track.sure_genre
+    if genre is None:
+        return None
+    try:
+        song = _open(folder / track.path)
+        old = tuple(_shown(song)) if song is not None else (genre,)
+    except DataError as error:
+        return Refusal(track, str(error))
+    return None if genre_key(genre) in map(genre_key, old) else Change(track, old, (genre,))
 
 
-def restoring(folder: Path, catalogue: Catalogue, tracks: Iterable[Track]) -> Iterator[Change | Refusal]:
-    """Yield the changes that restore the genres which were there before; genres changed by others since are refused."""
-    for track in tracks:
-        written = catalogue.written(track.path)
-        if not written:
-            continue
-        try:
-            stored = _stored(_open(folder / track.path))
-        except DataError as error:
-            yield Refusal(track, str(error))
-            continue
-        found = written.get(stored[0]) if len(stored) == 1 else None
-        if found is None:
-            yield Refusal(track, "its genre is no longer the one that was written; it is left as it is")
-        else:
-            yield Change(track, tuple(stored), tuple(found.previous), found)
+def restoration(folder: Path, catalogue: Catalogue, track: Track) -> Change | Refusal | None:
+    """Return the change that restores the genres from before `carry_out`, if that was called."""
+    written = catalogue.written(track.path)
+    if not written:
+        return None
+    try:
+        stored = _stored(_open(folder / track.path))
+    except DataError as error:
+        return Refusal(track, str(error))
+    found = written.get(stored[0]) if len(stored) == 1 else None
+    if found is None:
+        return Refusal(track, "its genre is no longer the one that was written; it is left as it is")
+    return Change(track, tuple(stored), tuple(found.previous), found)
 
 
 def carry_out(folder: Path, catalogue: Catalogue, change: Change) -> Refusal | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 
 import mutagen
@@ -10,8 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from genre_app.cli import build
-from genre_app.library.catalogue import PLACE
 from genre_app.sure import SureLimits
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """Keep the signals of the tests out of those of the command."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
 
 
 @pytest.fixture
@@ -79,12 +89,16 @@ def test_wrong_use_is_a_sentence(run, music, tmp_path, monkeypatch):
     assert "pip install genre-app[tags]" in err
 
 
-def test_ctrl_c_says_that_the_work_is_kept(run, music, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_ctrl_c_says_that_the_work_is_kept(run, music, monkeypatch, classified):
+    def interrupted(tasks, work, here, crashed, processes, monitor):
+        yield tasks[0], here(tasks[0])
+        os.kill(os.getpid(), signal.SIGINT)
+        yield tasks[1], here(tasks[1])
 
-    monkeypatch.setattr("genre_app.library.classify.in_pool", interrupted)
-    code, _, err = run(music)
+    with monkeypatch.context() as patch:
+        patch.setattr("genre_app.library.classify.in_pool", interrupted)
+        code, _, err = run(music)
     assert code == 1
     assert err == "error: stopped; what is done is kept, and the same command continues\n"
-    assert (music / PLACE).is_file()
+    assert run(music)[0] == 0
+    assert len(classified) == 3

@@ -89,9 +89,11 @@ def work(folder: Path, genre: str = "jazz", *, sure: bool = True, undo: bool = F
             if track.answer is None and track.content:
                 catalogue.put_answer(track.content, Answer(genre, None, sure, {genre: 0.9}))
         tracks = catalogue.tracks()
-        found = tags.restoring(folder, catalogue, tracks) if undo else tags.proposed(folder, tracks)
         said = []
-        for change in found:
+        for track in tracks:
+            change = tags.restoration(folder, catalogue, track) if undo else tags.proposal(folder, track)
+            if change is None:
+                continue
             refusal = change if isinstance(change, tags.Refusal) else tags.carry_out(folder, catalogue, change)
             said.append(str(refusal or change))
         assert not list(folder.glob(".genre-app-*"))
