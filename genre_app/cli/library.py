@@ -15,10 +15,8 @@ from genre_app.cli._shared import CheckpointOption, ReportFormat, monitored, on_
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
     from genre_app.library.catalogue import Catalogue
-    from genre_app.library.classify import Classified
     from genre_app.library.report import Summary
     from genre_app.library.tags import Change
-    from genre_app.progress import Monitor
 
 
 def library(
@@ -45,8 +43,7 @@ def library(
     from genre_app.errors import CheckpointError, DataError
     from genre_app.library.catalogue import PLACE, open_catalogue
     from genre_app.library.report import summarise
-    from genre_app.library.scan import scan
-    from genre_app.library.tags import Change, check_mutagen
+    from genre_app.library.tags import check_mutagen
     from genre_app.progress import StoppedError
 
     if undo and (tags or write_tags):
@@ -55,20 +52,15 @@ def library(
         stop(f"{folder} is not a folder; name a folder with music")
     stopping = threading.Event()
     on_signals(stopping.set)
+    changes: list[Change] = []
     try:
         if tags or write_tags or undo:
             check_mutagen()
         model = None if undo else open_checkpoint(checkpoint, 1)
-        with open_catalogue(catalogue or folder / PLACE, folder) as opened, monitored(stopping.is_set) as monitor:
-            scanned = scan(folder, opened, monitor)
-            done = {"read": scanned.n_read, "removed": scanned.n_removed, "classified": 0, "failed": 0}
-            said, changes = list(scanned.unreadable), list[Change]()
-            if model is not None:
-                found = _classify(folder, opened, model, checkpoint, processes, retry, monitor)
-                done |= {"classified": found.n_done, "failed": found.n_failed}
-                said += [f"{found.n_changed} files changed while they were classified; call again"] if found.n_changed else []
+        with open_catalogue(catalogue or folder / PLACE, folder) as opened:
+            done, said = _update(folder, opened, model, checkpoint, processes, retry, stopping)
             if tags or write_tags or undo:
-                changes, refused = _tags(folder, opened, monitor, write=write_tags, undo=undo)
+                changes, refused = _tags(folder, opened, stopping, write=write_tags, undo=undo)
                 done["failed"] += len(refused) if write_tags or undo else 0
                 said += refused
             said += _write(opened, folder, report, m3u, csv)
@@ -84,6 +76,33 @@ def library(
         raise typer.Exit(1)
 
 
+def _update(
+    folder: Path,
+    opened: Catalogue,
+    model: Checkpoint | None,
+    names: list[str] | None,
+    processes: int | None,
+    retry: bool,
+    stopping: threading.Event,
+) -> tuple[dict[str, int], list[str]]:
+    """Scan the folder, and classify what is new unless ``model`` is None; return numbers, and what is said of some files."""
+    from genre_app.checkpoint import DEFAULT_CHECKPOINT
+    from genre_app.library.classify import Classified, classify_new
+    from genre_app.library.scan import scan
+
+    with monitored(stopping.is_set) as monitor:
+        scanned = scan(folder, opened, monitor)
+    found, names = Classified(), names or [DEFAULT_CHECKPOINT]
+    if model is not None:
+        with monitored(stopping.is_set) as monitor:  # a bar of its own, since this is slower
+            found = classify_new(folder, opened, model, names, processes=processes, retry=retry, monitor=monitor)
+    said = list(scanned.unreadable)
+    if found.n_changed:
+        said.append(f"{found.n_changed} files changed while they were classified; call the command again")
+    done = {"read": scanned.n_read, "removed": scanned.n_removed, "classified": found.n_done, "failed": found.n_failed}
+    return done, said
+
+
 def _show(summary: Summary, done: dict[str, int], said: list[str], changes: list[Change], format_: str) -> None:
     for sentence in said:
         print(printable(sentence.replace("\n", "?")), file=sys.stderr)
@@ -95,38 +114,26 @@ def _show(summary: Summary, done: dict[str, int], said: list[str], changes: list
         print(printable(str(change).replace("\n", "?")))
 
 
-def _classify(
-    folder: Path,
-    opened: Catalogue,
-    model: Checkpoint,
-    names: list[str] | None,
-    processes: int | None,
-    retry: bool,
-    monitor: Monitor,
-) -> Classified:
-    from genre_app.checkpoint import DEFAULT_CHECKPOINT
-    from genre_app.library.classify import classify_new
-
-    names = names or [DEFAULT_CHECKPOINT]
-    return classify_new(folder, opened, model, names, processes=processes, retry=retry, monitor=monitor)
-
-
-def _tags(folder: Path, opened: Catalogue, monitor: Monitor, *, write: bool, undo: bool) -> tuple[list[Change], list[str]]:
+def _tags(
+    folder: Path, opened: Catalogue, stopping: threading.Event, *, write: bool, undo: bool
+) -> tuple[list[Change], list[str]]:
     """Return the changes of tags that are shown or were made, and what is said of files that cannot be changed."""
     from genre_app.library.tags import Change, carry_out, proposal, restoration
     from genre_app.progress import Meter
 
     tracks, changes, refused = opened.tracks(), list[Change](), list[str]()
-    meter = Meter("comparing tags", len(tracks), sum(track.stamp[0] for track in tracks), monitor)
-    for track in tracks:
-        found = restoration(folder, opened, track) if undo else proposal(folder, track)
-        if isinstance(found, Change):
-            refusal = carry_out(folder, opened, found) if write or undo else None
-            changes += [found] if refusal is None else []
-        else:
-            refusal = found
-        refused += [str(refusal)] if refusal is not None else []
-        meter.advance(1, track.stamp[0])
+    with monitored(stopping.is_set) as monitor:
+        meter = Meter("comparing tags", len(tracks), sum(track.stamp[0] for track in tracks), monitor)
+        for track in tracks:
+            found = restoration(folder, opened, track) if undo else proposal(folder, track)
+            refusal = None if isinstance(found, Change) else found
+            if isinstance(found, Change) and (write or undo):
+                refusal = carry_out(folder, opened, found)
+            if refusal is not None:
+                refused.append(str(refusal))
+            elif isinstance(found, Change):
+                changes.append(found)
+            meter.advance(1, track.stamp[0])
     return changes, refused
 
 
