@@ -7,7 +7,7 @@
 
 Layers: each package imports only packages to its right (import-linter checks this), and ``|`` joins packages of one layer.
 
-``app, train > cli | ui > runs > teaching | training > evaluation > data > explain > augment > predict | pretrained >
+``app, train > cli | ui > library | runs > teaching | training > evaluation > data > explain > augment > predict | pretrained >
 combine | members > checkpoint | prediction > checkpoint_file | hub > checkpoint_header > vote | models | sure > features >
 audio > child | errors | files | progress``
 

@@ -61,6 +61,7 @@ TOGETHER = {
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
         "data/test_pool.py",
+        "library/test_kills.py",
     ),
 }
 

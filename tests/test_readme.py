@@ -66,7 +66,7 @@ def run(line: str, folder: Path, monkeypatch) -> str:
 
 def test_the_commands_of_the_readme_run(folder, monkeypatch):
     found = [line for line in commands("README.md") if line.startswith("genre-app")]
-    assert len(found) == 6
+    assert len(found) == 7
     for line in found:
         few = line.replace("FOLDER", "ONE") if "--conditions all" in line else line  # of twelve tracks it took 20 s
         assert run(f"{few} {LITTLE}" if " train " in line else few, folder, monkeypatch)

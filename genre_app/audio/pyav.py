@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 # Playlist formats (hls, dash, concat) are left out: with them, an uploaded file could make FFmpeg read other files or URLs.
-_FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,voc,ac3,eac3,amr,ape,wv,tta,avi,flv"
+FORMATS = "mov,mp4,m4a,matroska,webm,asf,aac,mp3,ogg,wav,w64,flac,aiff,au,caf,voc,ac3,eac3,amr,ape,wv,tta,avi,flv"
 _EXACT_DURATIONS = {"mov", "matroska", "asf", "flac", "ogg"}  # in other formats FFmpeg estimates the duration
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _MAX_CHANNELS = 8  # PyAV's frames have pointers to eight channels
@@ -51,14 +51,14 @@ class AvDecoder:
     AudioError
         If there is no audio track, or none whose codec PyAV supports.
     av.FFmpegError
-        If FFmpeg cannot open the file, or its format is not in `_FORMATS`.
+        If FFmpeg cannot open the file, or its format is not in `FORMATS`.
     """
 
     def __init__(self, file: Source, name: str) -> None:
         import av
 
         self._name = name
-        options = {"format_whitelist": _FORMATS}
+        options = {"format_whitelist": FORMATS}
         self._container: InputContainer = av.open(file, "r", options=options, metadata_errors="replace")
         self._format = self._container.format.name.split(",")[0]
         streams = self._container.streams

@@ -65,10 +65,10 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def monitored() -> Iterator[Monitor]:
+def monitored(should_stop: Callable[[], bool] = lambda: False) -> Iterator[Monitor]:
     """Show a progress bar over clips; yield the monitor that moves it."""
     with progress_bar() as show:
-        yield Monitor(on_progress=lambda progress: show(progress.done, progress.total))
+        yield Monitor(lambda progress: show(progress.done, progress.total), should_stop)
 
 
 def stop(message: str, exit_code: int = 2) -> NoReturn:

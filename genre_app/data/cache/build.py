@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,6 +65,15 @@ class Entry(BaseModel):
     damage: str = ""
     error: str = ""
     passing: bool = False
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the state of a file; of a missing one (0, 0, False)."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, False)
+    return status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)
 
 
 def read_journal(folder: Path, stamps: Mapping[str, Stamp]) -> dict[str, Entry]:

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genre_app.data.cache.build import JOURNAL, ROWS, Builder, Entry, Stamp, open_store, read_journal
+from genre_app.data.cache.build import JOURNAL, ROWS, Builder, Entry, Stamp, open_store, read_journal, stamp_of
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.cache.rows import stated_spec
@@ -96,7 +96,7 @@ def prepare(
         raise DataError(f"{folder} has more than {MAX_FILES} audio files; give a smaller part of it.")
     unnamed = [track for track in tracks if not _is_text(track.track_id)]
     tracks = [track for track in tracks if _is_text(track.track_id)]
-    stamps = {track.track_id: _stamp(track.path) for track in tracks}
+    stamps = {track.track_id: stamp_of(track.path) for track in tracks}
     kind = "table" if spec.kind == "summary" else "mel"
     name = f"{kind}-{_digest([str(folder.resolve()), stated_spec(spec)])}"
     meter = Meter("decoding tracks", len(stamps), sum(size for size, _, _ in stamps.values()), monitor)
@@ -145,14 +145,6 @@ def _is_text(name: str) -> bool:
 def _unnamed(track: AudioTrack) -> Entry:
     shown = track.track_id.encode("utf-8", "replace").decode()
     return Entry(track_id=shown, stamp=(0, 0, False), error=f"{shown}: its name is not valid UTF-8; rename the file")
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, False)
-    return status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)
 
 
 def _digest(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Decode many files in several processes, and skip a file that crashes its process."""
+"""Decode many files in several processes, and skip a file that crashes its process; `in_pool` does so with any work."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -50,6 +51,8 @@ class Failure:
 
 
 _Results = Iterator[tuple[AudioTrack, Rows | Failure]]
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def n_workers(n_files: int, spec: FeatureSpec) -> int:
@@ -77,14 +80,15 @@ def read_all(tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, mo
     ------
     StoppedError
     """
+    here = partial(_rows_or_failure, spec=spec, monitor=monitor)
     if processes > 1:
-        return _in_pool(deque(tracks), spec, processes, monitor)
-    return _in_this_process(tracks, spec, monitor)
+        return in_pool(tracks, partial(_work, spec=spec), here, _crashed, processes, monitor)
+    return ((track, here(track)) for track in tracks)
 
 
-def _in_this_process(tracks: Iterable[AudioTrack], spec: FeatureSpec, monitor: Monitor) -> _Results:
-    for track in tracks:
-        yield track, _rows_or_failure(track, spec, monitor)
+def _crashed(track: AudioTrack) -> Failure:
+    reason = f"{track.track_id}: the process that decoded it crashed or ran out of memory; convert it to WAV"
+    return Failure(reason, passing=True)
 
 
 def _rows_or_failure(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> Rows | Failure:
@@ -100,13 +104,45 @@ def _rows_or_failure(track: AudioTrack, spec: FeatureSpec, monitor: Monitor) -> 
         return Failure(f"{track.track_id}: there is not enough memory to decode it; cut it into shorter pieces", passing=True)
 
 
-def _in_pool(waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor) -> _Results:
-    suspects: deque[AudioTrack] = deque()  # tracks in work when a process died: each is tried again alone
+def in_pool(
+    items: Iterable[_Item],
+    work: Callable[[_Item], _Result],
+    here: Callable[[_Item], _Result],
+    crashed: Callable[[_Item], _Result],
+    processes: int,
+    monitor: Monitor,
+) -> Iterator[tuple[_Item, _Result]]:
+    """Work on files in several processes, and find the ones that crash their process.
+
+    Parameters
+    ----------
+    items : iterable
+        The files; each can be pickled.
+    work : callable
+        Called in a worker, with one thread; can be pickled, and stops when `worker_stops`.
+    here : callable
+        Does the same in this process; called if no worker can start.
+    crashed : callable
+        Returns the result of a file that crashes its process.
+    processes : int
+    monitor : Monitor
+
+    Yields
+    ------
+    item, result
+        In any order.
+
+    Raises
+    ------
+    StoppedError
+    """
+    waiting = deque(items)
+    suspects: deque[_Item] = deque()  # files in work when a process died: each is tried again alone
     context = get_context("spawn")
     while waiting or suspects:
         alone = bool(suspects)
         queue, n_flying = (suspects, 1) if alone else (waiting, 2 * processes)
-        flying: dict[Future[Rows | Failure], AudioTrack] = {}
+        flying: dict[Future[_Result], _Item] = {}
         stop = context.Event()
         workers = 1 if alone else processes
         with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
@@ -114,7 +150,7 @@ def _in_pool(waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, moni
             try:
                 while queue or flying:
                     while queue and len(flying) < n_flying:
-                        flying[pool.submit(_work, queue[0], spec)] = queue[0]
+                        flying[pool.submit(work, queue[0])] = queue[0]
                         queue.popleft()
                     done, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                     monitor.check("decoding")
@@ -127,13 +163,12 @@ def _in_pool(waiting: deque[AudioTrack], spec: FeatureSpec, processes: int, moni
                     continue
                 if not ready.done() or ready.exception() is not None:
                     # No worker can start at all, for example when the program is a script without a main guard.
-                    yield from _in_this_process([*suspects, *waiting], spec, monitor)
+                    yield from ((item, here(item)) for item in [*suspects, *waiting])
                     return
-                for track in flying.values():  # the one track in work: it crashes its process
-                    suspects.remove(track)
-                    reason = f"{track.track_id}: the process that decoded it crashed or ran out of memory; convert it to WAV"
-                    yield track, Failure(reason, passing=True)
-            except BaseException:  # also GeneratorExit: the workers must not finish their tracks first
+                for item in flying.values():  # the one file in work: it crashes its process
+                    suspects.remove(item)
+                    yield item, crashed(item)
+            except BaseException:  # also GeneratorExit: the workers must not finish their files first
                 stop.set()
                 for future in flying:
                     future.cancel()

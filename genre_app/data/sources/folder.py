@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class AudioFolder:
         root = _checked(path)
         if split is not None:
             root = _split_folder(root, split)
-        return cls._of(root, list(_audio_files(root)), split_depth=0)
+        return cls._of(root, list(audio_files(root)), split_depth=0)
 
     @classmethod
     def find(cls, path: AnyPath) -> AudioFolder:
@@ -79,7 +79,7 @@ class AudioFolder:
             As in `open`.
         """
         root = _checked(path)
-        files = list(_audio_files(root))
+        files = list(audio_files(root))
         while (inner := _wrapped([parts for parts, _ in files])) is not None:
             root /= inner
             files = [(parts[1:], file) for parts, file in files if parts[0] == inner and len(parts) > 1]
@@ -137,15 +137,22 @@ def _wrapped(files: list[tuple[str, ...]]) -> str | None:
     return wrappers[0] if len(inner) == 1 and wrappers else None
 
 
-def _audio_files(root: Path) -> Iterable[tuple[tuple[str, ...], Path]]:
-    """Walk a folder in the order of names; yield the path below it, in parts, and the full path of each audio file."""
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
 
-    def stop(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}; check its permissions.") from error
 
+def audio_files(root: Path, on_error: Callable[[OSError], object] = _refuse) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Walk a folder in the order of names; yield the path below it, in parts, and the full path of each audio file.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    on_error : callable
+        Called with the error of each folder that cannot be listed; by default it raises a `DataError`.
+    """
     walked = {root.resolve()}
     n_files = 0
-    for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
         below = Path(folder).relative_to(root).parts
         enter = []
         for name in sorted(name for name in folders if not name.startswith(".")):
