@@ -70,8 +70,9 @@ const isPlaying = () => Boolean(player() && !player().paused);
 const paint = () => {
   for (const button of all(".play")) {
     const sounds = isPlaying() && rowOf(button) === playing;
-    button.classList.toggle("sounds", sounds);
-    button.setAttribute("aria-label", `${sounds ? "Pause" : "Play"} ${nameOf(button.closest("tr"))}`);
+    const row = button.closest("tr");
+    row.classList.toggle("playing", sounds);
+    button.setAttribute("aria-label", `${sounds ? "Pause" : "Play"} ${nameOf(row)}`);
   }
 };
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -44,9 +44,13 @@ Updates = dict[Any, Any]
 
 
 class Going:
-    """Whether a batch goes on. gradio passes on what a cancelled event is about to show, over what came after it."""
+    """How a batch is to end before all files are done.
 
-    is_ended = False
+    The batch ends itself, and shows its end: the browser may still have some of its tables to show, which would otherwise come
+    after what another event shows.
+    """
+
+    ending: Literal["stopped", "cleared", "replaced"] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,17 @@ class Parts:
         return [self.again, self.stop, *shown, self.state, self.going]
 
     def run(
-        self, paths: list[str] | None, checkpoint: list[str], vote: str, sent: Any, chosen: str | None, request: gr.Request
+        self,
+        paths: list[str] | None,
+        checkpoint: list[str],
+        vote: str,
+        sent: Any,
+        chosen: str | None,
+        before: Going | None,
+        request: gr.Request,
     ) -> Iterator[Updates]:
-        """Classify the files, and show each answer as it comes."""
+        """Classify the files, and show each answer as it comes, in place of the batch before."""
+        end(before, "replaced")
         paths = (paths or [])[: MAX_FILES + 1]
         n_files = min(len(paths), MAX_FILES)
         genres = _known_genres(checkpoint, chosen, request)
@@ -87,25 +99,17 @@ class Parts:
         yield {**self.emptied(), **self.buttons(can_repeat=False, can_stop=bool(paths)), self.going: going}
         for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
             yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows), self.state: [*rows]}
-            rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
-            if going.is_ended:
-                return
-        yield {self.status: _end(rows, len(paths)), **self._finished(rows, genres, can_repeat=bool(paths))}
-
-    def stopped(
-        self,
-        going: Going | None,
-        rows: list[Row] | None,
-        paths: list[str] | None,
-        checkpoint: list[str],
-        chosen: str | None,
-        request: gr.Request,
-    ) -> Updates:
-        """Stop, and finish the table with the rows that there are."""
-        end(going)
-        rows, n_files = rows or [], min(len(paths or []), MAX_FILES)
-        status = _status(rows, n_files, "stopped") if n_files else ""
-        return {self.status: status, **self._finished(rows, _known_genres(checkpoint, chosen, request), can_repeat=n_files > 0)}
+            if going.ending is None:
+                rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
+            if going.ending is not None:
+                break
+        if going.ending == "replaced":
+            yield {self.table: gr.skip()}  # gradio shows the last of these once more
+        elif going.ending == "cleared":
+            yield self.emptied()
+        else:
+            status = _status(rows, n_files, "stopped") if going.ending else _end(rows, len(paths))
+            yield {self.status: status, **self._finished(rows, genres, can_repeat=bool(paths))}
 
     def _finished(self, rows: list[Row], genres: list[str], *, can_repeat: bool) -> Updates:
         return {
@@ -117,11 +121,20 @@ class Parts:
 
     def buttons(self, *, can_repeat: bool, can_stop: bool = False) -> Updates:
         """Return updates of the two buttons."""
-        return {self.again: gr.Button(interactive=can_repeat), self.stop: gr.Button(interactive=can_stop)}
+        return {self.again: gr.Button(interactive=can_repeat), self.stop: gr.Button("Stop", interactive=can_stop)}
 
-    def emptied(self, going: Going | None = None) -> Updates:
-        """Stop, and return updates that show no batch."""
-        end(going)
+    def stopping(self, going: Going | None) -> Updates:
+        """Let the batch end after the file that is being classified."""
+        end(going, "stopped")
+        return {self.stop: gr.Button("Stopping …", interactive=False)}
+
+    def clear(self, going: Going | None) -> Updates:
+        """End the batch, and show none."""
+        end(going, "cleared")
+        return self.emptied()
+
+    def emptied(self) -> Updates:
+        """Return updates that show no batch."""
         return {
             **dict.fromkeys([self.status, self.table, self.score, self.said], ""),
             self.csv: gr.DownloadButton(visible=False),
@@ -131,10 +144,10 @@ class Parts:
         }
 
 
-def end(going: Going | None) -> None:
+def end(going: Going | None, ending: Literal["stopped", "cleared", "replaced"]) -> None:
     """End a batch, if there is one."""
     if going is not None:
-        going.is_ended = True
+        going.ending = ending
 
 
 def build(frame: Frame) -> None:
@@ -174,14 +187,13 @@ def _connect(frame: Frame, parts: Parts) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     arriving = [frame.app.load, frame.tab["Batch"].select]
     gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **PRIVATE)
-    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection]
+    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection, parts.going]
     starting = [parts.files.upload, parts.again.click]
-    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **PRIVATE, **_TWO_AT_ONCE)
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH, **_TWO_AT_ONCE)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
     corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
-    stopping = [parts.going, parts.state, parts.files, parts.checkpoint, collection]
-    stopped = parts.stop.click(parts.stopped, stopping, parts.outputs, cancels=[running], **PRIVATE)
-    for event in (running, corrected, stopped):
+    parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)
+    for event in (running, corrected):
         event.then(
             lambda rows, view: _score(rows or [], View.from_page(view)),
             [parts.state, view],
@@ -193,7 +205,7 @@ def _connect(frame: Frame, parts: Parts) -> None:
     played = parts.table.play(actions.play, parts.state, [parts.player, parts.said], **_EACH)
     played.then(None, None, None, js="() => genreBatch.play()")
     actions.connect_classify(frame, parts.table.open, parts.state, parts.said)
-    parts.files.clear(parts.emptied, parts.going, parts.outputs, cancels=[running], **PRIVATE)
+    parts.files.clear(parts.clear, parts.going, parts.outputs, **PRIVATE)
 
 
 def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request) -> list[str]:

@@ -19,7 +19,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.collection import Collection
 from genre_app.predict import Prediction, from_segments
 from genre_app.ui import service
-from genre_app.ui.batch import actions
+from genre_app.ui.batch import actions, tab
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.batch.table import Row, to_csv, to_html
 from genre_app.ui.batch.truth import score, true_genres
@@ -33,9 +33,9 @@ def app(bundled):
     return build_app()
 
 
-def batch(app, paths: list[str], folders: dict[str, str] | None = None) -> Iterator[dict]:
+def batch(app, paths: list[str], folders: dict[str, str] | None = None, before: tab.Going | None = None) -> Iterator[dict]:
     """What the page shows, step by step, after files were dropped that came from these folders."""
-    return handler(app, "Songs", "upload").fn(paths, "default", "mean", folders, None, gr.Request(session_hash="one"))
+    return handler(app, "Songs", "upload").fn(paths, "default", "mean", folders, None, before, gr.Request(session_hash="one"))
 
 
 def predicted(checkpoint: Checkpoint, *probabilities: float, name: str = "song.wav") -> Prediction:
@@ -79,30 +79,43 @@ def test_a_batch_is_bounded(app, song, monkeypatch):
     assert "takes 2 files" in end["progress"]
 
 
-def test_stop_finishes_the_table_and_clear_empties_it(app, song):
+def test_stop_finishes_the_table_and_clear_empties_it(app, song, monkeypatch):
     running = batch(app, [song] * 3)
     going = named(next(running))["State"]
-    shown = [named(next(running)) for _ in range(2)][-1]
-    rows = shown["State"]
-    assert len(rows) == 1
     stop = handler(app, "Stop", "click").fn
-    stopped = named(stop(going, rows, [song] * 3, "default", None, gr.Request(session_hash="one")))
-    assert (stopped["Classify again"].interactive, stopped["Stop"].interactive) == (True, False)
-    assert "1 of 3 done · stopped" in stopped["progress"]
-    assert "data-done" in stopped["results"]
-    assert len(lines(Path(stopped["Download CSV"].value["path"]).read_text())) == 1
-    assert list(running) == []  # nothing replaces what Stop has shown
+
+    def stopped_meanwhile(*arguments):
+        stopping = named(stop(going))
+        assert (stopping["Stop"].interactive, stopping["Stop"].value) == (False, "Stopping …")
+        return classify_file(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tab, "classify_file", stopped_meanwhile)
+        _, end = map(named, running)
+    assert (end["Classify again"].interactive, end["Stop"].interactive, end["Stop"].value) == (True, False, "Stop")
+    assert "1 of 3 done · stopped" in end["progress"]
+    assert end["results"].count("<tr") == 1 + 1
+    assert "data-done" in end["results"]
+    assert len(lines(Path(end["Download CSV"].value["path"]).read_text())) == 1
     clear = handler(app, "Songs", "clear").fn
-    cleared = named(clear(None))
-    assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
-    assert cleared["results"] == cleared["progress"] == cleared["batch-score"] == ""
-    assert cleared["Download CSV"].visible is False
-    assert cleared["batch-player"].visible is False
-    other = batch(app, [song] * 2)
-    going = named(next(other))["State"]
-    next(other)
-    clear(going)
-    assert list(other) == []
+    running = batch(app, [song] * 2)
+    going = named(next(running))["State"]
+    next(running)
+    (end,) = running
+    for cleared in (named(clear(going)), named(end)):
+        assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
+        assert cleared["results"] == cleared["progress"] == cleared["batch-score"] == ""
+        assert cleared["Download CSV"].visible is False
+        assert cleared["batch-player"].visible is False
+
+
+def test_a_batch_ends_the_one_before_which_then_shows_nothing(app, song):
+    before = batch(app, [song] * 2)
+    going = named(next(before))["State"]
+    next(before)
+    *_, end = map(named, batch(app, [song], before=going))
+    assert "1 of 1 done" in end["progress"]
+    assert [list(update.values()) for update in before] == [[gr.skip()]]
 
 
 def test_noise_has_no_genre_in_table_and_csv(bundled, tmp_path):
@@ -255,10 +268,12 @@ def test_a_row_is_played_and_opened_by_its_number_only(app, song, checkpoint, tm
     player, words = actions.play(rows, gr.EventData(None, {"row": 0, "path": str(secret)}))
     assert (player.label, player.visible, words) == ("song.wav", True, "")
     assert Path(player.value["path"]).read_bytes() == Path(song).read_bytes()
-    monkeypatch.setattr(actions, "still_offered", lambda names, own: {"value": names, "choices": [*names, own], "multiselect": True})
+    monkeypatch.setattr(
+        actions, "still_offered", lambda names, own: {"value": names, "choices": [*names, own], "multiselect": True}
+    )
     open_row = handler(app, "results", "open").fn
     shown = named(open_row(rows, "mine", gr.EventData(None, {"row": 0, "path": str(secret)})))
-    assert shown["Music"] == song
+    assert shown["music"] == song
     assert (shown["Checkpoint"].value, shown["vote"].value, shown["overlap"]) == (["default", "run: one"], "knn", "trained")
     assert shown["Checkpoint"].choices[-1] == ("mine", "mine")
     assert (shown["Tabs"].selected, shown["Checkbox"], shown["batch-said"]) == ("Classify", True, "")
