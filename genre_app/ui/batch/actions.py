@@ -70,16 +70,16 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
     if frame.classify_after is None:
         return
     audio, checkpoint, vote, overlap, own = (frame.parts[part] for part in ("audio", "checkpoint", "vote", "overlap", "own"))
-    is_open = gr.Checkbox(visible=False)
+    is_open, path = gr.Checkbox(visible=False), gr.State(None)
 
     def open_row(rows: list[Row] | None, own: str | None, event: gr.EventData) -> Mapping[Any, Any]:
         row = _chosen_row(rows, event)
         missing = _missing(row)
         if row is None or row.prediction is None or missing:
-            return {said: cards.problem(missing or _GONE, "Not opened"), is_open: False}
+            return {said: cards.problem(missing or _GONE, "Not opened"), is_open: False, path: None}
         choices, voted = cards.vote_choices(None, tuple(VOTE_NAMES)), row.prediction.vote
         return {
-            audio: row.path,
+            path: row.path,
             checkpoint: gr.Dropdown(**still_offered(names_of(row.prediction.checkpoint), own)),
             vote: gr.Radio(choices, value=voted, info=cards.vote_info(None, voted)),
             overlap: AS_TRAINED,
@@ -88,10 +88,10 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
             is_open: True,
         }
 
-    outputs = [audio, checkpoint, vote, overlap, frame.tabs, said, is_open]
-    shown = opened(open_row, [rows, own], outputs, **PRIVATE)
+    shown = opened(open_row, [rows, own], [path, checkpoint, vote, overlap, frame.tabs, said, is_open], **PRIVATE)
+    filled = shown.then(lambda path: path or gr.skip(), path, audio, **PRIVATE)  # an event of its own, as in Classify
     # After the tab has opened, since the figure is drawn as wide as the tab.
-    frame.classify_after(shown.then(None, is_open, None, js=_OPENED), is_open)
+    frame.classify_after(filled.then(None, is_open, None, js=_OPENED), is_open)
 
 
 def _chosen_row(rows: list[Row] | None, event: gr.EventData) -> Row | None:

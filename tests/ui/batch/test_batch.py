@@ -25,7 +25,7 @@ from genre_app.ui.batch.table import Row, to_csv, to_html
 from genre_app.ui.batch.truth import score, true_genres
 from genre_app.ui.figures import View
 from genre_app.ui.page import build_app
-from tests.pages import handler, named
+from tests.pages import following, handler, named
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,7 @@ def test_stop_finishes_the_table_and_clear_empties_it(app, song, monkeypatch):
     running = batch(app, [song] * 2)
     going = named(next(running))["State"]
     next(running)
-    (end,) = running
-    for cleared in (named(clear(going)), named(end)):
+    for cleared in (named(clear(going)), *map(named, running)):
         assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
         assert cleared["results"] == cleared["progress"] == cleared["batch-score"] == ""
         assert cleared["Download CSV"].visible is False
@@ -273,7 +272,9 @@ def test_a_row_is_played_and_opened_by_its_number_only(app, song, checkpoint, tm
     )
     open_row = handler(app, "results", "open").fn
     shown = named(open_row(rows, "mine", gr.EventData(None, {"row": 0, "path": str(secret)})))
-    assert shown["music"] == song
+    assert shown["State"] == song
+    fill = following(app, handler(app, "results", "open")).fn
+    assert (fill(song), fill(None)) == (song, gr.skip())
     assert (shown["Checkpoint"].value, shown["vote"].value, shown["overlap"]) == (["default", "run: one"], "knn", "trained")
     assert shown["Checkpoint"].choices[-1] == ("mine", "mine")
     assert (shown["Tabs"].selected, shown["Checkbox"], shown["batch-said"]) == ("Classify", True, "")
@@ -288,7 +289,8 @@ def test_a_row_is_played_and_opened_by_its_number_only(app, song, checkpoint, tm
         assert (player.value, player.visible) == (None, False)
         assert words in said
         refused = named(open_row(rows, None, gr.EventData(None, data)))
-        assert set(refused) == {"batch-said", "Checkbox"}
+        assert set(refused) == {"batch-said", "Checkbox", "State"}
+        assert refused["State"] is None
         assert words in refused["batch-said"]
         assert refused["Checkbox"] is False
     assert named(open_row(rows, None, gr.EventData(None, {"row": 2})))["Checkbox"] is False
