@@ -41,3 +41,14 @@ def launch(playwright: Playwright, *arguments: str) -> Browser:
 def drop(page: Page, path: str) -> None:
     """Give the Classify tab a file."""
     page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").set_input_files(path)
+
+
+def drop_folder(page: Page, selector: str, folder: str) -> None:
+    """Drop a folder on a part of the page, as from the desktop."""
+    box = page.locator(selector).bounding_box()
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = page.context.new_cdp_session(page)
+    for event in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [folder], "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": event, **place, "data": data})
+    session.detach()

@@ -32,6 +32,7 @@ TABS = [
 """Label of each tab, and its package in `genre_app.ui`. The package's module ``tab`` has a function ``build(frame)``."""
 
 _ASSETS = Path(__file__).parent / "assets"
+_STYLES = ("batch.css", "collect.css")
 _HEADER = """
 <header class="top"><h1>Genre app</h1><p>Which genre is it? An answer, and the evidence frame by frame.</p></header>
 """
@@ -65,7 +66,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css_paths": _ASSETS / "page.css",
-        "css": microphone.styles() + (_ASSETS / "collect.css").read_text(encoding="utf-8"),
+        "css": microphone.styles() + "".join((_ASSETS / name).read_text(encoding="utf-8") for name in _STYLES),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "mcp_server": secret is None,  # gradio's MCP server asks for no login

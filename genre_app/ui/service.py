@@ -124,11 +124,16 @@ def checkpoint_named(name: str | list[str] | None, own: str | None = None) -> Ch
     CheckpointError
         If it cannot be used, or the checkpoints have different genres.
     """
-    names = name.split(_AND) if isinstance(name, str) else name
+    names = names_of(name) if isinstance(name, str) else name
     names = list(dict.fromkeys(names or [])) or [DEFAULT_CHECKPOINT]
     if len(names) > MAX_COMBINED:
         raise RequestError(f"{len(names)} checkpoints are more than the {MAX_COMBINED} that can be averaged")
     return combine([_one_named(one or DEFAULT_CHECKPOINT, own) for one in names])
+
+
+def names_of(name: str) -> list[str]:
+    """Return the checkpoints whose average has this name."""
+    return name.split(_AND)
 
 
 def _one_named(name: str, own: str | None) -> Checkpoint:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
 from genre_app.ui import cards
-from genre_app.ui.batch import truth
-from genre_app.ui.batch.table import GENRE_LETTERS, Row, to_csv, to_html
-from genre_app.ui.collect.correct import add_corrected, choices
+from genre_app.ui.batch import actions, truth
+from genre_app.ui.batch.table import Row, to_csv, to_html
+from genre_app.ui.collect.correct import choices
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame
@@ -22,30 +22,35 @@ from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkp
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
-<p class="intro">Drop several songs, or folders of them. They are classified one after the other. A file that cannot be read
-gets a row with the reason.</p><p id="songs-problem" role="alert"></p>
+<p class="intro">Drop several songs, or folders of them. They are classified one after the other. Play a row to
+hear it, or open it in Classify to see why.</p><p id="songs-problem" role="alert"></p>
 """
 
 
 VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
 _WITH_FOLDERS = "(files, checkpoint, vote, _, ...rest) => [files, checkpoint, vote, genreFolders.known(), ...rest]"
-# The table is rendered anew, so its events are handled on its place.
-_ON_TABLE = """
-element.addEventListener("change", ({ target }) => {
-  if (!target.matches(".truth")) return;
-  const genre = target.value.trim();
-  const isRight = genre.toLowerCase() === target.dataset.answer.toLowerCase();
-  target.parentElement.querySelector(".mark").textContent = genre && (isRight ? "✓" : "≠");
-  trigger("truth", { row: Number(target.dataset.row), genre });
-});
-element.addEventListener("click", ({ target }) => {
-  if (target.matches(".keep")) trigger("keep", { row: Number(target.dataset.row) });
-});
+_SCRIPT = Path(__file__).parents[1] / "assets" / "batch.js"
+# The card is rendered anew after each correction.
+_KEEP_OPEN = """
+let isOpen = false;
+element.addEventListener("toggle", ({ target }) => target.isConnected && (isOpen = target.open), true);
+watch("value", () => element.querySelector("details")?.toggleAttribute("open", isOpen));
 """
+_EACH: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # a second action need not wait for the first
 _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
 
 
 Updates = dict[Any, Any]
+
+
+class Going:
+    """How a batch is to end before all files are done.
+
+    The batch ends itself, and shows its end: the browser may still have some of its tables to show, which would otherwise come
+    after what another event shows.
+    """
+
+    ending: Literal["stopped", "cleared", "replaced"] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,55 +65,89 @@ class Parts:
     stop: gr.Button
     status: gr.HTML
     score: gr.HTML
+    player: gr.Audio
     table: gr.HTML
     said: gr.HTML
     csv: gr.DownloadButton
     state: gr.State
+    going: gr.State
 
     @property
     def outputs(self) -> list[Any]:
         """What a batch changes."""
-        return [self.status, self.table, self.again, self.stop, self.csv, self.score, self.said, self.state]
+        shown = [self.status, self.score, self.player, self.table, self.said, self.csv]
+        return [self.again, self.stop, *shown, self.state, self.going]
 
     def run(
-        self, paths: list[str] | None, checkpoint: list[str], vote: str, sent: Any, chosen: str | None, request: gr.Request
+        self,
+        paths: list[str] | None,
+        checkpoint: list[str],
+        vote: str,
+        sent: Any,
+        chosen: str | None,
+        before: Going | None,
+        request: gr.Request,
     ) -> Iterator[Updates]:
-        """Classify the files, and show each answer as it comes."""
+        """Classify the files, and show each answer as it comes, in place of the batch before."""
+        end(before, "replaced")
         paths = (paths or [])[: MAX_FILES + 1]
         n_files = min(len(paths), MAX_FILES)
         genres = _known_genres(checkpoint, chosen, request)
         truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
-        budget = Budget.of_batch()
-        yield {
-            **self.buttons(can_repeat=False, can_stop=bool(paths)),
-            self.csv: gr.DownloadButton(visible=False),
-            self.score: "",
-            self.said: "",
-        }
+        budget, going = Budget.of_batch(), Going()
+        yield {**self.emptied(), **self.buttons(can_repeat=False, can_stop=bool(paths)), self.going: going}
         for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
-            yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows)}
-            rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
-        yield {
-            self.status: _end(rows, len(paths)),
+            yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows), self.state: [*rows]}
+            if going.ending is None:
+                rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
+            if going.ending is not None:
+                break
+        if going.ending == "replaced":
+            yield {self.table: gr.skip()}  # gradio shows the last of these once more
+        elif going.ending == "cleared":
+            yield self.emptied()
+        else:
+            status = _status(rows, n_files, "stopped") if going.ending else _end(rows, len(paths))
+            yield {self.status: status, **self._finished(rows, genres, can_repeat=bool(paths))}
+
+    def _finished(self, rows: list[Row], genres: list[str], *, can_repeat: bool) -> Updates:
+        return {
             self.table: to_html(rows, genres),
-            **self.buttons(can_repeat=bool(paths)),
+            **self.buttons(can_repeat=can_repeat),
             self.csv: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
             self.state: rows,
         }
 
     def buttons(self, *, can_repeat: bool, can_stop: bool = False) -> Updates:
         """Return updates of the two buttons."""
-        return {self.again: gr.Button(interactive=can_repeat), self.stop: gr.Button(interactive=can_stop)}
+        return {self.again: gr.Button(interactive=can_repeat), self.stop: gr.Button("Stop", interactive=can_stop)}
+
+    def stopping(self, going: Going | None) -> Updates:
+        """Let the batch end after the file that is being classified."""
+        end(going, "stopped")
+        return {self.stop: gr.Button("Stopping …", interactive=False)}
+
+    def clear(self, going: Going | None) -> Updates:
+        """End the batch, and show none."""
+        end(going, "cleared")
+        return self.emptied()
 
     def emptied(self) -> Updates:
         """Return updates that show no batch."""
         return {
             **dict.fromkeys([self.status, self.table, self.score, self.said], ""),
             self.csv: gr.DownloadButton(visible=False),
+            self.player: gr.Audio(value=None, visible=False),
             self.state: None,
             **self.buttons(can_repeat=False),
         }
+
+
+def end(going: Going | None, ending: Literal["stopped", "cleared", "replaced"]) -> None:
+    """End a batch, if there is one."""
+    if going is not None:
+        going.ending = ending
 
 
 def build(frame: Frame) -> None:
@@ -122,27 +161,38 @@ def build(frame: Frame) -> None:
             checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=info)
             vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote")
             with gr.Row():
-                again = gr.Button("Classify again", interactive=False)
-                stop = gr.Button("Stop", interactive=False)
-        with gr.Column(scale=7, min_width=320):
+                again = gr.Button("Classify again", interactive=False, min_width=140)
+                stop = gr.Button("Stop", interactive=False, min_width=100)
+        with gr.Column(scale=9, min_width=320):
             status = gr.HTML("", elem_id="progress")
-            score = gr.HTML("", elem_id="batch-score")
-            table = gr.HTML("", elem_id="results", js_on_load=_ON_TABLE)
+            score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
+            player = gr.Audio(
+                label="Song",
+                type="filepath",
+                interactive=False,
+                autoplay=True,
+                visible=False,
+                buttons=[],
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),  # the browser's own player
+                elem_id="batch-player",
+            )
+            table = gr.HTML("", elem_id="results", js_on_load=_SCRIPT.read_text(encoding="utf-8"))
             said = gr.HTML("", elem_id="batch-said")
             csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
-    state = gr.State(None)  # the rows
-    _connect(frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, table, said, csv, state))
+    state, going = gr.State(None), gr.State(None)  # the rows; a Going
+    _connect(frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, player, table, said, csv, state, going))
 
 
 def _connect(frame: Frame, parts: Parts) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     arriving = [frame.app.load, frame.tab["Batch"].select]
     gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **PRIVATE)
-    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection]
+    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection, parts.going]
     starting = [parts.files.upload, parts.again.click]
-    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **PRIVATE, **_TWO_AT_ONCE)
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH, **_TWO_AT_ONCE)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
-    corrected = parts.table.truth(set_truth, parts.state, [parts.state, parts.csv], **PRIVATE, trigger_mode="multiple")
+    corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
+    parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)
     for event in (running, corrected):
         event.then(
             lambda rows, view: _score(rows or [], View.from_page(view)),
@@ -151,37 +201,11 @@ def _connect(frame: Frame, parts: Parts) -> None:
             js="(state, _) => [state, genreApp.view('#progress')]",
             **PRIVATE,
         )
-    parts.table.keep(keep, [parts.state, collection], parts.said, **PRIVATE, trigger_mode="multiple")
-    parts.stop.click(lambda: parts.buttons(can_repeat=True), None, [parts.again, parts.stop], cancels=[running], **PRIVATE)
-    parts.files.clear(parts.emptied, None, parts.outputs, cancels=[running], **PRIVATE)
-
-
-def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
-    """Take the true genre that the visitor has typed beside a row."""
-    row = _chosen_row(rows, event)
-    if rows is None or row is None:
-        return gr.skip(), gr.skip()
-    genre = event._data.get("genre")
-    genre = " ".join(genre.split())[:GENRE_LETTERS] if isinstance(genre, str) else ""
-    changed = [replace(other, truth=genre) if other is row else other for other in rows]
-    return changed, download("genres.csv", to_csv(changed))
-
-
-def keep(rows: list[Row] | None, chosen: str | None, event: gr.EventData, request: gr.Request) -> Any:
-    """Add the file of a row, with its true genre, to the visitor's collection."""
-    row = _chosen_row(rows, event)
-    if row is None:
-        return cards.problem("This row is gone; classify the files again.", "Not added")
-    if not row.truth:
-        return cards.problem(f"Type the true genre of {row.file} first.", "Not added")
-    said, _ = add_corrected(row.truth, row.path, row.prediction, chosen, request, origin="batch", name=row.file)
-    return said
-
-
-def _chosen_row(rows: list[Row] | None, event: gr.EventData) -> Row | None:
-    """Return the row whose number the browser has sent."""
-    number = event._data.get("row") if isinstance(event._data, dict) else None
-    return rows[number] if rows and isinstance(number, int) and 0 <= number < len(rows) else None
+    parts.table.keep(actions.keep, [parts.state, collection], parts.said, **_EACH)
+    played = parts.table.play(actions.play, parts.state, [parts.player, parts.said], **_EACH)
+    played.then(None, None, None, js="() => genreBatch.play()")
+    actions.connect_classify(frame, parts.table.open, parts.state, parts.said)
+    parts.files.clear(parts.clear, parts.going, parts.outputs, **PRIVATE)
 
 
 def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +16,15 @@ from genre_app.ui import cards
 
 GENRE_LETTERS = 40
 """Longest name of a true genre, as in checkpoints."""
+
+_OTHER_GROUPS = {"unsure": "not sure", "none": "no genre", "error": "errors"}
+_SORTED = {"File": "file", "Genre": "genre", "Probability": "share"}
+"""Columns that the page's script can sort by, and its names of them."""
+
+_ICON = (
+    '<svg viewBox="0 0 12 12" width="12" height="12" fill="currentColor" aria-hidden="true">'
+    '<path class="go" d="M2 0v12l10-6z"/><path class="halt" d="M1 1h4v10H1zM7 1h4v10H7z"/></svg>'
+)
 
 
 @dataclass(frozen=True)
@@ -28,32 +39,67 @@ class Row:
 
 
 def to_html(rows: list[Row], genres: Sequence[str] | None = None) -> str:
-    """Return the table for the page; on a phone each row becomes a card.
+    """Return the filters and the table for the page; on a phone each row becomes a card.
+
+    The page's script ``batch.js`` filters and orders the rows.
 
     Parameters
     ----------
     rows : list of Row
     genres : sequence of str, optional
-        Offered as true genres. By default the true genres cannot be changed.
+        Offered as true genres. By default the batch is not finished: neither the true genres nor the order can be changed.
     """
     if not rows:
         return ""
-    has_truth = genres is not None or any(row.truth for row in rows)
-    names = ["File", "Genre", *(["True genre"] if has_truth else []), "Probability", "Agree", "Remarks"]
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    is_done = genres is not None
+    has_truth = is_done or any(row.truth for row in rows)
+    head = "".join(
+        f'<th role="columnheader" scope="col">{_sorter(name) if is_done and name in _SORTED else name}</th>'
+        for name in ("File", "Genre", *(["True genre"] if has_truth else []), "Probability")
+    )
     body = "".join(
-        _html_row(row, _truth_cell(row, number, can_edit=genres is not None) if has_truth else None)
-        for number, row in enumerate(rows)
+        _html_row(row, number, _truth_cell(row, can_edit=is_done) if has_truth else None) for number, row in enumerate(rows)
     )
     options = "".join(f'<option value="{escape(genre)}"></option>' for genre in genres or ())
-    kind = "results with-truth" if has_truth else "results"
+    # A style sheet that lays table cells out anew would take their roles from them.
+    done = " data-done" if is_done else ""
     return (
-        f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f'<datalist id="batch-genres">{options}</datalist>'
+        f'{_filters(rows, is_done=is_done)}<table class="results" role="table" aria-label="Answers"{done}>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
+        f'<p class="unplayed" role="alert"></p><datalist id="batch-genres">{options}</datalist>'
     )
 
 
-def _truth_cell(row: Row, number: int, *, can_edit: bool) -> str:
+def group_of(row: Row) -> str:
+    """Return the group that a row is counted in: ``genre:NAME`` for a sure answer, ``unsure``, ``none`` or ``error``."""
+    p = row.prediction
+    if p is None:
+        return "error"
+    return "none" if p.rejected else f"genre:{p.genre}" if p.is_sure else "unsure"
+
+
+def _filters(rows: list[Row], *, is_done: bool) -> str:
+    """Return a button for each group, with its number of rows."""
+    counts = Counter(map(group_of, rows))
+    genres = next((row.prediction.genres for row in rows if row.prediction), ())
+    names = {"": "all", **{f"genre:{genre}": genre for genre in genres}, **_OTHER_GROUPS}
+    buttons = "".join(
+        f'<button type="button" class="filter" data-group="{escape(group)}" aria-pressed="{str(not group).lower()}">'
+        f"{escape(name)} <b>{counts[group] if group else len(rows)}</b></button>"
+        for group, name in names.items()
+        if not group or counts[group]
+    )
+    first = '<button type="button" class="unsure-first" aria-pressed="true">Unsure first</button>'
+    order = first if is_done and 0 < counts["unsure"] < len(rows) else ""
+    shown = '<p class="remark shown" role="status"></p>'
+    return f'<div class="filters"><div role="group" aria-label="Show">{buttons}</div>{shown}{order}</div>'
+
+
+def _sorter(name: str) -> str:
+    return f'<button type="button" class="sorter" data-by="{_SORTED[name]}">{name}</button>'
+
+
+def _truth_cell(row: Row, *, can_edit: bool) -> str:
     """Return the true genre and whether the answer is right, which can be changed and added to the collection."""
     genre, file = escape(row.truth), escape(row.file)
     p = row.prediction
@@ -62,17 +108,17 @@ def _truth_cell(row: Row, number: int, *, can_edit: bool) -> str:
     if not can_edit or p is None:
         return f"{mark}{genre}"
     return (
-        f'<span class="mark">{mark}</span><input class="truth" list="batch-genres" data-row="{number}" value="{genre}" '
+        f'<span class="mark">{mark}</span><input class="truth" list="batch-genres" value="{genre}" '
         f'data-answer="{escape(p.genre or "")}" '
         f'maxlength="{GENRE_LETTERS}" placeholder="true genre" aria-label="True genre of {file}">'
-        f'<button type="button" class="keep" data-row="{number}" aria-label="Add {file} to my collection" '
+        f'<button type="button" class="keep" aria-label="Add {file} to my collection" '
         f'title="Add to my collection">+</button>'
     )
 
 
-def _html_row(row: Row, truth_cell: str | None = None) -> str:
+def _html_row(row: Row, number: int, truth_cell: str | None) -> str:
     p = row.prediction
-    probability = agree = ""
+    share = ""
     if p is None:
         genre, remarks = "no answer", row.error.removeprefix(f"{row.file}: ")
     else:
@@ -82,18 +128,33 @@ def _html_row(row: Row, truth_cell: str | None = None) -> str:
         else:
             (first, _), (second, _) = p.ranked(2)
             genre = f"<b>{escape(first)}</b>" if p.is_sure else f"not sure: {escape(first)} or {escape(second)}"
-            probability = escape(cards.percent(p.probabilities.max()))
             agree = f"{p.n_agree} of {p.n_sounding} frames" if p.n_sounding > 1 else "a single frame"
-    remarks = escape(remarks[:1].upper() + remarks[1:]).replace(" %", "&nbsp;%")
-    truth_cells = [] if truth_cell is None else [truth_cell]
-    cells = "".join(f"<td>{cell}</td>" for cell in (_unbroken(row.file), genre, *truth_cells, probability, agree, remarks))
-    return f'<tr class="failed">{cells}</tr>' if p is None else f"<tr>{cells}</tr>"
+            share = f"{escape(cards.percent(p.probabilities.max()))} <small>{agree}</small>"
+    cells = {"file": _file_cell(row, remarks[:1].upper() + remarks[1:]), "answer": genre, "right": truth_cell, "share": share}
+    shown = "".join(f'<td role="cell" class="{name}">{cell}</td>' for name, cell in cells.items() if cell is not None)
+    values = f'data-row="{number}" data-group="{escape(group_of(row))}"'
+    if p is not None and not p.rejected:
+        values += f' data-genre="{escape(p.ranked(1)[0][0])}" data-share="{p.probabilities.max():.6f}"'
+    return f'<tr role="row" {values}{" class=failed" if p is None else ""}>{shown}</tr>'
+
+
+def _file_cell(row: Row, remarks: str) -> str:
+    """Return the file's name over its remarks, with buttons that play it and open it in Classify if it was decoded."""
+    file, below = escape(row.file), escape(remarks).replace(" %", "&nbsp;%")
+    name = f'<p><span class="name">{_unbroken(row.file)}</span>{f"<small>{below}</small>" if below else ""}</p>'
+    if row.prediction is None:
+        return f'<div class="song">{name}</div>'
+    return (
+        f'<div class="song"><button type="button" class="play" aria-label="Play {file}">{_ICON}</button>{name}'
+        f'<button type="button" class="open" aria-label="Open {file} in Classify" title="Open in Classify">Open</button></div>'
+    )
 
 
 def _unbroken(file: str) -> str:
-    """Return a file's name as HTML whose lines never break inside the extension."""
+    """Return a file's name as HTML whose lines break after a dot, hyphen or underscore, never inside the extension."""
     suffix = Path(file).suffix
-    return f'{escape(file.removesuffix(suffix))}<span class="suffix">{escape(suffix)}</span>'
+    stem = re.sub(r"([._-]+)(?=[^._-])", r"\1<wbr>", escape(file.removesuffix(suffix)))
+    return f'{stem}<span class="suffix">{escape(suffix)}</span>'
 
 
 def _guess(p: Prediction) -> str:

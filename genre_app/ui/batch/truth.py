@@ -96,4 +96,5 @@ def _matrix(possible: Sequence[tuple[Prediction, str]], view: View) -> str:
     wrong = [f"{pairs.count(pair)} × {pair[0]} as {pair[1]}" for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
     alt = escape("Confusion matrix. " + ("; ".join(wrong) or "No answer is wrong") + ".", quote=True)
     width = round(figure.get_size_inches()[0] * DPI)
-    return f'<img class="confusion" style="width:{width}px" alt="{alt}" src="data:image/webp;base64,{image}">'
+    shown = f'<img class="confusion" style="width:{width}px" alt="{alt}" src="data:image/webp;base64,{image}">'
+    return f"<details><summary>Which genres are confused</summary>{shown}</details>"

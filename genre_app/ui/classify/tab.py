@@ -78,6 +78,7 @@ def build(frame: Frame) -> None:
     parts = Parts(card=card, vote=vote, state=gr.State(None), more=below, **evidence)
     inputs = Inputs(upload, record, audio, examples, *options)
     own = gr.State(None)  # path of the visitor's own checkpoint
+    frame.parts |= {"audio": audio, "vote": vote, "overlap": inputs.overlap}
     frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
     _connect_runs(frame, inputs, parts, own)
     _connect_options(frame, inputs, own)
@@ -198,12 +199,13 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
     taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **PRIVATE)
     runs.append(taken_own.then(run_again, clip, parts.all(), **_HEAVY))
     # An answer that is still on its way would otherwise replace a later one.
-    gr.on([inputs.upload.upload, *(b.click for b in inputs.examples.values())], None, cancels=runs, **PRIVATE)
+    replaced = [inputs.upload.upload, *(button.click for button in inputs.examples.values())]
+    gr.on(replaced, None, cancels=runs, **PRIVATE)
     audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
         run_after = event.then(run_if, [*clip, wanted], parts.all(), **_HEAVY)
-        audio.clear(None, cancels=run_after, **PRIVATE)
+        gr.on([audio.clear, audio.upload, audio.stop_recording, *replaced], None, cancels=run_after, **PRIVATE)
         return run_after
 
     frame.classify_after = classify_after
