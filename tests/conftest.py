@@ -60,6 +60,7 @@ TOGETHER = {
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
         "data/test_pool.py",
+        "soak/test_load.py",
     ),
 }
 

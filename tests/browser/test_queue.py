@@ -26,8 +26,7 @@ def test_a_clip_that_waits_shows_its_place(shared, address, song, monkeypatch):
         return answer(*given, **options)
 
     monkeypatch.setattr(answers, "answer", answer_later)
-    visitor = Visitor(address, "default")
-    with ThreadPoolExecutor(CONCURRENT + 1) as pool:
+    with Visitor(address, "default") as visitor, ThreadPoolExecutor(CONCURRENT + 1) as pool:
         try:
             others = [pool.submit(visitor.drop, Path(song)) for _ in range(CONCURRENT + 1)]
             page.wait_for_timeout(500)

@@ -13,6 +13,7 @@ import torch
 
 from genre_app.audio.synth import STYLES, music
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
+from genre_app.data.cache.build import open_store
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.cache.prepare import prepare
 from genre_app.data.collection import Collection
@@ -105,7 +106,7 @@ class Preparing(Job):
     def check(self) -> None:
         for cache in (self.folder / "work").glob("mel-*-*"):
             if cache.is_dir():
-                MelCache(cache)
+                open_store(cache, _SPEC)
 
     def result(self) -> Any:
         store = self._prepare()
@@ -123,6 +124,7 @@ class Collecting(Job):
         songs = sorted((self.folder / "music").rglob("*.wav"))
         for song in songs[len(collection.read().clips) :]:
             collection.add(song.parent.name, song, origin="file")
+        collection.mark_none_of_these(songs[0].parent.name, False)
 
     def check(self) -> None:
         collection = Collection(self.folder / "mine")

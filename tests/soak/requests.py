@@ -55,6 +55,12 @@ class Visitor:
         self._dropped = next(event for event in config["dependencies"] if [music, "upload"] in event["targets"])
         self._values = [parts[number]["props"].get("value") for number in self._dropped["inputs"]]
 
+    def __enter__(self) -> Visitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
     def call(self, path: Path) -> dict[str, Any]:
         """Return the API's answer."""
         answer = self._http.post("/call/classify", json={"data": [self._uploaded(path), self._checkpoint, "mean", None]})
@@ -85,13 +91,14 @@ class Visitor:
 
 def soak(server: Server, n: int, seconds: float, seed: int, checkpoint: str = "fast") -> Result:
     """Send requests one after the other until there are ``n``, or the time is over."""
-    visitor, wrong = Visitor(server.address, checkpoint), []
-    began, number, on_disk = time.monotonic(), 0, 0
+    wrong: list[str] = []
+    began, n_asked, on_disk = time.monotonic(), 0, 0
     middle: tuple[float, int] | None = None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Visitor(server.address, checkpoint) as visitor:
         for number in rounds(seconds):
             if number == n:
                 break
+            n_asked += 1
             name = f"{number:05d}.wav"
             # Each file is another one: gradio stores equal files once.
             clip = music(STYLES[number % len(STYLES)], _CLIP_SECONDS, RATE, seed + number)
@@ -110,7 +117,7 @@ def soak(server: Server, n: int, seconds: float, seed: int, checkpoint: str = "f
                 on_disk = max(on_disk, len(server.files()))
     memory, files = middle or (server.memory_mb(), server.open_files())
     grown, left = server.memory_mb() - memory, server.open_files() - files
-    return Result(number + 1, wrong, grown, left, on_disk, len(server.files()))
+    return Result(n_asked, wrong, grown, left, on_disk, len(server.files()))
 
 
 def main() -> bool:
