@@ -60,7 +60,6 @@ TOGETHER = {
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
         "data/test_pool.py",
-        "soak/test_load.py",
     ),
 }
 

@@ -31,6 +31,7 @@ from tests.two_beats import write_cache
 
 RATE = 22050
 _SPEC = FeatureSpec(n_mels=32)
+_SONG_SECONDS = 3.2
 
 
 class Job:
@@ -40,7 +41,7 @@ class Job:
     ----------
     folder : pathlib.Path
     size : int
-        How much there is to do.
+        How much there is to do; 0 for a moment.
     """
 
     def __init__(self, folder: Path, size: int = 1) -> None:
@@ -92,7 +93,7 @@ class Preparing(Job):
     """A mel cache of a folder of songs."""
 
     def lay_out(self) -> None:
-        _write_songs(self.folder / "music", 20 * self.size)
+        _write_songs(self.folder / "music", max(2, 20 * self.size))
 
     def _prepare(self) -> MelCache:
         found = AudioFolder.find(self.folder / "music")
@@ -117,7 +118,7 @@ class Collecting(Job):
     """A collection to which songs are added."""
 
     def lay_out(self) -> None:
-        _write_songs(self.folder / "music", 20 * self.size)
+        _write_songs(self.folder / "music", max(2, 20 * self.size))
 
     def work(self) -> None:
         collection = Collection(self.folder / "mine")
@@ -181,7 +182,7 @@ def _write_songs(folder: Path, n: int) -> None:
     for number in range(n):
         path = folder / STYLES[number % 2] / f"{number:02d}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.clip(music(STYLES[number % 2], 4.0, RATE, number), -1, 1), RATE)
+        soundfile.write(path, np.clip(music(STYLES[number % 2], _SONG_SECONDS, RATE, number), -1, 1), RATE)
 
 
 def _digest(*arrays: np.ndarray) -> str:

@@ -6,8 +6,10 @@ import os
 from types import SimpleNamespace
 
 import psutil
+import pytest
 
 from tests.soak import kills, requests, visitors
+from tests.soak.jobs import JOBS, Job
 from tests.soak.server import Server
 
 
@@ -26,15 +28,27 @@ def test_requests_of_a_program_and_of_the_page(address, tmp_path):
     assert found.wrong == []
 
 
-def test_kills(tmp_path, monkeypatch):
-    assert kills.soak(2, 60.0, 0, ("collecting",)).wrong == []
-    monkeypatch.setattr(kills, "JOBS", {"broken": _Broken})
-    monkeypatch.setattr(
-        kills, "_begin", lambda name, job: SimpleNamespace(join=lambda seconds=None: None, kill=lambda: None, exitcode=0)
-    )
-    assert "broken after its kills: ValueError('damaged')" in kills.soak(1, 1.0, 0, ("broken",)).wrong
+def test_a_killed_job_that_does_not_open_again_is_told(monkeypatch):
+    process = SimpleNamespace(join=lambda _=None: None, kill=lambda: None, exitcode=0)
+    monkeypatch.setattr(kills, "_begin", lambda name, job: process)
+    monkeypatch.setattr(kills, "JOBS", {"sound": Job, "broken": _Broken})
+    found = kills.soak(2, 5.0, 0, ("sound", "broken"))
+    assert found.wrong == ["seed 0 kill 1 of broken: ValueError('damaged')", "broken after its kills: ValueError('damaged')"]
+    assert found.left == ["x.tmp"]
 
 
-class _Broken(kills.Job):
+@pytest.mark.parametrize("job", ["preparing", "collecting"])
+def test_a_job_that_is_done_can_be_checked(job, tmp_path):
+    done = JOBS[job](tmp_path, 0)
+    done.lay_out()
+    done.work()
+    done.check()
+    assert done.result()
+
+
+class _Broken(Job):
+    def lay_out(self) -> None:
+        (self.folder / "x.tmp").touch()
+
     def check(self) -> None:
         raise ValueError("damaged")

@@ -15,8 +15,8 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -109,8 +109,9 @@ def beside(what: str, server: Server, chosen: Sequence[Song]) -> Iterator[None]:
         files = [handle_file(chosen[number % len(chosen)].path) for number in range(_BATCH)]
 
         def ask() -> None:
-            while not over.is_set():
-                client.predict(files, api_name="/classify_batch")
+            with suppress(CancelledError):  # the server ends before the last batch
+                while not over.is_set():
+                    client.predict(files, api_name="/classify_batch")
 
         Thread(target=ask, daemon=True).start()
         yield

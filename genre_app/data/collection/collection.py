@@ -161,8 +161,7 @@ class Collection:
             If the collection is full, has this clip already, or the genre's name cannot be used.
         """
         clip = audio if isinstance(audio, Clip) else _decoded(Path(audio), name)
-        source = name or clip.name
-        samples, remark = _middle(clip)
+        source, (samples, remark) = name or clip.name, _middle(clip)
         pcm = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2")
         digest = hashlib.sha256(pcm.tobytes()).hexdigest()
         with self._changing() as contents:
@@ -172,7 +171,6 @@ class Collection:
                     raise DataError(f"{source} is in this collection already, in the genre {known.genre}.")
             genre = self._genre(contents, genre)
             file = f"{genre}/{clip_stem(source, digest)}.flac"
-            _write_flac(self.folder / file, pcm)
             row = CollectedClip(
                 file,
                 source=source,
@@ -186,6 +184,9 @@ class Collection:
             )
             contents.genres.setdefault(genre, []).append(row)  # type: ignore[attr-defined]
             write_table(self.folder, contents.clips)
+            _write_flac(
+                self.folder / file, pcm
+            )  # last: a line without a clip is not listed, a clip without one lost its source
         return Added(row, remark)
 
     def move(self, clip_id: str, genre: str) -> CollectedClip:

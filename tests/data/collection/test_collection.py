@@ -200,3 +200,19 @@ def test_what_a_killed_process_left_is_undone_by_the_next_change(collection: Col
     collection.add_genre("jazz")
     assert [found.file for found in collection.read().clips] == [clip.file]
     assert [path.name for path in collection.folder.rglob("*.tmp")] == [new.name]
+
+
+def test_a_clip_whose_line_could_not_be_written_is_not_there(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    for name in ("write_table", "_write_flac"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"genre_app.data.collection.collection.{name}", killed)
+            with pytest.raises(SystemExit):
+                collection.add("dub", song(tmp_path, "a.wav"), origin="file")
+        assert collection.read().clips == []
+    assert collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip.source == "a.wav"
+    assert [clip.source for clip in collection.read().clips] == ["a.wav"]
