@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -20,6 +22,7 @@ from gradio.utils import get_upload_folder
 MAX_VISITS = 500
 """Visits whose state is kept, the latest used. The answer to a clip of 30 s takes 0.7 MB (measured)."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SWEEP_SECONDS = 600.0
 _FOLDER = re.compile("[0-9a-f]{64}")  # gradio names the folder of a file by the digest of its content
 
@@ -57,9 +60,9 @@ class _Visit(BlocksConfig):
     """A visit's components and events, described only if a handler renders them anew."""
 
     @staticmethod
-    def config_for_block(_id: int, rendered_ids: list[int], block: Any, renderable: Any = None) -> dict[str, Any]:
+    def config_for_block(_id: int, rendered_ids: list[int], block: Any, renderable: Any = None) -> Any:
         """Return nothing, as gradio does for a component that is not rendered."""
-        return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable) if renderable else {}
+        return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable) if renderable else _NOTHING
 
 
 def forget_deleted(app: gr.Blocks, age_seconds: float = 0.0) -> None:

@@ -3,7 +3,7 @@
 python -m tests.soak.requests --number 2000 --seconds 200 --seed 0
 
 Half of the requests call the API as a program does, half send what a browser sends when a file is dropped. The server deletes
-uploads after `_SWEEP_SECONDS` instead of an hour, so that the command can see them go.
+uploads after `_SWEEP_SECONDS` instead of an hour, and keeps the state of fewer visits, so that the command can see both go.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.soak.server import Server, config_of, served
 RATE = 22050
 _CLIP_SECONDS = 1.5
 _SWEEP_SECONDS = 20.0
+_VISITS = 50
 _WARM_SHARE = 0.5  # of the requests; after it, the server should take no more
 _TIMEOUT = 60.0
 _MOST_MB, _MOST_FILES = 40.0, 3  # growth in the second half
@@ -127,7 +128,7 @@ def main() -> bool:
     parser.add_argument("--seconds", type=float, default=200.0, help="most time to spend")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    with served(_SWEEP_SECONDS) as server:
+    with served(_SWEEP_SECONDS, _VISITS) as server:
         found = soak(server, given.number, given.seconds, given.seed)
         time.sleep(2.6 * _SWEEP_SECONDS)  # gradio looks every half of it, then this app does
         left = server.files()

@@ -1,6 +1,7 @@
 """The page in a process of its own, for the commands that load it: python -m tests.soak.server --sweep 1800.
 
-With a small ``--sweep``, gradio deletes uploads after that many seconds instead of an hour.
+With a small ``--sweep``, gradio deletes uploads after that many seconds instead of an hour. With ``--visits``, it keeps the
+state of fewer visits.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Server:
 
 
 @contextmanager
-def served(sweep: float = 1800.0) -> Iterator[Server]:
+def served(sweep: float = 3600.0, visits: int = 0) -> Iterator[Server]:
     """Serve the page of this checkout, with all that it writes in a folder that is deleted in the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -77,7 +78,7 @@ def served(sweep: float = 1800.0) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder, over = Path(name), threading.Event()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.server", "--sweep", str(sweep)],
+            [sys.executable, "-m", "tests.soak.server", "--sweep", str(sweep), "--visits", str(visits)],
             cwd=root,
             env=_environment(folder, port) | {"PYTHONPATH": str(root)},
             stdout=subprocess.DEVNULL,
@@ -128,9 +129,10 @@ if __name__ == "__main__":
     from genre_app.ui import page
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sweep", type=float, default=1800.0)
-    sweep = parser.parse_args().sweep
-    page._SWEEP = (max(1, round(sweep / 2)), round(sweep))
-    if hasattr(page, "visits"):
-        page.visits._SWEEP_SECONDS = sweep / 2
+    parser.add_argument("--sweep", type=float, default=3600.0)
+    parser.add_argument("--visits", type=int, default=0)
+    given = parser.parse_args()
+    page._SWEEP = (max(1, round(given.sweep / 2)), round(given.sweep))
+    page.visits._SWEEP_SECONDS = given.sweep / 2
+    page.visits.MAX_VISITS = given.visits or page.visits.MAX_VISITS
     page.serve()
