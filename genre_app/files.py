@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 AnyPath = str | os.PathLike[str]
+
+_ABANDONED_SECONDS = 3600.0  # to write a file takes seconds
 
 FORBIDDEN_LETTERS = '<>"|?*:'
 """Windows allows none of these in a name; the first three are markup in HTML."""
@@ -38,3 +41,12 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete the temporary files ``.NAME.tmp`` of a folder that were written an hour ago: their process was killed."""
+    latest = time.time() - _ABANDONED_SECONDS
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if path.stat().st_mtime < latest:
+                path.unlink()

@@ -16,7 +16,7 @@ from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.dataset import Dataset
 from genre_app.data.labelled import Data
 from genre_app.errors import DataError
-from genre_app.files import write_whole
+from genre_app.files import remove_abandoned, write_whole
 from genre_app.models import GenreModel
 from genre_app.progress import Monitor, Progress, StoppedError
 from genre_app.runs import events
@@ -69,6 +69,7 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
     with ExitStack() as held:
         if processes.rank == 0:
             held.enter_context(only_process_of(run))
+            remove_abandoned(run.path)
             me = psutil.Process()
             run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
         try:

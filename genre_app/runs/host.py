@@ -10,17 +10,30 @@ import sys
 import psutil
 import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of glibc's mallopt
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # parameters of glibc's mallopt
+_HEAPS = 2
 
 
 def prepare_process(threads: int) -> None:
     """Set the number of CPU threads, and let this process keep the memory that it frees."""
     torch.set_num_threads(threads)
+    # Each step allocates and frees hundreds of megabytes; returning them to the kernel halves the speed (measured).
+    _mallopt(_M_MMAP_MAX, 0)
+    _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def share_heaps() -> None:
+    """Let all threads of this process share two heaps; call it before they start.
+
+    By default each thread gets one and keeps it: after 40 clips in the 40 threads of a server, 4 at a time, the process held
+    1450 MB instead of 1120 MB (measured).
+    """
+    _mallopt(_M_ARENA_MAX, _HEAPS)
+
+
+def _mallopt(parameter: int, value: int) -> None:
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        # Each step allocates and frees hundreds of megabytes; returning them to the kernel halves the speed (measured).
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def be_nice() -> None:

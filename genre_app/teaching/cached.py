@@ -20,7 +20,7 @@ from genre_app.augment.waveform import augment_waveform
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.collection.collection import MAX_CLIP_SECONDS, MAX_FILE_SECONDS
 from genre_app.errors import AudioError
-from genre_app.files import write_whole
+from genre_app.files import remove_abandoned, write_whole
 from genre_app.progress import Meter
 from genre_app.teaching.embedding import Embedder, Embedding, MemberEmbedding, networks_digest
 
@@ -64,6 +64,8 @@ class Embeddings:
             f"{_VERSION} {networks_digest(checkpoint)} {RECORDING.model_dump_json()} {n_recordings} {seed} {MAX_CLIP_SECONDS}"
         )
         self._folder = folder / hashlib.sha256(what.encode()).hexdigest()[:16] if folder else None
+        if self._folder is not None:
+            remove_abandoned(self._folder)
         self._embedders: SimpleQueue[Embedder] = SimpleQueue()
         for _ in range(threads):
             self._embedders.put(Embedder(checkpoint))

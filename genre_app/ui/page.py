@@ -14,10 +14,12 @@ from starlette.middleware import Middleware
 
 from genre_app.audio import apart
 from genre_app.progress import usable_cores
-from genre_app.ui import api, microphone
+from genre_app.runs.host import share_heaps
+from genre_app.ui import api, microphone, visits
 from genre_app.ui.classify.tab import warm_up
 from genre_app.ui.frame import Frame
 from genre_app.ui.guard import Guard
+from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
 from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
 
@@ -44,6 +46,7 @@ _SWEEP = (1800, 3600)  # seconds: every half hour, delete uploads older than an 
 def build_app() -> gr.Blocks:
     """Build the page with its tabs and endpoints, without serving it."""
     app: gr.Blocks
+    visits.count_events_rarely()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen
@@ -55,6 +58,7 @@ def build_app() -> gr.Blocks:
                     import_module(f"genre_app.ui.{package}.tab").build(frame)
         api.build()
         app.load(None, None, None, js="() => genreApp.openTab()")
+    visits.lighten(app)
     return app
 
 
@@ -69,12 +73,13 @@ def launch_options() -> dict[str, Any]:
         "css": microphone.styles() + "".join((_ASSETS / name).read_text(encoding="utf-8") for name in _STYLES),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
+        "state_session_capacity": visits.MAX_VISITS,
         "mcp_server": secret is None,  # gradio's MCP server asks for no login
         "ssr_mode": False,
         "footer_links": ["api"],
         "run_history": False,
         "auth": secret,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(Kept)]},
     }
 
 
@@ -99,9 +104,11 @@ def serve() -> None:
     # Several clips are classified at once; with more threads each, they would wait for one another. On two busy cores, 30 s of
     # Live took 8.2 s of work with two threads and 1.3 s with one (measured).
     torch.set_num_threads(1)
+    share_heaps()
     if os.name == "posix":  # Windows gives no socket to another process in this way
         apart.start(n_idle=min(CONCURRENT, usable_cores()))
     app = build_app()
     # In the background, while the first visitor's page is loading.
     Thread(target=warm_up, daemon=True).start()
+    visits.start_forgetting(app)
     app.queue(max_size=200).launch(**launch_options())

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import psutil
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """Read ``--seconds`` and ``--seed``."""
+def arguments(description: str | None, **more: tuple[float | str, str]) -> argparse.Namespace:
+    """Read ``--seconds`` and ``--seed``, and more by name, each with its default and help."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seconds", type=float, default=60.0, help="time to spend")
     parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same files in the same order")
+    for name, (default, words) in more.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=words)
     return parser.parse_args()
 
 

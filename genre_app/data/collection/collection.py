@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from genre_app.audio import Clip, load_clip
 from genre_app.data.collection.index import CollectedClip, Contents, read_contents, write_others, write_table
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
+from genre_app.files import remove_abandoned
 
 SAMPLE_RATE = 22_050
 MAX_CLIP_SECONDS = 30.0
@@ -160,8 +161,7 @@ class Collection:
             If the collection is full, has this clip already, or the genre's name cannot be used.
         """
         clip = audio if isinstance(audio, Clip) else _decoded(Path(audio), name)
-        source = name or clip.name
-        samples, remark = _middle(clip)
+        source, (samples, remark) = name or clip.name, _middle(clip)
         pcm = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2")
         digest = hashlib.sha256(pcm.tobytes()).hexdigest()
         with self._changing() as contents:
@@ -171,7 +171,6 @@ class Collection:
                     raise DataError(f"{source} is in this collection already, in the genre {known.genre}.")
             genre = self._genre(contents, genre)
             file = f"{genre}/{clip_stem(source, digest)}.flac"
-            _write_flac(self.folder / file, pcm)
             row = CollectedClip(
                 file,
                 source=source,
@@ -185,6 +184,9 @@ class Collection:
             )
             contents.genres.setdefault(genre, []).append(row)  # type: ignore[attr-defined]
             write_table(self.folder, contents.clips)
+            _write_flac(
+                self.folder / file, pcm
+            )  # last: a line without a clip is not listed, a clip without one lost its source
         return Added(row, remark)
 
     def move(self, clip_id: str, genre: str) -> CollectedClip:
@@ -211,11 +213,21 @@ class Collection:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / ".lock", timeout=_LOCK_SECONDS):
+                self._recover()
                 yield self.read()
         except Timeout as error:
             raise DataError(f"{self.folder.name}: another window is changing this collection; try again.") from error
         except OSError as error:
             raise DataError(f"{self.folder.name}: the collection cannot be changed ({error.strerror or error}).") from error
+
+    def _recover(self) -> None:
+        """Undo what a killed process has left half done."""
+        for moving in self.folder.glob(".*.moving"):
+            with suppress(OSError):  # another genre has the name by now
+                moving.rename(self.folder / moving.name.removeprefix(".").removesuffix(".moving"))
+        remove_abandoned(self.folder)
+        for genre in (entry for entry in self.folder.iterdir() if entry.is_dir()):
+            remove_abandoned(genre)
 
     def _genre(self, contents: Contents, name: str, other_than: str | None = None) -> str:
         """Return the stored name of a genre, ignoring case; add its folder if it is new."""

@@ -23,6 +23,24 @@ window.genreApp = (() => {
     card.replaceWith(section);
   };
 
+  // ---- The queue ----
+
+  // gradio writes "queue: 2/5 | ..." into a hidden element of the Classify tab. A clip that starts at once is not announced.
+  const QUEUE_MS = 300;
+  const place = () => find("#queue")?.textContent.match(/queue: (\d+)\/(\d+)/)?.slice(1).join(" of ");
+  let told;
+  const sayPlace = () => {
+    const now = place();
+    if (now && now !== told) say("In the queue", `Your clip is number ${now} that wait for an answer.`);
+    told = now;
+  };
+  const watchQueue = async () => {
+    const queue = await appears("#queue");
+    if (!queue) return;
+    const options = { subtree: true, childList: true, characterData: true };
+    new MutationObserver(() => (told || place()) && setTimeout(sayPlace, QUEUE_MS)).observe(queue, options);
+  };
+
   // ---- Files ----
 
   // Large files are refused here: the server refuses them only after the upload, and gradio covers the player then. Other files
@@ -197,7 +215,10 @@ window.genreApp = (() => {
       for (let frame = 0; frame < 60 && !isOpen(name); frame++) await new Promise(requestAnimationFrame);
       keepTab(name);
     },
-    openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
+    openTab: () => {
+      watchQueue();
+      tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click();
+    },
     view,
     // Scroll to a part of the page, and move the keyboard's focus there. gradio builds a tab when it is first opened.
     show: async (place) => {

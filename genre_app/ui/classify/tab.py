@@ -32,6 +32,7 @@ OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %"
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
 _HEAVY: dict[str, Any] = {
     **PRIVATE,
+    "show_progress": "minimal",
     "concurrency_id": "classify",
     "concurrency_limit": CONCURRENT,
     "trigger_mode": "always_last",
@@ -63,6 +64,8 @@ def build(frame: Frame) -> None:
                 gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
+            # gradio writes the place in the queue into this hidden element; the page's script says it in the card.
+            queue = gr.HTML(elem_id="queue")
             correction = correct.lay_out("classify")
             vote = gr.Radio(
                 cards.vote_choices(None, tuple(VOTE_NAMES)),
@@ -80,7 +83,7 @@ def build(frame: Frame) -> None:
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"audio": audio, "vote": vote, "overlap": inputs.overlap}
     frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
-    _connect_runs(frame, inputs, parts, own)
+    _connect_runs(frame, inputs, parts, own, {**_HEAVY, "show_progress_on": queue})
     _connect_options(frame, inputs, own)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
@@ -159,7 +162,7 @@ def _lay_out_evidence() -> dict[str, Any]:
     }
 
 
-def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> None:
+def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, heavy: dict[str, Any]) -> None:
     """Connect everything that classifies a clip."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
@@ -191,20 +194,20 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State) -> 
         ),
     ]
     runs: list[Any] = [
-        audio.upload(run, clip, parts.all(), **_HEAVY),
-        *(event.then(run, clip, parts.all(), **_HEAVY) for event in filled),
+        audio.upload(run, clip, parts.all(), **heavy),
+        *(event.then(run, clip, parts.all(), **heavy) for event in filled),
     ]
     changed = [inputs.checkpoint.input, inputs.overlap.input]
-    runs.append(gr.on(changed, run_again, clip, parts.all(), cancels=runs, **_HEAVY))
+    runs.append(gr.on(changed, run_again, clip, parts.all(), cancels=runs, **heavy))
     taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **PRIVATE)
-    runs.append(taken_own.then(run_again, clip, parts.all(), **_HEAVY))
+    runs.append(taken_own.then(run_again, clip, parts.all(), **heavy))
     # An answer that is still on its way would otherwise replace a later one.
     replaced = [inputs.upload.upload, *(button.click for button in inputs.examples.values())]
     gr.on(replaced, None, cancels=runs, **PRIVATE)
     audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
-        run_after = event.then(run_if, [*clip, wanted], parts.all(), **_HEAVY)
+        run_after = event.then(run_if, [*clip, wanted], parts.all(), **heavy)
         gr.on([audio.clear, audio.upload, audio.stop_recording, *replaced], None, cancels=run_after, **PRIVATE)
         return run_after
 

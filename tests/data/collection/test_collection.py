@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -185,3 +186,33 @@ def test_a_zip_that_leaves_its_folder_is_refused(collection: Collection, tmp_pat
         import_zip(collection, tmp_path / "evil.zip")
     with pytest.raises(DataError, match="no clips"):
         export_zip(collection, tmp_path / "out.zip")
+
+
+def test_what_a_killed_process_left_is_undone_by_the_next_change(collection: Collection, tmp_path: Path) -> None:
+    clip = collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip
+    old, new = (collection.folder / "dub" / f".{name}.flac.123.tmp" for name in ("old", "new"))
+    for path in (old, new, collection.folder / ".clips.csv.123.tmp"):
+        path.touch()
+        if path != new:  # another process may be writing this one
+            os.utime(path, (0, 0))
+    (collection.folder / "dub").rename(collection.folder / ".dub.moving")
+    assert collection.read().clips == []
+    collection.add_genre("jazz")
+    assert [found.file for found in collection.read().clips] == [clip.file]
+    assert [path.name for path in collection.folder.rglob("*.tmp")] == [new.name]
+
+
+def test_a_clip_whose_line_could_not_be_written_is_not_there(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    for name in ("write_table", "_write_flac"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"genre_app.data.collection.collection.{name}", killed)
+            with pytest.raises(SystemExit):
+                collection.add("dub", song(tmp_path, "a.wav"), origin="file")
+        assert collection.read().clips == []
+    assert collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip.source == "a.wav"
+    assert [clip.source for clip in collection.read().clips] == ["a.wav"]
