@@ -177,6 +177,7 @@ def train(browser: Browser, address: str, folder: Path) -> str:
         page.locator("#train-upload input[type=file]").set_input_files(archive)
         expect(page.locator("#train-source textarea, #train-source input")).to_have_value(re.compile("upload: .*zip"))
         page.locator("#train-level").get_by_text("Quick").click()
+        expect(page.locator("#train-command textarea")).to_have_value(re.compile("genre-app train mlp"))
         page.locator("#train-check").click()
         expect(page.locator("#train-start")).to_be_enabled()
         page.locator("#train-start").click()
