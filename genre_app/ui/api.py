@@ -1,6 +1,6 @@
 """Endpoints for programs, over HTTP, `gradio_client` and MCP, with the answers of the page and the command line.
 
-Clients and language models read the docstrings of the two functions. Gradio needs one line for each of their ``Args``.
+Clients and language models read the docstrings of the three functions. Gradio needs one line for each of their ``Args``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.limits import Budget
-from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, answer
+from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, RequestError, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
 
 
@@ -35,7 +35,7 @@ def classify(
     try:
         return answer(audio, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction.to_dict()
     except PROBLEMS as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise _error(error) from error
 
 
 def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote: str = DEFAULT_VOTE) -> list[dict[str, Any]]:
@@ -50,12 +50,25 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
     if not files:
-        raise gr.Error("No files arrived: give at least one.", print_exception=False)
+        raise _error(RequestError("No files arrived: give at least one"))
     if len(files) > MAX_FILES:
-        raise gr.Error(f"{len(files)} files are more than the {MAX_FILES} that one call takes.", print_exception=False)
+        raise _error(RequestError(f"{len(files)} files are more than the {MAX_FILES} that one call takes"))
     budget = Budget.of_batch()
     rows = [classify_file(path, checkpoint, vote, budget) for path in files]
     return [row.prediction.to_dict() if row.prediction else {"file": row.file, "error": row.error} for row in rows]
+
+
+def checkpoints() -> list[str]:
+    """List the trained models that the parameter checkpoint of the other tools may name, those for genres of your own included.
+
+    Returns the names: the models of this app, then those that were taught or trained on this server.
+    """
+    return checkpoint_choices()
+
+
+def _error(error: Exception) -> gr.Error:
+    """Return the error for the client; its title is the kind: AudioError, CheckpointError or RequestError."""
+    return gr.Error(str(error), title=type(error).__name__, print_exception=False)
 
 
 def build() -> None:
@@ -63,7 +76,7 @@ def build() -> None:
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")
         files = gr.File(file_count="multiple", type="filepath", label="Files")
-        # Not a list of choices: runs come and go while the page is served. `answer` refuses other names.
+        # Not a list of choices: runs come and go while the page is served. `checkpoints` lists them, `answer` refuses others.
         checkpoint = gr.Textbox(DEFAULT_CHECKPOINT, label="Checkpoint")
         vote = gr.Dropdown(list(VOTES), value=DEFAULT_VOTE, label="Vote")
         overlap = gr.Number(None, minimum=0.0, maximum=MAX_OVERLAP, label="Overlap")
@@ -86,3 +99,4 @@ def build() -> None:
         concurrency_id="batch",
         concurrency_limit=2,
     )
+    gr.events.api(checkpoints, api_name="checkpoints", queue=False)

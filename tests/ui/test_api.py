@@ -83,10 +83,23 @@ def test_bad_options_are_refused(client, songs, options):
 
 
 def test_no_audio_is_said(client):
-    with pytest.raises(AppError, match="No audio arrived"):
+    with pytest.raises(AppError, match="No audio arrived") as caught:
         client.predict(None, api_name="/classify")
+    assert caught.value.title == "RequestError"
     with pytest.raises(AppError, match="No files arrived"):
         client.predict([], api_name="/classify_batch")
+
+
+def test_each_listed_checkpoint_answers_and_errors_have_a_kind(client, songs, tmp_path):
+    names = client.predict(api_name="/checkpoints")
+    assert names[0] == "default"
+    for name in names:
+        assert client.predict(handle_file(songs[0]), checkpoint=name, api_name="/classify")["checkpoint"] == name
+    (tmp_path / "text.wav").write_text("text")
+    for options, kind in [((str(tmp_path / "text.wav"), "default"), "AudioError"), ((songs[0], "none"), "RequestError")]:
+        with pytest.raises(AppError) as caught:
+            client.predict(handle_file(options[0]), checkpoint=options[1], api_name="/classify")
+        assert caught.value.title == kind
 
 
 def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, checkpoint):
@@ -154,9 +167,11 @@ def fetch_json(url: str):
         return json.load(answer)
 
 
-def test_mcp_offers_two_tools_with_descriptions(address):
+def test_mcp_offers_three_tools_with_descriptions(address):
     tools = {tool["name"]: tool for tool in fetch_json(f"{address}/gradio_api/mcp/schema")}
-    assert len(tools) == 2
+    assert len(tools) == 3
+    (listing,) = (tools.pop(name) for name in list(tools) if name.endswith("checkpoints"))
+    assert "trained models" in listing["description"]
     for name, tool in tools.items():
         assert name.endswith(("classify", "classify_batch"))
         assert "genre" in tool["description"]
@@ -168,7 +183,7 @@ def test_mcp_offers_two_tools_with_descriptions(address):
 
 def test_named_endpoints_document_their_parameters(address):
     endpoints = fetch_json(f"{address}/gradio_api/info")["named_endpoints"]
-    assert set(endpoints) == {"/classify", "/classify_batch"}
+    assert set(endpoints) == {"/classify", "/classify_batch", "/checkpoints"}
     parameters = {p["parameter_name"]: p for p in endpoints["/classify"]["parameters"]}
     assert list(parameters) == ["audio", "checkpoint", "vote", "overlap"]
     assert [parameters[name]["parameter_has_default"] for name in parameters] == [False, True, True, True]
