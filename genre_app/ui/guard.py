@@ -18,10 +18,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from genre_app.ui.permission import on_network, on_space, shares
-
-HOSTS = "GENRE_APP_HOSTS"
-"""Environment variable with further names of this page, separated by commas: those of a reverse proxy."""
+from genre_app.ui.permission import HOSTS, on_network, on_space, shares
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _SHARE_DOMAIN = ".gradio.live"  # of gradio's share links

@@ -21,6 +21,9 @@ SWITCH = "GENRE_APP_ALLOW_TRAINING"
 LOGIN = "GENRE_APP_LOGIN"
 """Environment variable with the name and the password, NAME:PASSWORD, that open the page. Who has signed in may train."""
 
+HOSTS = "GENRE_APP_HOSTS"
+"""Environment variable with further names of this page, separated by commas: those of a reverse proxy."""
+
 _MIN_PASSWORD = 8  # characters; the least of NIST SP 800-63B
 
 
@@ -34,12 +37,12 @@ def on_space() -> bool:
 
 
 def on_network() -> bool:
-    """Return whether other machines can open the page: gradio's variables name another address, or ask for a share link."""
+    """Return whether other machines can open the page: at another address, by a share link, or through a reverse proxy."""
     name = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     is_loopback = name == "localhost"
     with suppress(ValueError):  # another name, of which nothing is known
         is_loopback = is_loopback or ipaddress.ip_address(name).is_loopback
-    return not is_loopback or shares()
+    return not is_loopback or shares() or bool(os.environ.get(HOSTS))
 
 
 def shares() -> bool:

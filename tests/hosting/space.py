@@ -74,7 +74,7 @@ def lay_out(folder: Path) -> None:
     for file in filter(None, listed.decode().split("\0")):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_ROOT / file, folder / file)
-    _say("laid out", f"{sum(path.is_file() for path in folder.rglob('*'))} files")
+    say("laid out", f"{sum(path.is_file() for path in folder.rglob('*'))} files")
 
 
 def fresh(python: str, folder: Path) -> str:
@@ -83,16 +83,14 @@ def fresh(python: str, folder: Path) -> str:
     subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
     pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet", "--requirement", folder / "app/requirements.txt"]
     subprocess.run(pip, check=True)
-    _say("installed", f"requirements.txt with {python} in {time.monotonic() - began:.0f} s")
+    say("installed", f"requirements.txt with {python} in {time.monotonic() - began:.0f} s")
     return str(folder / "venv/bin/python")
 
 
 @contextmanager
 def serving(folder: Path, python: str) -> Iterator[str]:
     """Run ``app.py`` as a Space does; yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
     login = {"OAUTH_CLIENT_ID": "id", "OAUTH_CLIENT_SECRET": _SECRET, "OAUTH_SCOPES": "openid profile contribute-repos"}
     space = {
@@ -110,11 +108,11 @@ def serving(folder: Path, python: str) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     began = time.monotonic()
     try:
-        while not _answers(address):
+        while not answers(address):
             if server.poll() is not None or time.monotonic() - began > 300:
                 raise RuntimeError("app.py does not start: " + (folder / "server.log").read_text()[-2000:])
             time.sleep(0.5)
-        _say("started", f"in {time.monotonic() - began:.0f} s")
+        say("started", f"in {time.monotonic() - began:.0f} s")
         yield address
     finally:
         server.terminate()
@@ -125,7 +123,15 @@ def serving(folder: Path, python: str) -> Iterator[str]:
         raise RuntimeError(f"the server's log has a traceback: {told[-4000:]}")
 
 
-def _answers(address: str) -> bool:
+def free_port() -> int:
+    """Return a port that no program listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    """Return whether the page can be opened."""
     try:
         return urllib.request.urlopen(address, timeout=5).status == 200
     except OSError:
@@ -138,7 +144,7 @@ def classify(address: str, folder: Path) -> None:
     soundfile.write(song, music("classical", 10.0, _RATE, 1), _RATE)
     answer = Client(address, verbose=False).predict(handle_file(str(song)), api_name="/classify")
     assert answer["genre"] == "classical", answer
-    _say("classified", f"a file as {answer['genre']}")
+    say("classified", f"a file as {answer['genre']}")
 
 
 def record(browser: Browser, address: str) -> None:
@@ -149,7 +155,7 @@ def record(browser: Browser, address: str) -> None:
         page.get_by_role("button", name="Stop", exact=True).click()
         genre = page.locator("#music-vote .genre, [aria-label='Final vote'] .genre").first
         expect(genre).to_be_visible()
-        _say("recorded", f"a clip, answered: {' '.join(genre.inner_text().split())}")
+        say("recorded", f"a clip, answered: {' '.join(genre.inner_text().split())}")
 
 
 def refuse_a_stranger(browser: Browser, address: str) -> None:
@@ -159,7 +165,7 @@ def refuse_a_stranger(browser: Browser, address: str) -> None:
             page.get_by_role("tab", name="Train").click()
             expect(page.locator("#train-note")).to_contain_text("owner")
             expect(page.locator("#train-check")).to_be_hidden()
-    _say("refused", "to train for strangers")
+    say("refused", "to train for strangers")
 
 
 def train(browser: Browser, address: str, folder: Path) -> str:
@@ -183,7 +189,7 @@ def train(browser: Browser, address: str, folder: Path) -> str:
         page.locator("#train-start").click()
         expect(page.locator("#run-head")).to_contain_text("finished")
         name = page.locator("#run-head h2").inner_text().split()[0]
-    _say("trained", f"{name}, as the owner")
+    say("trained", f"{name}, as the owner")
     return name
 
 
@@ -193,14 +199,14 @@ def find_again(browser: Browser, address: str, run: str) -> None:
         page.get_by_role("tab", name="Train").click()
         expect(page.locator("#runs")).to_contain_text(run)
         expect(page.locator("#run-head")).to_contain_text("finished")
-    _say("found", f"{run} after a restart")
+    say("found", f"{run} after a restart")
 
 
 @contextmanager
 def visit(browser: Browser, address: str, cookie: str | None = None) -> Iterator[Page]:
     """Open the page as a new visitor, with the session that a login has left."""
     headers = {"Cookie": f"session={cookie}"} if cookie else {}
-    context = browser.new_context(extra_http_headers=headers, permissions=["microphone"])
+    context = browser.new_context(extra_http_headers=headers, permissions=["microphone"], ignore_https_errors=True)
     context.set_default_timeout(_TIMEOUT_MS)
     try:
         page = context.new_page()
@@ -219,7 +225,8 @@ def _cookie(name: str) -> str:
     return TimestampSigner(key).sign(base64.b64encode(json.dumps({"oauth_info": told}).encode())).decode()
 
 
-def _say(what: str, more: str) -> None:
+def say(what: str, more: str) -> None:
+    """Print what a step has shown."""
     print(f"{what:<10} {more}", flush=True)
 
 

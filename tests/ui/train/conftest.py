@@ -24,7 +24,15 @@ def app(bundled):
 
 @pytest.fixture(autouse=True)
 def _at_home(tmp_path, monkeypatch):
-    for name in ("SPACE_ID", "SPACE_AUTHOR_NAME", "SPACES_ZERO_GPU", "GRADIO_SERVER_NAME", "GRADIO_SHARE", permission.SWITCH):
+    for name in (
+        "SPACE_ID",
+        "SPACE_AUTHOR_NAME",
+        "SPACES_ZERO_GPU",
+        "GRADIO_SERVER_NAME",
+        "GRADIO_SHARE",
+        permission.SWITCH,
+        permission.HOSTS,
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("genre_app.runs.check.check", check_here)
     monkeypatch.setenv("GENRE_APP_RUNS", str(tmp_path / "runs"))

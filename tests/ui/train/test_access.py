@@ -37,6 +37,8 @@ from tests.ui.train.page import OWNER, STRANGER, TINY, act, arrive, begin, chang
         ({"GRADIO_SERVER_NAME": "::1"}, None, True),
         ({"GRADIO_SERVER_NAME": "localhost"}, None, True),
         ({"GRADIO_SHARE": "True"}, None, False),
+        ({permission.HOSTS: "music.example"}, None, False),
+        ({permission.HOSTS: "music.example", permission.SWITCH: "1"}, None, True),
     ],
 )
 def test_who_may_train(monkeypatch, environment, profile, allowed):
