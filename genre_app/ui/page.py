@@ -37,6 +37,7 @@ _ASSETS = Path(__file__).parent / "assets"
 _STYLES = ("batch.css", "collect.css")
 _HEADER = """
 <header class="top"><h1>Genre app</h1><p>Which genre is it? An answer, and the evidence frame by frame.</p></header>
+<p id="upload-problem" role="alert" hidden></p>
 """
 # Fonts of the visitor's system, so that nothing is fetched from another host.
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]

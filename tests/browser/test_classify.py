@@ -142,6 +142,19 @@ def test_a_file_over_the_limit_does_not_travel(shared, tmp_path, song):
     answered(page)
 
 
+def test_an_upload_that_does_not_arrive_is_told(shared, song):
+    page = fresh(shared)
+    told = page.locator("#upload-problem")
+    for status, words in [(413, "too large"), (502, "error 502"), (0, "Check the connection")]:
+        page.route("**/upload**", lambda route, _, status=status: route.fulfill(status=status) if status else route.abort())
+        drop(page, song)
+        expect(told).to_contain_text(words)
+        page.unroute("**/upload**")
+    drop(page, song)
+    answered(page)
+    expect(told).to_be_hidden()
+
+
 def test_a_second_song_is_dropped_anywhere(shared, song, long_song):
     page = loaded(shared, song)
     for path, place in ((long_song, ".top"), (song, "#music"), (long_song, "#figure")):
