@@ -194,6 +194,8 @@ def test_a_search_that_cannot_start_says_why(app, cache, started, changes, sente
 def test_a_stranger_sees_searches_and_changes_nothing(app, started):
     stranger = SimpleNamespace(username="mallory")
     folder = make_search("mine", 1.0, *rows())
+    me = psutil.Process()
+    (folder.path / "process.json").write_text(json.dumps([me.pid, me.create_time()]))
     for button, place in (
         ("search-start", "search-problem"),
         ("search-stop", "search-said"),
