@@ -8,7 +8,6 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
-from genre_app.audio.synth import music
 from tests.browser.classify import card as answer
 from tests.browser.collecting import (
     GENRES,
@@ -24,15 +23,16 @@ from tests.browser.collecting import (
     record,
     said,
 )
-from tests.browser.recorder import RATE, live_button
+from tests.browser.recorder import live_button
 from tests.browser.test_accessibility import CONTRAST
 from tests.chromium import drop
 from tests.conftest import GENRES as KNOWN
+from tests.teaching.music import RATE, sound
 
 pytestmark = pytest.mark.browser
 
 SLOW = 120_000  # milliseconds; teaching a few clips takes seconds
-STYLES = dict(zip(GENRES, ("classical", "metal", "disco"), strict=True))
+KINDS = dict(zip(GENRES, ("clicks", "high", "low"), strict=True))
 COUNTS = {"bossa nova": 4, "dub": 4, "my band": 3}
 TEXTS = (".genre-card .size", ".chips .play", ".chips .play i", ".ask .danger", ".genre-card .take", ".collect-sum")
 SMALL = """() => [...document.querySelectorAll(".collect button, .collect input, .collect label.none")]
@@ -44,14 +44,14 @@ SMALL = """() => [...document.querySelectorAll(".collect button, .collect input,
 def files(tmp_path) -> dict[str, list[str]]:
     """Paths of two files for each genre."""
     paths: dict[str, list[str]] = {}
-    for genre, style in STYLES.items():
-        paths[genre] = [str(tmp_path / f"{style} {seed}.wav") for seed in (1, 2)]
+    for genre, kind in KINDS.items():
+        paths[genre] = [str(tmp_path / f"{kind} {seed}.wav") for seed in (1, 2)]
         for seed, path in enumerate(paths[genre], 1):
-            soundfile.write(path, music(style, 5.0, RATE, seed), RATE)
+            soundfile.write(path, sound(kind, seed), RATE)
     return paths
 
 
-def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, recorder, fresh, files):
+def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, recorder, fresh, files, make_clip):
     page = visit("dark", width=400, height=800)
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
@@ -65,6 +65,7 @@ def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, r
     teach_and_compare(page)
     draw_the_map(page)
     use_in_classify(page)
+    recorder.play(make_clip(12.0, 3).samples, RATE)
     use_in_live(page)
     # After a reload, everything is there.
     page.reload()
@@ -78,9 +79,9 @@ def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, r
 
 def record_clips(page: Page, recorder) -> None:
     """Record two clips for each genre, each of other music."""
-    for genre, style in STYLES.items():
+    for genre, kind in KINDS.items():
         for seed in (3, 4):
-            recorder.play(music(style, 8.0, RATE, seed))
+            recorder.play(sound(kind, seed), RATE)
             record(page, genre)
             expect(said(page)).to_contain_text(f"to {genre}. 6 s or more is better.")
         expect(chips(page, genre)).to_have_count(2)
@@ -145,6 +146,7 @@ def use_in_classify(page: Page) -> None:
     expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
     expect(answer(page)).to_contain_text("taught: my-music")
     assert {*answer(page).locator(".bars .name").all_inner_texts()} == {*GENRES}
+    assert page.evaluate(WIDEST) <= 400
 
 
 def use_in_live(page: Page) -> None:
@@ -156,6 +158,7 @@ def use_in_live(page: Page) -> None:
     assert {*names.all_inner_texts()} == {*GENRES}
     press(live_button(page, "Stop"), "Space")
     expect(page.locator("#live-vote")).to_contain_text("Stopped")
+    assert page.evaluate(WIDEST) <= 400
 
 
 def test_two_visitors_of_a_public_page_see_nothing_of_each_other(visit, fresh, files, monkeypatch, tmp_path):
@@ -168,9 +171,9 @@ def test_two_visitors_of_a_public_page_see_nothing_of_each_other(visit, fresh, f
     for genre in ("dub", "my band"):
         choose_files(one, genre, files[genre])
         expect(chips(one, genre)).to_have_count(2)
-    press(one.locator("#teach"))
+    one.locator("#teach").click()
     expect(one.locator("#taught")).to_contain_text("before: 0 of 4", timeout=SLOW)
-    press(one.get_by_role("button", name="Use in Classify and Live"))
+    one.get_by_role("button", name="Use in Classify and Live").click()
     drop(one, files["dub"][0])
     expect(answer(one)).to_contain_text("yours: taught.safetensors")
     assert {*answer(one).locator(".bars .name").all_inner_texts()} == {"dub", "my band"}
@@ -178,7 +181,7 @@ def test_two_visitors_of_a_public_page_see_nothing_of_each_other(visit, fresh, f
     open_tab(two)
     expect(two.locator(".collect-sum")).to_contain_text("Add your first genre")
     expect(card(two, "dub")).to_have_count(0)
-    press(two.locator("#teach"))
+    two.locator("#teach").click()
     expect(two.locator("#teach-status")).to_contain_text("no clips yet")
     expect(two.locator("#taught")).to_be_hidden()
     # Neither the answer, nor the genres and checkpoints that are offered, are those of the first one.
