@@ -71,7 +71,8 @@ def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, r
     page.reload()
     press(page.get_by_role("tab", name="Collect"))
     expect(page.locator("#taught")).to_contain_text(re.compile(r"\d+ of 11 right"))
-    assert {genre: chips(page, genre).count() for genre in GENRES} == COUNTS
+    for genre, count in COUNTS.items():
+        expect(chips(page, genre)).to_have_count(count)
     expect(chips(page, "my band").first).to_contain_text("≠")
     assert page.evaluate(WIDEST) <= 400
     assert failures == []
