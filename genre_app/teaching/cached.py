@@ -21,6 +21,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.collection.collection import MAX_CLIP_SECONDS, MAX_FILE_SECONDS
 from genre_app.errors import AudioError
 from genre_app.files import remove_abandoned, write_whole
+from genre_app.members import SILENT_PEAK
 from genre_app.progress import Meter
 from genre_app.teaching.embedding import Embedder, Embedding, MemberEmbedding, networks_digest
 
@@ -39,6 +40,7 @@ RECORDING = WaveformConfig(
 """The simulated recordings: the waveform chain of the recipe ``transfer``, without changes of pitch."""
 
 _VERSION = 1  # of the files
+_QUIET_PEAK = 10 * SILENT_PEAK  # a simulated recording is made as loud as this, if it is quieter
 
 
 class Embeddings:
@@ -127,6 +129,9 @@ def read_middle(path: Path, sample_rate: int) -> Clip:
 
 def _recorded(clip: Clip, seed: int) -> Clip:
     samples = augment_waveform(clip.samples, clip.sample_rate, RECORDING, seed)
+    peak = float(np.abs(samples).max())
+    if peak < _QUIET_PEAK:  # some chains leave so little of a clip that it would be refused as silent
+        samples = samples * np.float32(_QUIET_PEAK / peak) if peak else clip.samples
     return Clip(samples, clip.sample_rate, clip.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -82,6 +83,13 @@ def phone(recorder, address) -> Iterator[Page]:
     """The page on a phone, for several tests."""
     with visitors(recorder, address) as open_page:
         yield open_page("light", width=400, height=700, scale=2)
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch) -> Path:
+    """An empty folder of collections; the page is served from this process."""
+    monkeypatch.setenv("GENRE_APP_COLLECTIONS", str(tmp_path / "collections"))
+    return tmp_path / "collections"
 
 
 @pytest.fixture(scope="session")

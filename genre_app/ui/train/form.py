@@ -11,19 +11,18 @@ import gradio as gr
 from pydantic import ValidationError
 
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
-from genre_app.checkpoint import bundled_checkpoints
 from genre_app.errors import RecipeError
 from genre_app.runs import estimate
 from genre_app.runs.recipes import check_model_settings, describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
 from genre_app.ui import permission
 from genre_app.ui.permission import on_space
-from genre_app.ui.service import RequestError, checkpoint_choices, run_choice
+from genre_app.ui.service import RequestError
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_settings, form_fields, network_info, shown_values
 from genre_app.ui.train.levels import choices, initial_of, level_of, recipe_choices, way_of
-from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.survey import UNKNOWN, read_survey, survey
+from genre_app.ui.train.weights import RANDOM, bundled_of, choice_of, init_choices, init_from
 from genre_app.ui.train.widgets import element, in_rows, widget
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ _GROUPS = {
     "augment.recorded": "Augmentation: simulated recording",
     "augment.waveform": "Augmentation of waveforms",
 }
-_RANDOM = "random weights"
 _FIRST = "Balanced"  # the level that is chosen when the page is opened
 _COLUMNS = [("the recipe's", "recipe"), ("those of the mel cache", "data")]
 
@@ -111,9 +109,7 @@ class Form:
                                 self.widgets[field.path] = widget(field, values[field.path])
             with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
                 label, info = "Starting weights", "Start from these weights."
-                self.init_from = gr.Dropdown(
-                    init_choices(), value=_RANDOM, label=label, info=info, elem_id=element("init_from")
-                )
+                self.init_from = gr.Dropdown(init_choices(), value=RANDOM, label=label, info=info, elem_id=element("init_from"))
                 label, info = "Spectrogram settings", "Sample rate, hop length and mel bands."
                 self.columns = gr.Radio(_COLUMNS, value="recipe", label=label, info=info, elem_id=element("columns"))
                 label, info = "CPU threads", "1 to 256. A run repeats exactly only with the same number of threads."
@@ -148,7 +144,7 @@ class Form:
                 recipe=recipe,
                 data=data,
                 settings=changed_settings(shown, read_recipe(recipe), preset),
-                init_from=_init_from(values[self.init_from]),
+                init_from=init_from(values[self.init_from]),
                 columns=values[self.columns],
                 threads=values[self.threads],
             )
@@ -167,20 +163,20 @@ class Form:
     def choose_level(self, level: str, surveyed: Any) -> dict[Any, Any]:
         """Return updates that fill the form with the recipe of Quick, Balanced or Best."""
         way = way_of(level, read_survey(surveyed))
-        return {**self.choose_recipe(way.recipe, surveyed), self.level: level, self.init_from: way.init_from or _RANDOM}
+        return {**self.choose_recipe(way.recipe, surveyed), self.level: level, self.init_from: way.init_from or RANDOM}
 
     def choose_recipe(self, recipe: str, surveyed: Any = None) -> dict[Any, Any]:
         """Return updates that fill the form with a recipe."""
         config = read_recipe(recipe)
         values = shown_values(config)
-        init_from = initial_of(recipe)
+        initial = initial_of(recipe)
         return {
             **self._fill(values),
             self.widgets["model_settings"]: gr.Textbox(values["model_settings"], info=network_info(config.model)),
             self.recipe: gr.update(value=recipe, info=describe_recipe(recipe)),
             self.preset: gr.update(value=OF_RECIPE, info=_preset_info(OF_RECIPE)),
-            self.init_from: init_from or _RANDOM,
-            self.level: level_of(recipe, init_from, read_survey(surveyed)),
+            self.init_from: initial or RANDOM,
+            self.level: level_of(recipe, initial, read_survey(surveyed)),
         }
 
     def look(self, source: str | None, level: str | None, recipe: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
@@ -218,6 +214,26 @@ class Form:
         fields = {field.path: field for field in form_fields()}
         return self._fill({path: fields[path].show(value) for path, value in settings.items() if path in fields})
 
+    def fill_request(self, request: Request, surveyed: Any) -> dict[Any, Any]:
+        """Return updates that fill the form with a request; the music stays, as a visitor may train on more.
+
+        Raises
+        ------
+        RequestError
+            If the form offers its recipe or its starting weights no longer.
+        RecipeError
+            If a setting is wrong.
+        """
+        if request.recipe not in recipe_names():
+            raise RequestError("This page does not offer the recipe of that search; use its command in a terminal")
+        config = request.config()
+        values, filled = shown_values(config), self.choose_recipe(request.recipe, surveyed)
+        filled |= self._fill(values)
+        filled[self.widgets["model_settings"]] = gr.Textbox(values["model_settings"], info=network_info(config.model))
+        start = choice_of(request.init_from)
+        filled[self.level] = level_of(request.recipe, bundled_of(start), read_survey(surveyed))
+        return {**filled, self.init_from: start, self.columns: request.columns, self.threads: request.threads}
+
     def choose_model(self, recipe: str, model: str) -> dict[Any, Any]:
         """Return updates that give a network its settings: the recipe's for the recipe's network, else the defaults."""
         config = read_recipe(recipe)
@@ -245,16 +261,11 @@ class Form:
             self.widgets["model_settings"]: network_info(kept.get(self.widgets["model"], self.widgets["model"].value)),
         }
         updates: dict[Any, Any] = {part: gr.update(value=value) for part, value in kept.items()}
-        updates[self.level] = level_of(kept[self.recipe], _checkpoint_of(kept.get(self.init_from)), UNKNOWN)
+        updates[self.level] = level_of(kept[self.recipe], bundled_of(kept.get(self.init_from)), UNKNOWN)
         return updates | {part: gr.update(value=kept[part], info=info) for part, info in infos.items() if part in kept}
 
     def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
         return {widget: values[path] for path, widget in self.widgets.items() if path in values}
-
-
-def init_choices() -> list[str]:
-    """Return the choices of starting weights."""
-    return [_RANDOM, *checkpoint_choices()]
 
 
 def error_mark(error: Exception | None) -> str:
@@ -271,18 +282,3 @@ def error_mark(error: Exception | None) -> str:
 
 def _preset_info(preset: str) -> str:
     return DESCRIPTIONS.get(preset, "Changes segments at random during training.")
-
-
-def _checkpoint_of(choice: str | None) -> str | None:
-    return None if choice == _RANDOM else choice
-
-
-def _init_from(choice: str | None) -> str | None:
-    if choice is None or choice == _RANDOM:
-        return None
-    if choice in bundled_checkpoints():
-        return choice
-    run = find(choice.removeprefix(run_choice("")))
-    if run is None or choice not in checkpoint_choices():
-        raise FormError("init_from", f"There is no checkpoint {choice!r}; choose other starting weights")
-    return str(run.best)

@@ -1,4 +1,4 @@
-"""The right half of the Train tab: the components of the list of runs and of the run that is shown."""
+"""The right half of the Train tab: the components of the list of runs, of the searches and of the run that is shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gradio as gr
 
 from genre_app.ui.train.charts import chart
 from genre_app.ui.train.run_card import NO_RUNS
+from genre_app.ui.train.search_parts import SearchPanel
 
 NO_OTHER = "none"
 """Choice of the comparison that shows no other run."""
@@ -33,6 +34,8 @@ class Panel:
         does not know whether an answer has arrived, nor in which order.
     doomed : gr.Textbox
         Name of the run whose deletion is asked about.
+    searches : SearchPanel
+        The searches, which have handlers of their own: `genre_app.ui.train.searching`.
     error, manage_error : gr.HTML
         What became of an action, under the button that was pressed: stop and resume, or upload, rename and delete.
     """
@@ -56,6 +59,7 @@ class Panel:
             **hidden,
         )
         self.mark = gr.HTML(elem_id="run-mark")
+        self.searches = SearchPanel()
         self.state = gr.HTML(elem_id="run-head")
         with gr.Row(elem_classes="actions"):
             self.stop = gr.Button("Stop", variant="stop", elem_id="run-stop", **hidden)
@@ -114,4 +118,4 @@ class Panel:
     @property
     def outputs(self) -> list[Any]:
         """Components that a handler fills."""
-        return [part for part in vars(self).values() if part is not self.view]
+        return [part for part in vars(self).values() if part is not self.view and part is not self.searches]

@@ -1,8 +1,7 @@
-"""Search settings: starts a hyperparameter search of the form's recipe, and shows its trials."""
+"""Hyperparameter searches on the page: start one, watch any of them, and fill the form with the best settings."""
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,166 +9,162 @@ import gradio as gr
 
 from genre_app.errors import RunError
 from genre_app.runs import launch, zerogpu
-from genre_app.runs.run import Run, free_name, runs_folder
+from genre_app.runs.run import free_name, runs_folder
 from genre_app.runs.search.results import Results, Row, read
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import PRIVATE
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train.data import PROBLEMS, sentence, shortened
+from genre_app.ui.train.data import PROBLEMS, sentence
 from genre_app.ui.train.form import Form
-from genre_app.ui.train.markup import NO_VALUE, bar, breakable, head_row, percent
+from genre_app.ui.train.search_card import best_request, search_card
+from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
 
-_SHOWN = 10  # trials
-_TICK_SECONDS = 3.0
-_SAMPLERS = [("near the best so far", "tpe"), ("independently", "random")]
+_SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
+_SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
+
+Values = dict[Any, Any]
+Profile = gr.OAuthProfile | None
 
 
 class Searching:
-    """The components, laid out when the object is made, inside a `gradio.Column`; and their handlers."""
+    """The handlers of searches.
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
-        with gr.Accordion("Search settings", open=False, elem_id="train-search"):
-            gr.HTML(
-                "<p>Trains the recipe many times with different settings, and keeps the best. The table [search] of a recipe "
-                "names the settings to vary: default, cnn, lstm, mlp and both of Groningen have one.</p>"
-            )
-            common: dict[str, Any] = {"min_width": 110, "precision": 0}
-            with gr.Row():
-                self.trials = gr.Number(20, label="Trials", info="1 to 10000.", elem_id="search-trials", **common)
-                info = "2 to 20 for cross-validation; 0: the validation tracks."
-                self.folds = gr.Number(0, label="Folds", info=info, elem_id="search-folds", **common)
-            self.sampler = gr.Radio(_SAMPLERS, value="tpe", label="Draw settings", elem_id="search-sampler")
-            with gr.Row():
-                self.start = gr.Button("Start search", elem_id="search-start", min_width=120)
-                self.stop = gr.Button("Stop search", elem_id="search-stop", visible=False, min_width=120)
-                self.resume = gr.Button("Resume search", elem_id="search-resume", visible=False, min_width=120)
-            self.error = gr.HTML(elem_id="search-problem")
-            self.card = gr.HTML(elem_id="search-card")
-            self.timer = gr.Timer(_TICK_SECONDS, active=False)
+    Parameters
+    ----------
+    form : Form
+    settings : SearchSettings
+    panel : SearchPanel
+    """
 
-    @property
-    def outputs(self) -> list[Any]:
-        """Components that `look` fills."""
-        return [self.start, self.stop, self.resume, self.card, self.timer]
+    def __init__(self, form: Form, settings: SearchSettings, panel: SearchPanel) -> None:
+        self.form, self.settings, self.panel = form, settings, panel
+        self._done = gr.Checkbox(visible=False)  # whether the page is to show what an action has changed
 
-    def connect(self, *arriving: Any) -> None:
-        """Connect the events; at each event of ``arriving``, a visitor opens the page or the tab."""
-        shown = [self.error, *self.outputs]
-        inputs = {*self.form.inputs, self.trials, self.folds, self.sampler}
-        self.start.click(self.begin, inputs, shown, **PRIVATE)
-        self.stop.click(self.end, None, shown, **PRIVATE)
-        self.resume.click(self.go_on, None, shown, **PRIVATE)
-        gr.on([*arriving, self.timer.tick], self.look, None, self.outputs, **PRIVATE)
+    def connect(self, *arriving: Any) -> Any:
+        """Connect the events; at each event of ``arriving``, a visitor opens the page or the tab.
 
-    def look(self) -> dict[Any, Any]:
-        """Show the newest search."""
-        newest = next(iter(list_searches()), None)
-        if newest is None:
-            return {self.card: "", self.timer: gr.Timer(active=False)}
-        search, is_running = newest.search(), newest.is_running()
+        Returns
+        -------
+        The event that has filled the form.
+        """
+        settings, panel, form, done = self.settings, self.panel, self.form, self._done
+        shown = [panel.said, *panel.outputs]
+        inputs = {*form.inputs, settings.trials, settings.folds, settings.sampler, *panel.inputs}
+        started = settings.start.click(self.begin, inputs, [settings.error, done, *shown], **PRIVATE)
+        started.then(None, done, None, js=_SHOW_SEARCHES)
+        panel.stop.click(self.end, panel.inputs, shown, **PRIVATE)
+        panel.resume.click(self.go_on, panel.inputs, shown, **PRIVATE)
+        # One event, of which a browser sends the latest last: the answer for a search that was chosen before comes first.
+        looking = [*arriving, panel.chosen.input, panel.timer.tick]
+        gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
+        panel.chosen.input(lambda: "", None, panel.said, **PRIVATE)
+        filled = panel.fill.click(self.fill, {panel.chosen, form.surveyed}, [*form.inputs, panel.said, done], **PRIVATE)
+        filled.then(None, done, None, js=_SHOW_FORM)
+        return filled
+
+    def look(self, values: Values, profile: Profile) -> Values:
+        """Show the chosen search, or the newest one if it is gone."""
+        panel, searches = self.panel, list_searches()
+        if not searches:
+            return {panel.folded: gr.Accordion(visible=False), panel.listed: [], panel.timer: gr.Timer(active=False)}
+        folder = _named(values[panel.chosen], searches) or searches[0]
+        names = [one.path.name for one in searches]
+        updates = self._shown(folder, allowed=permission.refusal(profile) is None)
+        if names != values[panel.listed] or folder.path.name != values[panel.chosen]:
+            updates[panel.listed] = names
+            updates[panel.chosen] = gr.Dropdown(names, value=folder.path.name)
+            is_running = folder.is_running()
+            updates[panel.folded] = gr.Accordion(visible=True, open=True) if is_running else gr.Accordion(visible=True)
+        return updates
+
+    def _shown(self, folder: SearchFolder, *, allowed: bool) -> Values:
+        """Return updates that show a search."""
+        panel = self.panel
         try:
-            results = read(newest.path)
+            search, is_running, results = folder.search(), folder.is_running(), read(folder.path)
         except RunError as error:
-            return {self.card: cards.problem(sentence(error), "Not shown"), self.timer: gr.Timer(active=False)}
+            hidden = {button: gr.Button(visible=False) for button in (panel.stop, panel.resume, panel.fill)}
+            card = cards.problem(sentence(error), "Not shown")
+            return {**hidden, panel.card: card, panel.timer: gr.Timer(active=False)}
         is_done = results is not None and len(results.rows) >= search.trials
         return {
-            self.start: gr.Button(interactive=not is_running),
-            self.stop: gr.Button(visible=is_running),
-            self.resume: gr.Button(visible=not is_running and not is_done),
-            self.card: search_card(newest, search, results, is_running=is_running),
-            self.timer: gr.Timer(active=is_running),
+            panel.stop: gr.Button(visible=allowed and is_running),
+            panel.resume: gr.Button(visible=allowed and not is_running and not is_done),
+            panel.fill: gr.Button(visible=allowed and _best(results) is not None),
+            panel.card: search_card(folder, search, results, is_running=is_running),
+            panel.timer: gr.Timer(active=is_running),
         }
 
-    def begin(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Start a search of the recipe in the form."""
+    def begin(self, values: Values, profile: Profile) -> Values:
+        """Start a search of the recipe in the form, and show it."""
+        settings, form = self.settings, self.form
         try:
             permission.check(profile)
             if zerogpu.is_zero():
                 raise RunError("This Space lends its GPU for minutes only; search on a machine of your own.")
             if any(found.is_running() for found in list_searches()):
                 raise RunError("A search is running already; stop it first.")
-            train_data.resolve(values[self.form.source])
-            request = self.form.request(values)
-            trials, folds = int(values[self.trials] or 0), int(values[self.folds] or 0)
-            search = Search.of(request, trials, folds, values[self.sampler])
+            train_data.resolve(values[form.source])
+            request = form.request(values)
+            trials, folds = int(values[settings.trials] or 0), int(values[settings.folds] or 0)
+            search = Search.of(request, trials, folds, values[settings.sampler])
             folder = SearchFolder.create(runs_folder() / free_name(f"{Path(request.recipe).stem}-search"), search)
             launch.resume(folder.path)
         except PROBLEMS as error:
-            return {self.error: cards.problem(sentence(error), "Can't search yet")}
-        return {self.error: "", **self.look()}
+            return {settings.error: cards.problem(sentence(error), "Can't search yet"), self._done: False}
+        chosen = values | {self.panel.chosen: folder.path.name}
+        opened = gr.Accordion(visible=True, open=True)
+        shown = {**self.look(chosen, profile), self.panel.folded: opened, self.panel.said: ""}
+        return {settings.error: "", self._done: True, **shown}
 
-    def end(self, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Stop the running search; it can be resumed."""
-        return self._act(profile, is_running=True)
+    def end(self, values: Values, profile: Profile) -> Values:
+        """Stop the chosen search; it can be resumed."""
+        return self._act(values, profile, is_running=True)
 
-    def go_on(self, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Resume the newest search."""
-        return self._act(profile, is_running=False)
+    def go_on(self, values: Values, profile: Profile) -> Values:
+        """Resume the chosen search."""
+        return self._act(values, profile, is_running=False)
 
-    def _act(self, profile: gr.OAuthProfile | None, *, is_running: bool) -> dict[Any, Any]:
+    def _act(self, values: Values, profile: Profile, *, is_running: bool) -> Values:
+        panel = self.panel
         try:
             permission.check(profile)
-            for found in list_searches()[:1]:
-                if is_running:
-                    found.request_stop()
-                elif not found.is_running():
-                    launch.resume(found.path)
+            folder = self._chosen(values)
+            if is_running:
+                folder.request_stop()
+            elif not folder.is_running():
+                launch.resume(folder.path)
         except PROBLEMS as error:
-            return {self.error: cards.problem(sentence(error), "Not done")}
-        return {self.error: "", **self.look(), self.timer: gr.Timer(active=True)}
+            return {panel.said: cards.problem(sentence(error), "Not done")}
+        return {panel.said: "", **self.look(values, profile), panel.timer: gr.Timer(active=True)}
+
+    def fill(self, values: Values, profile: Profile) -> Values:
+        """Fill the form with the recipe of the chosen search and the settings of its best trial."""
+        said = self.panel.said
+        try:
+            permission.check(profile)
+            folder = self._chosen(values)
+            best = _best(read(folder.path))
+            if best is None:
+                raise RunError("No trial of this search is done yet.")
+            filled = self.form.fill_request(best_request(folder.search(), best), values[self.form.surveyed])
+        except PROBLEMS as error:
+            return {said: cards.problem(sentence(error), "Not filled"), self._done: False}
+        words = f"The form holds the settings of trial {best.number} of {folder.path.name} now: check the data, then start."
+        return {**filled, said: cards.remark(words), self._done: True}
+
+    def _chosen(self, values: Values) -> SearchFolder:
+        name = values[self.panel.chosen]
+        found = _named(name, list_searches())
+        if found is None:
+            raise RunError(f"There is no search {name!r} any more.")
+        return found
 
 
-def search_card(folder: SearchFolder, search: Search, results: Results | None, *, is_running: bool) -> str:
-    """Return the state of a search: its progress, its best trials, and how much each field matters."""
-    rows = results.rows if results else ()
-    is_done = len(rows) >= search.trials
-    state = (
-        "stopping" if is_running and folder.should_stop else "running" if is_running else "finished" if is_done else "stopped"
-    )
-    progress = "" if is_done else bar(f"{len(rows)} of {search.trials} trials", len(rows), search.trials)
-    body = _failure(folder) if not rows and state == "stopped" else ""
-    if results is not None:
-        body += _best(search, results) + _table(rows, list(search.space)) + _importance(results)
-    name = f"<h3>{escape(folder.path.name)} <span class='badge {state}'>{state}</span></h3>"
-    return f'<section class="card run" aria-label="Search"><p class="eyebrow">Search</p>{name}{progress}{body}</section>'
+def _named(name: Any, searches: list[SearchFolder]) -> SearchFolder | None:
+    return next((found for found in searches if found.path.name == name), None)
 
 
-def _failure(folder: SearchFolder) -> str:
-    """Return the last line of the log of a search that ended before its first trial did."""
-    last = Run(folder.path).log_tail(1)
-    return f"<p>{escape(shortened(last))}</p>" if last else ""
-
-
-def _best(search: Search, results: Results) -> str:
-    if results.best is None:
-        return ""
-    request = search.request.model_copy(update={"settings": search.request.settings | results.best.settings})
-    command = shortened(request.command(data=permission.shown_data()))
-    return f'<p>Train with the best settings:</p><p><code class="wide">{escape(command)}</code></p>'
-
-
-def _table(rows: tuple[Row, ...], fields: list[str]) -> str:
-    body = "".join(_row(row, fields) for row in rows[:_SHOWN])
-    head = head_row(["trial", "log-loss", "accuracy", *map(breakable, fields)])
-    more = f"<p>And {len(rows) - _SHOWN} more in search.csv.</p>" if len(rows) > _SHOWN else ""
-    return f'<div class="scroll" tabindex="0"><table class="counts">{head}<tbody>{body}</tbody></table></div>{more}'
-
-
-def _row(row: Row, fields: list[str]) -> str:
-    log_loss = NO_VALUE if row.log_loss is None else f"{row.log_loss:.3f}"
-    cells = [log_loss + ("" if row.state == "done" else f" ({row.state})"), percent(row.accuracy)]
-    cells += [escape(str(row.settings.get(field, ""))) for field in fields]
-    return f'<tr><th scope="row">{row.number}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-
-
-def _importance(results: Results) -> str:
-    if not results.importance:
-        return ""
-    rows = ""
-    for field, share in results.importance.items():
-        drawn = f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
-        rows += f'<tr><th scope="row">{breakable(field)}</th><td>{drawn}</td><td>{100 * share:.0f} %</td></tr>'
-    head = head_row(["", "", "importance"])
-    return f'<table class="counts f1">{head}<tbody>{rows}</tbody></table>'
+def _best(results: Results | None) -> Row | None:
+    return results.best if results is not None else None

@@ -24,12 +24,14 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import run_choice, still_offered
 from genre_app.ui.train import hear, run_card
-from genre_app.ui.train.form import Form, init_choices
+from genre_app.ui.train.form import Form
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
+from genre_app.ui.train.search_parts import SearchSettings
 from genre_app.ui.train.searching import Searching
 from genre_app.ui.train.snapshot import find
 from genre_app.ui.train.start import Start
+from genre_app.ui.train.weights import init_choices
 
 _UNKEPT = (
     "This Space has no storage, so a restart deletes its runs. Upload a finished run to the hub (below it: Download, share, "
@@ -60,7 +62,7 @@ def build(frame: Frame) -> None:
             form = Form()
             hear.build()
             start = Start(form, chosen)
-            searching = Searching(form)
+            settings = SearchSettings()
         with gr.Column(scale=7, min_width=320):
             panel = Panel(view, chosen)
     actions = Actions(panel)
@@ -79,7 +81,8 @@ def build(frame: Frame) -> None:
     gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
     gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **PRIVATE)
     actions.connect(start.connect(frame.app))
-    searching.connect(frame.app.load, frame.tab["Train"].select)
+    searching = Searching(form, settings, panel.searches)
+    start.follow(searching.connect(frame.app.load, frame.tab["Train"].select))
     _connect_classify(panel, frame)
     start.check_after(_connect_collect(form, frame))
     start.follow(_connect_room(form, frame))

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from genre_app.runs.request import Request
+from genre_app.runs.run import runs_folder
 from genre_app.runs.search.results import Results, Row, write
-from genre_app.runs.search.search import SearchFolder, list_searches
+from genre_app.runs.search.search import Search, SearchFolder, list_searches
+from genre_app.runs.status import Status
 from tests.pages import handler, named
 from tests.ui.train.page import TINY, values_of, words
 
@@ -21,12 +24,19 @@ def started(monkeypatch):
     return folders
 
 
-def press(app, button: str, cache=None, profile=None, **changes):
+def press(app, button: str, cache=None, profile=None, search=None, **changes):
     function = handler(app, button, "click")
-    if button != "search-start":
-        return named(function.fn(profile))
-    changes = TINY | {"train-source": str(cache), "train-recipe": "cnn"} | changes
+    changes = {"search-chosen": search} | changes
+    if button == "search-start":
+        changes = TINY | {"train-source": str(cache), "train-recipe": "cnn"} | changes
     return named(function.fn(values_of(function, **changes), profile))
+
+
+def look(app, search=None, listed=None, profile=None):
+    function = handler(app, "search-chosen", "input")
+    values = values_of(function, **{"search-chosen": search})
+    (names,) = [block for block in values if block.elem_id == "searches-listed"]
+    return named(function.fn(values | {names: listed}, profile))
 
 
 def rows() -> tuple[Row, ...]:
@@ -43,6 +53,8 @@ def rows() -> tuple[Row, ...]:
 def test_a_search_is_started_shown_stopped_and_resumed(app, cache, started):
     shown = press(app, "search-start", cache, **{"search-trials": 3, "search-sampler": "random"})
     assert shown["search-problem"] == ""
+    assert shown["search-chosen"].value == "cnn-search-1"
+    assert shown["searches"].open
     (folder,) = list_searches()
     assert started == [folder.path]
     search = folder.search()
@@ -53,8 +65,7 @@ def test_a_search_is_started_shown_stopped_and_resumed(app, cache, started):
     me = psutil.Process()
     (folder.path / "process.json").write_text(json.dumps([me.pid, me.create_time()]))
     write(Results(trials=3, folds=0, rows=rows()[:2], importance={"learning_rate": 0.8, "batch_size": 0.2}), folder.path, ["a"])
-    (look,) = [one.fn for one in app.fns.values() if one.name == "look" and len(one.inputs) == 0]
-    shown = named(look())
+    shown = look(app)
     card = words(shown["search-card"])
     assert "cnn-search-1 running 2 of 3 trials" in card
     assert "Train with the best settings: genre-app train cnn" in card
@@ -64,21 +75,103 @@ def test_a_search_is_started_shown_stopped_and_resumed(app, cache, started):
     assert not shown["search-resume"].visible
     assert shown["Timer"].active
     assert "already" in press(app, "search-start", cache)["search-problem"]
-    press(app, "search-stop")
+    press(app, "search-stop", search="cnn-search-1")
     assert folder.should_stop
-    assert "stopping" in named(look())["search-card"]
+    assert "stopping" in look(app)["search-card"]
     (folder.path / "process.json").write_text(json.dumps([me.pid, 1.0]))
-    shown = named(look())
+    shown = look(app)
     assert "stopped" in shown["search-card"]
     assert shown["search-resume"].visible
     assert not shown["Timer"].active
-    press(app, "search-resume")
+    press(app, "search-resume", search="cnn-search-1")
     assert started == [folder.path, folder.path]
     write(Results(trials=3, folds=0, rows=rows(), importance={}), folder.path, ["a"])
-    shown = named(look())
+    shown = look(app)
     assert "finished" in words(shown["search-card"])
     assert "– (failed)" in words(shown["search-card"])
     assert not shown["search-resume"].visible
+
+
+def make_search(name: str, created: float, *lines: Row, **changes) -> SearchFolder:
+    """Write the folder of a search of cnn by hand."""
+    request = Request(recipe="cnn", data="/music", **({"settings": {"epochs": 3}} | changes))
+    search = Search.of(request, 5).model_copy(update={"created": created})
+    folder = SearchFolder.create(runs_folder() / name, search)
+    if lines:
+        write(Results(trials=5, folds=0, rows=lines, importance={}), folder.path, ["learning_rate"])
+    return folder
+
+
+def test_any_search_can_be_chosen(app):
+    assert not look(app)["searches"].visible
+    make_search("older", 1.0, *rows())
+    make_search("newer", 2.0)
+    shown = look(app)
+    assert shown["searches"].visible
+    assert shown["search-chosen"].value == "newer"
+    assert [name for name, _ in shown["search-chosen"].choices] == ["newer", "older"]
+    assert not shown["search-fill"].visible, "no trial is done"
+    names = shown["searches-listed"]
+    shown = look(app, "older", names)
+    assert "older stopped 3 of 5 trials" in words(shown["search-card"])
+    assert shown["search-fill"].visible
+    assert "search-chosen" not in shown, "the browser has the same names already"
+    # A search that is gone gives way to the newest one.
+    assert look(app, "deleted", names)["search-chosen"].value == "newer"
+    for button in ("search-stop", "search-resume", "search-fill"):
+        assert "no search &#x27;deleted&#x27;" in press(app, button, search="deleted")["search-said"]
+    press(app, "search-stop", search="older")
+    assert [found.should_stop for found in list_searches()] == [False, True]
+
+
+def test_the_form_is_filled_with_the_best_trial(app, make_run):
+    best = {"learning_rate": 0.25, "batch_size": 7, "model_settings.channels": [4, 8, 16], "augment.mild_share": 0.125}
+    best_row = Row(number=2, state="done", log_loss=0.5, accuracy=0.75, seconds=2.0, settings=best)
+    run = make_run("mine", Status.finished)
+    make_search("tuned", 1.0, best_row, columns="data", threads=3, init_from=str(run.best), seed=9)
+    function = handler(app, "search-fill", "click")
+    values = {block: "tuned" if block.elem_id == "search-chosen" else None for block in function.inputs}
+    updates = function.fn(values, None)
+    shown = named(updates)
+    assert "The form holds the settings of trial 2 of tuned now" in shown["search-said"]
+    assert shown["set-learning_rate"] == 0.25
+    assert shown["set-batch_size"] == 7
+    assert shown["set-augment-mild_share"] == 0.125
+    assert "train-source" not in shown, "the music stays"
+    # The request of the filled form is that of the best trial.
+    change = handler(app, "set-epochs", "input")
+    held = {
+        block: value["value"] if isinstance(value, dict) else getattr(value, "value", value) for block, value in updates.items()
+    }
+    form = values_of(change)
+    command = named(change.fn(form | {block: held[block] for block in form if block in held}))["train-command"]
+    for part in ("train cnn", "learning_rate=0.25", "batch_size=7", "channels=[4, 8, 16]", "mild_share=0.125", "epochs=3"):
+        assert part in command
+    for part in ("seed=9", "--columns data", "--threads 3", "best.safetensors"):
+        assert part in command
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"init_from": "/elsewhere/best.safetensors"}, "does not offer the starting weights"),
+        ({"recipe": "own.toml"}, "does not offer the recipe"),
+        ({"best": {"epochs": -1}}, "epochs"),
+        ({"best": None}, "No trial of this search is done yet"),
+    ],
+)
+def test_a_form_that_cannot_be_filled_says_why(app, changes, sentence):
+    best = changes.pop("best", {"learning_rate": 0.25})
+    recipe = changes.pop("recipe", None)
+    lines = [Row(number=1, state="done", log_loss=0.5, accuracy=None, seconds=None, settings=best)] if best else []
+    folder = make_search("odd", 1.0, *lines, **changes)
+    if recipe:
+        file = folder.path / "search.json"
+        file.write_text(file.read_text().replace('"recipe": "cnn"', f'"recipe": "{recipe}"'))
+    shown = press(app, "search-fill", search="odd")
+    assert sentence in shown["search-said"]
+    assert 'role="alert"' in shown["search-said"]
+    assert "set-learning_rate" not in shown
 
 
 @pytest.mark.parametrize(
@@ -98,20 +191,36 @@ def test_a_search_that_cannot_start_says_why(app, cache, started, changes, sente
 
 
 @pytest.mark.usefixtures("_on_a_space")
-def test_a_stranger_cannot_search(app, cache, started):
+def test_a_stranger_sees_searches_and_changes_nothing(app, started):
     stranger = SimpleNamespace(username="mallory")
-    for button in ("search-start", "search-stop", "search-resume"):
-        assert "signed in as mallory" in press(app, button, cache, stranger)["search-problem"]
-    assert started == list_searches() == []
+    folder = make_search("mine", 1.0, *rows())
+    me = psutil.Process()
+    (folder.path / "process.json").write_text(json.dumps([me.pid, me.create_time()]))
+    for button, place in (
+        ("search-start", "search-problem"),
+        ("search-stop", "search-said"),
+        ("search-resume", "search-said"),
+        ("search-fill", "search-said"),
+    ):
+        shown = press(app, button, "/music", stranger, "mine")
+        assert "signed in as mallory" in shown[place]
+        assert shown.get("set-learning_rate") is None
+    assert started == []
+    assert list_searches() == [folder]
+    assert not folder.should_stop
+    shown = look(app, profile=stranger)
+    assert "--data /music" not in shown["search-card"]
+    assert "mine" in shown["search-card"]
+    assert not any(shown[button].visible for button in ("search-stop", "search-resume", "search-fill"))
 
 
-def test_names_of_a_stranger_stay_text(app, cache, started, tmp_path):
+def test_names_of_a_stranger_stay_text(app, cache, started):
     press(app, "search-start", cache)
     (folder,) = list_searches()
     row = Row(number=1, state="done", log_loss=0.5, accuracy=None, seconds=None, settings={"learning_rate": "<script>"})
     write(Results(trials=20, folds=0, rows=(row,), importance={}), folder.path, [])
-    (look,) = [one.fn for one in app.fns.values() if one.name == "look" and len(one.inputs) == 0]
-    assert "<script>" not in named(look())["search-card"]
+    assert "<script>" not in look(app)["search-card"]
     (folder.path / "results.json").write_text("{")
-    assert "cannot be read" in named(look())["search-card"]
-    assert isinstance(folder, SearchFolder)
+    shown = look(app)
+    assert "cannot be read" in shown["search-card"]
+    assert not shown["search-fill"].visible
