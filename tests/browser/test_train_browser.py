@@ -142,6 +142,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     page.locator("#set-name").locator("input, textarea").blur()  # gradio hears of pasted text only then
     expect(page.locator("#plan").get_by_role("alert")).to_have_count(0)
     # A reload keeps the form.
+    page.wait_for_function("JSON.parse(localStorage.getItem('genre-app-train'))['set-name'] === ''")
     page.reload()
     expect(page.locator("#train-command textarea")).to_have_value(re.compile("train cnn .*--set batch_size=8"))
     page.get_by_text("All settings", exact=True).click()

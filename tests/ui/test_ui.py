@@ -218,7 +218,7 @@ def test_the_page_opens_without_any_checkpoint_and_says_so(tmp_path, song, monke
 
 def test_only_the_named_endpoints_are_public(app):
     public = {function.api_name for function in app.fns.values() if function.api_visibility != "private"}
-    assert public == {"classify", "classify_batch"}
+    assert public == {"classify", "classify_batch", "checkpoints"}
 
 
 def test_tabs_come_from_the_list(app):
