@@ -105,3 +105,12 @@ def _run(
 
 FORKING = SimpleNamespace(**(vars(subprocess) | {"Popen": Forked}))
 """The module `subprocess`, whose `Popen` is `Forked`."""
+
+
+def starting(kind: type[Forked] = Forked) -> SimpleNamespace:
+    """Return what takes the place of the module `genre_app.child`: its ``start`` makes a fork."""
+
+    def start(module: str, *arguments: str, **options: Any) -> Forked:
+        return kind([sys.executable, "-m", module, *arguments], env=dict(os.environ), **options)
+
+    return SimpleNamespace(start=start)

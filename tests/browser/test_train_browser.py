@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -17,7 +16,7 @@ from genre_app.runs.run import list_runs, runs_folder
 from genre_app.runs.status import Status
 from tests.browser import paced
 from tests.chromium import drop
-from tests.forked import FORKING
+from tests.forked import starting
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +51,7 @@ def zipped(tmp_path_factory) -> Path:
 @pytest.fixture
 def _held(address, monkeypatch):
     """Fork the training processes, and hold them; tests/runs/test_processes.py starts one as the page does."""
-    monkeypatch.setattr(launch, "subprocess", SimpleNamespace(**(vars(FORKING) | {"Popen": paced.Paced})))
+    monkeypatch.setattr(launch, "child", starting(paced.Paced))
     runs_folder().mkdir(parents=True, exist_ok=True)
     paced.hold()
 

@@ -14,14 +14,14 @@ from genre_app.runs import events, launch, queue
 from genre_app.runs.launch import start
 from genre_app.runs.queue import device_of
 from genre_app.runs.status import Status
-from tests.forked import FORKING
+from tests.forked import starting
 from tests.runs.beats import wait_for
 
 
 @pytest.fixture
 def _forks(monkeypatch):
     """Fork the processes of runs: that Python starts as it should is shown in test_processes.py."""
-    monkeypatch.setattr(launch, "subprocess", FORKING)
+    monkeypatch.setattr(launch, "child", starting())
 
 
 @pytest.mark.usefixtures("_forks")
