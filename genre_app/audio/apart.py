@@ -12,10 +12,11 @@ import socket
 from collections.abc import Generator
 from multiprocessing.connection import Connection
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from genre_app import child
 from genre_app.audio.stream import AudioStream
@@ -28,8 +29,8 @@ _MAX_MESSAGE_BYTES = 1 << 24  # a block has at most half a megabyte
 _pool: Pool | None = None
 
 
-def start(n_idle: int) -> Pool:
-    """Let `genre_app.audio.open_audio` decode files in workers from now on; return them.
+def start(n_idle: int) -> None:
+    """Let `genre_app.audio.open_audio` decode files in workers from now on.
 
     Parameters
     ----------
@@ -38,15 +39,6 @@ def start(n_idle: int) -> Pool:
     """
     global _pool
     _pool = Pool(n_idle)
-    return _pool
-
-
-def stop() -> None:
-    """End all idle workers, and let this process decode again."""
-    global _pool
-    if _pool is not None:
-        _pool.close()
-    _pool = None
 
 
 def running() -> Pool | None:
@@ -54,8 +46,17 @@ def running() -> Pool | None:
     return _pool
 
 
+class _Message(BaseModel):
+    """What a worker says of its file; the samples of a block follow by themselves."""
+
+    kind: Literal["opened", "block", "end", "error"]
+    warnings: list[str] = []
+    sentence: str = ""
+    n_samples: int = 0
+
+
 class WorkerError(Exception):
-    """A worker has died, or does not answer."""
+    """A worker has died, does not answer, or answers what no worker says."""
 
 
 class Worker:
@@ -161,21 +162,27 @@ class ApartStream(AudioStream):
 
     def _decoded(self) -> Generator[NDArray[np.float32], None, None]:
         try:
-            while self._next()["kind"] == "block":
-                block = np.frombuffer(self._worker.receive(), np.float32)
+            while self._next().kind == "block":
+                content = self._worker.receive()
+                if len(content) % np.dtype(np.float32).itemsize:
+                    raise WorkerError
+                block = np.frombuffer(content, np.float32)
                 self.n_samples += len(block)
                 yield block
         except WorkerError as error:
             raise crashed(self.name) from error
 
-    def _next(self) -> dict[str, Any]:
-        """Wait for the worker's next message: opened, block, end or error."""
-        message: dict[str, Any] = json.loads(self._worker.receive())
-        self._is_at_rest = message["kind"] in ("end", "error")
-        if message["kind"] == "error":
-            self.n_samples = message["n_samples"]
-            raise AudioError(message["sentence"])
-        self._warnings.extend(message.get("warnings", ()))
+    def _next(self) -> _Message:
+        """Wait for the worker's next message."""
+        try:
+            message = _Message.model_validate_json(self._worker.receive())
+        except ValidationError as error:
+            raise WorkerError from error
+        self._is_at_rest = message.kind in ("end", "error")
+        if message.kind == "error":
+            self.n_samples = message.n_samples
+            raise AudioError(message.sentence)
+        self._warnings.extend(message.warnings)
         return message
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker whose decoder kills its process, or hangs, at a file of that name."""
+"""A worker whose decoder kills its process, hangs, or talks nonsense, at a file of that name."""
 
 import os
 import time
@@ -14,6 +14,8 @@ def _open(source: str | BinaryIO, name: str) -> Any:
         os.abort()
     if name.startswith("crash-decoding"):
         decoder.blocks = _after_one_block(decoder.blocks())  # type: ignore[method-assign]
+    if name.startswith("strange"):
+        worker._send = lambda server, **_: server.send_bytes(b'{"kind": "hello"}')
     if name.startswith("hang"):
         time.sleep(60)
     return decoder, file

@@ -61,14 +61,14 @@ def test_errors_are_those_of_this_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("apart_from_here")
-@pytest.mark.parametrize("moment", ["opened", "decoding"])
-def test_a_crash_of_the_decoder_is_one_sentence_and_others_go_on(moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["crash-opened", "crash-decoding", "strange"])
+def test_a_crash_of_the_decoder_is_one_sentence_and_others_go_on(kind: str, tmp_path: Path) -> None:
     good = _file(tmp_path / "good.wav")
-    bad = _file(tmp_path / f"crash-{moment}.wav")
+    bad = _file(tmp_path / f"{kind}.wav")
     with open_audio(good) as stream:
         blocks = stream.blocks()
         first = next(blocks)
-        with pytest.raises(AudioError, match=f"crash-{moment}.wav: {_CRASHED}"):
+        with pytest.raises(AudioError, match=f"{kind}.wav: {_CRASHED}"):
             load_clip(bad)
         rest = list(blocks)  # of the file that was open all the time
     assert len(first) + sum(map(len, rest)) == 4 * 22050

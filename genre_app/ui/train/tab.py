@@ -195,6 +195,8 @@ def push(name: str, repository: str, profile: Profile, token: gr.OAuthToken | No
             raise RunError(f"There is no run {name!r} any more.")
         if token is None and permission.on_space():
             raise NotAllowedError("Sign in above first: the upload uses your account of the hub.")
+        if token is None and permission.on_network():  # the token of this machine is not the visitor's
+            raise NotAllowedError("Upload from the machine that serves this page: genre-app push RUN OWNER/NAME.")
         yield cards.remark("Uploading …")
         upload(run, repository, token=token.token if token else None)
         yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")

@@ -73,6 +73,14 @@ def test_the_owner_uploads_a_run_with_their_own_account(app, make_run, tmp_path,
     assert files["model.safetensors"] == run.best.read_bytes()
 
 
+def test_visitors_from_elsewhere_do_not_upload_with_the_account_of_the_machine(app, make_run, monkeypatch):
+    make_run("beats", Status.finished)
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    monkeypatch.setenv(permission.SWITCH, "1")
+    (said,) = handler(app, "run-push", "click").fn("beats", "ada/beats", None, None)
+    assert "Upload from the machine that serves this page" in said
+
+
 @pytest.mark.usefixtures("_on_a_space")
 def test_runs_of_a_space_are_kept_in_its_storage_or_the_page_says_that_they_are_not(app, tmp_path, monkeypatch):
     monkeypatch.setattr("genre_app.runs.run.SPACE_STORAGE", tmp_path / "data")
