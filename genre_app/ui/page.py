@@ -91,6 +91,8 @@ def _theme() -> gr.themes.Base:
     ).set(
         body_text_color_subdued="*neutral_500",
         block_info_text_color="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         color_accent="*primary_600",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",

@@ -184,9 +184,8 @@ class Collection:
             )
             contents.genres.setdefault(genre, []).append(row)  # type: ignore[attr-defined]
             write_table(self.folder, contents.clips)
-            _write_flac(
-                self.folder / file, pcm
-            )  # last: a line without a clip is not listed, a clip without one lost its source
+            # Last: a line without a clip is not listed, but a clip without a line has lost its source.
+            _write_flac(self.folder / file, pcm)
         return Added(row, remark)
 
     def move(self, clip_id: str, genre: str) -> CollectedClip:
