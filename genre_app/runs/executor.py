@@ -137,7 +137,7 @@ class _Job:
         found, stopped = None, None
         if self.leads:
             try:
-                held.enter_context(device_of(self.run, self.device, self.monitor))
+                held.enter_context(device_of(self.run, self.device, self.monitor, self.say))
                 self.record(events.Preparing(stage="opening the data"))
                 found = open_data(self.request, self.config, processes=self.request.threads, retry=retry, monitor=self.monitor)
             except StoppedError as error:

@@ -6,6 +6,7 @@ import getpass
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,8 +23,10 @@ _POLL_SECONDS = 0.5
 _EXIT_SECONDS = 10.0  # in which a process that has recorded its end lets go of its run, also on a busy machine
 
 
-def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturnProxy:
+def device_of(run: Run, device: torch.device, monitor: Monitor, say: Callable[[str], object]) -> AcquireReturnProxy:
     """Return a context that holds the device for this run; wait while another run trains on it or was queued earlier.
+
+    ``say`` gets one line of text if the run waits.
 
     Raises
     ------
@@ -37,6 +40,7 @@ def device_of(run: Run, device: torch.device, monitor: Monitor) -> AcquireReturn
         if queued is None:
             queued = Queued(device=name)
             run.record(queued)
+            say(f"waiting for another run, which trains on this machine's {'CPU' if name == 'cpu' else 'GPU'}")
         monitor.check()
         time.sleep(_POLL_SECONDS)
     return held

@@ -28,12 +28,13 @@ def _forks(monkeypatch):
 def test_one_run_at_a_time_has_a_device_and_the_others_queue(make_run):
     first, second, third = (make_run(name, "epochs=2") for name in ("first", "second", "third"))
     device = torch.device("cpu")
-    with device_of(first, device, QUIET):
+    with device_of(first, device, QUIET, print):
         start(second)
         wait_for(second, lambda: second.status() is Status.queued)
         start(third)
         wait_for(third, lambda: third.status() is Status.queued)
         time.sleep(1.2)
+        assert "waiting for another run, which trains on this machine's CPU" in (second.path / "log.txt").read_text()
         assert second.status() is Status.queued
         third.request_stop()
         wait_for(third, lambda: third.status() is Status.stopped)

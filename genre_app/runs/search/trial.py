@@ -101,7 +101,7 @@ def cross_validate_trial(run: Run, folds: int, report: Report, should_stop: Call
         me = psutil.Process()
         run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
         try:
-            held.enter_context(device_of(run, join()[1], monitor))
+            held.enter_context(device_of(run, join()[1], monitor, lambda line: _log(run, line)))
             run.record(events.Preparing(stage="cross-validating"))
             cross_validate(request, folds, run.path, say=lambda line: _log(run, line), after_fold=after_fold, monitor=monitor)
         except (PrunedError, StoppedError):

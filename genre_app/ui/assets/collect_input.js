@@ -3,6 +3,7 @@
 const MOST_SECONDS = 30; // of a recording; the collection keeps no more of a clip
 const LOOK_MS = 200; // between two looks at the recording's time
 const LOST_MS = 10000; // after which a cancelled recording closes without the server's answer
+const EMPTY_LOST_MS = 1000; // the same for one of less than a second: gradio may have nothing to send
 const PATIENCE_MS = 3000; // for gradio's recorder to appear
 
 // ---- Files ----
@@ -79,6 +80,10 @@ const closeTake = () => {
 };
 
 const records = () => panel().classList.contains("recording");
+const recordedSeconds = () => {
+  const [minutes, seconds] = panel().querySelector(".mic-time").textContent.split(":").map(Number);
+  return 60 * minutes + seconds;
+};
 const isRefused = () => panel().querySelector(".mic-problem").textContent !== "";
 
 const stopTake = async (kept) => {
@@ -90,17 +95,21 @@ const stopTake = async (kept) => {
   }
   const mine = take;
   const opener = () => card(mine.genre)?.querySelector(".take");
+  const leave = () => {
+    if (take !== mine) return;
+    closeTake();
+    opener()?.focus();
+  };
   mine.stopped = true;
   page(".take-stop").disabled = true;
   await appears(() => records() || isRefused()); // the button may be pressed before the microphone is open
   const stop = records() && (await appears(() => recorder("stop")));
   if (stop) {
     focusAfter = [opener];
-    if (!kept) setTimeout(() => take === mine && closeTake(), LOST_MS); // nothing depends on the server's answer
+    if (!kept) setTimeout(leave, recordedSeconds() ? LOST_MS : EMPTY_LOST_MS);
     return stop.click();
   }
-  if (take === mine) closeTake();
-  opener()?.focus();
+  leave();
 };
 
 const record = async (genre) => {
@@ -124,8 +133,7 @@ const record = async (genre) => {
   start.click();
   const look = () => {
     if (take !== mine || mine.stopped) return;
-    const [minutes, seconds] = panel().querySelector(".mic-time").textContent.split(":").map(Number);
-    if (records() && 60 * minutes + seconds >= MOST_SECONDS) stopTake(true);
+    if (records() && recordedSeconds() >= MOST_SECONDS) stopTake(true);
     else setTimeout(look, LOOK_MS);
   };
   setTimeout(look, 2 * LOOK_MS); // after the panel has set its clock to zero

@@ -83,7 +83,7 @@ class Start:
         form, inputs = self.form, self._inputs
         model, seen = form.widgets["model"], form.surveyed
         looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
-        filled = [
+        filled: list[Any] = [
             form.level.input(form.choose_level, [form.level, seen], form.inputs, **PRIVATE),
             form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **PRIVATE),
             form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **PRIVATE),
@@ -91,16 +91,14 @@ class Start:
             form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **PRIVATE),
             app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **PRIVATE),
         ]
-        for event in filled[-2:]:
-            event.then(form.look, *looking, **PRIVATE)
-        form.source.blur(form.look, *looking, **PRIVATE)
-        for event in filled:
+        # The music is looked at before the values are read: if it needs another recipe, many fields change with it.
+        filled[-2:] = [event.then(form.look, *looking, **PRIVATE) for event in filled[-2:]]
+        for event in [*filled, form.source.blur(form.look, *looking, **PRIVATE)]:
             self.follow(event)
         filling = (form.level, form.recipe, form.preset, model)
         typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
-        # A browser reports pasted text only when the field is left. The recipe changes if the music needs another one.
-        others = [form.source.blur, self.name.blur, form.recipe.change]
-        changed = gr.on([*typed, *others], self.change, inputs, self._outputs, **_CHANGING)
+        # A browser reports pasted text only when the field is left.
+        changed = gr.on([*typed, self.name.blur], self.change, inputs, self._outputs, **_CHANGING)
         changed.then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **PRIVATE)
         # In a second step, so that no report of the cancelled check arrives after this one.
