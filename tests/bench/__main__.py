@@ -56,12 +56,10 @@ def main() -> None:
         bench = Bench(
             Path(folder), arguments.checkpoint, arguments.quick, {need for name in names for need in ROWS[name].needs}
         )
-        lines = []
+        print("| what | median | n | from to | bound | | command |\n|---|---|---|---|---|---|---|")
         for name in names:
             say(name)
-            lines.append(_line(name, bench))
-    print("| what | median | n | from to | bound | | command |\n|---|---|---|---|---|---|---|")
-    print("\n".join(lines))
+            print(_line(name, bench), flush=True)
     print(f"\n{'A trial with --quick. ' if arguments.quick else ''}Checkpoint {arguments.checkpoint}; Python", end=" ")
     print(f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores", end="; ")
     print(f"load average {load:.1f} when the bench began, {_load():.1f} at its end.")

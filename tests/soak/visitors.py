@@ -84,7 +84,8 @@ def visit(address: str, song: Song) -> Answered:
     began = connected = time.monotonic()
     wrong = ""
     try:
-        client = Client(address, verbose=False, analytics_enabled=False)
+        # The address is plain http: without this, each request would load the certificates anew, in 27 ms of CPU.
+        client = Client(address, verbose=False, analytics_enabled=False, ssl_verify=False)
         connected = time.monotonic()
         found = client.predict(handle_file(song.path), api_name="/classify")
         if {**found, "checkpoint": ""} != {**song.answer, "checkpoint": ""}:
