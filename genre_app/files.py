@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +25,15 @@ def expanded(path: AnyPath) -> Path:
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
+
+
+def temporary_folder(name: str) -> Path:
+    """Return the folder of this user with this name for temporary files; it is made if it is missing."""
+    # The user id: in a container it need not have a name.
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    path = Path(tempfile.gettempdir()) / f"genre-app-{name}-{user}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
 
 
 def is_reserved_name(name: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +12,7 @@ import torch
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from genre_app.errors import RunError
+from genre_app.files import temporary_folder
 from genre_app.progress import Monitor
 from genre_app.runs.events import Queued
 from genre_app.runs.run import Run, list_runs
@@ -63,10 +62,10 @@ def _acquired(lock: FileLock, seconds: float = 0.0) -> AcquireReturnProxy | None
 
 
 def _locks_folder() -> Path:
-    folder = os.environ.get("GENRE_APP_LOCKS")
-    # The user id: in a container it need not have a name.
-    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-    path = Path(folder) if folder else Path(tempfile.gettempdir()) / f"genre-app-{user}"
+    stated = os.environ.get("GENRE_APP_LOCKS")
+    if not stated:
+        return temporary_folder("locks")
+    path = Path(stated)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -108,6 +108,7 @@ def serve() -> None:
     # Live took 8.2 s of work with two threads and 1.3 s with one (measured).
     torch.set_num_threads(1)
     share_heaps()
+    visits.keep_uploads_apart(_SWEEP[1])
     if os.name == "posix":  # Windows gives no socket to another process in this way
         apart.start(n_idle=min(CONCURRENT, usable_cores()))
     app = build_app()

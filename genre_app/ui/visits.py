@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +19,8 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import BlocksConfig
 from gradio.utils import get_upload_folder
+
+from genre_app.files import temporary_folder
 
 MAX_VISITS = 500
 """Visits whose state is kept, the latest used. The answer to a clip of 30 s takes 0.7 MB (measured)."""
@@ -63,6 +66,27 @@ class _Visit(BlocksConfig):
     def config_for_block(_id: int, rendered_ids: list[int], block: Any, renderable: Any = None) -> Any:
         """Return nothing, as gradio does for a component that is not rendered."""
         return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable) if renderable else _NOTHING
+
+
+def keep_uploads_apart(age_seconds: float) -> None:
+    """Let gradio keep uploads in a folder of this app and user, and delete what a killed server has left there.
+
+    Nothing happens if ``GRADIO_TEMP_DIR`` names a folder: it may belong to other apps too.
+
+    Parameters
+    ----------
+    age_seconds : float
+        An upload that was changed later than this is left: it may be one of a server that runs.
+    """
+    if os.environ.get("GRADIO_TEMP_DIR"):
+        return
+    uploads = temporary_folder("uploads")
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    latest = time.time() - age_seconds
+    for folder in uploads.iterdir():
+        with suppress(OSError):
+            if _FOLDER.fullmatch(folder.name) and max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < latest:
+                shutil.rmtree(folder)
 
 
 def forget_deleted(app: gr.Blocks, age_seconds: float = 0.0) -> None:

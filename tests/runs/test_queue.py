@@ -94,5 +94,5 @@ def test_a_user_without_a_name_has_locks(tmp_path, monkeypatch):
         raise KeyError("getpwuid(): uid not found: 12345")
 
     monkeypatch.setattr("getpass.getuser", no_name)
-    assert queue._locks_folder() == tmp_path / f"genre-app-{os.getuid()}"
+    assert queue._locks_folder() == tmp_path / f"genre-app-locks-{os.getuid()}"
     assert queue._locks_folder().is_dir()

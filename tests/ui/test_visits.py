@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import pytest
 from gradio.state_holder import SessionState
+from gradio.utils import get_upload_folder
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.testclient import TestClient
 
+from genre_app.files import temporary_folder
 from genre_app.ui import visits
 from genre_app.ui.kept import Kept
 from genre_app.ui.page import build_app, launch_options
@@ -73,6 +77,27 @@ def test_deleted_files_leave_neither_a_path_nor_a_folder(app, tmp_path, monkeypa
     assert app.upload_file_set == {str(tmp_path / kept / "a.wav")}
     assert sorted(path.name for path in tmp_path.iterdir()) == [kept, foreign]
     app.upload_file_set.clear()
+
+
+def test_what_a_killed_server_has_left_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    uploads = temporary_folder("uploads")
+    old, late, foreign = "0" * 64, "1" * 64, "mine"
+    for name in (old, late, foreign):
+        (uploads / name).mkdir()
+        (uploads / name / "a.wav").touch()
+    two_hours_ago = time.time() - 7200
+    for path in (*uploads.glob("*/*"), *uploads.iterdir()):
+        if path != uploads / late / "a.wav":
+            os.utime(path, (two_hours_ago, two_hours_ago))
+    visits.keep_uploads_apart(3600)
+    assert os.environ["GRADIO_TEMP_DIR"] == get_upload_folder() == str(uploads)
+    assert sorted(path.name for path in uploads.iterdir()) == [late, foreign]
+    # A folder that the user has chosen may hold the files of others.
+    os.utime(uploads / late / "a.wav", (two_hours_ago, two_hours_ago))
+    visits.keep_uploads_apart(3600)
+    assert (uploads / late).is_dir()
 
 
 class Page:
@@ -152,6 +177,7 @@ def test_visitors_at_the_same_time_wait_for_one_answer(page):
 
 _IN_THREADS = """
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 if sys.argv[1] == "shared":

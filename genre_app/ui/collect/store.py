@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from threading import Lock, Thread
 
 from genre_app.data.collection import Collection, Limits
 from genre_app.errors import DataError
-from genre_app.files import is_reserved_name
+from genre_app.files import is_reserved_name, temporary_folder
 from genre_app.ui.permission import on_network, on_space
 
 DEFAULT_NAME = "my-music"
@@ -156,18 +155,13 @@ def delete_stale_sessions() -> None:
         _delete_stale()
 
 
-def _sessions_folder() -> Path:
-    user = getattr(os, "getuid", lambda: "user")()  # each user of the machine has a folder
-    return Path(tempfile.gettempdir()) / f"genre-app-sessions-{user}"
-
-
 def _session_folder(session: str) -> Path:
     """Return the folder of a session; the browser chooses the session's name, so only its digest becomes a name here."""
-    return _sessions_folder() / hashlib.sha256(session.encode()).hexdigest()[:32] / "your-collection"
+    return temporary_folder("sessions") / hashlib.sha256(session.encode()).hexdigest()[:32] / "your-collection"
 
 
 def _session_folders() -> list[Path]:
-    return list(_sessions_folder().glob("*/your-collection"))
+    return list(temporary_folder("sessions").glob("*/your-collection"))
 
 
 def _delete_stale() -> None:
