@@ -43,12 +43,16 @@ def drop(page: Page, path: str) -> None:
     page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").set_input_files(path)
 
 
-def drop_folder(page: Page, selector: str, folder: str) -> None:
-    """Drop a folder on a part of the page, as from the desktop."""
+def drop_folder(page: Page, selector: str, folder: str) -> str | None:
+    """Drop a folder on a part of the page, as from the desktop; return what the page says while it is dragged."""
     box = page.locator(selector).bounding_box()
     place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     session = page.context.new_cdp_session(page)
+    said = None
     for event in ("dragEnter", "dragOver", "drop"):
+        if event == "drop":
+            said = page.locator("#drop-here").text_content()
         data = {"items": [], "files": [folder], "dragOperationsMask": 1}
         session.send("Input.dispatchDragEvent", {"type": event, **place, "data": data})
     session.detach()
+    return said

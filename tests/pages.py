@@ -8,14 +8,19 @@ import gradio as gr
 
 
 def handler(app: gr.Blocks, label: str, event: str) -> Any:
-    """Find what an event of the component with this label, button text or id does."""
+    """Find what an event of the component with this label, button text or id does on the server."""
     for function in app.fns.values():
         for block_id, name in function.targets:
             block = app.blocks.get(block_id)
-            if name == event and label in (
-                getattr(block, "label", None),
-                getattr(block, "elem_id", None),
-                getattr(block, "value", None),
+            if (
+                function.fn
+                and name == event
+                and label
+                in (
+                    getattr(block, "label", None),
+                    getattr(block, "elem_id", None),
+                    getattr(block, "value", None),
+                )
             ):
                 return function
     raise LookupError(f"no {event} of {label}")

@@ -38,7 +38,7 @@ def test_a_dropped_folder_becomes_a_table_that_is_sorted_filtered_played_and_ope
     soundfile.write(folder / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(6 * 22050), 22050)
     (folder / "bad.mp3").write_text("no music")
     page.get_by_role("tab", name="Batch").click()
-    drop_folder(page, "#songs", str(folder))
+    assert drop_folder(page, "#songs", str(folder)) == "Drop songs or folders to classify them all"
     expect(page.locator("#progress")).to_contain_text("4 of 4 done, 1 without an answer")
     expect(page.locator("#results .failed")).to_contain_text("not an audio file")
     expect(page.get_by_label("True genre of song9.wav")).to_have_value("jazz")

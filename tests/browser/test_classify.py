@@ -159,7 +159,7 @@ def test_a_second_song_is_dropped_anywhere(shared, song, long_song):
     page = loaded(shared, song)
     for path, place in ((long_song, ".top"), (song, "#music"), (long_song, "#figure")):
         drop_anywhere(page, path, place)
-        assert page.evaluate("window.overlaid") == "Drop the song anywhere"
+        assert page.evaluate("window.overlaid") == "Drop the song anywhere to classify it"
         expect(page.locator("#drop-here")).to_have_count(0)
         expect(card(page)).to_contain_text(Path(path).name)
         expect(card(page)).to_contain_text("agree")

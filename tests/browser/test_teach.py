@@ -35,6 +35,7 @@ SLOW = 120_000  # milliseconds; teaching a few clips takes seconds
 KINDS = dict(zip(GENRES, ("clicks", "high", "low"), strict=True))
 COUNTS = {"bossa nova": 4, "dub": 4, "my band": 3}
 TEXTS = (".genre-card .size", ".chips .play", ".chips .play i", ".ask .danger", ".genre-card .take", ".collect-sum")
+FOCUSED = "document.activeElement.dataset.play"
 SMALL = """() => [...document.querySelectorAll(".collect button, .collect input, .collect label.none")]
     .map((element) => element.closest("label") ?? element).map((element) => element.getBoundingClientRect())
     .filter(({ width, height }) => width < 24 || height < 24).length"""
@@ -62,14 +63,18 @@ def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, r
     add_files(page, files)
     before = correct_the_answer(page, files["my band"][0])
     assert before <= set(KNOWN)
-    teach_and_compare(page)
     draw_the_map(page)
+    teach_and_compare(page)
     use_in_classify(page)
     recorder.play(make_clip(12.0, 3).samples, RATE)
     use_in_live(page)
     # After a reload, everything is there.
+    press(page.get_by_role("tab", name="Collect"))
+    press(card(page, "dub").get_by_label("None of these"), "Space")
+    expect(said(page)).to_contain_text("What sounds like dub gets no genre.")
     page.reload()
     press(page.get_by_role("tab", name="Collect"))
+    expect(card(page, "dub").get_by_label("None of these")).to_be_checked()
     expect(page.locator("#taught")).to_contain_text(re.compile(r"\d+ of 11 right"))
     for genre, count in COUNTS.items():
         expect(chips(page, genre)).to_have_count(count)
@@ -136,9 +141,22 @@ def draw_the_map(page: Page) -> None:
     press(page.locator("#draw-map"))
     marks = page.locator(".clip-map .clip")
     expect(marks).to_have_count(11, timeout=SLOW)
-    marks.first.dispatch_event("click")  # the cards play each clip with the keyboard
-    expect(page.locator("#teach-player audio").first).to_be_attached()
+    reach(marks.first)
+    for back, forth in (("ArrowLeft", "ArrowRight"), ("ArrowUp", "ArrowDown")):
+        for _ in range(10):
+            page.keyboard.press(back)
+        reached = [page.evaluate(FOCUSED)]
+        for _ in range(10):
+            page.keyboard.press(forth)
+            reached.append(page.evaluate(FOCUSED))
+        assert len({*reached} - {None}) == 11, f"{forth} leads to all marks"
+    expect(page.locator(".map-said")).to_have_text(page.locator(".clip:focus title").text_content())
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#teach-player audio')?.paused === false")
+    expect(page.locator("#teach-player")).to_be_visible()
     assert page.evaluate(WIDEST) <= 400
+    page.keyboard.press("Tab")
+    expect(page.locator(".clip:focus")).to_have_count(0)  # the map is one stop
 
 
 def use_in_classify(page: Page) -> None:

@@ -17,6 +17,7 @@ from genre_app.runs import events
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.ui import limits, service
+from genre_app.ui.offered import offered_now
 
 
 def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_checkpoint):
@@ -132,7 +133,8 @@ def test_several_checkpoints_are_averaged(bundled, song, checkpoint, make_checkp
     for empty in (None, "", []):
         assert service.checkpoint_named(empty).name == "default"
     assert service.still_offered(["other", "run: gone"])["value"] == ["other"]
-    assert service.still_offered(["run: gone"])["value"] == ["default"]
+    with pytest.warns(UserWarning, match="run: gone is no longer offered, so default answers from now on"):
+        assert offered_now(["run: gone"]).value == ["default"]
     with pytest.raises(service.RequestError, match="no checkpoint 'run: none'"):
         service.answer(song, checkpoint="default + run: none")
     with pytest.raises(service.RequestError, match="5 checkpoints are more than the 4"):

@@ -101,11 +101,16 @@ window.genreApp = (() => {
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   const overlay = document.createElement("div");
   overlay.id = "drop-here";
-  overlay.textContent = "Drop the song anywhere";
+  const DROP_WORDS = {
+    batch: "Drop songs or folders to classify them all",
+    train: "Drop a zip of genre folders to train on it",
+  };
   const showOverlay = (event) => {
     if (!holdsFiles(event) || slug(selected()) === "collect") return; // Collect's cards take drops themselves
     event.preventDefault(); // otherwise the browser opens the file
-    if (event.type === "dragenter") document.body.append(overlay);
+    if (event.type !== "dragenter") return;
+    overlay.textContent = DROP_WORDS[slug(selected())] ?? "Drop the song anywhere to classify it";
+    document.body.append(overlay);
   };
   const dropAnywhere = (event) => {
     overlay.remove();

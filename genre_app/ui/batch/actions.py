@@ -18,7 +18,8 @@ from genre_app.ui.classify.answers import AS_TRAINED
 from genre_app.ui.collect.correct import add_corrected
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import PRIVATE, Frame
-from genre_app.ui.service import VOTE_NAMES, names_of, still_offered
+from genre_app.ui.offered import offered_now
+from genre_app.ui.service import VOTE_NAMES, names_of
 
 _GONE = "This row is gone; classify the files again."
 _OPENED = "async (opened) => { if (opened) { await genreApp.opened('classify'); await genreApp.show('#music'); } }"
@@ -80,7 +81,7 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
         choices, voted = cards.vote_choices(None, tuple(VOTE_NAMES)), row.prediction.vote
         return {
             path: row.path,
-            checkpoint: gr.Dropdown(**still_offered(names_of(row.prediction.checkpoint), own)),
+            checkpoint: offered_now(names_of(row.prediction.checkpoint), own),
             vote: gr.Radio(choices, value=voted, info=cards.vote_info(None, voted)),
             overlap: AS_TRAINED,
             frame.tabs: gr.Tabs(selected="Classify"),

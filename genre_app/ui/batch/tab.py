@@ -18,6 +18,7 @@ from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.limits import Budget
+from genre_app.ui.offered import offered_now
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
@@ -28,7 +29,10 @@ hear it, or open it in Classify to see why.</p><p id="songs-problem" role="alert
 
 
 VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
-_WITH_FOLDERS = "(files, checkpoint, vote, _, ...rest) => [files, checkpoint, vote, genreFolders.known(), ...rest]"
+_WITH_FOLDERS = (
+    "(files, checkpoint, vote, ...rest) => [files, checkpoint, vote, genreFolders.known(), performance.now(), ...rest.slice(2)]"
+)
+_WAITING = "() => '<p role=status>Waiting for a place …</p>'"
 _SCRIPT = Path(__file__).parents[1] / "assets" / "batch.js"
 # The card is rendered anew after each correction.
 _KEEP_OPEN = """
@@ -43,13 +47,22 @@ _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 
 Updates = dict[Any, Any]
 
 
+@dataclass
 class Going:
-    """How a batch is to end before all files are done.
+    """The latest batch of a visit, or that it was cleared; and how the batch is to end before all files are done.
 
     The batch ends itself, and shows its end: the browser may still have some of its tables to show, which would otherwise come
     after what another event shows.
+
+    Attributes
+    ----------
+    asked : float
+        When the visitor asked for it, in milliseconds since the page was opened. What was asked for earlier, and has waited in
+        the queue since, does not start any more.
+    ending : {"stopped", "cleared", "replaced"} or None
     """
 
+    asked: float = 0.0
     ending: Literal["stopped", "cleared", "replaced"] | None = None
 
 
@@ -84,18 +97,22 @@ class Parts:
         checkpoint: list[str],
         vote: str,
         sent: Any,
+        asked: float,
         chosen: str | None,
         before: Going | None,
         request: gr.Request,
     ) -> Iterator[Updates]:
         """Classify the files, and show each answer as it comes, in place of the batch before."""
+        if before is not None and before.asked > asked:
+            yield {self.table: gr.skip()}
+            return
         end(before, "replaced")
         paths = (paths or [])[: MAX_FILES + 1]
         n_files = min(len(paths), MAX_FILES)
         genres = _known_genres(checkpoint, chosen, request)
         truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
-        budget, going = Budget.of_batch(), Going()
+        budget, going = Budget.of_batch(), Going(asked)
         yield {**self.emptied(), **self.buttons(can_repeat=False, can_stop=bool(paths)), self.going: going}
         for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
             yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows), self.state: [*rows]}
@@ -128,10 +145,10 @@ class Parts:
         end(going, "stopped")
         return {self.stop: gr.Button("Stopping …", interactive=False)}
 
-    def clear(self, going: Going | None) -> Updates:
-        """End the batch, and show none."""
+    def clear(self, going: Going | None, asked: float) -> Updates:
+        """End the batch, also one that waits in the queue, and show none."""
         end(going, "cleared")
-        return self.emptied()
+        return {**self.emptied(), self.going: Going(asked)}
 
     def emptied(self) -> Updates:
         """Return updates that show no batch."""
@@ -186,9 +203,11 @@ def build(frame: Frame) -> None:
 def _connect(frame: Frame, parts: Parts) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, lambda chosen: gr.Dropdown(**still_offered(chosen)), parts.checkpoint, parts.checkpoint, **PRIVATE)
-    inputs = [parts.files, parts.checkpoint, parts.vote, gr.JSON(visible=False), collection, parts.going]
+    gr.on(arriving, offered_now, parts.checkpoint, parts.checkpoint, **PRIVATE)
+    folders, asked = gr.JSON(visible=False), gr.Number(visible=False)
+    inputs = [parts.files, parts.checkpoint, parts.vote, folders, asked, collection, parts.going]
     starting = [parts.files.upload, parts.again.click]
+    gr.on(starting, None, None, parts.status, js=_WAITING, **PRIVATE)
     running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH, **_TWO_AT_ONCE)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
     corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
@@ -205,7 +224,8 @@ def _connect(frame: Frame, parts: Parts) -> None:
     played = parts.table.play(actions.play, parts.state, [parts.player, parts.said], **_EACH)
     played.then(None, None, None, js="() => genreBatch.play()")
     actions.connect_classify(frame, parts.table.open, parts.state, parts.said)
-    parts.files.clear(parts.clear, parts.going, parts.outputs, **PRIVATE)
+    now = "(going, _) => [going, performance.now()]"
+    parts.files.clear(parts.clear, [parts.going, asked], parts.outputs, js=now, **PRIVATE)
 
 
 def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request) -> list[str]:

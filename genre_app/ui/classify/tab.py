@@ -17,6 +17,7 @@ from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
 from genre_app.ui.figures import View, draw, to_webp
 from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.offered import offered_now
 from genre_app.ui.service import (
     CONCURRENT,
     PROBLEMS,
@@ -215,13 +216,8 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, hea
 
 
 def _connect_options(frame: Frame, inputs: Inputs, own: gr.State) -> None:
-    gr.on(
-        [frame.app.load, frame.tab["Classify"].select],
-        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)),
-        [inputs.checkpoint, own],
-        inputs.checkpoint,
-        **PRIVATE,
-    )
+    arriving = [frame.app.load, frame.tab["Classify"].select]
+    gr.on(arriving, offered_now, [inputs.checkpoint, own], inputs.checkpoint, **PRIVATE)
     inputs.record.click(None, None, None, js="() => genreApp.record()")
 
 

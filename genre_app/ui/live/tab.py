@@ -14,6 +14,7 @@ from genre_app.ui.collect import correct
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.sessions import LISTENING, Session, Sessions
+from genre_app.ui.offered import offered_now
 from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
@@ -73,9 +74,8 @@ def build(frame: Frame) -> None:
     # browser, at once and again when the recorder surely exists; from the server it would build the recorder anew.
     set_rate = f"() => ({{ __type__: 'update', stream_every: {EVERY_SECONDS} }})"
     frame.tab["Live"].select(None, None, audio, js=set_rate, **PRIVATE)
-    frame.tab["Live"].select(
-        lambda chosen, own: gr.Dropdown(**still_offered(chosen, own)), [checkpoint, own], checkpoint, **PRIVATE
-    ).then(None, None, audio, js=set_rate, **PRIVATE)
+    arrived = frame.tab["Live"].select(offered_now, [checkpoint, own], checkpoint, **PRIVATE)
+    arrived.then(None, None, audio, js=set_rate, **PRIVATE)
 
 
 def begin(

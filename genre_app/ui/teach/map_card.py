@@ -32,10 +32,12 @@ def card(found: DataMap, sources: Sources) -> str:
     genres = sorted(set(found.genres), key=str.casefold)
     low, high = found.points.min(axis=0), found.points.max(axis=0)
     places = _MARGIN + (found.points - low) / np.maximum(high - low, 1e-9) * (_SIZE - 2 * _MARGIN)
+    doubts = {one.name: f", perhaps {one.answer} ({one.probability:.0%})" for one in found.doubtful}
     marks = "".join(
-        f'<g class="clip" data-play="{escape(name, quote=True)}" transform="translate({x:.1f} {y:.1f})">'
-        f"<title>{escape(genre)}: {escape(sources.get(name, name))}</title>{_mark(genres.index(genre))}</g>"
-        for name, genre, (x, y) in zip(found.names, found.genres, places.tolist(), strict=True)
+        f'<g class="clip" role="button" tabindex="{-1 if number else 0}" data-play="{escape(name, quote=True)}" '
+        f'transform="translate({x:.1f} {y:.1f})"><title>{escape(sources.get(name, name))}: {escape(genre)}'
+        f"{escape(doubts.get(name, ''))}</title>{_mark(genres.index(genre))}</g>"
+        for number, (name, genre, (x, y)) in enumerate(zip(found.names, found.genres, places.tolist(), strict=True))
     )
     key = "".join(
         f'<li><svg viewBox="-8 -8 16 16" width="20" height="20" aria-hidden="true">{_mark(number)}</svg>{escape(genre)}</li>'
@@ -43,11 +45,12 @@ def card(found: DataMap, sources: Sources) -> str:
     )
     words = f"Map of {len(found.names)} clips of {len(genres)} genres; clips that are alike lie close together."
     return f"""
-<section class="card" aria-label="Map">
+<section class="card" aria-label="Map" tabindex="-1">
   <h2 class="eyebrow">Map of the clips</h2>
-  <p>Clips that are alike lie close together. Click a mark to play it.</p>
+  <p>Clips that are alike lie close together. Click a mark to play it. With the keyboard: arrows, then Enter.</p>
   <div class="map-columns"><div>
-  <svg class="clip-map" viewBox="0 0 {_SIZE:.0f} {_SIZE:.0f}" role="img" aria-label="{escape(words, quote=True)}">{marks}</svg>
+  <svg class="clip-map" viewBox="0 0 {_SIZE:.0f} {_SIZE:.0f}" role="group" aria-label="{words}">{marks}</svg>
+  <p class="small map-said" aria-hidden="true">&nbsp;</p>
   <ul class="map-key">{key}</ul>
   <p class="small">Silhouette of the genres {found.genre_silhouette:.2f}, of as many K-means clusters {found.silhouette:.2f}
   (1 is well separated, 0 is not).</p>

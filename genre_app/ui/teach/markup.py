@@ -28,14 +28,18 @@ def progress(found: Progress) -> str:
     )
 
 
-def result(found: dict[str, Any], seconds: float | None = None) -> str:
+def done(seconds: float) -> str:
+    """Say that a model was taught."""
+    return f'<p role="status">The model is taught. It took {seconds:.0f}\N{NO-BREAK SPACE}s.</p>'
+
+
+def result(found: dict[str, Any]) -> str:
     """Return the card of a taught model; ``found`` is `genre_app.teaching.teach.Taught.to_dict`."""
     n = found["left_out"]["n_tracks"]
     right, recorded = (round(found[key]["accuracy"] * n) for key in ("left_out", "recorded"))
     low, high = wilson_interval(right, n)
     before = found["before"]["right"]
     genres = ", ".join(map(escape, found["genres"]))
-    took = f" It took {seconds:.0f}\N{NO-BREAK SPACE}s." if seconds is not None else ""
     failed = "".join(f"<li>{escape(one['reason'])}</li>" for one in found["failed"])
     return f"""
 <section class="card" aria-label="Taught model" id="taught">
@@ -43,7 +47,7 @@ def result(found: dict[str, Any], seconds: float | None = None) -> str:
   <p class="genre">{right} of {n} right</p>
   <p class="sub">before: {before} of {n} · as simulated recordings: {recorded} of {n}</p>
   <p>Each clip was left out, the model was taught without it, and then asked about it. With as many other clips, expect
-  {percent(low)} to {percent(high)} right (95 % interval).{took}</p>
+  {percent(low)} to {percent(high)} right (95 % interval).</p>
   {f'<ul class="warnings">{failed}</ul>' if failed else ""}
 </section>
 """

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from html import escape
+from itertools import count
+from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
@@ -33,13 +36,15 @@ _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
 _KINDS = [("what the model hears", "embedding"), ("58 features of the sound (slower)", "features")]
 _MATRIX_WIDTH = 420  # CSS pixels
-_PLAY = """
-element.addEventListener("click", (event) => {
-  const { play, move, genre } = event.target.closest("[data-play], [data-move]")?.dataset ?? {};
-  if (play) trigger("play_clip", { file: play });
-  if (move) trigger("move_clip", { file: move, genre });
-});
-"""
+_NATIVE = gr.WaveformOptions(show_recording_waveform=False)  # the browser's own player
+_TURNS = count(1)
+_SCRIPT = Path(__file__).parents[1] / "assets" / "teach.js"
+# One model or map is made at a time, so another visitor may be first.
+_OFF, _VISIBLE = "{ __type__: 'update', interactive: false }", "{ __type__: 'update', visible: true }"
+_WAIT = "'<p role=status>Waiting for the server …</p>'"
+_WAIT_TO_TEACH, _WAIT_TO_DRAW = f"() => [{_OFF}, {_VISIBLE}, {_WAIT}]", f"() => [{_WAIT}, {_OFF}]"
+_PLAY_AGAIN = "() => { const a = document.querySelector('#teach-player audio'); if (a?.paused) a.play().catch(() => {}); }"
+_HEAVY: dict[str, Any] = {**PRIVATE, "concurrency_id": "teach", "concurrency_limit": 1}
 
 
 def build(frame: Frame, collection: gr.State) -> Any:
@@ -52,12 +57,22 @@ def build(frame: Frame, collection: gr.State) -> Any:
     with gr.Row(elem_classes="actions"):
         start = gr.Button("Teach from these clips", variant="primary", min_width=220, scale=0, elem_id="teach")
         stop = gr.Button("Stop", visible=False, min_width=100, scale=0)
-    status = gr.HTML("", elem_id="teach-status")
+    with gr.Column(elem_id="teach-said"):
+        status = gr.HTML("", elem_id="teach-status")
+        player = gr.Audio(
+            visible=False,
+            interactive=False,
+            label="Clip",
+            autoplay=True,
+            buttons=[],
+            waveform_options=_NATIVE,
+            elem_id="teach-player",
+        )
+    script = _SCRIPT.read_text(encoding="utf-8")
     with gr.Row(elem_classes="columns", visible=False) as results:
         with gr.Column(min_width=300):
             card = gr.HTML("", elem_id="teach-card")
-            wrong = gr.HTML("", js_on_load=_PLAY, elem_id="teach-wrong")
-            player = gr.Audio(visible=False, interactive=False, label="Clip", autoplay=True, buttons=[], elem_id="teach-player")
+            wrong = gr.HTML("", js_on_load=script, elem_id="teach-wrong")
             with gr.Row():
                 use = gr.Button("Use in Classify and Live", variant="primary", min_width=200)
                 longer = gr.Button("Train longer", min_width=120, visible=not belongs_to_session())
@@ -67,33 +82,54 @@ def build(frame: Frame, collection: gr.State) -> Any:
     kind = gr.Radio(_KINDS, value=_KINDS[0][1], label="Clips lie close together if they are alike in", elem_id="map-kind")
     with gr.Row(elem_classes="actions"):
         draw = gr.Button("Draw a map of the clips", min_width=220, scale=0, elem_id="draw-map")
-    mapped = gr.HTML("", js_on_load=_PLAY, elem_id="teach-map")
-    view = gr.JSON(visible=False)
-    parts = {"status": status, "results": results, "card": card, "wrong": wrong, "confusion": confusion, "file": file}
-    panel = Panel(parts, start, stop, player)
-    outputs = [start, stop, player, *parts.values()]
-    arriving = [frame.app.load, frame.tab["Collect"].select, collection.change]
-    gr.on(arriving, panel.show, [collection, view], outputs, js=_WITH_VIEW, **PRIVATE)
-    running = start.click(
-        panel.run, [collection, view, genres], outputs, js=_WITH_VIEW, concurrency_id="teach", concurrency_limit=1, **PRIVATE
-    )
-    stop.click(panel.stopped, None, outputs, cancels=[running], **PRIVATE)
+    mapped = gr.HTML("", js_on_load=script, elem_id="teach-map")
+    view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
+    panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
+    # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
+    arriving = [frame.app.load, frame.tab["Collect"].select, collection.change, taught.change]
+    gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
+    start.click(None, None, panel.going[:3], js=_WAIT_TO_TEACH, **PRIVATE)
+    running = start.click(panel.run, [collection, genres], panel.going, **_HEAVY)
+    # In a second step, so that no progress is shown after it.
+    stop.click(None, cancels=running, **PRIVATE).then(panel.stopped, None, panel.going, **PRIVATE)
     for place in (wrong, mapped):
-        place.play_clip(panel.play, collection, player, **PRIVATE)
-    draw.click(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **PRIVATE)
+        played = place.play_clip(panel.play, collection, [player, status], trigger_mode="multiple", **PRIVATE)
+        played.then(None, None, None, js=_PLAY_AGAIN)
+    draw.click(None, None, [mapped, draw], js=_WAIT_TO_DRAW, **PRIVATE)
+    drawing = draw.click(panel.map, [collection, kind], [mapped, draw], **_HEAVY)
     moved = mapped.move_clip(panel.move, collection, status, **PRIVATE)
-    moved.then(panel.map, [collection, kind], [mapped, draw], concurrency_id="teach", concurrency_limit=1, **PRIVATE)
-    collection.change(lambda: "", None, mapped, **PRIVATE)
+    moved.then(None, None, None, js="() => document.querySelector('#draw-map').click()")
+    other = collection.change(None, cancels=drawing, **PRIVATE)
+    other.then(lambda: ("", gr.Button(interactive=True), ""), None, [mapped, draw, status], **PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
     return moved
 
 
+@dataclass(frozen=True)
 class Panel:
-    """The handlers; each returns updates by component."""
+    """The components that the handlers fill, and the handlers."""
 
-    def __init__(self, parts: dict[str, Any], start: gr.Button, stop: gr.Button, player: gr.Audio) -> None:
-        self._parts, self._start, self._stop, self._player = parts, start, stop, player
+    results: gr.Row
+    card: gr.HTML
+    wrong: gr.HTML
+    confusion: gr.HTML
+    file: gr.DownloadButton
+    player: gr.Audio
+    start: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    taught: gr.State
+
+    @property
+    def shown(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.results, self.card, self.wrong, self.confusion, self.file, self.player]
+
+    @property
+    def going(self) -> list[Any]:
+        """What `run` and `stopped` fill."""
+        return [self.start, self.stop, self.status, self.taught]
 
     def show(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> dict[Any, Any]:
         """Show what was taught from the collection before."""
@@ -102,17 +138,17 @@ class Panel:
             found = load_checkpoint(taught_file(collection)).metrics.get("taught")
         except GenreAppError:
             found = None
-        idle = self._idle("")
+        hidden = {self.player: gr.Audio(visible=False)}
         if not isinstance(found, dict):
-            return {**idle, self._parts["results"]: gr.Row(visible=False)}
-        return {**idle, **self._result(collection, found, view)}
+            return {**hidden, self.results: gr.Row(visible=False)}
+        return {**hidden, **self._result(collection, found, view)}
 
-    def run(self, name: str, view: dict[str, Any] | None, genres: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
-        """Teach, with progress; then show the result."""
+    def run(self, name: str, genres: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Teach, with progress."""
         yield {
-            self._start: gr.Button(interactive=False),
-            self._stop: gr.Button(visible=True),
-            self._parts["status"]: '<p role="status">Starting …</p>',
+            self.start: gr.Button(interactive=False),
+            self.stop: gr.Button(visible=True),
+            self.status: '<p role="status">Starting …</p>',
         }
         try:
             collection = collection_of(request.session_hash, name)
@@ -123,11 +159,8 @@ class Panel:
                 except StopIteration as end:
                     taught: Taught = end.value
                     break
-                yield {self._parts["status"]: markup.progress(progress)}
-            yield {
-                **self._idle(""),
-                **self._result(collection, taught.to_dict(), view, taught.seconds),
-            }
+                yield {self.status: markup.progress(progress)}
+            yield {**self._idle(markup.done(taught.seconds)), self.taught: next(_TURNS)}
         except StoppedError:
             yield self._idle("")
         except GenreAppError as error:
@@ -143,9 +176,9 @@ class Panel:
         """Play a clip of the collection."""
         try:
             path = collection_of(request.session_hash, name).path(str(event.file).rpartition("/")[2])
-            return gr.Audio(value=download_file(path, path.name), visible=True)
-        except (AttributeError, GenreAppError, OSError):  # the clip is gone
-            return gr.Audio(visible=False)
+            return gr.Audio(value=download_file(path, path.name), visible=True), gr.skip()
+        except (AttributeError, GenreAppError, OSError):
+            return gr.Audio(visible=False), cards.problem("This clip is no longer in the collection.", "Not played")
 
     def map(self, name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[str, Any]]:
         """Draw the map of the collection, with progress."""
@@ -170,30 +203,24 @@ class Panel:
 
     def _idle(self, words: str) -> dict[Any, Any]:
         return {
-            self._start: gr.Button(interactive=True),
-            self._stop: gr.Button(visible=False),
-            self._parts["status"]: words,
-            self._player: gr.Audio(visible=False),
+            self.start: gr.Button(interactive=True),
+            self.stop: gr.Button(visible=False),
+            self.status: words,
         }
 
-    def _result(
-        self, collection: Collection, found: dict[str, Any], view: dict[str, Any] | None, seconds: float | None = None
-    ) -> dict[Any, Any]:
+    def _result(self, collection: Collection, found: dict[str, Any], view: dict[str, Any] | None) -> dict[Any, Any]:
         page = View.from_page(view)
         sources = {clip.file: clip.source for clip in collection.read().clips}
         matrix, genres = found["confusion"], found["genres"]
         figure = draw_confusion(matrix, genres, View(min(page.width - 40, _MATRIX_WIDTH), page.pixel_ratio, page.dark))
         image = base64.b64encode(to_webp(figure)).decode("ascii")
         title = "Clips left out: true genre and answer"
-        parts = self._parts
         return {
-            parts["results"]: gr.Row(visible=True),
-            parts["card"]: markup.result(found, seconds),
-            parts["wrong"]: markup.wrong(found, sources),
-            parts["confusion"]: run_card.confusion_card(image, title, matrix, round(figure.get_size_inches()[0] * DPI)),
-            parts["file"]: gr.DownloadButton(
-                value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")
-            ),
+            self.results: gr.Row(visible=True),
+            self.card: markup.result(found),
+            self.wrong: markup.wrong(found, sources),
+            self.confusion: run_card.confusion_card(image, title, matrix, round(figure.get_size_inches()[0] * DPI)),
+            self.file: gr.DownloadButton(value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")),
         }
 
 

@@ -18,7 +18,7 @@ import soundfile
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.collection import Collection
 from genre_app.predict import Prediction, from_segments
-from genre_app.ui import service
+from genre_app.ui import offered, service
 from genre_app.ui.batch import actions, tab
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.batch.table import Row, to_csv, to_html
@@ -33,9 +33,12 @@ def app(bundled):
     return build_app()
 
 
-def batch(app, paths: list[str], folders: dict[str, str] | None = None, before: tab.Going | None = None) -> Iterator[dict]:
+def batch(
+    app, paths: list[str], folders: dict[str, str] | None = None, before: tab.Going | None = None, asked: float = 1.0
+) -> Iterator[dict]:
     """What the page shows, step by step, after files were dropped that came from these folders."""
-    return handler(app, "Songs", "upload").fn(paths, "default", "mean", folders, None, before, gr.Request(session_hash="one"))
+    run = handler(app, "Songs", "upload").fn
+    return run(paths, "default", "mean", folders, asked, None, before, gr.Request(session_hash="one"))
 
 
 def predicted(checkpoint: Checkpoint, *probabilities: float, name: str = "song.wav") -> Prediction:
@@ -101,7 +104,7 @@ def test_stop_finishes_the_table_and_clear_empties_it(app, song, monkeypatch):
     running = batch(app, [song] * 2)
     going = named(next(running))["State"]
     next(running)
-    for cleared in (named(clear(going)), *map(named, running)):
+    for cleared in (named(clear(going, 2.0)), *map(named, running)):
         assert (cleared["Classify again"].interactive, cleared["Stop"].interactive) == (False, False)
         assert cleared["results"] == cleared["progress"] == cleared["batch-score"] == ""
         assert cleared["Download CSV"].visible is False
@@ -115,6 +118,17 @@ def test_a_batch_ends_the_one_before_which_then_shows_nothing(app, song):
     *_, end = map(named, batch(app, [song], before=going))
     assert "1 of 1 done" in end["progress"]
     assert [list(update.values()) for update in before] == [[gr.skip()]]
+
+
+def test_a_batch_that_waited_does_not_start_after_clear_or_a_later_batch(app, song):
+    cleared = named(handler(app, "Songs", "clear").fn(None, 2.0))["State"]
+    (update,) = batch(app, [song], before=cleared, asked=1.0)
+    assert list(update.values()) == [gr.skip()]
+    later = batch(app, [song], before=cleared, asked=3.0)
+    going = named(next(later))["State"]
+    assert len(list(batch(app, [song], before=going, asked=2.5))) == 1
+    *_, end = map(named, later)
+    assert "1 of 1 done" in end["progress"]
 
 
 def test_noise_has_no_genre_in_table_and_csv(bundled, tmp_path):
@@ -268,7 +282,7 @@ def test_a_row_is_played_and_opened_by_its_number_only(app, song, checkpoint, tm
     assert (player.label, player.visible, words) == ("song.wav", True, "")
     assert Path(player.value["path"]).read_bytes() == Path(song).read_bytes()
     monkeypatch.setattr(
-        actions, "still_offered", lambda names, own: {"value": names, "choices": [*names, own], "multiselect": True}
+        offered, "still_offered", lambda names, own: {"value": names, "choices": [*names, own], "multiselect": True}
     )
     open_row = handler(app, "results", "open").fn
     shown = named(open_row(rows, "mine", gr.EventData(None, {"row": 0, "path": str(secret)})))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.data.collection import Collection
 from genre_app.errors import DataError
 from genre_app.progress import Progress
+from genre_app.teaching.data_map import DataMap, DoubtfulLabel
 from genre_app.ui.collect.store import collection_of, taught_file
 from genre_app.ui.page import build_app
 from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_named
 from genre_app.ui.teach.job import followed
+from genre_app.ui.teach.map_card import card
 from tests.conftest import bundle
 from tests.pages import handler, named
 from tests.teaching.music import fill
@@ -48,8 +52,16 @@ def visitor(session: str) -> SimpleNamespace:
 
 
 def taught(app: gr.Blocks, name: str | None, session: str, genres: str = "replace") -> list[dict]:
-    run = handler(app, "teach", "click").fn
-    return [named(update) for update in run(name, VIEW, genres, visitor(session))]
+    """Press Teach; return what the page shows meanwhile, and last what it shows then."""
+    updates = [named(update) for update in handler(app, "teach", "click").fn(name, genres, visitor(session))]
+    if "State" in updates[-1]:  # a model was taught
+        updates[-1] |= named(shower(app).fn(name, VIEW, visitor(session)))
+    return updates
+
+
+def shower(app: gr.Blocks):
+    """What shows the taught model of a collection."""
+    return next(function for function in app.fns.values() if function.name == "show")
 
 
 def test_teaching_shows_progress_and_result_and_offers_the_model(at_home, music):
@@ -61,14 +73,43 @@ def test_teaching_shows_progress_and_result_and_offers_the_model(at_home, music)
     assert any("<progress" in str(update.get("teach-status")) for update in updates)
     text = updates[-1]["teach-card"]
     assert "6 of 6 right" in text
+    assert "The model is taught. It took" in updates[-1]["teach-status"]
     assert "before: 0 of 6" in text
     assert "taught: my-music" in checkpoint_choices()
     assert checkpoint_named("taught: my-music").genres == ("high", "low")
     # A page that is loaded again shows the same.
-    show = next(function.fn for function in app.fns.values() if function.name == "show")
-    assert "6 of 6 right" in named(show("my-music", VIEW, visitor("b")))["teach-card"]
+    assert "6 of 6 right" in named(shower(app).fn("my-music", VIEW, visitor("b")))["teach-card"]
     with pytest.raises(RequestError, match="There is no checkpoint"):
         checkpoint_named("taught: ../my-music")
+
+
+def test_what_shows_a_model_leaves_the_progress_of_teaching_and_the_stop_button(at_home):
+    app = build_app()
+    show = shower(app)
+    assert show.trigger_mode == "always_last"
+    fills = {function.name for function in app.fns.values() if {*function.outputs} & {*show.outputs}}
+    assert fills == {"show", "play"}
+    stop = handler(app, "Teach from these clips", "click")
+    assert {block.elem_id or block.value for block in stop.outputs if block.elem_id or block.value} >= {"teach", "Stop"}
+
+
+def test_a_clip_that_is_gone_is_not_played_in_silence(at_home):
+    app = build_app()
+    play = handler(app, "teach-map", "play_clip").fn
+    player, words = play(None, SimpleNamespace(file="gone.flac"), visitor("a"))
+    assert not player.visible
+    assert "no longer in the collection" in words
+
+
+def test_a_mark_of_the_map_names_its_clip_its_genre_and_a_doubt():
+    doubt = DoubtfulLabel("b.flac", "dub", "ska & co", 0.83)
+    found = DataMap(("a.flac", "b.flac"), ("dub", "dub"), np.eye(2), np.zeros(2, int), 0.5, 0.5, (doubt,), (), ())
+    html = card(found, {"a.flac": "one <1>.wav", "b.flac": "two.wav"})
+    marks = re.findall(r'<g class="clip" role="button" tabindex="(-?\d)" data-play="(.*?)".*?<title>(.*?)</title>', html)
+    assert marks == [
+        ("0", "a.flac", "one &lt;1&gt;.wav: dub"),
+        ("-1", "b.flac", "two.wav: dub, perhaps ska &amp; co (83%)"),
+    ]
 
 
 def test_a_collection_that_cannot_be_taught_says_why(at_home, music):
