@@ -48,11 +48,11 @@ def drop_folder(page: Page, selector: str, folder: str) -> str | None:
     box = page.locator(selector).bounding_box()
     place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     session = page.context.new_cdp_session(page)
-    said = None
-    for event in ("dragEnter", "dragOver", "drop"):
-        if event == "drop":
-            said = page.locator("#drop-here").text_content()
+    said, edge = None, {"x": 5, "y": 5}
+    for event, at in (("dragEnter", edge), ("dragOver", edge), ("dragOver", place), ("drop", place)):
         data = {"items": [], "files": [folder], "dragOperationsMask": 1}
-        session.send("Input.dispatchDragEvent", {"type": event, **place, "data": data})
+        session.send("Input.dispatchDragEvent", {"type": event, **at, "data": data})
+        if at is edge:
+            said = page.locator("#drop-here").text_content()
     session.detach()
     return said

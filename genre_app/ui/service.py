@@ -145,7 +145,7 @@ def _one_named(name: str, own: str | None) -> Checkpoint:
             raise _no_checkpoint(name)
         return _load_file(taught, name)
     if name.startswith(_RUN):
-        return _load_file(_finished_run(name).best, name)
+        return _load_file(finished_run(name).best, name)
     if name != DEFAULT_CHECKPOINT and name not in bundled_checkpoints():
         raise _no_checkpoint(name)
     with _loading:  # visitors who come at the same time wait for one load
@@ -160,8 +160,10 @@ def _taught(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _finished_run(name: str) -> Run:
-    """Open the run that ``name`` offers, by its folder alone."""
+def finished_run(name: str) -> Run:
+    """Open the run whose checkpoint is offered as ``name``, by its folder alone; raises `RequestError` if there is none."""
+    if not name.startswith(_RUN):
+        raise _no_checkpoint(name)
     try:
         run = Run.open(runs_folder() / checked_name(name.removeprefix(_RUN)))
     except RunError as error:

@@ -48,12 +48,24 @@ TEXTS = {
 }
 
 
+# Puts a bar of the Train tab on the page. Its colour becomes the text of its track, and the track's that of the cell around it.
+BAR = """() => {
+    const bar = '<table class="counts"><tr><td><span class="track"><span class="bar"></span></span></td></tr></table>';
+    document.querySelector("#final-vote .card").insertAdjacentHTML("beforeend", bar);
+    for (const place of document.querySelectorAll("#final-vote :is(td, .counts .track)"))
+        place.style.color = getComputedStyle(place.firstChild).backgroundColor;
+}"""
+
+
 def contrasts(page: Page) -> None:
     """Check the contrast of a page with an answered clip."""
     found = {name: page.locator(selector).first.evaluate(CONTRAST) for name, selector in TEXTS.items()}
     assert {name: round(contrast, 2) for name, contrast in found.items() if contrast < 4.5} == {}
     # Not text: 3 is enough (WCAG 1.4.11).
     assert page.locator("#vote input:not(:checked)").first.evaluate(CONTRAST) >= 3
+    page.evaluate(BAR)
+    assert page.locator("#final-vote .counts .track").evaluate(CONTRAST) >= 3
+    assert page.locator("#final-vote td").evaluate(CONTRAST) >= 1.2, "the track can be seen"
 
 
 def too_small(page: Page) -> list[str]:

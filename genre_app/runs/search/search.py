@@ -160,6 +160,12 @@ class SearchFolder:
         me = psutil.Process()
         write_whole(self.path / "process.json", json.dumps([me.pid, me.create_time()]).encode())
 
+    def expect_process(self) -> None:
+        """Prepare for a process that is about to be started: `is_running` holds while it starts."""
+        for name in ("process.json", "stop"):
+            (self.path / name).unlink(missing_ok=True)
+        (self.path / "log.txt").touch()
+
     def is_running(self) -> bool:
         """Return whether a process works on the search, or has just been started."""
         with suppress(OSError, ValueError, TypeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -96,11 +97,14 @@ def build(frame: Frame, collection: gr.State) -> Any:
         played = place.play_clip(panel.play, collection, [player, status], trigger_mode="multiple", **PRIVATE)
         played.then(None, None, None, js=_PLAY_AGAIN)
     draw.click(None, None, [mapped, draw], js=_WAIT_TO_DRAW, **PRIVATE)
-    drawing = draw.click(panel.map, [collection, kind], [mapped, draw], **_HEAVY)
+    drawn = gr.State(None)  # name of the collection on the map
+    drawing = draw.click(panel.map, [collection, kind], [mapped, draw, drawn], **_HEAVY)
     moved = mapped.move_clip(panel.move, collection, status, **PRIVATE)
     moved.then(None, None, None, js="() => document.querySelector('#draw-map').click()")
-    other = collection.change(None, cancels=drawing, **PRIVATE)
-    other.then(lambda: ("", gr.Button(interactive=True), ""), None, [mapped, draw, status], **PRIVATE)
+    # The visitor may choose another collection before or after its map is there.
+    for event in (drawing.then, collection.change):
+        event(panel.clear_other, [drawn, collection], mapped, **PRIVATE)
+    collection.change(lambda: "", None, status, **PRIVATE)
     frame.parts["train longer"] = longer
     _connect_use(frame, use, collection, status)
     return moved
@@ -180,17 +184,26 @@ class Panel:
         except (AttributeError, GenreAppError, OSError):
             return gr.Audio(visible=False), cards.problem("This clip is no longer in the collection.", "Not played")
 
-    def map(self, name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[str, Any]]:
+    def clear_other(self, drawn: str | None, name: str, request: gr.Request) -> Any:
+        """Clear the map if it is not that of the chosen collection."""
+        with suppress(GenreAppError):
+            if drawn is None or drawn == collection_of(request.session_hash, name).folder.name:
+                return gr.skip()
+        return ""
+
+    def map(self, name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[str, Any, Any]]:
         """Draw the map of the collection, with progress."""
-        yield '<p role="status">Drawing …</p>', gr.Button(interactive=False)
+        yield '<p role="status">Drawing …</p>', gr.Button(interactive=False), None
+        drawn = None
         try:
             collection = collection_of(request.session_hash, name)
+            drawn = collection.folder.name
             following = followed(lambda monitor: _mapped(collection, kind, monitor))
             found = yield from _shown(following)
             shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
         except (GenreAppError, StoppedError) as error:
             shown = cards.problem(str(error), "No map")
-        yield shown, gr.Button(interactive=True)
+        yield shown, gr.Button(interactive=True), drawn
 
     def move(self, name: str, event: gr.EventData, request: gr.Request) -> Any:
         """Move a clip of the map to the genre that the model is sure of."""
@@ -224,14 +237,14 @@ class Panel:
         }
 
 
-def _shown(following: Generator[Progress, None, DataMap]) -> Generator[tuple[str, Any], None, DataMap]:
+def _shown(following: Generator[Progress, None, DataMap]) -> Generator[tuple[str, Any, Any], None, DataMap]:
     """Yield progress as HTML; return the result."""
     while True:
         try:
             progress = next(following)
         except StopIteration as end:
             return cast(DataMap, end.value)
-        yield markup.progress(progress), gr.skip()
+        yield markup.progress(progress), gr.skip(), gr.skip()
 
 
 def _mapped(collection: Collection, kind: Kind, monitor: Monitor) -> DataMap:

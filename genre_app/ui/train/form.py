@@ -161,11 +161,17 @@ class Form:
         return request
 
     def choose_level(self, level: str, surveyed: Any) -> dict[Any, Any]:
-        """Return updates that fill the form with the recipe of Quick, Balanced or Best."""
+        """Return updates after the visitor has chosen Quick, Balanced or Best; they may have chosen again meanwhile."""
         way = way_of(level, read_survey(surveyed))
-        return {**self.choose_recipe(way.recipe, surveyed), self.level: level, self.init_from: way.init_from or RANDOM}
+        updates = self.fill_recipe(way.recipe, surveyed) | {self.init_from: way.init_from or RANDOM}
+        del updates[self.level]
+        return updates
 
-    def choose_recipe(self, recipe: str, surveyed: Any = None) -> dict[Any, Any]:
+    def choose_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
+        """Return updates after the visitor has chosen a recipe; they may have chosen again meanwhile."""
+        return self.fill_recipe(recipe, surveyed) | {self.recipe: gr.update(info=describe_recipe(recipe))}
+
+    def fill_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
         """Return updates that fill the form with a recipe."""
         config = read_recipe(recipe)
         values = shown_values(config)
@@ -179,20 +185,19 @@ class Form:
             self.level: level_of(recipe, initial, read_survey(surveyed)),
         }
 
-    def look(self, source: str | None, level: str | None, recipe: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
-        """Look at the music that a visitor names; return how long each choice takes with it.
-
-        If the chosen level trains such music by another recipe, the form is filled with that.
-        """
+    def look(self, source: str | None, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Look at the music that a visitor names; return how long each choice takes with it."""
         seen = UNKNOWN
         if permission.refusal(profile) is None:
             with suppress(RequestError):
                 seen = survey(train_data.resolve(source))
-        updates = {self.surveyed: asdict(seen), self.level: gr.Radio(choices(seen))}
-        if level and way_of(level, seen).recipe != recipe:
-            updates = self.choose_level(level, asdict(seen)) | updates
-            updates[self.level] = gr.Radio(choices(seen), value=level)
-        return updates
+        return {self.surveyed: asdict(seen), self.level: gr.Radio(choices(seen))}
+
+    def fit(self, level: str | None, recipe: str, surveyed: Any) -> dict[Any, Any]:
+        """Return updates that fill the form with another recipe if the chosen level trains the music by that."""
+        if level and way_of(level, read_survey(surveyed)).recipe != recipe:
+            return self.choose_level(level, surveyed)
+        return {self.level: gr.skip()}  # gradio takes an empty dictionary for a value
 
     def timed(self, plan: Plan, surveyed: Any) -> dict[Any, Any]:
         """Return the choices with the time that a plan has measured."""
@@ -227,7 +232,7 @@ class Form:
         if request.recipe not in recipe_names():
             raise RequestError("This page does not offer the recipe of that search; use its command in a terminal")
         config = request.config()
-        values, filled = shown_values(config), self.choose_recipe(request.recipe, surveyed)
+        values, filled = shown_values(config), self.fill_recipe(request.recipe, surveyed)
         filled |= self._fill(values)
         filled[self.widgets["model_settings"]] = gr.Textbox(values["model_settings"], info=network_info(config.model))
         start = choice_of(request.init_from)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.runs.search.results import Results, Row
 from genre_app.runs.search.search import Search, SearchFolder
-from genre_app.ui import permission
+from genre_app.ui import cards, permission
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.markup import NO_VALUE, bar, breakable, head_row, percent
 
@@ -45,29 +46,40 @@ def _best(search: Search, results: Results) -> str:
     if results.best is None:
         return ""
     command = shortened(best_request(search, results.best).command(data=permission.shown_data()))
-    return f'<p>Train with the best settings:</p><p><code class="wide">{escape(command)}</code></p>'
+    # Lines break between the options; a browser would break them after a hyphen.
+    options = " ".join(f"<span>{escape(option)}</span>" for option in re.split(r" (?=--)", command))
+    return f'<h4>Train with the best settings</h4><p><code class="command">{options}</code></p>'
 
 
 def _table(rows: tuple[Row, ...], fields: list[str]) -> str:
+    if not rows:
+        return ""
     body = "".join(_row(row, fields) for row in rows[:_SHOWN])
     head = head_row(["trial", "log-loss", "accuracy", *map(breakable, fields)])
-    more = f"<p>And {len(rows) - _SHOWN} more in search.csv.</p>" if len(rows) > _SHOWN else ""
-    return f'<div class="scroll" tabindex="0"><table class="counts">{head}<tbody>{body}</tbody></table></div>{more}'
+    words = [f"And {len(rows) - _SHOWN} more in search.csv."] if len(rows) > _SHOWN else []
+    if any(row.state == "pruned" for row in rows):
+        words.append("A pruned trial was ended early: it was worse than half of the trials before.")
+    words += [cards.sentence(f"trial {row.number} failed: {row.message}") for row in rows if row.message][:1]
+    notes = f'<p class="remark">{escape(" ".join(words))}</p>' if words else ""
+    table = f'<table class="counts">{head}<tbody>{body}</tbody></table>'
+    scrolled = f'<div class="scroll" role="region" aria-label="Trials" tabindex="0">{table}</div>'
+    return f"<h4>Trials, the best first</h4>{scrolled}{notes}"
 
 
 def _row(row: Row, fields: list[str]) -> str:
     log_loss = NO_VALUE if row.log_loss is None else f"{row.log_loss:.3f}"
-    cells = [log_loss + ("" if row.state == "done" else f" ({row.state})"), percent(row.accuracy)]
+    cells = [log_loss, percent(row.accuracy) if row.state == "done" else escape(row.state)]
     cells += [escape(str(row.settings.get(field, ""))) for field in fields]
     return f'<tr><th scope="row">{row.number}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
 def _importance(results: Results) -> str:
+    head = "<h4>Which settings matter</h4>"
     if not results.importance:
-        return ""
+        return f'{head}<p class="remark">There are too few trials to say.</p>' if results.rows else ""
     rows = ""
     for field, share in results.importance.items():
         drawn = f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
         rows += f'<tr><th scope="row">{breakable(field)}</th><td>{drawn}</td><td>{100 * share:.0f} %</td></tr>'
-    head = head_row(["", "", "importance"])
-    return f'<table class="counts f1">{head}<tbody>{rows}</tbody></table>'
+    words = "Share of the differences in log-loss that each setting explains:"
+    return f'{head}<p class="remark">{words}</p><table class="counts f1">{rows}</table>'

@@ -26,7 +26,8 @@ class SearchSettings:
                 self.trials = gr.Number(20, label="Trials", info="1 to 10000.", elem_id="search-trials", **common)
                 info = "2 to 20 for cross-validation; 0: the validation tracks."
                 self.folds = gr.Number(0, label="Folds", info=info, elem_id="search-folds", **common)
-            self.sampler = gr.Radio(_SAMPLERS, value="tpe", label="Draw settings", elem_id="search-sampler")
+            info = "Near the best, good settings are found with fewer trials."
+            self.sampler = gr.Radio(_SAMPLERS, value="tpe", label="Draw settings", info=info, elem_id="search-sampler")
             self.start = gr.Button("Start search", elem_id="search-start", min_width=120)
             self.error = gr.HTML(elem_id="search-problem")
 

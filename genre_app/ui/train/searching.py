@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
 
 _SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
+_TURNS = count(1)
 _SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
 
 Values = dict[Any, Any]
@@ -40,6 +42,7 @@ class Searching:
     def __init__(self, form: Form, settings: SearchSettings, panel: SearchPanel) -> None:
         self.form, self.settings, self.panel = form, settings, panel
         self._done = gr.Checkbox(visible=False)  # whether the page is to show what an action has changed
+        self._turn = gr.State(0)  # a number that changes after an action
 
     def connect(self, *arriving: Any) -> Any:
         """Connect the events; at each event of ``arriving``, a visitor opens the page or the tab.
@@ -49,14 +52,14 @@ class Searching:
         The event that has filled the form.
         """
         settings, panel, form, done = self.settings, self.panel, self.form, self._done
-        shown = [panel.said, *panel.outputs]
-        inputs = {*form.inputs, settings.trials, settings.folds, settings.sampler, *panel.inputs}
-        started = settings.start.click(self.begin, inputs, [settings.error, done, *shown], **PRIVATE)
+        inputs = {*form.inputs, settings.trials, settings.folds, settings.sampler}
+        new = [panel.folded, panel.chosen, panel.listed, panel.said, self._turn]
+        started = settings.start.click(self.begin, inputs, [settings.error, done, *new], **PRIVATE)
         started.then(None, done, None, js=_SHOW_SEARCHES)
-        panel.stop.click(self.end, panel.inputs, shown, **PRIVATE)
-        panel.resume.click(self.go_on, panel.inputs, shown, **PRIVATE)
-        # One event, of which a browser sends the latest last: the answer for a search that was chosen before comes first.
-        looking = [*arriving, panel.chosen.input, panel.timer.tick]
+        for button, act in ((panel.stop, self.end), (panel.resume, self.go_on)):
+            button.click(act, {panel.chosen}, [panel.said, self._turn], **PRIVATE)
+        # One event, of which a browser sends the latest last: the answer for what was chosen or done before comes first.
+        looking = [*arriving, panel.chosen.input, panel.timer.tick, self._turn.change]
         gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
         panel.chosen.input(lambda: "", None, panel.said, **PRIVATE)
         filled = panel.fill.click(self.fill, {panel.chosen, form.surveyed}, [*form.inputs, panel.said, done], **PRIVATE)
@@ -71,11 +74,13 @@ class Searching:
         folder = _named(values[panel.chosen], searches) or searches[0]
         names = [one.path.name for one in searches]
         updates = self._shown(folder, allowed=permission.refusal(profile) is None)
-        if names != values[panel.listed] or folder.path.name != values[panel.chosen]:
+        if names != values[panel.listed]:
             updates[panel.listed] = names
-            updates[panel.chosen] = gr.Dropdown(names, value=folder.path.name)
+            updates[panel.chosen] = gr.Dropdown(names)  # the choice stays: it may be newer than the one that was sent
             is_running = folder.is_running()
             updates[panel.folded] = gr.Accordion(visible=True, open=True) if is_running else gr.Accordion(visible=True)
+        if folder.path.name != values[panel.chosen]:
+            updates[panel.chosen] = gr.Dropdown(names, value=folder.path.name)
         return updates
 
     def _shown(self, folder: SearchFolder, *, allowed: bool) -> Values:
@@ -98,7 +103,7 @@ class Searching:
 
     def begin(self, values: Values, profile: Profile) -> Values:
         """Start a search of the recipe in the form, and show it."""
-        settings, form = self.settings, self.form
+        settings, form, panel = self.settings, self.form, self.panel
         try:
             permission.check(profile)
             if zerogpu.is_zero():
@@ -113,10 +118,16 @@ class Searching:
             launch.resume(folder.path)
         except PROBLEMS as error:
             return {settings.error: cards.problem(sentence(error), "Can't search yet"), self._done: False}
-        chosen = values | {self.panel.chosen: folder.path.name}
-        opened = gr.Accordion(visible=True, open=True)
-        shown = {**self.look(chosen, profile), self.panel.folded: opened, self.panel.said: ""}
-        return {settings.error: "", self._done: True, **shown}
+        names = [one.path.name for one in list_searches()]
+        return {
+            settings.error: "",
+            self._done: True,
+            panel.folded: gr.Accordion(visible=True, open=True),
+            panel.chosen: gr.Dropdown(names, value=folder.path.name),
+            panel.listed: names,
+            panel.said: "",
+            self._turn: next(_TURNS),
+        }
 
     def end(self, values: Values, profile: Profile) -> Values:
         """Stop the chosen search; it can be resumed."""
@@ -134,10 +145,11 @@ class Searching:
             if is_running:
                 folder.request_stop()
             elif not folder.is_running():
+                folder.expect_process()
                 launch.resume(folder.path)
         except PROBLEMS as error:
             return {panel.said: cards.problem(sentence(error), "Not done")}
-        return {panel.said: "", **self.look(values, profile), panel.timer: gr.Timer(active=True)}
+        return {panel.said: "", self._turn: next(_TURNS)}
 
     def fill(self, values: Values, profile: Profile) -> Values:
         """Fill the form with the recipe of the chosen search and the settings of its best trial."""

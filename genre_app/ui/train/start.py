@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +28,36 @@ from genre_app.ui.train.snapshot import snapshots
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
-_CHANGING: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
+# One event answers for all that changes the form, and a browser sends it again only when its answer is there. With an event for
+# each cause, the answer for an older form could come last.
+_LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
+_TURNS = count(1)
 # A browser that forbids storage raises an error.
 _SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
 _READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the latest check has found; nothing while it goes on.
+
+    Attributes
+    ----------
+    plan : Plan or None
+        Only this plan can be started.
+    card : str
+        Shown as long as the form is ``form``: an error, or that a run was started.
+    form : dict or None
+    """
+
+    plan: Plan | None = None
+    card: str = ""
+    form: dict[str, Any] | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is no result yet."""
+        return not (self.plan or self.card)
 
 
 class Start:
@@ -40,7 +68,9 @@ class Start:
     chosen : gr.Textbox
         The name of the run that the page shows; the start of a run fills it.
     checked : gr.State
-        The plan that the visitor was shown last. Only this one can be started.
+        A `Checked`; None before the first check.
+    filled, named : gr.State
+        Numbers that change after an event has filled the form, and after one that has named other music.
     saved : gr.JSON
         The values of the form, which the browser keeps over a reload. `gradio.BrowserState` does not work here: it is read when
         its tab is first opened, after the page's load event.
@@ -51,6 +81,7 @@ class Start:
     def __init__(self, form: Form, chosen: gr.Textbox) -> None:
         self.form, self.chosen = form, chosen
         self.checked = gr.State(None)
+        self.filled, self.named = gr.State(0), gr.State(0)
         self.saved = gr.JSON(visible=False)
         with gr.Column(elem_classes="step"):
             gr.HTML("<h2><b>3</b> Check and start</h2>")
@@ -75,65 +106,71 @@ class Start:
 
     def follow(self, event: Any) -> None:
         """Update the command and the plan, and keep the form in the browser, after an event that has filled the form."""
-        changed = event.then(self.change, self._inputs, self._outputs, **_CHANGING)
-        changed.then(None, self.saved, None, js=_SAVE)
+        event.then(lambda: next(_TURNS), None, self.filled, **PRIVATE)
 
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
         form, inputs = self.form, self._inputs
         model, seen = form.widgets["model"], form.surveyed
-        looking = [form.source, form.level, form.recipe], [*form.inputs, seen]
-        filled: list[Any] = [
-            form.level.input(form.choose_level, [form.level, seen], form.inputs, **PRIVATE),
-            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **PRIVATE),
-            form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **PRIVATE),
-            model.input(form.choose_model, [form.recipe, model], form.inputs, **PRIVATE),
-            form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload], **PRIVATE),
-            app.load(self.restore, self.saved, [*form.inputs, self.name], js=_READ_SAVED, **PRIVATE),
-        ]
-        # The music is looked at before the values are read: if it needs another recipe, many fields change with it.
-        filled[-2:] = [event.then(form.look, *looking, **PRIVATE) for event in filled[-2:]]
-        for event in [*filled, form.source.blur(form.look, *looking, **PRIVATE)]:
+        for event in (
+            form.level.input(form.choose_level, [form.level, seen], form.inputs, **_LAST),
+            form.recipe.input(form.choose_recipe, [form.recipe, seen], form.inputs, **_LAST),
+            form.preset.input(form.choose_preset, [form.recipe, form.preset], form.inputs, **_LAST),
+            model.input(form.choose_model, [form.recipe, model], form.inputs, **_LAST),
+        ):
             self.follow(event)
+        form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload, self.named], **PRIVATE)
+        app.load(self.restore, self.saved, [*form.inputs, self.name, self.named], js=_READ_SAVED, **PRIVATE)
+        looked = gr.on([form.source.blur, self.named.change], form.look, form.source, [form.level, seen], **_LAST)
+        # A look at a large folder takes seconds, so what the form holds is read after it.
+        self.follow(looked.then(form.fit, [form.level, form.recipe, seen], form.inputs, **_LAST))
         filling = (form.level, form.recipe, form.preset, model)
         typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
         # A browser reports pasted text only when the field is left.
-        changed = gr.on([*typed, self.name.blur], self.change, inputs, self._outputs, **_CHANGING)
-        changed.then(None, self.saved, None, js=_SAVE)
+        changing = [*typed, self.name.blur, self.filled.change]
+        gr.on(changing, self.change, inputs, self._outputs, **_LAST).then(None, self.saved, None, js=_SAVE)
         checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **PRIVATE)
+        self.follow(checking)
         # In a second step, so that no report of the cancelled check arrives after this one.
         self.stop.click(None, cancels=checking, **PRIVATE).then(
-            lambda: self._idle() | {self.plan: plan_card.STOPPED}, None, self._outputs, **PRIVATE
+            lambda: self._idle() | {self.plan: plan_card.STOPPED, self.checked: None}, None, self._outputs, **PRIVATE
         )
-        return self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **PRIVATE)
+        started = self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **PRIVATE)
+        self.follow(started)
+        return started
 
-    def check_after(self, event: Any) -> None:
-        """Look at the music and update the plan after an event that has filled the form."""
-        form = self.form
-        self.follow(event.then(form.look, [form.source, form.level, form.recipe], [*form.inputs, form.surveyed], **PRIVATE))
+    def look_after(self, event: Any) -> None:
+        """Look at the music, and update the plan, after an event that has named other music."""
+        event.then(lambda: next(_TURNS), None, self.named, **PRIVATE)
 
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""
         off = gr.Button(interactive=False, variant="secondary")
-        kept = {self.saved: self.form.saved(values) | {"set-name": values[self.name]}}
+        form = self.form.saved(values)
+        shown: dict[Any, Any] = {self.saved: form | {"set-name": values[self.name]}}
         try:
             name = self._run_name(values)
             request = self.form.request(values)
         except PROBLEMS as error:
             alert = cards.problem(sentence(error), plan_card.CANNOT)
-            return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error), **kept}
-        shown: dict[Any, Any] = {self.command: _command(request, name), self.mark: "", **kept}
-        plan: Plan | None = values[self.checked]
-        valid = plan and plan.of(request)
-        if valid:
-            return shown | self._tell(valid)
-        card = plan_card.CHANGED if plan else plan_card.NO_PLAN
-        return shown | {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
+            return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error), **shown}
+        shown |= {self.command: _command(request, name), self.mark: ""}
+        checked: Checked | None = values[self.checked]
+        if checked and checked.goes_on:
+            return shown
+        plan = checked.plan.of(request) if checked and checked.plan else None
+        if plan:
+            shown |= self._tell(plan)
+        else:
+            card = plan_card.CHANGED if checked else plan_card.NO_PLAN
+            shown |= {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
+        return shown | {self.plan: checked.card} if checked and checked.form == form else shown
 
     def look(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> Iterator[dict[Any, Any]]:
-        """Open the data; yield the progress, then the plan."""
+        """Open the data; yield the progress, then the plan, which `change` shows if the form is still the same."""
         off = gr.Button(interactive=False)
-        yield {self.check: off, self.start: off, self.stop: gr.Button(visible=True), self.form.problem: ""}
+        stop = gr.Button(visible=True)
+        yield {self.check: off, self.start: off, self.stop: stop, self.form.problem: "", self.checked: Checked()}
         try:
             permission.check(profile)
             train_data.resolve(values[self.form.source])
@@ -141,28 +178,32 @@ class Start:
                 if isinstance(found, Progress):
                     yield {self.plan: progress_bar(found.stage, found.done, found.total, found.eta_seconds)}
                 else:
-                    yield self._idle() | self._tell(found) | self.form.timed(found, values[self.form.surveyed])
+                    timed = self.form.timed(found, values[self.form.surveyed])
+                    yield self._idle() | {self.checked: Checked(found)} | timed
         except PROBLEMS as error:
-            yield self._idle() | {self.plan: cards.problem(sentence(error), plan_card.CANNOT), self.checked: None}
+            card = cards.problem(sentence(error), plan_card.CANNOT)
+            yield self._idle() | {self.plan: card, self.checked: Checked(None, card, self.form.saved(values))}
 
     def begin(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
         """Start a run of the plan that the visitor was shown."""
-        plan: Plan | None = values[self.checked]
-        off = gr.Button(interactive=False, variant="secondary")
+        checked: Checked = values[self.checked] or Checked()
+        form, off = self.form.saved(values), gr.Button(interactive=False, variant="secondary")
         try:
             permission.check(profile)
             request = self.form.request(values)
-            if plan is None or plan.of(request) is None:
+            if checked.plan is None or checked.plan.of(request) is None:
                 return {self.plan: plan_card.CHANGED, self.start: off}
             run = new_run(request, self._run_name(values))
             zerogpu.begin(run)
         except PROBLEMS as error:
-            return {self.plan: cards.problem(sentence(error), plan_card.CANNOT), self.mark: error_mark(error)}
+            card = cards.problem(sentence(error), plan_card.CANNOT)
+            return {self.plan: card, self.mark: error_mark(error), self.checked: replace(checked, card=card, form=form)}
+        card = plan_card.started(run.name)
         return {
             self.chosen: run.name,
             self.name: "",
-            self.checked: None,
-            self.plan: plan_card.started(run.name),
+            self.checked: Checked(None, card, form),
+            self.plan: card,
             self.start: off,
             self.check: gr.Button(interactive=True, variant="primary"),
         }
@@ -171,15 +212,14 @@ class Start:
         """Keep an uploaded file, and name it in the field for the music."""
         try:
             permission.check(profile)
-            return {self.form.source: train_data.keep_upload(path), self.form.problem: ""}
+            return {self.form.source: train_data.keep_upload(path), self.form.problem: "", self.named: next(_TURNS)}
         except PROBLEMS as error:
             return {self.form.problem: cards.problem(sentence(error), "Not taken"), self.form.upload: None}
 
     def restore(self, saved: Any) -> dict[Any, Any]:
         """Return updates that fill the form with what the browser has kept."""
         updates = self.form.restore(saved)
-        # gradio takes an empty dictionary for a value.
-        return {**updates, self.name: saved.get("set-name", "")} if updates else {self.name: gr.skip()}
+        return {**updates, self.name: saved.get("set-name", "") if updates else gr.skip(), self.named: next(_TURNS)}
 
     def _run_name(self, values: dict[Any, Any]) -> str | None:
         """Return the name that the visitor has given the run, None if there is none.
@@ -206,7 +246,6 @@ class Start:
         waits = any(seen.status.is_active for seen in snapshots())
         return {
             self.plan: plan_card.plan_card(plan, waits=waits),
-            self.checked: plan,
             self.start: gr.Button(interactive=True, variant="primary"),
             self.check: gr.Button(interactive=True, variant="secondary"),
         }

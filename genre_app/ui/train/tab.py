@@ -84,7 +84,7 @@ def build(frame: Frame) -> None:
     searching = Searching(form, settings, panel.searches)
     start.follow(searching.connect(frame.app.load, frame.tab["Train"].select))
     _connect_classify(panel, frame)
-    start.check_after(_connect_collect(form, frame))
+    start.look_after(_connect_collect(form, frame))
     start.follow(_connect_room(form, frame))
 
 
@@ -234,7 +234,7 @@ def _connect_collect(form: Form, frame: Frame) -> Any:
     def fill(name: str | None, surveyed: Any, request: gr.Request) -> Mapping[Any, Any]:
         folder = collection_of(request.session_hash, name).folder
         return {
-            **form.choose_recipe(_FINE_TUNING, surveyed),
+            **form.fill_recipe(_FINE_TUNING, surveyed),
             form.source: str(folder),
             form.init_from: gr.Dropdown(choices=init_choices(), value=DEFAULT_CHECKPOINT),
             frame.tabs: gr.Tabs(selected="Train"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from genre_app.checkpoint import bundled_checkpoints
-from genre_app.ui.service import RequestError, checkpoint_choices, run_choice, taught_choice
+from genre_app.ui.service import RequestError, checkpoint_choices, finished_run, run_choice, taught_choice
 from genre_app.ui.train.fields import FormError
-from genre_app.ui.train.snapshot import find
 
 RANDOM = "random weights"
 """Choice of no checkpoint."""
@@ -35,10 +35,10 @@ def init_from(choice: str | None) -> str | None:
         return None
     if choice in bundled_checkpoints():
         return choice
-    run = find(choice.removeprefix(run_choice("")))
-    if run is None or choice not in checkpoint_choices():
-        raise FormError("init_from", f"There is no checkpoint {choice!r}; choose other starting weights")
-    return str(run.best)
+    try:
+        return str(finished_run(choice).best)
+    except RequestError as error:
+        raise FormError("init_from", f"There is no checkpoint {choice!r}; choose other starting weights") from error
 
 
 def choice_of(checkpoint: str | None) -> str:
@@ -49,7 +49,9 @@ def choice_of(checkpoint: str | None) -> str:
     RequestError
         If none does, as for a file that a command has named.
     """
-    for choice in init_choices():
+    if checkpoint is None:
+        return RANDOM
+    for choice in (checkpoint, run_choice(Path(checkpoint).parent.name)):
         with suppress(FormError):
             if init_from(choice) == checkpoint:
                 return choice

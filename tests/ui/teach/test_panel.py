@@ -23,7 +23,7 @@ from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_na
 from genre_app.ui.teach.job import followed
 from genre_app.ui.teach.map_card import card
 from tests.conftest import bundle
-from tests.pages import handler, named
+from tests.pages import following, handler, named
 from tests.teaching.music import fill
 
 VIEW = {"width": 900, "pixel_ratio": 1.0, "dark": False}
@@ -91,6 +91,18 @@ def test_what_shows_a_model_leaves_the_progress_of_teaching_and_the_stop_button(
     assert fills == {"show", "play"}
     stop = handler(app, "Teach from these clips", "click")
     assert {block.elem_id or block.value for block in stop.outputs if block.elem_id or block.value} >= {"teach", "Stop"}
+
+
+def test_the_map_of_a_collection_goes_when_another_one_is_chosen(at_home):
+    app = build_app()
+    collection_of(None, "my-music").add_genre("dub")
+    drawing = handler(app, "draw-map", "click")
+    *_, (card, button, drawn) = drawing.fn("my-music", "embedding", visitor("a"))
+    assert "no clips yet" in card
+    assert (button.interactive, drawn) == (True, "my-music")
+    after = following(app, drawing).fn
+    assert after("my-music", "other", visitor("a")) == ""
+    assert after("my-music", "my-music", visitor("a")) == gr.skip() == after(None, "other", visitor("a"))
 
 
 def test_a_clip_that_is_gone_is_not_played_in_silence(at_home):

@@ -60,17 +60,20 @@ def marked(html: str) -> tuple[str, str]:
     return found[1], "".join(chr(int(code, 16)) for code in found[2].split("\\")[1:])
 
 
-def changed(app, **changes) -> dict:
-    """What the page shows after values in the form have changed."""
+def changed(app, checked=None, **changes) -> dict:
+    """What the page shows after values in the form have changed since a check."""
     function = handler(app, "set-epochs", "input")
-    return named(function.fn(values_of(function, **changes)))
+    values = values_of(function, **changes)
+    return named(function.fn({block: checked if isinstance(block, gr.State) else value for block, value in values.items()}))
 
 
 def looked(app, profile=None, **changes) -> tuple[list[dict], dict]:
-    """Everything that the page shows while it checks the data, and the values of the form."""
+    """Everything that the page shows while it checks the data and after that, and the values of the form."""
     function = handler(app, "train-check", "click")
     values = values_of(function, **changes)
-    return [named(update) for update in function.fn(values, profile)], values
+    updates = [named(update) for update in function.fn(values, profile)]
+    updates[-1] |= changed(app, updates[-1]["State"], **changes)
+    return updates, values
 
 
 def begin(app, values, plan, profile=None) -> dict:

@@ -24,7 +24,7 @@ from genre_app.runs.run import list_runs
 from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from tests.pages import handler, named
-from tests.ui.train.page import TINY, begin, looked
+from tests.ui.train.page import TINY, begin, changed, looked, values_of
 
 
 def genres(folder: Path, **counts: int) -> Path:
@@ -58,7 +58,7 @@ def test_the_plan_is_shown_before_start(app, cache):
 def test_a_checkpoint_that_does_not_fit_is_refused_before_start(app, bundled, cache):
     end = looked(app, **TINY, **{"train-source": str(cache), "set-init_from": "default"})[0][-1]
     assert "choose a checkpoint with one network that fits" in end["plan"] or "choose one that was trained with" in end["plan"]
-    assert end["State"] is None  # and so nothing to start
+    assert end["State"].plan is None  # and so nothing to start
 
 
 def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypatch):
@@ -84,7 +84,9 @@ def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, tol
     state = next(block for block in values if isinstance(block, gr.State))
     places = {block.elem_id: block for block in values}
     longer = named(function.fn(values | {state: plan, places["set-epochs"]: 300}))
-    assert longer["State"].seconds == pytest.approx(100 * plan.seconds)
+    request = next(one.fn.__self__ for one in app.fns.values() if one.name == "fit").request
+    longest = plan.plan.of(request(values | {places["set-epochs"]: 300}))
+    assert longest.seconds == pytest.approx(100 * plan.plan.seconds)
     assert "for 300 epochs" in longer["plan"]
     assert longer["train-start"].interactive is True
     for name, value in (("set-batch_size", 16), ("set-seed", 1), ("train-source", "/elsewhere")):
@@ -95,6 +97,40 @@ def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, tol
         assert "check again" in begin(app, other, plan)["plan"]
     assert list_runs() == []
     assert "check again" in begin(app, values, None)["plan"]
+
+
+def test_a_plan_of_an_older_form_is_never_shown_last(app, cache, told):
+    """The form changed while its check went on; a second event answers after the first has been answered."""
+    changes = {**TINY, "train-source": str(cache)}
+    (change,) = [function for function in app.fns.values() if function.name == "change"]
+    assert change.trigger_mode == "always_last"
+    fills = {function.name for function in app.fns.values() if {*function.outputs} & {*change.outputs[:2]}}
+    assert fills == {"change", "look", "begin", "<lambda>"}
+    check = handler(app, "train-check", "click")
+    values = values_of(check, **changes)
+    going, *_, end = map(named, check.fn(values, None))
+    meanwhile = changed(app, going["State"], **changes | {"set-batch_size": 16})
+    assert "batch_size=16" in meanwhile["train-command"]
+    assert not {"plan", "train-start", "train-check"} & {*meanwhile}, "the progress stays"
+    assert "for 3 epochs" not in end.get("plan", "")
+    after = changed(app, end["State"], **changes | {"set-batch_size": 16})
+    assert "check again" in after["plan"]
+    assert not after["train-start"].interactive
+    assert "for 3 epochs" in changed(app, end["State"], **changes)["plan"]
+
+
+def test_what_start_says_stays_until_the_form_changes(app, cache, told, monkeypatch):
+    monkeypatch.setattr("genre_app.runs.zerogpu.launch.start", lambda run: None)
+    checked, values = told
+    state = begin(app, values, checked)["State"]
+    changes = {**TINY, "train-source": str(cache)}
+    same = changed(app, state, **changes, **{"set-name": "next"})
+    assert "has been started" in same["plan"]
+    assert not same["train-start"].interactive
+    assert "check again" in changed(app, state, **changes | {"set-epochs": 9})["plan"]
+    taken = begin(app, values | {block: "lstm-1" for block in values if block.elem_id == "set-name"}, checked)
+    assert "already a run" in taken["plan"]
+    assert changed(app, taken["State"], **changes)["train-start"].interactive, "another name can be started"
 
 
 def test_unusable_data_end_in_a_sentence(app, tmp_path):

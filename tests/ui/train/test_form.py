@@ -108,7 +108,7 @@ def test_a_reload_keeps_the_form(app):
     assert "info" in restored["train-recipe"]
     assert "set-init_from" not in named(load.fn(kept | {"set-init_from": "run: gone"}))
     for unusable in (None, {}, [], kept | {"train-recipe": "gone"}):
-        assert list(named(load.fn(unusable))) == ["set-name"]  # nothing else
+        assert list(named(load.fn(unusable))) == ["set-name", "State"]  # no field of the form
     # Wrong values are kept too.
     assert named(function.fn(values_of(function, **{"set-epochs": 0})))["JSON"]["set-epochs"] == 0
 

@@ -12,7 +12,7 @@ from genre_app.runs import estimate
 from genre_app.runs.recipes import describe_recipe, read_recipe, recipe_names
 from genre_app.ui.train import levels
 from genre_app.ui.train.survey import UNKNOWN, Survey, read_survey, survey
-from tests.pages import handler, named
+from tests.pages import following, handler, named
 from tests.ui.train.page import OWNER
 
 AUDIO = Survey("audio", 40)
@@ -110,31 +110,41 @@ def test_choosing_a_level_fills_the_form(app):
 
 
 def test_named_music_changes_times_and_the_recipe_if_it_must(app, folder, cache):
-    (look, *_) = [one.fn for one in app.fns.values() if one.name == "look" and len(one.inputs) == 3]
-    seen = named(look(str(folder), "Best", "transfer", None))
+    look = handler(app, "train-source", "blur")
+    fit = following(app, look).fn
+    seen = named(look.fn(str(folder), None))
     assert seen["train-surveyed"]["tracks"] == 6
     assert "for 6 songs" in seen["train-level"].choices[0][0]
-    assert "train-recipe" not in seen
-    seen = named(look(str(cache), "Best", "transfer", None))
-    assert seen["train-recipe"]["value"] == "default"
-    assert (seen["train-level"].value, seen["set-init_from"]) == ("Best", "random weights")
+    assert "train-recipe" not in named(fit("Best", "transfer", seen["train-surveyed"]))
+    seen = named(look.fn(str(cache), None))
     assert "Two kinds of network" in seen["train-level"].choices[2][0]
-    assert "train-recipe" not in named(look(str(cache), None, "cnn", None))
-    assert named(look("", "Balanced", "lstm", None))["train-surveyed"] == asdict(UNKNOWN)
+    # The level and the recipe are those of the moment after the look, and stay the visitor's.
+    fitted = named(fit("Best", "transfer", seen["train-surveyed"]))
+    assert fitted["train-recipe"]["value"] == "default"
+    assert fitted["set-init_from"] == "random weights"
+    assert "train-level" not in fitted
+    assert "train-recipe" not in named(fit(None, "cnn", seen["train-surveyed"]))
+    assert named(look.fn("", None))["train-surveyed"] == asdict(UNKNOWN)
+
+
+def test_a_choice_that_is_changed_again_at_once_is_not_undone(app):
+    for place in ("train-level", "train-recipe"):
+        function = handler(app, place, "input")
+        assert function.trigger_mode == "always_last", "the second choice is not dropped"
+        assert "value" not in named(function.fn({"train-level": "Quick", "train-recipe": "cnn"}[place], None)).get(place, {})
 
 
 @pytest.mark.usefixtures("_on_a_space")
 def test_a_stranger_cannot_count_the_servers_files(app, folder):
-    (look, *_) = [one.fn for one in app.fns.values() if one.name == "look" and len(one.inputs) == 3]
-    stranger = SimpleNamespace(username="mallory")
-    assert named(look(str(folder), "Quick", "mlp", stranger))["train-surveyed"] == asdict(UNKNOWN)
-    assert named(look(str(folder), "Quick", "mlp", OWNER))["train-surveyed"] == asdict(UNKNOWN)  # a Space takes no path
+    look, stranger = handler(app, "train-source", "blur").fn, SimpleNamespace(username="mallory")
+    for profile in (stranger, OWNER):  # a Space takes no path
+        assert named(look(str(folder), profile))["train-surveyed"] == asdict(UNKNOWN)
 
 
 def test_a_checked_plan_shows_its_measured_time(app, told):
     plan, _ = told
     form = next(one.fn.__self__ for one in app.fns.values() if one.name == "choose_level")
-    shown = form.timed(plan, asdict(Survey("spectrograms", 1)))[form.level]
-    tracks = sum(sum(of_genre.values()) for of_genre in plan.tracks.values())
+    shown = form.timed(plan.plan, asdict(Survey("spectrograms", 1)))[form.level]
+    tracks = sum(sum(of_genre.values()) for of_genre in plan.plan.tracks.values())
     assert f"for {tracks} songs" in shown.choices[0][0]
     assert estimate._measured == {}, "a plan with changed settings says nothing of the recipe"

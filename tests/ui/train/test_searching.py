@@ -26,8 +26,9 @@ def started(monkeypatch):
 
 def press(app, button: str, cache=None, profile=None, search=None, **changes):
     function = handler(app, button, "click")
-    changes = {"search-chosen": search} | changes
-    if button == "search-start":
+    if button != "search-start":
+        changes = {"search-chosen": search} | changes
+    else:
         changes = TINY | {"train-source": str(cache), "train-recipe": "cnn"} | changes
     return named(function.fn(values_of(function, **changes), profile))
 
@@ -85,10 +86,18 @@ def test_a_search_is_started_shown_stopped_and_resumed(app, cache, started):
     assert not shown["Timer"].active
     press(app, "search-resume", search="cnn-search-1")
     assert started == [folder.path, folder.path]
+    shown = look(app)  # before the new process has recorded itself, as on a slow machine
+    assert "cnn-search-1 running" in words(shown["search-card"])
+    assert shown["search-stop"].visible
+    assert shown["Timer"].active
+    press(app, "search-resume", search="cnn-search-1")
+    assert len(started) == 2, "one process at a time"
+    (folder.path / "process.json").write_text(json.dumps([me.pid, 1.0]))
     write(Results(trials=3, folds=0, rows=rows(), importance={}), folder.path, ["a"])
     shown = look(app)
     assert "finished" in words(shown["search-card"])
-    assert "– (failed)" in words(shown["search-card"])
+    assert "3 – failed 0.5" in words(shown["search-card"])
+    assert "too few trials to say" in words(shown["search-card"])
     assert not shown["search-resume"].visible
 
 
@@ -116,6 +125,14 @@ def test_any_search_can_be_chosen(app):
     assert "older stopped 3 of 5 trials" in words(shown["search-card"])
     assert shown["search-fill"].visible
     assert "search-chosen" not in shown, "the browser has the same names already"
+    # A list that has changed changes no choice: the visitor may have chosen again meanwhile.
+    assert "value" not in look(app, "older", names[:1])["search-chosen"].constructor_args
+    fills = {
+        function.name
+        for function in app.fns.values()
+        if {*function.outputs} & {handler(app, "search-chosen", "input").outputs[3]}
+    }
+    assert fills == {"look"}, "one event shows a search, so that the latest answer comes last"
     # A search that is gone gives way to the newest one.
     assert look(app, "deleted", names)["search-chosen"].value == "newer"
     for button in ("search-stop", "search-resume", "search-fill"):
