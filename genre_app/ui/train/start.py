@@ -160,7 +160,7 @@ class Start:
             return shown
         plan = checked.plan.of(request) if checked and checked.plan else None
         if plan:
-            shown |= self._tell(plan)
+            shown |= self._tell(plan) | self.form.timed(plan, values[self.form.surveyed])
         else:
             card = plan_card.CHANGED if checked else plan_card.NO_PLAN
             shown |= {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
@@ -178,8 +178,7 @@ class Start:
                 if isinstance(found, Progress):
                     yield {self.plan: progress_bar(found.stage, found.done, found.total, found.eta_seconds)}
                 else:
-                    timed = self.form.timed(found, values[self.form.surveyed])
-                    yield self._idle() | {self.checked: Checked(found)} | timed
+                    yield self._idle() | {self.checked: Checked(found)}
         except PROBLEMS as error:
             card = cards.problem(sentence(error), plan_card.CANNOT)
             yield self._idle() | {self.plan: card, self.checked: Checked(None, card, self.form.saved(values))}

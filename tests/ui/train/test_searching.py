@@ -69,7 +69,7 @@ def test_a_search_is_started_shown_stopped_and_resumed(app, cache, started):
     shown = look(app)
     card = words(shown["search-card"])
     assert "cnn-search-1 running 2 of 3 trials" in card
-    assert "Train with the best settings: genre-app train cnn" in card
+    assert "Train with the best settings genre-app train cnn" in card
     assert "--set learning_rate=0.001" in card
     assert "learning_rate 80 %" in card
     assert shown["search-stop"].visible
