@@ -17,7 +17,7 @@ from genre_app.checkpoint import Checkpoint, tempered
 from genre_app.combine import combine
 from genre_app.errors import DataError
 from genre_app.evaluation.calibration import TEMPERATURES, choose_sure_limits, log_loss
-from genre_app.evaluation.evaluate import evaluate_members
+from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.files import AnyPath
 from genre_app.vote import References
@@ -101,27 +101,57 @@ def combine_on(
     found = evaluate_members(data, equal, split=split, workers=workers, on_track=on_track)
     if found.notes:
         raise DataError(f"{data}: {found.notes[0]}; give audio, since all networks must be evaluated.")
-    labels = np.array([track.label for track in found.tracks])
+    return combine_by(found.tracks, parts, weights=weights, failed=found.failed)
+
+
+def combine_by(
+    tracks: Sequence[MemberTrack],
+    parts: Sequence[Checkpoint],
+    *,
+    weights: Sequence[float] | None = None,
+    failed: tuple[tuple[str, str], ...] = (),
+) -> Combination:
+    """Combine checkpoints as `combine_on` does, by probabilities that are known already.
+
+    In a cross-validation, these come from the networks of its folds, which have the settings of the parts.
+
+    Parameters
+    ----------
+    tracks : sequence of MemberTrack
+        Probabilities by each member of each part, at the members' own temperatures.
+    parts, weights
+        As in `combine_on`.
+    failed : tuple of (str, str)
+        Tracks that could not be classified, for the reports.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoints cannot be combined.
+    """
+    equal = combine(parts, weights)
+    labels = np.array([track.label for track in tracks])
     bounds = np.cumsum([0, *(len(part.members) for part in parts)])
 
     def of_part(place: int, rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         return parts[place].joined(rows[bounds[place] : bounds[place + 1]])
 
     def report(rows: Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]], **others: Any) -> Report:
-        tracks = tuple(TrackResult(track.track_id, track.label, rows(track.of_members)) for track in found.tracks)
-        return Report(equal.genres, tracks, failed=found.failed, **others)
+        results = tuple(TrackResult(track.track_id, track.label, rows(track.of_members)) for track in tracks)
+        return Report(equal.genres, results, failed=failed, **others)
 
     alone = [report(partial(of_part, place)) for place in range(len(parts))]
     given = None if weights is None else [member.weight for member in equal.members]
-    mix, temperatures = choose_mix([track.of_members for track in found.tracks], labels, given)
-    joined = _with_mix(combine(parts, [sum(mix[a:b]) for a, b in pairwise(bounds)]), mix, temperatures)
+    mix, temperatures = choose_mix([track.of_members for track in tracks], labels, given)
+    shares = tuple(sum(mix[a:b]) for a, b in pairwise(bounds))
+    joined = _with_mix(combine(parts, shares), mix, temperatures)
     result = report(joined.joined)
     joined.sure = choose_sure_limits(result.probabilities, labels)
     joined.references = References.of_tracks(result.probabilities, labels)
     result = replace(result, references=joined.references, leave_one_out=True)
     joined.metrics = {"valid": result.to_dict()}
     rows = {**_named([part.name for part in parts], alone), "equal weights": report(combine(parts).joined), "combined": result}
-    return Combination(joined, tuple(entry["weight"] for entry in joined.provenance["parts"]), rows)
+    return Combination(joined, shares, rows)
 
 
 def _named(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Report]:

@@ -1,0 +1,183 @@
+"""Cross-validate the shipped networks together: ``python -m train.out_of_fold --mel MEL_CACHE --audio PIECES --init-from MSD``.
+
+For each fold, the recipes ``default`` (on the mel cache) and ``transfer`` (on the audio) are trained without the fold's tracks
+of GTZAN. Both networks then classify the audio of these tracks and a simulated recording of it. The predictions of all folds
+choose the weights, temperatures and limits of a sure answer for the checkpoint ``default``. Those of the committee for the rows
+of the cache choose the temperature and limits of ``fast``. ``--write`` puts them into the checkpoints of a folder.
+
+Ten neighbouring numbers of GTZAN are in one fold. Neighbours are often by the same artist, who would otherwise be in training
+and held-out tracks. A finished run in the output folder is not trained again, and an interrupted one is resumed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from genre_app.combine import combine
+from genre_app.data.cache.mel_cache import MelCache
+from genre_app.data.sources.folder import AudioFolder
+from genre_app.data.sources.gtzan import gtzan_name
+from genre_app.evaluation.combination import Combination, combine_by
+from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
+from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.predict import classify_columns
+from genre_app.runs.request import Request
+from genre_app.runs.settings import Value
+from train.results import finished_run
+from train.simulate_recordings import chain, simulate
+
+_MIDDLE_SECONDS = 12.0
+_NEIGHBOURS = 10
+_LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    mel: Annotated[Path, typer.Option(help="Mel cache of GTZAN; its track ids are GTZAN's names.")],
+    audio: Annotated[Path, typer.Option(help="Folder of genre folders with pieces of the same tracks.")],
+    init_from: Annotated[Path, typer.Option(help="Checkpoint with the pre-trained musicnn.")],
+    noises: Annotated[Path, typer.Option(help="Folder of background noises.")],
+    rooms: Annotated[Path, typer.Option(help="Folder of impulse responses.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs, clips and results.")] = Path("runs/out-of-fold"),
+    folds: Annotated[int, typer.Option(min=2, max=10)] = 3,
+    write: Annotated[Path | None, typer.Option(help="Folder of default.safetensors and fast.safetensors to change.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=256)] = 1,
+) -> None:
+    """Train the missing runs, choose by the held-out tracks and print the results."""
+    torch.set_num_threads(threads)
+    recipe = {
+        "augment.waveform.background_folder": str(noises),
+        "augment.waveform.background_probability": 0.45,
+        "augment.waveform.room_folder": str(rooms),
+    }
+    of_mel: list[MemberTrack] = []
+    clips: dict[str, list[MemberTrack]] = defaultdict(list)
+    pair: list[Checkpoint] = []
+    pieces = AudioFolder.open(audio, None).tracks
+    for number, held_out in enumerate(blocks([track.track_id for track in MelCache.open(mel).tracks], folds)):
+        file = out / f"fold-{number}.csv"
+        write_split(file, ((track.track_id, track.track_id in held_out) for track in MelCache.open(mel).tracks))
+        request = Request(recipe="default", data=str(mel), settings=_LAST | {"split.file": str(file)}, threads=threads)
+        committee = load_checkpoint(finished_run(out / f"default-{number}", request).best)
+        of_mel += _of_mel(mel, committee, held_out)
+        file = out / f"pieces-{number}.csv"
+        write_split(file, ((piece.track_id, gtzan_name(piece.track_id) in held_out) for piece in pieces))
+        settings = _LAST | recipe | {"split.file": str(file)}
+        request = Request(recipe="transfer", data=str(audio), settings=settings, init_from=str(init_from), threads=threads)
+        pair = [committee, load_checkpoint(finished_run(out / f"transfer-{number}", request).best)]
+        place = out / f"clips-{number}"
+        if not place.exists():
+            held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
+            simulate(held, place, chain("transfer", noises, rooms))
+        for kind, found in _of_clips(place, combine(pair)):
+            clips[kind] += found
+    alone, of_transfer, joined = _choose(pair, of_mel, clips)
+    print(joined.to_table(), end="\n\n")
+    for title, report in _reports(alone, of_transfer, joined, of_mel, clips):
+        print(f"{title}: {_line(report, joined)}")
+    if write is not None:
+        own = [found.checkpoint.members[0].temperature for found in (alone, of_transfer)]
+        _give(write / "fast.safetensors", alone, own[:1])
+        _give(write / "default.safetensors", joined, own)
+
+
+def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
+    """Return the held-out tracks of each fold: of GTZAN's numbers, such as ``blues.00023``, every ``folds``-th ten."""
+    held_out: list[set[str]] = [set() for _ in range(folds)]
+    for name in names:
+        held_out[int(name.split(".")[1]) // _NEIGHBOURS % folds].add(name)
+    return held_out
+
+
+def write_split(path: Path, tracks: Iterable[tuple[str, bool]]) -> None:
+    """Write a split file; each track is held out (``valid``) or not (``train``)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("track_id", "split"))
+        rows.writerows((name, "valid" if held_out else "train") for name, held_out in tracks)
+
+
+def _of_mel(mel: Path, committee: Checkpoint, held_out: set[str]) -> Iterator[MemberTrack]:
+    """Classify the held-out rows of the cache with the committee."""
+    cache = MelCache.open(mel)
+    for track in cache.tracks:
+        if track.track_id in held_out:
+            rows = classify_columns(cache.rows(track), committee, committee.spec)
+            yield MemberTrack(track.track_id, committee.genres.index(track.genre), rows)
+
+
+def _of_clips(place: Path, joined: Checkpoint) -> Iterator[tuple[str, list[MemberTrack]]]:
+    """Classify the clips of a fold as they are and as recordings; of the long ones also the middle."""
+    for kind in ("files", "recordings"):
+        yield kind, list(evaluate_members(place / kind, joined).tracks)
+        yield f"{_MIDDLE_SECONDS:g} s of {kind}", list(evaluate_members(place / kind, joined, seconds=_MIDDLE_SECONDS).tracks)
+
+
+def _choose(
+    pair: Sequence[Checkpoint], of_mel: Sequence[MemberTrack], clips: dict[str, list[MemberTrack]]
+) -> tuple[Combination, Combination, Combination]:
+    """Choose for the committee by the rows of the cache, and for musicnn and both networks by files and recordings.
+
+    The networks of one fold stand for all: their temperatures are those of the recipes.
+    """
+    committee, transfer = (replace(part, name=name) for part, name in zip(pair, ("committee", "musicnn"), strict=True))
+    of_both = [*clips["files"], *clips["recordings"]]
+    second = [replace(track, of_members=track.of_members[1:]) for track in of_both]
+    return combine_by(of_mel, [committee]), combine_by(second, [transfer]), combine_by(of_both, [committee, transfer])
+
+
+def _reports(
+    alone: Combination,
+    of_transfer: Combination,
+    joined: Combination,
+    of_mel: Sequence[MemberTrack],
+    clips: dict[str, list[MemberTrack]],
+) -> Iterator[tuple[str, Report]]:
+    yield "committee, spectrograms", _report(alone.checkpoint, of_mel)
+    for kind, tracks in clips.items():
+        for place, (name, single) in enumerate((("committee", alone), ("musicnn", of_transfer))):
+            of_single = [replace(track, of_members=[track.of_members[place]]) for track in tracks]
+            yield f"{name}, {kind}", _report(single.checkpoint, of_single)
+        yield f"joined, {kind}", _report(joined.checkpoint, tracks)
+
+
+def _report(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> Report:
+    rows = (TrackResult(track.track_id, track.label, checkpoint.joined(track.of_members)) for track in tracks)
+    return Report(checkpoint.genres, tuple(rows))
+
+
+def _line(report: Report, joined: Combination) -> str:
+    """Return the metrics, and how many answers are sure by the limits of the joined networks."""
+    low, high = report.accuracy_interval
+    ordered, limits = np.sort(report.probabilities, axis=1), joined.checkpoint.sure
+    sure = (ordered[:, -1] >= limits.probability) & (ordered[:, -1] - ordered[:, -2] >= limits.margin)
+    right = report.probabilities.argmax(axis=1) == report.labels
+    return (
+        f"n = {len(report.tracks)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
+        f"{report.macro_f1:.3f}, calibration error {report.ece:.3f}, {sure.sum()} sure, {(right & sure).sum()} of these right"
+    )
+
+
+def _give(path: Path, found: Combination, own: Sequence[float]) -> None:
+    """Give a checkpoint what was chosen; ``own`` are temperatures of its networks for use without the others."""
+    shipped, members = load_checkpoint(path), []
+    for member, chosen, alone in zip(shipped.members, found.checkpoint.members, own, strict=True):
+        member.model.temperature.fill_(float(chosen.model.temperature) * alone)
+        members.append(replace(member, weight=chosen.weight, temperature=chosen.temperature / alone))
+    checkpoint = found.checkpoint
+    folds = {"out_of_fold": checkpoint.metrics["valid"]}
+    changed = replace(shipped, members=tuple(members), sure=checkpoint.sure, references=checkpoint.references, metrics=folds)
+    save_checkpoint(changed, path)
