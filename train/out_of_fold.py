@@ -181,3 +181,7 @@ def _give(path: Path, found: Combination, own: Sequence[float]) -> None:
     folds = {"out_of_fold": checkpoint.metrics["valid"]}
     changed = replace(shipped, members=tuple(members), sure=checkpoint.sure, references=checkpoint.references, metrics=folds)
     save_checkpoint(changed, path)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,76 @@
+"""Train the ensemble that Groningen propose, and compare it with its networks: ``python -m train.ensemble --data FOLDER``.
+
+Their report ends with a majority vote of a feed-forward network on 58 features, a CNN and an LSTM. Here these are the recipes
+``groningen-ffnn``, ``glenn-cnn`` (mel) and ``kth-lstm-mfcc``. They learn from the same tracks, and GTZAN's fault-filtered
+validation tracks are reported. Each network has one vote a track; in a tie, the mean of their probabilities decides. A finished
+run in the output folder is not trained again, and an interrupted one is resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from genre_app.checkpoint import load_checkpoint
+from genre_app.combine import combine
+from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
+from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
+from genre_app.evaluation.metrics import wilson_interval
+from genre_app.runs.request import Request
+from genre_app.runs.settings import Value
+from train.results import finished_run, write_table
+
+_RECIPES = ("groningen-ffnn", "glenn-cnn", "kth-lstm-mfcc")
+_APART: dict[str, Value] = {"split.method": "auto", "scaler": "train"}
+_MARKS = ("<!-- ensemble: python -m train.ensemble -->\n", "<!-- end of ensemble -->")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of genre folders with audio of GTZAN.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ensemble"),
+    write: Annotated[bool, typer.Option(help="Put the table into train/RESULTS.md.")] = False,
+    threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
+) -> None:
+    """Train the missing runs and print the table."""
+    requests = [Request(recipe=name, data=str(data), settings=_APART, threads=threads) for name in _RECIPES]
+    runs = [finished_run(out / request.recipe, request) for request in requests]
+    splits = fault_filtered()
+    found = evaluate_members(data, combine([load_checkpoint(run.best) for run in runs])).tracks
+    text = table([track for track in found if splits.get(gtzan_name(track.track_id) or "") == "valid"])
+    print(text)
+    if write:
+        write_table(text, _MARKS)
+
+
+def table(tracks: Sequence[MemberTrack]) -> str:
+    """Return the accuracy of each network, of the mean of their probabilities, and of their majority, in Markdown."""
+    labels = np.array([track.label for track in tracks])
+    means = np.array([[rows.mean(axis=0) for rows in track.of_members] for track in tracks])  # [tracks, networks, genres]
+    answers = {f"`{name}`": means[:, place].argmax(axis=1) for place, name in enumerate(_RECIPES)}
+    answers |= {"mean of the three": means.mean(axis=1).argmax(axis=1), "majority of the three": majority(means)}
+    lines = ["| network | n | accuracy | 95 % interval |", "|---|---|---|---|"]
+    for name, answer in answers.items():
+        right = int((answer == labels).sum())
+        low, high = wilson_interval(right, len(labels))
+        lines.append(f"| {name} | {len(labels)} | {right / len(labels):.1%} | {low:.0%} to {high:.0%} |")
+    return "\n".join(lines) + "\n"
+
+
+def majority(means: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the genre with most votes of each track; ``means`` [tracks, networks, genres] are probabilities."""
+    votes = (means.argmax(axis=2)[..., None] == np.arange(means.shape[2])).sum(axis=1)
+    # The mean probability is below one: it decides only between genres with equally many votes.
+    answers: NDArray[np.intp] = (votes + means.mean(axis=1) * (1 - 1e-6)).argmax(axis=1)
+    return answers
+
+
+if __name__ == "__main__":
+    app()
