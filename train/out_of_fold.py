@@ -52,6 +52,7 @@ def main(
     rooms: Annotated[Path, typer.Option(help="Folder of impulse responses.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs, clips and results.")] = Path("runs/out-of-fold"),
     folds: Annotated[int, typer.Option(min=2, max=10)] = 3,
+    only: Annotated[list[int] | None, typer.Option(help="Folds to train and to choose by, from 0; by default all.")] = None,
     write: Annotated[Path | None, typer.Option(help="Folder of default.safetensors and fast.safetensors to change.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 1,
 ) -> None:
@@ -67,6 +68,8 @@ def main(
     pair: list[Checkpoint] = []
     pieces = AudioFolder.open(audio, None).tracks
     for number, held_out in enumerate(blocks([track.track_id for track in MelCache.open(mel).tracks], folds)):
+        if only and number not in only:
+            continue
         file = out / f"fold-{number}.csv"
         write_split(file, ((track.track_id, track.track_id in held_out) for track in MelCache.open(mel).tracks))
         request = Request(recipe="default", data=str(mel), settings=_LAST | {"split.file": str(file)}, threads=threads)
