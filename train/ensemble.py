@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from genre_app.checkpoint import load_checkpoint
 from genre_app.combine import combine
 from genre_app.data.sources.gtzan import fault_filtered, gtzan_name
+from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.runs.request import Request
@@ -34,16 +35,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of genre folders with audio of GTZAN.")],
+    data: Annotated[Path, typer.Option(help="Folder of genre folders with audio of GTZAN: tracks or pieces of them.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ensemble"),
     write: Annotated[bool, typer.Option(help="Put the table into train/RESULTS.md.")] = False,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
 ) -> None:
     """Train the missing runs and print the table."""
     requests = [Request(recipe=name, data=str(data), settings=_APART, threads=threads) for name in _RECIPES]
-    runs = [finished_run(out / request.recipe, request) for request in requests]
+    parts = [load_checkpoint(finished_run(out / request.recipe, request).best) for request in requests]
+    if not all(part.provenance["data"]["fault_filtered"] for part in parts):
+        raise DataError(
+            f"{data} could not be split by GTZAN's fault-filtered lists; give it tracks of each genre in both lists."
+        )
     splits = fault_filtered()
-    found = evaluate_members(data, combine([load_checkpoint(run.best) for run in runs])).tracks
+    found = evaluate_members(data, combine(parts)).tracks
     text = table([track for track in found if splits.get(gtzan_name(track.track_id) or "") == "valid"])
     print(text)
     if write:
