@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import typer
 
-from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from genre_app.checkpoint import Checkpoint, Member, load_checkpoint, save_checkpoint
 from genre_app.combine import combine
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder
@@ -53,6 +53,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the runs, clips and results.")] = Path("runs/out-of-fold"),
     folds: Annotated[int, typer.Option(min=2, max=10)] = 3,
     only: Annotated[list[int] | None, typer.Option(help="Folds to train and to choose by, from 0; by default all.")] = None,
+    mix: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights, temperatures and limits are reported instead of chosen ones.")
+    ] = None,
     write: Annotated[Path | None, typer.Option(help="Folder of default.safetensors and fast.safetensors to change.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 1,
 ) -> None:
@@ -88,8 +91,9 @@ def main(
             clips[kind] += found
     alone, of_transfer, joined = _choose(pair, of_mel, clips)
     print(joined.to_table(), end="\n\n")
-    for title, report in _reports(alone, of_transfer, joined, of_mel, clips):
-        print(f"{title}: {_line(report, joined)}")
+    reported = joined.checkpoint if mix is None else _with_mix(joined.checkpoint, load_checkpoint(mix))
+    for title, report in _reports(alone, of_transfer, reported, of_mel, clips):
+        print(f"{title}: {_line(report, reported)}")
     if write is not None:
         own = [found.checkpoint.members[0].temperature for found in (alone, of_transfer)]
         _give(write / "fast.safetensors", alone, own[:1])
@@ -142,10 +146,24 @@ def _choose(
     return combine_by(of_mel, [committee]), combine_by(second, [transfer]), combine_by(of_both, [committee, transfer])
 
 
+def _with_mix(joined: Checkpoint, shipped: Checkpoint) -> Checkpoint:
+    """Return the networks of a fold with the weights, temperatures and limits of the shipped ones."""
+    members = [
+        replace(ours, weight=theirs.weight, temperature=theirs.temperature * _own(theirs) / _own(ours))
+        for ours, theirs in zip(joined.members, shipped.members, strict=True)
+    ]
+    return replace(joined, members=tuple(members), sure=shipped.sure)
+
+
+def _own(member: Member) -> float:
+    """Return the temperature that is part of the network's weights."""
+    return float(member.model.temperature)
+
+
 def _reports(
     alone: Combination,
     of_transfer: Combination,
-    joined: Combination,
+    joined: Checkpoint,
     of_mel: Sequence[MemberTrack],
     clips: dict[str, list[MemberTrack]],
 ) -> Iterator[tuple[str, Report]]:
@@ -154,7 +172,7 @@ def _reports(
         for place, (name, single) in enumerate((("committee", alone), ("musicnn", of_transfer))):
             of_single = [replace(track, of_members=[track.of_members[place]]) for track in tracks]
             yield f"{name}, {kind}", _report(single.checkpoint, of_single)
-        yield f"joined, {kind}", _report(joined.checkpoint, tracks)
+        yield f"joined, {kind}", _report(joined, tracks)
 
 
 def _report(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> Report:
@@ -162,10 +180,10 @@ def _report(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> Report:
     return Report(checkpoint.genres, tuple(rows))
 
 
-def _line(report: Report, joined: Combination) -> str:
+def _line(report: Report, joined: Checkpoint) -> str:
     """Return the metrics, and how many answers are sure by the limits of the joined networks."""
     low, high = report.accuracy_interval
-    ordered, limits = np.sort(report.probabilities, axis=1), joined.checkpoint.sure
+    ordered, limits = np.sort(report.probabilities, axis=1), joined.sure
     sure = (ordered[:, -1] >= limits.probability) & (ordered[:, -1] - ordered[:, -2] >= limits.margin)
     right = report.probabilities.argmax(axis=1) == report.labels
     return (
@@ -178,7 +196,7 @@ def _give(path: Path, found: Combination, own: Sequence[float]) -> None:
     """Give a checkpoint what was chosen; ``own`` are temperatures of its networks for use without the others."""
     shipped, members = load_checkpoint(path), []
     for member, chosen, alone in zip(shipped.members, found.checkpoint.members, own, strict=True):
-        member.model.temperature.fill_(float(chosen.model.temperature) * alone)
+        member.model.temperature.fill_(_own(chosen) * alone)
         members.append(replace(member, weight=chosen.weight, temperature=chosen.temperature / alone))
     checkpoint = found.checkpoint
     folds = {"out_of_fold": checkpoint.metrics["valid"]}
