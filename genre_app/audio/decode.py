@@ -34,7 +34,7 @@ _MISSING_SECONDS = 0.05  # a file is damaged if more than this is missing
 class SoundFileDecoder:
     """A file that libsndfile opens; see `genre_app.audio.base.Decoder`."""
 
-    def __init__(self, source: str | Source) -> None:
+    def __init__(self, source: str | bytes | Source) -> None:
         self._file = soundfile.SoundFile(source)
         self.frames: int = self._file.frames
         # libsndfile decodes the data that exists; its log names each length in a header that is larger.
@@ -134,8 +134,10 @@ def _open_either(path: str | None, source: Source, name: str) -> Decoder:
 
 def _open_soundfile(path: str | None, source: Source) -> SoundFileDecoder | None:
     source.seek(0)
+    # soundfile cannot encode a name whose bytes are not UTF-8.
+    place = os.fsencode(path) if path is not None and os.name == "posix" else path
     try:
-        return SoundFileDecoder(path or source)
+        return SoundFileDecoder(place or source)
     except soundfile.LibsndfileError:
         return None
 

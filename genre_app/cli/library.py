@@ -15,6 +15,7 @@ from genre_app.cli._shared import CheckpointOption, ReportFormat, monitored, on_
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
     from genre_app.library.catalogue import Catalogue
+    from genre_app.library.records import Track
     from genre_app.library.report import Summary
     from genre_app.library.tags import Change
 
@@ -63,15 +64,15 @@ def library(
                 changes, refused = _tags(folder, opened, stopping, write=write_tags, undo=undo)
                 done["failed"] += len(refused) if write_tags or undo else 0
                 said += refused
-            said += _write(opened, folder, report, m3u, csv)
-            summary = summarise(opened.tracks())
+            tracks = opened.tracks()
+            said += _write(tracks, folder, opened.checkpoint_name, report, m3u, csv)
     except (DataError, CheckpointError) as error:
         stop(str(error))
     except OSError as error:
         stop(f"{error.filename or folder} cannot be used: {error.strerror or error}")
     except StoppedError:
         stop("stopped; what is done is kept, and the same command continues", exit_code=1)
-    _show(summary, done, said, changes, format_)
+    _show(summarise(tracks), done, said, changes, format_)
     if done["failed"]:
         raise typer.Exit(1)
 
@@ -91,7 +92,7 @@ def _update(
     from genre_app.library.scan import scan
 
     with monitored(stopping.is_set) as monitor:
-        scanned = scan(folder, opened, monitor)
+        scanned = scan(folder, opened, monitor, retry=retry)
     found, names = Classified(), names or [DEFAULT_CHECKPOINT]
     if model is not None:
         with monitored(stopping.is_set) as monitor:  # a bar of its own, since this is slower
@@ -126,26 +127,26 @@ def _tags(
         meter = Meter("comparing tags", len(tracks), sum(track.stamp[0] for track in tracks), monitor)
         for track in tracks:
             found = restoration(folder, opened, track) if undo else proposal(folder, track)
-            refusal = None if isinstance(found, Change) else found
             if isinstance(found, Change) and (write or undo):
-                refusal = carry_out(folder, opened, found)
-            if refusal is not None:
-                refused.append(str(refusal))
-            elif isinstance(found, Change):
+                found = carry_out(folder, opened, found) or found
+            if isinstance(found, Change):
                 changes.append(found)
+            elif found is not None:
+                refused.append(str(found))
             meter.advance(1, track.stamp[0])
     return changes, refused
 
 
-def _write(opened: Catalogue, folder: Path, report: Path | None, m3u: Path | None, csv: Path | None) -> list[str]:
+def _write(
+    tracks: list[Track], folder: Path, checkpoint: str, report: Path | None, m3u: Path | None, csv: Path | None
+) -> list[str]:
     """Write what is asked for; return a sentence about each track that a playlist cannot hold."""
     from genre_app.files import write_whole
     from genre_app.library.playlists import write_playlists, write_table
     from genre_app.library.report import report_html
 
-    tracks = opened.tracks()
     if report is not None:
-        write_whole(report, report_html(tracks, folder.resolve().name, opened.checkpoint_name).encode("utf-8", "replace"))
+        write_whole(report, report_html(tracks, folder.resolve().name, checkpoint).encode("utf-8", "replace"))
     if csv is not None:
         write_table(tracks, csv)
     left_out = write_playlists(tracks, folder, m3u) if m3u is not None else []

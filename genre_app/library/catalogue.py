@@ -107,7 +107,7 @@ class Catalogue:
         is_inside = path.resolve() == now / PLACE  # it moved with its folder, or was copied with it
         if before != now and not is_inside and before.is_dir():
             raise DataError(f"{path} is the catalogue of {before}; name another file for {folder}.")
-        self._set("folder", _key(str(now)))
+        self._set(folder=_key(str(now)))
 
     @property
     def checkpoint_name(self) -> str:
@@ -116,21 +116,24 @@ class Catalogue:
 
     def use_checkpoint(self, identity: str, name: str) -> None:
         """Select the checkpoint whose answers count."""
-        self._set("checkpoint", identity)
-        self._set("checkpoint_name", name)
+        self._set(checkpoint=identity, checkpoint_name=name)
 
     def _setting(self, key: str) -> str | bytes | None:
         row = self._database.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def _set(self, key: str, value: str | bytes) -> None:
+    def _set(self, **values: str | bytes) -> None:
         with self._database:
-            self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+            self._database.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
 
     def stamps(self) -> dict[str, Stamp]:
         """Return the state in which each file was read."""
         rows = self._database.execute("SELECT path, size, mtime_ns, readable FROM files")
         return {_path(path): (size, mtime_ns, bool(readable)) for path, size, mtime_ns, readable in rows}
+
+    def unread(self) -> set[str]:
+        """Return the files that could not be read."""
+        return {_path(path) for (path,) in self._database.execute("SELECT path FROM files WHERE content IS NULL")}
 
     def put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         """Store the state and the content of a file; an empty ``content`` means that it cannot be read."""
@@ -142,7 +145,10 @@ class Catalogue:
         self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def finish_scan(self, removed: Collection[str]) -> None:
-        """Drop removed files, and answers that no file needs; what was written into a moved file is kept under its new path."""
+        """Drop removed files, and answers that no file needs; note under which path a moved file with written tags lies now.
+
+        What was written into a removed file stays noted: its drive may be connected again.
+        """
         gone = [(_key(path),) for path in removed]
         select = "SELECT DISTINCT path, content FROM files JOIN tags USING (path) WHERE path = ?"
         with self._database as database:
@@ -152,7 +158,6 @@ class Catalogue:
                 free = "SELECT path FROM files WHERE content = ? AND path NOT IN (SELECT path FROM tags) LIMIT 1"
                 if moved := database.execute(free, (content,)).fetchone():
                     database.execute("UPDATE tags SET path = ? WHERE path = ?", (*moved, path))
-            database.execute("DELETE FROM tags WHERE path NOT IN (SELECT path FROM files)")
             database.execute("DELETE FROM answers WHERE content NOT IN (SELECT content FROM files WHERE content NOT NULL)")
 
     def put_answer(self, content: str, answer: Answer) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _FILES_PER_WORKER = 8  # starting a worker takes about as long as classifying this many tracks
 _MAX_SECONDS = 3 * 3600.0  # the limit of the page
+_NAME = "file"  # in messages, which are kept without it: files of any name may have the content
 _CRASHED = "the process that classified it crashed or ran out of memory; convert it to WAV"
 
 
@@ -126,13 +127,11 @@ class _Watched:
 
 
 def _answer(task: _Task, checkpoint: Checkpoint, monitor: Monitor) -> Answer:
-    name = task.path.name
     try:
-        with open_audio(task.path, sample_rate=checkpoint.sample_rate, max_seconds=_MAX_SECONDS) as stream:
-            name = stream.name
+        with open_audio(task.path, sample_rate=checkpoint.sample_rate, name=_NAME, max_seconds=_MAX_SECONDS) as stream:
             found = classify(cast("AudioStream", _Watched(stream, monitor)), checkpoint)
     except AudioError as error:
-        return Answer(error=str(error).removeprefix(f"{name}: "))
+        return Answer(error=str(error).removeprefix(f"{_NAME}: "))
     except MemoryError:
         return Answer(error="there is not enough memory to decode it; cut it into shorter pieces")
     probabilities = dict(zip(found.genres, found.probabilities.tolist(), strict=True))

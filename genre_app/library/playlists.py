@@ -21,6 +21,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a cel
 def write_playlists(tracks: Sequence[Track], folder: Path, playlists: Path) -> list[str]:
     """Write ``GENRE.m3u8`` with the sure tracks of each genre; remove earlier playlists of genres that have none.
 
+    Playlists of other programs stay: if one has the name, an underscore is added to ours.
+
     Parameters
     ----------
     tracks : sequence of Track
@@ -39,7 +41,9 @@ def write_playlists(tracks: Sequence[Track], folder: Path, playlists: Path) -> l
     for track in tracks:
         if track.sure_genre is not None:
             by_genre[track.sure_genre].append(track)
-    written, left_out = set[str](), list[str]()
+    earlier = {path: _is_ours(path) for path in playlists.iterdir() if path.suffix.casefold() == _SUFFIX}
+    taken = {path.name.casefold() for path, ours in earlier.items() if not ours}
+    left_out: list[str] = []
     start, base = playlists.resolve(), folder.resolve()
     for genre, of_genre in sorted(by_genre.items()):
         lines = []
@@ -52,18 +56,21 @@ def write_playlists(tracks: Sequence[Track], folder: Path, playlists: Path) -> l
                 left_out.append(track.shown)
             else:
                 lines.append((b"./" if line.startswith((b"#", b" ")) else b"") + line + b"\n")
-        name = _file_name(genre, written)
-        written.add(name.casefold())
+        name = _file_name(genre, taken)
+        taken.add(name.casefold())
         write_whole(playlists / name, _HEAD + b"".join(lines))
-    for path in playlists.glob(f"*{_SUFFIX}"):
-        if path.name.casefold() not in written and path.is_file() and _is_ours(path):
+    for path, ours in earlier.items():
+        if ours and path.name.casefold() not in taken:
             path.unlink()
     return left_out
 
 
 def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
+    if not path.is_file():
+        return False
+    with suppress(OSError), path.open("rb") as file:
         return file.read(len(_HEAD)) == _HEAD
+    return False
 
 
 def _file_name(genre: str, taken: set[str]) -> str:
@@ -79,7 +86,7 @@ def write_table(tracks: Sequence[Track], path: Path) -> None:
     """Write the catalogue as CSV, a line a file: path, genre, whether it is sure, probabilities, content and error."""
     genres = list(dict.fromkeys(genre for track in tracks if track.answer for genre in track.answer.probabilities))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # as RFC 4180 says; else Python leaves "\r" in a name unquoted
     writer.writerow(map(_cell, ["file", "genre", "sure", "rejected", *genres, "warnings", "content", "time", "error"]))
     for track in tracks:
         found = track.answer or Answer(time="")

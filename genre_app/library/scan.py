@@ -35,8 +35,16 @@ class Scan:
     unreadable: tuple[str, ...]
 
 
-def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET) -> Scan:
+def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET, *, retry: bool = False) -> Scan:
     """Bring the files of a catalogue up to date.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    catalogue : Catalogue
+    monitor : Monitor
+    retry : bool
+        Whether to read files again that could not be read.
 
     Raises
     ------
@@ -49,12 +57,13 @@ def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET) -> Scan:
     errors: list[OSError] = []
     stamps = {"/".join(parts): stamp_of(file) for parts, file in audio_files(folder, errors.append)}
     known = catalogue.stamps()
+    unread = catalogue.unread() if retry else ()
     said = tuple(f"{error.filename} cannot be read: {error.strerror}; check its permissions" for error in errors)
     if errors and not stamps:
         raise DataError(f"{said[0]}.")
     if known and not stamps:
         raise DataError(f"{folder} holds no music any more; connect its drive, or delete its catalogue.")
-    changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp}
+    changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp or path in unread}
     meter = Meter("reading files", len(changed), sum(size for size, _, _ in changed.values()), monitor)
     for path, stamp in changed.items():
         try:

@@ -135,8 +135,10 @@ def _replace(target: Path, copy: Path, change: Change, catalogue: Catalogue, aud
     noted = {}
     if not restored:
         known, stored = catalogue.written(track.path), _stored(_open(target))
-        earlier = known.get(stored[0]) if len(stored) == 1 else None  # written by an earlier call: keep what was there first
-        noted = {genre: Written(earlier.previous if earlier else stored, audio) for genre in change.values}
+        earlier = known.get(stored[0]) if len(stored) == 1 else None
+        if earlier is not None and earlier.audio == audio:
+            stored = earlier.previous  # an earlier call wrote the genre: keep what was there first
+        noted = {genre: Written(stored, audio) for genre in change.values}
     catalogue.before_writing(track, content, noted)
     copy.replace(target)
     catalogue.after_writing(track, stamp, content, restored=restored)

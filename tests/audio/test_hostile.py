@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from pathlib import Path
 
@@ -155,3 +156,10 @@ def test_mutated_files_end_in_a_clip_or_a_clear_error(stereo: np.ndarray) -> Non
     assert n_clips > 40
     assert len(errors) > 20
     assert all(error.startswith("mutated: ") for error in errors)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the names of files are text there")
+def test_a_name_that_is_not_utf8_can_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(write(np.full((RATE, 1), 0.1), RATE, "WAV", "PCM_16"))
+    assert len(load_clip(path, sample_rate=RATE).samples) == RATE

@@ -60,11 +60,11 @@ def opened(music: Path) -> Iterator[Catalogue]:
 def update(checkpoint, classified) -> Callable[..., SimpleNamespace]:
     """Scan and classify a folder; return what was found, the names of the classified files, and the tracks by path."""
 
-    def call(music: Path, model=checkpoint, **options) -> SimpleNamespace:
+    def call(music: Path, model=checkpoint, retry=False, **options) -> SimpleNamespace:
         classified.clear()
         with opened(music) as catalogue:
-            scanned = scan(music, catalogue)
-            found = classify_new(music, catalogue, model, ["tiny"], **options)
+            scanned = scan(music, catalogue, retry=retry)
+            found = classify_new(music, catalogue, model, ["tiny"], retry=retry, **options)
             tracks = {track.path: track for track in catalogue.tracks()}
         return SimpleNamespace(scanned=scanned, found=found, names=list(classified), tracks=tracks)
 

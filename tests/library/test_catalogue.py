@@ -99,6 +99,31 @@ def test_a_broken_file_has_its_sentence_and_waits_until_it_changes(music, update
     assert update(music).tracks["bad.mp3"].error == ""
 
 
+def test_a_file_that_could_not_be_read_is_read_again_on_request(music, update, monkeypatch):
+    read = scan_module._content
+
+    def failing(path, meter):
+        if path.name == "2.flac":
+            raise OSError(5, "Input/output error")
+        return read(path, meter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scan_module, "_content", failing)
+        assert update(music).tracks["2.flac"].error == "it cannot be read: Input/output error"
+    assert update(music).names == []
+    again = update(music, retry=True)
+    assert (again.names, again.scanned.n_read, again.tracks["2.flac"].error) == (["2.flac"], 1, "")
+
+
+def test_a_name_of_any_bytes_is_no_part_of_the_error(music, update):
+    names = [os.fsdecode(name) for name in (b"caf\xe9.wav", b"a\nb.wav", b"x" * 200 + b".wav")]
+    for index, name in enumerate(names):
+        (music / name).write_bytes(b"RIFF" + bytes(100 + index))
+    found = update(music)
+    assert {found.tracks[name].error for name in names} == {found.tracks[names[0]].error}
+    assert found.tracks[names[0]].error.startswith("the file is damaged")
+
+
 def test_links_make_no_loop_and_any_bytes_are_a_name(music, update):
     (music / "a/up").symlink_to(music)
     (music / "a/same").symlink_to(music / "a")

@@ -98,6 +98,15 @@ def test_playlists_name_the_sure_tracks_from_where_they_lie(tmp_path):
     assert {path.name for path in lists.iterdir()} == {"jazz.m3u8", "mine.m3u8"}  # rock has no track any more
 
 
+def test_a_playlist_of_another_program_stays(tmp_path):
+    (tmp_path / "Jazz.m3u8").write_bytes(b"mine.mp3\n")
+    for _ in range(2):
+        write_playlists(TRACKS[:1], tmp_path, tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["Jazz.m3u8", "jazz_.m3u8"]
+    assert (tmp_path / "Jazz.m3u8").read_bytes() == b"mine.mp3\n"
+    assert b"a/one.flac" in (tmp_path / "jazz_.m3u8").read_bytes()
+
+
 @pytest.mark.parametrize("genre", ["../../up", "a/b", "CON", "..", 'x<>"|?*:', "nul.x"])
 def test_a_genre_is_no_path(tmp_path, genre):
     lists = tmp_path / "lists"
@@ -109,9 +118,11 @@ def test_a_genre_is_no_path(tmp_path, genre):
 
 
 def test_the_table_has_a_line_a_file_and_no_formulas(tmp_path):
-    write_table([*TRACKS, Track("new.mp3", (0, 0, False), "", None, "+it")], tmp_path / "t.csv")
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8"), newline="")))
-    assert len(rows) == 9
+    new, returned = Track("new.mp3", (0, 0, False), "", None, "+it"), Track("a\rb.mp3", (0, 0, False), "", None, "")
+    write_table([*TRACKS, new, returned], tmp_path / "t.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_bytes().decode(), newline="")))
+    assert len(rows) == 10
+    assert rows[9]["file"] == "a\rb.mp3"
     assert [row["file"] for row in rows[2:4]] == [BAD, "caf\ufffd.mp3"]
     assert rows[0] == {
         "file": "a/one.flac",

@@ -185,6 +185,28 @@ def test_undo_leaves_another_recording_with_the_same_genre(tmp_path):
     assert genres(path) == ["jazz"]
 
 
+def test_undo_restores_the_genre_of_a_recording_that_took_the_place(tmp_path):
+    path = make(tmp_path, "flac")
+    work(tmp_path)
+    soundfile.write(path, synthesise(2.0, 9, 44100), 44100)
+    song = mutagen.File(path)
+    song["genre"] = ["jazz"]  # by its owner, and not by an earlier call
+    song.save()
+    assert work(tmp_path, "pop") == ["song.flac: jazz -> pop"]
+    assert work(tmp_path, "pop", undo=True) == ["song.flac: pop -> jazz"]
+
+
+def test_undo_restores_a_file_that_was_away_for_a_while(tmp_path):
+    path, away = make(tmp_path, "flac"), tmp_path.with_name(f"{tmp_path.name} away")
+    soundfile.write(tmp_path / "other.wav", synthesise(1.0), 22050)
+    work(tmp_path)
+    path.rename(away)
+    assert work(tmp_path) == []
+    away.rename(path)
+    assert len(work(tmp_path, undo=True)) == 1
+    assert genres(path) == ["Shoegaze", "Dream Pop"]
+
+
 @pytest.mark.parametrize("undo", [False, True])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_around_the_replacement_leaves_a_whole_file_that_can_be_restored(tmp_path, monkeypatch, moment, undo):
