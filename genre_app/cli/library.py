@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from genre_app.cli._shared import CheckpointOption, ReportFormat, monitored, on_
 if TYPE_CHECKING:
     from genre_app.checkpoint import Checkpoint
     from genre_app.library.catalogue import Catalogue
+    from genre_app.library.classify import Engine
     from genre_app.library.records import Track
     from genre_app.library.report import Summary
     from genre_app.library.tags import Change
@@ -24,6 +25,9 @@ def library(
     folder: Annotated[Path, typer.Argument(help="Folder with music, in any folders below it.")],
     checkpoint: CheckpointOption = None,
     processes: Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes; by default one per core.")] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on a Ray cluster, that of RAY_ADDRESS; by default on this machine.")
+    ] = "local",
     catalogue: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The catalogue; by default .genre-app/library.sqlite in the folder.")
     ] = None,
@@ -57,9 +61,10 @@ def library(
     try:
         if tags or write_tags or undo:
             check_mutagen()
+        chosen = _engine(engine)
         model = None if undo else open_checkpoint(checkpoint, 1)
         with open_catalogue(catalogue or folder / PLACE, folder) as opened:
-            done, said = _update(folder, opened, model, checkpoint, processes, retry, stopping)
+            done, said = _update(folder, opened, model, checkpoint, chosen, processes, retry, stopping)
             if tags or write_tags or undo:
                 changes, refused = _tags(folder, opened, stopping, write=write_tags, undo=undo)
                 done["failed"] += len(refused) if write_tags or undo else 0
@@ -77,11 +82,22 @@ def library(
         raise typer.Exit(1)
 
 
+def _engine(name: str) -> Engine:
+    from genre_app.library.classify import local
+    from genre_app.library.ray_engine import check_ray, on_ray
+
+    if name == "local":
+        return local
+    check_ray()
+    return on_ray
+
+
 def _update(
     folder: Path,
     opened: Catalogue,
     model: Checkpoint | None,
     names: list[str] | None,
+    engine: Engine,
     processes: int | None,
     retry: bool,
     stopping: threading.Event,
@@ -96,7 +112,7 @@ def _update(
     found, names = Classified(), names or [DEFAULT_CHECKPOINT]
     if model is not None:
         with monitored(stopping.is_set) as monitor:  # a bar of its own, since this is slower
-            found = classify_new(folder, opened, model, names, processes=processes, retry=retry, monitor=monitor)
+            found = classify_new(folder, opened, model, names, engine=engine, processes=processes, retry=retry, monitor=monitor)
     said = list(scanned.unreadable)
     if found.n_changed:
         said.append(f"{found.n_changed} files changed while they were classified; call the command again")

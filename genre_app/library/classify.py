@@ -1,10 +1,10 @@
-"""Classify the contents that have no answer yet, in several processes."""
+"""Classify the contents that have no answer yet. An `Engine` does the work; `local` is one, `ray_engine` has another."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _FILES_PER_WORKER = 8  # starting a worker takes about as long as classifying this many tracks
 _MAX_SECONDS = 3 * 3600.0  # the limit of the page
 _NAME = "file"  # in messages, which are kept without it: files of any name may have the content
-_CRASHED = "the process that classified it crashed or ran out of memory; convert it to WAV"
+CRASHED = "the process that classified it crashed or ran out of memory; convert it to WAV"
+"""The error of a file that crashes its process."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,38 @@ class Classified:
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
+    """A track to classify, and the full path of its file."""
+
     path: Path
     track: Track
+
+
+@dataclass(frozen=True)
+class Job:
+    """How to classify.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+    names : tuple of str
+        Names or files of the checkpoints that were combined to it; each worker loads them.
+    identity : str
+        `identity_of` the checkpoint.
+    processes : int or None
+        Number of workers; by default the engine chooses.
+    monitor : Monitor
+    """
+
+    checkpoint: Checkpoint
+    names: tuple[str, ...]
+    identity: str
+    processes: int | None
+    monitor: Monitor
+
+
+Engine = Callable[[Sequence[Task], Job], Iterator[tuple[Task, Answer]]]
+"""Classifies files and yields each result as soon as it is known, in any order."""
 
 
 def identity_of(checkpoint: Checkpoint) -> str:
@@ -62,6 +92,7 @@ def classify_new(
     checkpoint: Checkpoint,
     names: Sequence[str],
     *,
+    engine: Engine | None = None,
     processes: int | None = None,
     retry: bool = False,
     monitor: Monitor = QUIET,
@@ -76,6 +107,8 @@ def classify_new(
     checkpoint : Checkpoint
     names : sequence of str
         Names or files of the checkpoints that were combined to it; each worker loads them.
+    engine : callable, optional
+        An `Engine`; by default `local`.
     processes : int, optional
         Number of workers; by default one per core, fewer for few files.
     retry : bool
@@ -93,15 +126,11 @@ def classify_new(
     catalogue.use_checkpoint(identity, checkpoint.name)
     tracks = [track for track in catalogue.tracks() if track.content]
     left = {t.content: t for t in tracks if t.answer is None or (retry and t.answer.error)}
-    tasks = [_Task(folder / track.path, track) for track in left.values()]
-    if processes is None:
-        processes = min(usable_cores(), len(tasks) // _FILES_PER_WORKER)
-    work = partial(_in_worker, names=tuple(names), identity=identity)
-    here = partial(_answer, checkpoint=checkpoint, monitor=monitor)
+    tasks = [Task(folder / track.path, track) for track in left.values()]
+    job = Job(checkpoint, tuple(names), identity, processes, monitor)
     meter = Meter("classifying tracks", len(tasks), sum(task.track.stamp[0] for task in tasks), monitor)
     n_failed = n_changed = 0
-    # Also a single file is classified by a worker: a file that crashes its process must not stop each later call.
-    for task, answer in in_pool(tasks, work, here, lambda _: Answer(error=_CRASHED), max(1, processes), monitor):
+    for task, answer in (engine or local)(tasks, job) if tasks else ():
         if stamp_of(task.path) == task.track.stamp:
             catalogue.put_answer(task.track.content, answer)
             n_failed += bool(answer.error)
@@ -109,6 +138,50 @@ def classify_new(
             n_changed += 1
         meter.advance(1, task.track.stamp[0])
     return Classified(len(tasks) - n_changed, n_failed, n_changed)
+
+
+def local(tasks: Sequence[Task], job: Job) -> Iterator[tuple[Task, Answer]]:
+    """Classify files in several processes of this machine; the default `Engine`."""
+    processes = job.processes or max(1, min(usable_cores(), len(tasks) // _FILES_PER_WORKER))
+    work = partial(_in_worker, names=job.names, identity=job.identity)
+    # Also a single file is classified by a worker: a file that crashes its process must not stop each later call.
+    return in_pool(tasks, work, partial(_here, job=job), lambda _: Answer(error=CRASHED), processes, job.monitor)
+
+
+def _here(task: Task, job: Job) -> Answer:
+    return answer_of(task.path, job.checkpoint, job.monitor)
+
+
+def _in_worker(task: Task, names: tuple[str, ...], identity: str) -> Answer:
+    return answer_of(task.path, loaded(names, identity), Monitor(should_stop=worker_stops))
+
+
+@lru_cache(maxsize=1)
+def loaded(names: tuple[str, ...], identity: str, device: str = "cpu") -> Checkpoint:
+    """Load and combine checkpoints, once in a process.
+
+    Raises
+    ------
+    CheckpointError
+        If one cannot be loaded, or their identity is another.
+    """
+    checkpoint = combine([load_checkpoint(name, device) for name in names])
+    if identity_of(checkpoint) != identity:
+        raise CheckpointError(f"the checkpoint {checkpoint.name} was replaced meanwhile; start again")
+    return checkpoint
+
+
+def answer_of(path: Path, checkpoint: Checkpoint, monitor: Monitor = QUIET) -> Answer:
+    """Return the answer of a checkpoint for a file, which may be an error."""
+    try:
+        with open_audio(path, sample_rate=checkpoint.sample_rate, name=_NAME, max_seconds=_MAX_SECONDS) as stream:
+            found = classify(cast("AudioStream", _Watched(stream, monitor)), checkpoint)
+    except AudioError as error:
+        return Answer(error=str(error).removeprefix(f"{_NAME}: "))
+    except MemoryError:
+        return Answer(error="there is not enough memory to decode it; cut it into shorter pieces")
+    probabilities = dict(zip(found.genres, found.probabilities.tolist(), strict=True))
+    return Answer(found.genre, found.rejected, bool(found.is_sure), probabilities, found.warnings)
 
 
 class _Watched:
@@ -124,27 +197,3 @@ class _Watched:
         for block in self._stream.blocks():
             self._monitor.check("classifying")
             yield block
-
-
-def _answer(task: _Task, checkpoint: Checkpoint, monitor: Monitor) -> Answer:
-    try:
-        with open_audio(task.path, sample_rate=checkpoint.sample_rate, name=_NAME, max_seconds=_MAX_SECONDS) as stream:
-            found = classify(cast("AudioStream", _Watched(stream, monitor)), checkpoint)
-    except AudioError as error:
-        return Answer(error=str(error).removeprefix(f"{_NAME}: "))
-    except MemoryError:
-        return Answer(error="there is not enough memory to decode it; cut it into shorter pieces")
-    probabilities = dict(zip(found.genres, found.probabilities.tolist(), strict=True))
-    return Answer(found.genre, found.rejected, bool(found.is_sure), probabilities, found.warnings)
-
-
-def _in_worker(task: _Task, names: tuple[str, ...], identity: str) -> Answer:
-    return _answer(task, _loaded(names, identity), Monitor(should_stop=worker_stops))
-
-
-@lru_cache(maxsize=1)
-def _loaded(names: tuple[str, ...], identity: str) -> Checkpoint:
-    checkpoint = combine([load_checkpoint(name) for name in names])
-    if identity_of(checkpoint) != identity:
-        raise CheckpointError(f"the checkpoint {checkpoint.name} was replaced meanwhile; start again")
-    return checkpoint

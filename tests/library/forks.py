@@ -1,4 +1,4 @@
-"""What forks of the tests do in place of the library's own work: one is slow, one crashes."""
+"""What forks of the tests do in place of the library's own work: what is slow, crashes, or sees no file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 
 from genre_app.library import classify
+from genre_app.library.ray_engine import Actor
 from tests import forked
 
 
@@ -32,3 +33,19 @@ def crash(task, names, identity):
 
 
 _in_worker = classify._in_worker
+
+
+class CrashingActor(Actor):
+    """2.flac crashes this actor of Ray."""
+
+    def result(self, path):
+        if path.name == "2.flac":
+            os._exit(139)
+        return super().result(path)
+
+
+class ActorElsewhere(Actor):
+    """It sees no file of the library."""
+
+    def result(self, path):
+        return super().result(path / "not mounted")

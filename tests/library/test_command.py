@@ -89,6 +89,13 @@ def test_wrong_use_is_a_sentence(run, music, tmp_path, monkeypatch):
     assert "pip install genre-app[tags]" in err
 
 
+def test_the_engine_ray_needs_its_extra(run, music, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    code, out, err = run(music, "--engine", "ray")
+    assert (code, out) == (2, "")
+    assert err == "error: The engine ray needs the library Ray; install it with: pip install genre-app[ray]\n"
+
+
 def test_ctrl_c_says_that_the_work_is_kept(run, music, monkeypatch, classified):
     def interrupted(tasks, work, here, crashed, processes, monitor):
         yield tasks[0], here(tasks[0])
