@@ -2,9 +2,9 @@
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Three of the workers drive a browser each and often wait for it, so two cores have work for four. Each worker uses one thread.
+# Two of the workers drive a browser each and often wait for it, so two cores have work for three. Each worker uses one thread.
 # tests/conftest.py puts the longest files first, and --no-loadscope-reorder keeps its order.
-WORKERS := 4
+WORKERS := 3
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .PHONY: app test check bench

@@ -43,15 +43,16 @@ LONGEST_FIRST = (
 )
 
 # Tests that share something costly, which each worker would start for itself: a Chromium and the page; the server of
-# tests/forked.py. The first group that names a test has it. Three groups of browser tests wait for the browser side by side.
+# tests/forked.py. The first group that names a test has it. Two groups of browser tests wait for the browser side by side.
 TOGETHER = {
     "browser: answers": (
         "browser/test_accessibility",
-        "browser/test_batch",
         "browser/test_classify",
         "browser/test_explaining",
+        "browser/test_live",
+        "browser/test_microphone",
+        "browser/test_phone",
     ),
-    "browser: microphone": ("browser/test_live", "browser/test_microphone"),
     "browser: collections and runs": ("browser/",),
     "forked": (
         "contributor/",

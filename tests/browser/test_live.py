@@ -34,6 +34,12 @@ FORBID = """
         return ask(wanted);
     };
 """
+HIDE_STOP = """() => {
+    const stop = document.querySelector(".mic-wrap .stop-button");
+    stop.classList.replace("stop-button", "hidden-button");
+    setTimeout(() => stop.classList.replace("hidden-button", "stop-button"), 700);
+}"""
+
 KEEP = """
     const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     window.streams = [];
@@ -82,6 +88,7 @@ def test_live_stops_when_its_tab_is_left_while_a_take_goes_on(recorder, address)
         live_button(page, "Record").click()
         expect(panel(page, "live").locator(".mic-time")).to_have_text(at_least(2))
         expect(page.locator("#live-vote")).to_contain_text("the last")
+        page.evaluate(HIDE_STOP)
         page.get_by_role("tab", name="Classify").click()
         page.wait_for_function("streams.every((s) => s.getTracks().every((track) => track.readyState === 'ended'))")
         page.get_by_test_id("waveform-Music").get_by_role("button", name="Record", exact=True).click()

@@ -7,6 +7,7 @@ const FLOOR_DB = -60; // left end of the meter
 const LATELY_MS = 3000;
 const HOLD_MS = 1500; // the meter's peak mark stays this long
 const WRITE_MS = 250; // between two changes of the numbers
+const RELEASE_MS = 500; // between two attempts to stop gradio's recorder
 const STEP_MS = 66; // shorter than the analyser's 4096 samples, so that no peak is missed
 const LONG_SECONDS = 480; // nine minutes of stereo samples at 44.1 kHz are 95 MB; the server takes 100 MB
 const [LEAST_SECONDS, ENOUGH_SECONDS] = [5, 15]; // of music for a sure answer, and of a recording begun with Listen
@@ -194,9 +195,16 @@ class Recording {
 
   // Nobody sees Live's answer on another tab, so the microphone is let go.
   leave() {
-    press(this.panel, "stop");
+    this.release();
     this.finish();
     say(this.panel, "Stopped, because you left this tab. Press Record to listen again.");
+  }
+
+  // gradio's recorder may be without its button for a moment, so press until the microphone is off.
+  release() {
+    if (this.track.readyState !== "live") return;
+    press(this.panel, "stop");
+    setTimeout(() => this.release(), RELEASE_MS);
   }
 
   finish() {

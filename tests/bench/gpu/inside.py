@@ -205,10 +205,10 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
     changes = TINY if form == "tiny" else {"set-epochs": 3, "Columns": "data"}
     app = build_app()
     shown, values = looked(app, **changes, **{"train-source": data})
-    plan = shown[-1].get("State")
-    if plan is None:
+    checked = shown[-1]["State"]
+    if checked.plan is None:
         sys.exit(f"the data were not taken: {words(shown[-1]['plan'])}")
-    told = begin(app, values, plan)
+    told = begin(app, values, checked)
     if "run-chosen" not in told:
         sys.exit(f"the run did not start: {words(told['plan'])}")
     run = Run(runs_folder() / told["run-chosen"])
@@ -219,8 +219,8 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
     return {
         "run": run.name,
         "device": run.journal().last(events.Started).device,
-        "planned_device": plan.device,
-        "planned_epoch_seconds": plan.epoch_seconds,
+        "planned_device": checked.plan.device,
+        "planned_epoch_seconds": checked.plan.epoch_seconds,
         "epochs": len(run.journal().epochs),
         "checkpoint_device": load_checkpoint(run.best).provenance["device"],
     }

@@ -73,8 +73,11 @@ def test_a_kitchen_is_measured_and_trained_for(app, uploads, recording):
 def test_the_command_follows_the_filled_form(app):
     use = handler(app, "room-use", "click")
     number = next(number for number, other in app.fns.items() if other is use)
-    after = [other.fn.__name__ for other in app.fns.values() if other.trigger_after == number and other.fn]
-    assert after == ["change"]
+    (after,) = [other for other in app.fns.values() if other.trigger_after == number and other.fn]
+    # It changes a number, and the form's only event follows that.
+    (turn,) = after.outputs
+    (change,) = [other for other in app.fns.values() if (turn._id, "change") in other.targets]
+    assert change.fn.__name__ == "change"
 
 
 @pytest.mark.parametrize(
