@@ -60,6 +60,7 @@ def build_app() -> gr.Blocks:
         api.build()
         app.load(None, None, None, js="() => genreApp.openTab()")
     visits.lighten(app)
+    visits.let_sweeps_overlap(app)
     return app
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -66,6 +66,26 @@ class _Visit(BlocksConfig):
     def config_for_block(_id: int, rendered_ids: list[int], block: Any, renderable: Any = None) -> Any:
         """Return nothing, as gradio does for a component that is not rendered."""
         return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable) if renderable else _NOTHING
+
+
+def let_sweeps_overlap(app: gr.Blocks) -> None:
+    """Let gradio delete old files while others arrive; call it when the page is built.
+
+    gradio goes through its sets of paths in a thread of its own. If a set grew meanwhile, Python raised an error, and gradio
+    deleted no more files until the server ended.
+    """
+    app.upload_file_set = _Paths(app.upload_file_set)
+    components = [block for block in app.blocks.values() if isinstance(block, gr.components.Component)]
+    for component in components:
+        component.temp_files = _Paths(component.temp_files)
+    app.temp_file_sets = [app.upload_file_set, *(component.temp_files for component in components)]
+
+
+class _Paths(set[str]):
+    """Paths of files; it may change while somebody goes through it."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(frozenset(self))  # no other thread runs while Python copies a set of texts
 
 
 def keep_uploads_apart(age_seconds: float) -> None:

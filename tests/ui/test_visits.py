@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 
+import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
@@ -77,6 +78,24 @@ def test_deleted_files_leave_neither_a_path_nor_a_folder(app, tmp_path, monkeypa
     assert app.upload_file_set == {str(tmp_path / kept / "a.wav")}
     assert sorted(path.name for path in tmp_path.iterdir()) == [kept, foreign]
     app.upload_file_set.clear()
+
+
+def test_files_may_arrive_while_gradio_deletes_old_ones(app, tmp_path):
+    known = app.temp_file_sets.copy()
+    assert {id(paths) for paths in known} == {
+        id(app.upload_file_set),
+        *(id(block.temp_files) for block in app.blocks.values() if isinstance(block, gr.components.Component)),
+    }
+
+    for paths in known:
+        before = set(paths)
+        paths.update(str(tmp_path / name) for name in ("a.wav", "b.wav"))
+        going = iter(paths)
+        next(going)
+        paths.add(str(tmp_path / "c.wav"))
+        assert len(list(going)) == len(before) + 1
+        paths.clear()
+        paths.update(before)
 
 
 def test_what_a_killed_server_has_left_is_deleted(tmp_path, monkeypatch):
