@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,13 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 For each event that runs, gradio looks up in the tree of the page all components that have ever been the output of an event,
 to show its progress on them. With the outputs of the form of the Train tab this took seconds of each visit.
 """
+
+_turns = count(1)
+
+
+def turn() -> int:
+    """Return a number that no event has had before: a `gradio.State` that gets it sets off its ``change`` event."""
+    return next(_turns)
 
 
 @dataclass

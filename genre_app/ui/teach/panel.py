@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
-from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import PRIVATE, Frame, turn
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import followed
@@ -38,7 +37,6 @@ _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _
 _KINDS = [("what the model hears", "embedding"), ("58 features of the sound (slower)", "features")]
 _MATRIX_WIDTH = 420  # CSS pixels
 _NATIVE = gr.WaveformOptions(show_recording_waveform=False)  # the browser's own player
-_TURNS = count(1)
 _SCRIPT = Path(__file__).parents[1] / "assets" / "teach.js"
 # One model or map is made at a time, so another visitor may be first.
 _OFF, _VISIBLE = "{ __type__: 'update', interactive: false }", "{ __type__: 'update', visible: true }"
@@ -164,7 +162,7 @@ class Panel:
                     taught: Taught = end.value
                     break
                 yield {self.status: markup.progress(progress)}
-            yield {**self._idle(markup.done(taught.seconds)), self.taught: next(_TURNS)}
+            yield {**self._idle(markup.done(taught.seconds)), self.taught: turn()}
         except StoppedError:
             yield self._idle("")
         except GenreAppError as error:

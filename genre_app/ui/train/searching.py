@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from genre_app.runs.run import free_name, runs_folder
 from genre_app.runs.search.results import Results, Row, read
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.ui import cards, permission
-from genre_app.ui.frame import PRIVATE
+from genre_app.ui.frame import PRIVATE, turn
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.data import PROBLEMS, sentence
 from genre_app.ui.train.form import Form
@@ -22,7 +21,6 @@ from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
 
 _SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
-_TURNS = count(1)
 _SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
 
 Values = dict[Any, Any]
@@ -126,7 +124,7 @@ class Searching:
             panel.chosen: gr.Dropdown(names, value=folder.path.name),
             panel.listed: names,
             panel.said: "",
-            self._turn: next(_TURNS),
+            self._turn: turn(),
         }
 
     def end(self, values: Values, profile: Profile) -> Values:
@@ -149,7 +147,7 @@ class Searching:
                 launch.resume(folder.path)
         except PROBLEMS as error:
             return {panel.said: cards.problem(sentence(error), "Not done")}
-        return {panel.said: "", self._turn: next(_TURNS)}
+        return {panel.said: "", self._turn: turn()}
 
     def fill(self, values: Values, profile: Profile) -> Values:
         """Fill the form with the recipe of the chosen search and the settings of its best trial."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from genre_app.runs import zerogpu
 from genre_app.runs.request import Request
 from genre_app.runs.run import checked_name, new_run, runs_folder
 from genre_app.ui import cards, permission
-from genre_app.ui.frame import PRIVATE
+from genre_app.ui.frame import PRIVATE, turn
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train import plan_card
 from genre_app.ui.train.data import PROBLEMS, sentence, shortened
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 # One event answers for all that changes the form, and a browser sends it again only when its answer is there. With an event for
 # each cause, the answer for an older form could come last.
 _LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
-_TURNS = count(1)
 # A browser that forbids storage raises an error.
 _SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
 _READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
@@ -106,7 +104,7 @@ class Start:
 
     def follow(self, event: Any) -> None:
         """Update the command and the plan, and keep the form in the browser, after an event that has filled the form."""
-        event.then(lambda: next(_TURNS), None, self.filled, **PRIVATE)
+        event.then(turn, None, self.filled, **PRIVATE)
 
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
@@ -141,7 +139,7 @@ class Start:
 
     def look_after(self, event: Any) -> None:
         """Look at the music, and update the plan, after an event that has named other music."""
-        event.then(lambda: next(_TURNS), None, self.named, **PRIVATE)
+        event.then(turn, None, self.named, **PRIVATE)
 
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""
@@ -211,14 +209,14 @@ class Start:
         """Keep an uploaded file, and name it in the field for the music."""
         try:
             permission.check(profile)
-            return {self.form.source: train_data.keep_upload(path), self.form.problem: "", self.named: next(_TURNS)}
+            return {self.form.source: train_data.keep_upload(path), self.form.problem: "", self.named: turn()}
         except PROBLEMS as error:
             return {self.form.problem: cards.problem(sentence(error), "Not taken"), self.form.upload: None}
 
     def restore(self, saved: Any) -> dict[Any, Any]:
         """Return updates that fill the form with what the browser has kept."""
         updates = self.form.restore(saved)
-        return {**updates, self.name: saved.get("set-name", "") if updates else gr.skip(), self.named: next(_TURNS)}
+        return {**updates, self.name: saved.get("set-name", "") if updates else gr.skip(), self.named: turn()}
 
     def _run_name(self, values: dict[Any, Any]) -> str | None:
         """Return the name that the visitor has given the run, None if there is none.
