@@ -5,13 +5,15 @@ of GTZAN. Both networks then classify the audio of these tracks and a simulated 
 choose the weights, temperatures and limits of a sure answer for the checkpoint ``default``. Those of the committee for the rows
 of the cache choose the temperature and limits of ``fast``. ``--write`` puts them into the checkpoints of a folder.
 
-Ten neighbouring numbers of GTZAN are in one fold. Neighbours are often by the same artist, who would otherwise be in training
-and held-out tracks. A finished run in the output folder is not trained again, and an interrupted one is resumed.
+Ten neighbouring numbers of GTZAN are in one fold, because neighbours are often by the same artist. An artist with more tracks
+is still in several folds, so the results are too good for music by new artists. A finished run in the output folder is not
+trained again, and an interrupted one is resumed.
 """
 
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -22,11 +24,13 @@ import numpy as np
 import torch
 import typer
 
+from genre_app.augment.config import WaveformConfig
 from genre_app.checkpoint import Checkpoint, Member, load_checkpoint, save_checkpoint
 from genre_app.combine import combine
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.gtzan import gtzan_name
+from genre_app.data.tracks import AudioTrack
 from genre_app.evaluation.combination import Combination, combine_by
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
 from genre_app.evaluation.metrics import Report, TrackResult
@@ -70,11 +74,13 @@ def main(
     clips: dict[str, list[MemberTrack]] = defaultdict(list)
     pair: list[Checkpoint] = []
     pieces = AudioFolder.open(audio, None).tracks
-    for number, held_out in enumerate(blocks([track.track_id for track in MelCache.open(mel).tracks], folds)):
-        if only and number not in only:
-            continue
+    names = [track.track_id for track in MelCache.open(mel).tracks]
+    if unknown := set(only or ()) - set(range(folds)):
+        raise typer.BadParameter(f"there is no fold {min(unknown)}; the folds are 0 to {folds - 1}", param_hint="--only")
+    for number in only or range(folds):
+        held_out = blocks(names, folds)[number]
         file = out / f"fold-{number}.csv"
-        write_split(file, ((track.track_id, track.track_id in held_out) for track in MelCache.open(mel).tracks))
+        write_split(file, ((name, name in held_out) for name in names))
         request = Request(recipe="default", data=str(mel), settings=_LAST | {"split.file": str(file)}, threads=threads)
         committee = load_checkpoint(finished_run(out / f"default-{number}", request).best)
         of_mel += _of_mel(mel, committee, held_out)
@@ -83,10 +89,8 @@ def main(
         settings = _LAST | recipe | {"split.file": str(file)}
         request = Request(recipe="transfer", data=str(audio), settings=settings, init_from=str(init_from), threads=threads)
         pair = [committee, load_checkpoint(finished_run(out / f"transfer-{number}", request).best)]
-        place = out / f"clips-{number}"
-        if not place.exists():
-            held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
-            simulate(held, place, chain("transfer", noises, rooms))
+        held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
+        place = _written(out / f"clips-{number}", held, chain("transfer", noises, rooms))
         for kind, found in _of_clips(place, combine(pair)):
             clips[kind] += found
     alone, of_transfer, joined = _choose(pair, of_mel, clips)
@@ -117,6 +121,16 @@ def write_split(path: Path, tracks: Iterable[tuple[str, bool]]) -> None:
         rows.writerows((name, "valid" if held_out else "train") for name, held_out in tracks)
 
 
+def _written(place: Path, tracks: Sequence[AudioTrack], config: WaveformConfig) -> Path:
+    """Return a folder with the tracks and their simulated recordings; write it whole if it is missing."""
+    if not place.exists():
+        part = place.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        simulate(tracks, part, config)
+        part.rename(place)
+    return place
+
+
 def _of_mel(mel: Path, committee: Checkpoint, held_out: set[str]) -> Iterator[MemberTrack]:
     """Classify the held-out rows of the cache with the committee."""
     cache = MelCache.open(mel)
@@ -127,7 +141,7 @@ def _of_mel(mel: Path, committee: Checkpoint, held_out: set[str]) -> Iterator[Me
 
 
 def _of_clips(place: Path, joined: Checkpoint) -> Iterator[tuple[str, list[MemberTrack]]]:
-    """Classify the clips of a fold as they are and as recordings; of the long ones also the middle."""
+    """Classify the clips of a fold as they are and as recordings, and the middle of both."""
     for kind in ("files", "recordings"):
         yield kind, list(evaluate_members(place / kind, joined).tracks)
         yield f"{_MIDDLE_SECONDS:g} s of {kind}", list(evaluate_members(place / kind, joined, seconds=_MIDDLE_SECONDS).tracks)

@@ -25,6 +25,8 @@ from genre_app.audio.synth import STYLES, music
 from genre_app.checkpoint import Checkpoint, save_checkpoint
 from genre_app.models import create_model
 from genre_app.pretrained.musicnn import SPEC
+from genre_app.runs.events import Stepped
+from genre_app.runs.run import Run
 from tests import chromium
 from tests.bench.page import drop_to_paint, served
 
@@ -100,7 +102,7 @@ class Bench:
         run = self.folder / "runs" / "busy"
         command = ["-m", "train", "default", "--data", str(self._songs["wav"]), "--out", str(run), "--set", "epochs=10000"]
         with self._training(command) as still_runs:
-            while still_runs() and b'"event": "step"' not in ((run / "journal.jsonl").read_bytes() if run.exists() else b""):
+            while still_runs() and Run(run).journal().last(Stepped) is None:
                 time.sleep(0.5)
             return [painted for painted, _ in self._drops()]
 
@@ -136,6 +138,14 @@ class Bench:
             while still_runs() and not (run / "best.safetensors").exists():
                 time.sleep(0.1)
             return [time.perf_counter() - begun]
+
+    def teach(self) -> list[float]:
+        """Seconds of ``genre-app teach``, from the command to the file."""
+        clips = self._synthesised("clips-teach", 10, ("wav", 22050), seconds=10.0)["wav"]
+        begun = time.perf_counter()
+        out = self.folder / "taught.safetensors"
+        self._script("genre_app", "teach", str(clips), "--checkpoint", self.checkpoint, "--out", str(out))
+        return [time.perf_counter() - begun]
 
     def start(self) -> list[float]:
         seconds = []
@@ -191,12 +201,12 @@ class Bench:
     def _songs(self) -> dict[str, Path]:
         return self._synthesised("songs", 4 if self.quick else 16, ("wav", 22050), ("mp3", _RATE))
 
-    def _synthesised(self, name: str, n_tracks: int, *formats: tuple[str, int]) -> dict[str, Path]:
-        """Write tracks of 30 s of each style in formats with their rates in Hz; return the folder of each format."""
+    def _synthesised(self, name: str, n_tracks: int, *formats: tuple[str, int], seconds: float = 30.0) -> dict[str, Path]:
+        """Write tracks of each style in formats with their rates in Hz; return the folder of each format."""
         songs = {of: self.folder / f"{name}-{of}" for of, _ in formats}
         for style in STYLES:
             for number in range(n_tracks):
-                samples = 0.5 * music(style, 30.0, _RATE, number)
+                samples = 0.5 * music(style, seconds, _RATE, number)
                 for of, rate in formats:
                     path = songs[of] / style / f"{number}.{of}"
                     path.parent.mkdir(parents=True, exist_ok=True)

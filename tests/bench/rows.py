@@ -103,6 +103,7 @@ ROWS = {
         (0, 180),
         Bench.train_transfer,
     ),
+    "teach": Row("`genre-app teach` on two cores, 5 genres of 10 WAV files of 10 s", "s", (0, 30), Bench.teach),
     "pool": Row("speed with changed waveforms / without", "%", None, Bench.pool),
     "help": Row("genre-app --help", "s", (0, 1), Bench.help),
     "start": Row("python app.py to the first page over HTTP", "s", (0, 8), Bench.start),

@@ -97,5 +97,8 @@ def test_the_held_out_tracks_choose_for_the_shipped_networks(material, tmp_path,
     assert again.output.splitlines()[-10:] == found.output.splitlines()[-10:]
     one = CliRunner().invoke(out_of_fold.app, [*arguments, "--only", "1"], catch_exceptions=False)
     assert "joined, files: n = 2," in one.output
+    none = CliRunner().invoke(out_of_fold.app, [*arguments, "--only", "3"])
+    assert none.exit_code == 2
+    assert "there is no fold 3; the folds are 0 to 2" in none.output
     # Without the other network, a member of the mix is as sure as it is alone.
     assert float(joined.model.temperature) == pytest.approx(float(alone.model.temperature))
