@@ -48,10 +48,12 @@ TEXTS = {
 }
 
 
-# Puts a bar of the Train tab on the page. Its colour becomes the text of its track, and the track's that of the cell around it.
-BAR = """() => {
+# Puts a link on the page, and a bar of the Train tab. The bar's colour becomes the text of its track, and
+# the track's becomes that of the cell around it.
+ADDED = """() => {
     const bar = '<table class="counts"><tr><td><span class="track"><span class="bar"></span></span></td></tr></table>';
-    document.querySelector("#final-vote .card").insertAdjacentHTML("beforeend", bar);
+    const link = '<a class="link" style="color: var(--link-text-color)">song.wav</a>';
+    document.querySelector("#final-vote .card").insertAdjacentHTML("beforeend", link + bar);
     for (const place of document.querySelectorAll("#final-vote :is(td, .counts .track)"))
         place.style.color = getComputedStyle(place.firstChild).backgroundColor;
 }"""
@@ -63,7 +65,8 @@ def contrasts(page: Page) -> None:
     assert {name: round(contrast, 2) for name, contrast in found.items() if contrast < 4.5} == {}
     # Not text: 3 is enough (WCAG 1.4.11).
     assert page.locator("#vote input:not(:checked)").first.evaluate(CONTRAST) >= 3
-    page.evaluate(BAR)
+    page.evaluate(ADDED)
+    assert page.locator("#final-vote .link").evaluate(CONTRAST) >= 4.5
     assert page.locator("#final-vote .counts .track").evaluate(CONTRAST) >= 3
     assert page.locator("#final-vote td").evaluate(CONTRAST) >= 1.2, "the track can be seen"
 
