@@ -8,22 +8,16 @@ import gradio as gr
 
 
 def handler(app: gr.Blocks, label: str, event: str) -> Any:
-    """Find what an event of the component with this label, button text or id does on the server."""
-    for function in app.fns.values():
-        for block_id, name in function.targets:
-            block = app.blocks.get(block_id)
-            if (
-                function.fn
-                and name == event
-                and label
-                in (
-                    getattr(block, "label", None),
-                    getattr(block, "elem_id", None),
-                    getattr(block, "value", None),
-                )
-            ):
-                return function
-    raise LookupError(f"no {event} of {label}")
+    """Find what an event of the component with this label, button text or id does on the server, at once or after the page."""
+    found = [function for function in app.fns.values() if _is_set_off(app, function, label, event)]
+    if not found:
+        raise LookupError(f"no {event} of {label}")
+    return next((function for function in found if function.fn), None) or following(app, found[0])
+
+
+def _is_set_off(app: gr.Blocks, function: Any, label: str, event: str) -> bool:
+    blocks = [app.blocks.get(block_id) for block_id, name in function.targets if name == event]
+    return any(label in [getattr(block, name, None) for name in ("label", "elem_id", "value")] for block in blocks)
 
 
 def following(app: gr.Blocks, function: Any) -> Any:

@@ -202,8 +202,7 @@ def build(frame: Frame) -> None:
 
 def _connect(frame: Frame, parts: Parts) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
-    arriving = [frame.app.load, frame.tab["Batch"].select]
-    gr.on(arriving, offered_now, parts.checkpoint, parts.checkpoint, **PRIVATE)
+    frame.tab["Batch"].select(offered_now, parts.checkpoint, parts.checkpoint, **PRIVATE)
     folders, asked = gr.JSON(visible=False), gr.Number(visible=False)
     inputs = [parts.files, parts.checkpoint, parts.vote, folders, asked, collection, parts.going]
     starting = [parts.files.upload, parts.again.click]

@@ -85,7 +85,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
     view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
     panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
     # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
-    arriving = [frame.app.load, frame.tab["Collect"].select, collection.change, taught.change]
+    arriving = [frame.tab["Collect"].select, collection.change, taught.change]
     gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
     start.click(None, None, panel.going[:3], js=_WAIT_TO_TEACH, **PRIVATE)
     running = start.click(panel.run, [collection, genres], panel.going, **_HEAVY)

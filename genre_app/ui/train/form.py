@@ -121,32 +121,42 @@ class Form:
         others = (self.source, self.level, self.recipe, self.preset, self.init_from, self.columns, self.threads)
         return [*others, *self.widgets.values()]
 
+    @property
+    def first_values(self) -> dict[str, Any]:
+        """The values of a form that nobody has touched, by element id."""
+        return {part.elem_id: part.value for part in self.inputs}
+
     def request(self, values: Mapping[Any, Any]) -> Request:
         """Return the request that the form describes; its data is ``DATA`` while no usable music is named.
+
+        Parameters
+        ----------
+        values : mapping
+            The values of `inputs` by element id, as a browser sends them: anything.
 
         Raises
         ------
         FormError, RequestError
             If a value is wrong.
         """
-        recipe, preset = values[self.recipe], values[self.preset]
+        recipe, preset = str(values.get(self.recipe.elem_id)), str(values.get(self.preset.elem_id))
         if recipe not in recipe_names():
             raise RequestError(f"There is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}")
         if preset not in PRESETS and preset != OF_RECIPE:
             raise RequestError(f"There is no augmentation {preset!r}; choose one of: {', '.join(PRESETS)}")
         try:
-            data = train_data.resolve(values[self.source])
+            data = train_data.resolve(self.music(values))
         except RequestError:
             data = "DATA"
-        shown = {path: values[widget] for path, widget in self.widgets.items()}
+        shown = {path: values.get(widget.elem_id) for path, widget in self.widgets.items()}
         try:
             request = Request(
                 recipe=recipe,
                 data=data,
                 settings=changed_settings(shown, read_recipe(recipe), preset),
-                init_from=init_from(values[self.init_from]),
-                columns=values[self.columns],
-                threads=values[self.threads],
+                init_from=init_from(str(values.get(self.init_from.elem_id) or RANDOM)),
+                columns=values.get(self.columns.elem_id),
+                threads=values.get(self.threads.elem_id),
             )
             config = request.config()
         except (ValidationError, RecipeError) as error:
@@ -245,9 +255,9 @@ class Form:
         text = shown_values(config)["model_settings"] if model == config.model else ""
         return {self.widgets["model_settings"]: gr.Textbox(text, info=network_info(model))}
 
-    def saved(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """Return the values of the form by element id, for the browser to keep."""
-        return {part.elem_id: values[part] for part in self.inputs}
+    def music(self, values: Mapping[Any, Any]) -> str:
+        """Return what the form says where the music is."""
+        return str(values.get(self.source.elem_id) or "")
 
     def restore(self, saved: Any) -> dict[Any, Any]:
         """Return updates that fill the form with saved values; choices that no longer exist are left out."""

@@ -16,9 +16,9 @@ from genre_app.ui import cards, permission
 from genre_app.ui.frame import PRIVATE, turn
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.data import PROBLEMS, sentence
-from genre_app.ui.train.form import Form
 from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
+from genre_app.ui.train.start import Start
 
 _SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
 _SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
@@ -32,32 +32,32 @@ class Searching:
 
     Parameters
     ----------
-    form : Form
+    start : Start
     settings : SearchSettings
     panel : SearchPanel
     """
 
-    def __init__(self, form: Form, settings: SearchSettings, panel: SearchPanel) -> None:
-        self.form, self.settings, self.panel = form, settings, panel
+    def __init__(self, start: Start, settings: SearchSettings, panel: SearchPanel) -> None:
+        self._start, self.form, self.settings, self.panel = start, start.form, settings, panel
         self._done = gr.Checkbox(visible=False)  # whether the page is to show what an action has changed
         self._turn = gr.State(0)  # a number that changes after an action
 
-    def connect(self, *arriving: Any) -> Any:
-        """Connect the events; at each event of ``arriving``, a visitor opens the page or the tab.
+    def connect(self, arriving: Any) -> Any:
+        """Connect the events; at the event ``arriving``, a visitor opens the tab.
 
         Returns
         -------
         The event that has filled the form.
         """
         settings, panel, form, done = self.settings, self.panel, self.form, self._done
-        inputs = {*form.inputs, settings.trials, settings.folds, settings.sampler}
+        inputs = {self._start.values, settings.trials, settings.folds, settings.sampler}
         new = [panel.folded, panel.chosen, panel.listed, panel.said, self._turn]
-        started = settings.start.click(self.begin, inputs, [settings.error, done, *new], **PRIVATE)
+        started = self._start.gather(settings.start.click).then(self.begin, inputs, [settings.error, done, *new], **PRIVATE)
         started.then(None, done, None, js=_SHOW_SEARCHES)
         for button, act in ((panel.stop, self.end), (panel.resume, self.go_on)):
             button.click(act, {panel.chosen}, [panel.said, self._turn], **PRIVATE)
         # One event, of which a browser sends the latest last: the answer for what was chosen or done before comes first.
-        looking = [*arriving, panel.chosen.input, panel.timer.tick, self._turn.change]
+        looking = [arriving, panel.chosen.input, panel.timer.tick, self._turn.change]
         gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
         panel.chosen.input(lambda: "", None, panel.said, **PRIVATE)
         filled = panel.fill.click(self.fill, {panel.chosen, form.surveyed}, [*form.inputs, panel.said, done], **PRIVATE)
@@ -102,14 +102,15 @@ class Searching:
     def begin(self, values: Values, profile: Profile) -> Values:
         """Start a search of the recipe in the form, and show it."""
         settings, form, panel = self.settings, self.form, self.panel
+        gathered = self._start.gathered(values)
         try:
             permission.check(profile)
             if zerogpu.is_zero():
                 raise RunError("This Space lends its GPU for minutes only; search on a machine of your own.")
             if any(found.is_running() for found in list_searches()):
                 raise RunError("A search is running already; stop it first.")
-            train_data.resolve(values[form.source])
-            request = form.request(values)
+            train_data.resolve(form.music(gathered))
+            request = form.request(gathered)
             trials, folds = int(values[settings.trials] or 0), int(values[settings.folds] or 0)
             search = Search.of(request, trials, folds, values[settings.sampler])
             folder = SearchFolder.create(runs_folder() / free_name(f"{Path(request.recipe).stem}-search"), search)

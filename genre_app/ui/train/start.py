@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 # each cause, the answer for an older form could come last.
 _LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
-_SAVE = "(form) => { try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {} }"
-_READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) } catch { return null } }"
+_GATHER = """(...values) => {
+  const form = Object.fromEntries(%s.map((name, place) => [name, values[place]]))
+  try { localStorage.setItem('genre-app-train', JSON.stringify(form)) } catch {}
+  return form
+}"""
+_READ_SAVED = "() => { try { return JSON.parse(localStorage.getItem('genre-app-train')) ?? {} } catch { return {} } }"
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,10 @@ class Start:
         A `Checked`; None before the first check.
     filled, named : gr.State
         Numbers that change after an event has filled the form, and after one that has named other music.
+    values : gr.JSON
+        The values of the form and the name, by element id.
     saved : gr.JSON
-        The values of the form, which the browser keeps over a reload. `gradio.BrowserState` does not work here: it is read when
+        What the browser has kept of these from an earlier visit. `gradio.BrowserState` does not work here: it is read when
         its tab is first opened, after the page's load event.
     mark : gr.HTML
         A style sheet that writes an error under its field.
@@ -80,7 +87,7 @@ class Start:
         self.form, self.chosen = form, chosen
         self.checked = gr.State(None)
         self.filled, self.named = gr.State(0), gr.State(0)
-        self.saved = gr.JSON(visible=False)
+        self.values, self.saved = gr.JSON(visible=False, elem_id="train-values"), gr.JSON({}, visible=False)
         with gr.Column(elem_classes="step"):
             gr.HTML("<h2><b>3</b> Check and start</h2>")
             self.plan = gr.HTML(plan_card.NO_PLAN, elem_id="plan")
@@ -90,17 +97,29 @@ class Start:
                 self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
             text: dict[str, Any] = {"interactive": False, "buttons": ["copy"], "elem_classes": "code"}
-            self.command = gr.Textbox(label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text)
+            command = _command(form.request(form.first_values), None)
+            self.command = gr.Textbox(
+                command, label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text
+            )
             self.mark = gr.HTML(elem_id="train-mark")
 
     @property
     def _outputs(self) -> list[Any]:
-        own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark, self.saved)
+        own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark)
         return [*own, self.form.problem, self.form.level]
 
     @property
     def _inputs(self) -> set[Any]:
-        return {*self.form.inputs, self.form.surveyed, self.name, self.checked}
+        return {self.values, self.form.surveyed, self.checked}
+
+    def gather(self, *triggers: Any) -> Any:
+        """Connect an event that puts the form's values into `values`, and keeps them in the browser; return it.
+
+        It runs in the browser. If each field were an input of the events that follow, gradio would look it up in the tree of
+        the page again and again, to show on it how far an event is: this took seconds.
+        """
+        parts = [*self.form.inputs, self.name]
+        return gr.on(triggers, None, parts, self.values, js=_GATHER % json.dumps([part.elem_id for part in parts]), **PRIVATE)
 
     def follow(self, event: Any) -> None:
         """Update the command and the plan, and keep the form in the browser, after an event that has filled the form."""
@@ -118,22 +137,23 @@ class Start:
         ):
             self.follow(event)
         form.upload.upload(self.take_upload, form.upload, [form.source, form.problem, form.upload, self.named], **PRIVATE)
-        app.load(self.restore, self.saved, [*form.inputs, self.name, self.named], js=_READ_SAVED, **PRIVATE)
+        app.load(None, None, self.saved, js=_READ_SAVED, **PRIVATE)
+        self.saved.change(self.restore, self.saved, [*form.inputs, self.name, self.named], **PRIVATE)
         looked = gr.on([form.source.blur, self.named.change], form.look, form.source, [form.level, seen], **_LAST)
         # A look at a large folder takes seconds, so what the form holds is read after it.
         self.follow(looked.then(form.fit, [form.level, form.recipe, seen], form.inputs, **_LAST))
         filling = (form.level, form.recipe, form.preset, model)
         typed = [part.input for part in [*form.inputs, self.name] if part not in filling]
         # A browser reports pasted text only when the field is left.
-        changing = [*typed, self.name.blur, self.filled.change]
-        gr.on(changing, self.change, inputs, self._outputs, **_LAST).then(None, self.saved, None, js=_SAVE)
-        checking = self.check.click(self.look, inputs, self._outputs, concurrency_id="look", concurrency_limit=2, **PRIVATE)
+        self.gather(*typed, self.name.blur, self.filled.change).then(self.change, inputs, self._outputs, **_LAST)
+        looking: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 2, **PRIVATE}
+        checking = self.gather(self.check.click).then(self.look, inputs, self._outputs, **looking)
         self.follow(checking)
         # In a second step, so that no report of the cancelled check arrives after this one.
         self.stop.click(None, cancels=checking, **PRIVATE).then(
             lambda: self._idle() | {self.plan: plan_card.STOPPED, self.checked: None}, None, self._outputs, **PRIVATE
         )
-        started = self.start.click(self.begin, inputs, [*self._outputs, self.name, self.chosen], **PRIVATE)
+        started = self.gather(self.start.click).then(self.begin, inputs, [*self._outputs, self.name, self.chosen], **PRIVATE)
         self.follow(started)
         return started
 
@@ -144,15 +164,14 @@ class Start:
     def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""
         off = gr.Button(interactive=False, variant="secondary")
-        form = self.form.saved(values)
-        shown: dict[Any, Any] = {self.saved: form | {"set-name": values[self.name]}}
+        form = self.gathered(values)
         try:
-            name = self._run_name(values)
-            request = self.form.request(values)
+            name = self._run_name(form)
+            request = self.form.request(form)
         except PROBLEMS as error:
             alert = cards.problem(sentence(error), plan_card.CANNOT)
-            return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error), **shown}
-        shown |= {self.command: _command(request, name), self.mark: ""}
+            return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error)}
+        shown: dict[Any, Any] = {self.command: _command(request, name), self.mark: ""}
         checked: Checked | None = values[self.checked]
         if checked and checked.goes_on:
             return shown
@@ -162,44 +181,45 @@ class Start:
         else:
             card = plan_card.CHANGED if checked else plan_card.NO_PLAN
             shown |= {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
-        return shown | {self.plan: checked.card} if checked and checked.form == form else shown
+        return shown | {self.plan: checked.card} if checked and checked.form == self._without_name(form) else shown
 
     def look(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> Iterator[dict[Any, Any]]:
         """Open the data; yield the progress, then the plan, which `change` shows if the form is still the same."""
-        off = gr.Button(interactive=False)
+        form, off = self.gathered(values), gr.Button(interactive=False)
         stop = gr.Button(visible=True)
         yield {self.check: off, self.start: off, self.stop: stop, self.form.problem: "", self.checked: Checked()}
         try:
             permission.check(profile)
-            train_data.resolve(values[self.form.source])
-            for found in train_data.look(self.form.request(values)):
+            train_data.resolve(self.form.music(form))
+            for found in train_data.look(self.form.request(form)):
                 if isinstance(found, Progress):
                     yield {self.plan: progress_bar(found.stage, found.done, found.total, found.eta_seconds)}
                 else:
                     yield self._idle() | {self.checked: Checked(found)}
         except PROBLEMS as error:
             card = cards.problem(sentence(error), plan_card.CANNOT)
-            yield self._idle() | {self.plan: card, self.checked: Checked(None, card, self.form.saved(values))}
+            yield self._idle() | {self.plan: card, self.checked: Checked(None, card, self._without_name(form))}
 
     def begin(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
         """Start a run of the plan that the visitor was shown."""
         checked: Checked = values[self.checked] or Checked()
-        form, off = self.form.saved(values), gr.Button(interactive=False, variant="secondary")
+        form, off = self.gathered(values), gr.Button(interactive=False, variant="secondary")
+        fields = self._without_name(form)
         try:
             permission.check(profile)
-            request = self.form.request(values)
+            request = self.form.request(form)
             if checked.plan is None or checked.plan.of(request) is None:
                 return {self.plan: plan_card.CHANGED, self.start: off}
-            run = new_run(request, self._run_name(values))
+            run = new_run(request, self._run_name(form))
             zerogpu.begin(run)
         except PROBLEMS as error:
             card = cards.problem(sentence(error), plan_card.CANNOT)
-            return {self.plan: card, self.mark: error_mark(error), self.checked: replace(checked, card=card, form=form)}
+            return {self.plan: card, self.mark: error_mark(error), self.checked: replace(checked, card=card, form=fields)}
         card = plan_card.started(run.name)
         return {
             self.chosen: run.name,
             self.name: "",
-            self.checked: Checked(None, card, form),
+            self.checked: Checked(None, card, fields),
             self.plan: card,
             self.start: off,
             self.check: gr.Button(interactive=True, variant="primary"),
@@ -216,9 +236,18 @@ class Start:
     def restore(self, saved: Any) -> dict[Any, Any]:
         """Return updates that fill the form with what the browser has kept."""
         updates = self.form.restore(saved)
-        return {**updates, self.name: saved.get("set-name", "") if updates else gr.skip(), self.named: turn()}
+        name = saved.get(self.name.elem_id, "") if updates else gr.skip()
+        return {**updates, self.name: name, self.named: turn()}
 
-    def _run_name(self, values: dict[Any, Any]) -> str | None:
+    def gathered(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return the values of the form by element id; none if something else than a browser has sent no mapping."""
+        form = values[self.values]
+        return form if isinstance(form, dict) else {}
+
+    def _without_name(self, form: Mapping[Any, Any]) -> dict[str, Any]:
+        return {place: value for place, value in form.items() if place != self.name.elem_id}
+
+    def _run_name(self, form: Mapping[Any, Any]) -> str | None:
         """Return the name that the visitor has given the run, None if there is none.
 
         Raises
@@ -226,7 +255,7 @@ class Start:
         FormError
             If no run can have this name.
         """
-        name = (values[self.name] or "").strip()
+        name = str(form.get(self.name.elem_id) or "").strip()
         if " " in name:
             raise FormError("name", "Names can't contain spaces")
         try:

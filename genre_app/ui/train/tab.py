@@ -68,7 +68,7 @@ def build(frame: Frame) -> None:
     actions = Actions(panel)
 
     def arrive(values: Values, profile: Profile) -> Values:
-        """Show the runs and the form to a visitor who opens the page or the tab."""
+        """Show the runs and the form to a visitor who opens the tab."""
         refused = permission.refusal(profile)
         return {
             **actions.look(values, profile),
@@ -78,11 +78,11 @@ def build(frame: Frame) -> None:
         }
 
     outputs = [*panel.outputs, note, column, form.init_from]
-    gr.on([frame.app.load, frame.tab["Train"].select], arrive, panel.inputs, outputs, **_LOOKING)
+    frame.tab["Train"].select(arrive, panel.inputs, outputs, **_LOOKING)
     gr.on([frame.tabs.select, frame.tabs.change], None, None, panel.timer, js=_TICK_WHILE_OPEN, **PRIVATE)
     actions.connect(start.connect(frame.app))
-    searching = Searching(form, settings, panel.searches)
-    start.follow(searching.connect(frame.app.load, frame.tab["Train"].select))
+    searching = Searching(start, settings, panel.searches)
+    start.follow(searching.connect(frame.tab["Train"].select))
     _connect_classify(panel, frame)
     start.look_after(_connect_collect(form, frame))
     start.follow(_connect_room(form, frame))

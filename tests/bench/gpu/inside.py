@@ -202,7 +202,7 @@ def page(device: torch.device, data: str, form: str, seconds: str) -> dict[str, 
     from tests.ui.train.page import TINY, begin, looked, words
 
     deadline = time.monotonic() + float(seconds)
-    changes = TINY if form == "tiny" else {"set-epochs": 3, "Columns": "data"}
+    changes = TINY if form == "tiny" else {"set-epochs": 3, "set-columns": "data"}
     app = build_app()
     shown, values = looked(app, **changes, **{"train-source": data})
     checked = shown[-1]["State"]

@@ -14,7 +14,7 @@ import soundfile
 from genre_app.augment.room_check import SAMPLE_RATE, RoomCheck, room_signal
 from genre_app.runs.recipes import read_recipe, read_search_table
 from genre_app.ui.collect import room, room_card
-from tests.pages import handler, named
+from tests.pages import following, handler, named
 from tests.rooms import recorded, response
 
 CHECK = RoomCheck(None, -4.0, {500.0: -31.6, 1000.0: 0.0, 2000.0: 2.4}, 150.0, 9000.0, 3.0, None, None, True)
@@ -74,9 +74,10 @@ def test_the_command_follows_the_filled_form(app):
     use = handler(app, "room-use", "click")
     number = next(number for number, other in app.fns.items() if other is use)
     (after,) = [other for other in app.fns.values() if other.trigger_after == number and other.fn]
-    # It changes a number, and the form's only event follows that.
+    # It changes a number; the browser then gathers the form, and the form's only event follows that.
     (turn,) = after.outputs
-    (change,) = [other for other in app.fns.values() if (turn._id, "change") in other.targets]
+    (gather,) = [other for other in app.fns.values() if (turn._id, "change") in other.targets]
+    change = following(app, gather)
     assert change.fn.__name__ == "change"
 
 

@@ -46,11 +46,26 @@ def check_here(request, *, measure=True):
     yield found
 
 
-def values_of(function, **changes) -> dict:
-    """The values of the form when it is opened, with changes by id."""
+def values_of(app, function, **changes) -> dict:
+    """The inputs of a handler when the page is opened, with changes by id; the form is one of them."""
     values = {block: None if isinstance(block, gr.State) else block.value for block in function.inputs}
     places = {block.elem_id: block for block in values}
+    if gathered := places.get("train-values"):
+        form = form_of(app)
+        values |= {gathered: form | {name: changes.pop(name) for name in [*changes] if name in form}}
     return values | {places[name]: value for name, value in changes.items()}
+
+
+def form_of(app) -> dict:
+    """The values of the form when the page is opened, as the browser gathers them."""
+    fields = next(one.inputs for one in app.fns.values() if "train-values" in [block.elem_id for block in one.outputs])
+    return {field.elem_id: field.value for field in fields}
+
+
+def with_fields(values, **fields) -> dict:
+    """The inputs of a handler, with other values of fields of the form."""
+    (gathered,) = [block for block in values if block.elem_id == "train-values"]
+    return values | {gathered: values[gathered] | fields}
 
 
 def marked(html: str) -> tuple[str, str]:
@@ -63,14 +78,14 @@ def marked(html: str) -> tuple[str, str]:
 def changed(app, checked=None, **changes) -> dict:
     """What the page shows after values in the form have changed since a check."""
     function = handler(app, "set-epochs", "input")
-    values = values_of(function, **changes)
+    values = values_of(app, function, **changes)
     return named(function.fn({block: checked if isinstance(block, gr.State) else value for block, value in values.items()}))
 
 
 def looked(app, profile=None, **changes) -> tuple[list[dict], dict]:
     """Everything that the page shows while it checks the data and after that, and the values of the form."""
     function = handler(app, "train-check", "click")
-    values = values_of(function, **changes)
+    values = values_of(app, function, **changes)
     updates = [named(update) for update in function.fn(values, profile)]
     updates[-1] |= changed(app, updates[-1]["State"], **changes)
     return updates, values

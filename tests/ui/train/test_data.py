@@ -24,7 +24,7 @@ from genre_app.runs.run import list_runs
 from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from tests.pages import handler, named
-from tests.ui.train.page import TINY, begin, changed, looked, values_of
+from tests.ui.train.page import TINY, begin, changed, looked, values_of, with_fields
 
 
 def genres(folder: Path, **counts: int) -> Path:
@@ -82,15 +82,15 @@ def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, tol
     plan, values = told
     function = handler(app, "set-epochs", "input")
     state = next(block for block in values if isinstance(block, gr.State))
-    places = {block.elem_id: block for block in values}
-    longer = named(function.fn(values | {state: plan, places["set-epochs"]: 300}))
+    longer = named(function.fn(with_fields(values, **{"set-epochs": 300}) | {state: plan}))
     request = next(one.fn.__self__ for one in app.fns.values() if one.name == "fit").request
-    longest = plan.plan.of(request(values | {places["set-epochs"]: 300}))
+    (form,) = [value for block, value in values.items() if block.elem_id == "train-values"]
+    longest = plan.plan.of(request(form | {"set-epochs": 300}))
     assert longest.seconds == pytest.approx(100 * plan.plan.seconds)
     assert "for 300 epochs" in longer["plan"]
     assert longer["train-start"].interactive is True
     for name, value in (("set-batch_size", 16), ("set-seed", 1), ("train-source", "/elsewhere")):
-        other = values | {places[name]: value}
+        other = with_fields(values, **{name: value})
         said = named(function.fn(other | {state: plan}))
         assert "check again" in said["plan"]
         assert said["train-start"].interactive is False
@@ -107,7 +107,7 @@ def test_a_plan_of_an_older_form_is_never_shown_last(app, cache, told):
     fills = {function.name for function in app.fns.values() if {*function.outputs} & {*change.outputs[:2]}}
     assert fills == {"change", "look", "begin", "<lambda>"}
     check = handler(app, "train-check", "click")
-    values = values_of(check, **changes)
+    values = values_of(app, check, **changes)
     going, *_, end = map(named, check.fn(values, None))
     meanwhile = changed(app, going["State"], **changes | {"set-batch_size": 16})
     assert "batch_size=16" in meanwhile["train-command"]
@@ -128,7 +128,7 @@ def test_what_start_says_stays_until_the_form_changes(app, cache, told, monkeypa
     assert "has been started" in same["plan"]
     assert not same["train-start"].interactive
     assert "check again" in changed(app, state, **changes | {"set-epochs": 9})["plan"]
-    taken = begin(app, values | {block: "lstm-1" for block in values if block.elem_id == "set-name"}, checked)
+    taken = begin(app, with_fields(values, **{"set-name": "lstm-1"}), checked)
     assert "already a run" in taken["plan"]
     assert changed(app, taken["State"], **changes)["train-start"].interactive, "another name can be started"
 

@@ -15,7 +15,7 @@ from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, changed_settings, form_fields, shown_values
 from genre_app.ui.train.run_card import flat
 from tests.pages import handler, named
-from tests.ui.train.page import changed, marked, values_of
+from tests.ui.train.page import changed, form_of, marked
 
 
 def test_every_setting_of_a_run_has_a_widget_with_its_help_and_its_bounds(app):
@@ -97,9 +97,8 @@ def test_a_preset_is_one_setting_and_can_be_changed_further(app):
 
 def test_a_reload_keeps_the_form(app):
     """What the browser keeps fills the form again; what is no longer offered is left out."""
-    function = handler(app, "set-epochs", "input")
     changes = {"train-recipe": "cnn", "train-source": "/my music", "set-epochs": 7, "set-name": "mine", "set-seed": 3}
-    kept = named(function.fn(values_of(function, **changes)))["JSON"]
+    kept = form_of(app) | changes
     (load,) = [one for one in app.fns.values() if one.name == "restore"]
     restored = named(load.fn(kept))
     for place, value in changes.items():
@@ -109,8 +108,6 @@ def test_a_reload_keeps_the_form(app):
     assert "set-init_from" not in named(load.fn(kept | {"set-init_from": "run: gone"}))
     for unusable in (None, {}, [], kept | {"train-recipe": "gone"}):
         assert list(named(load.fn(unusable))) == ["set-name", "State"]  # no field of the form
-    # Wrong values are kept too.
-    assert named(function.fn(values_of(function, **{"set-epochs": 0})))["JSON"]["set-epochs"] == 0
 
 
 def test_choosing_a_recipe_fills_the_form(app):

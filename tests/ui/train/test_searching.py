@@ -14,7 +14,7 @@ from genre_app.runs.search.results import Results, Row, write
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.runs.status import Status
 from tests.pages import handler, named
-from tests.ui.train.page import TINY, values_of, words
+from tests.ui.train.page import TINY, values_of, with_fields, words
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def press(app, button: str, cache=None, profile=None, search=None, **changes):
         changes = {"search-chosen": search} | changes
     else:
         changes = TINY | {"train-source": str(cache), "train-recipe": "cnn"} | changes
-    return named(function.fn(values_of(function, **changes), profile))
+    return named(function.fn(values_of(app, function, **changes), profile))
 
 
 def look(app, search=None, listed=None, profile=None):
     function = handler(app, "search-chosen", "input")
-    values = values_of(function, **{"search-chosen": search})
+    values = values_of(app, function, **{"search-chosen": search})
     (names,) = [block for block in values if block.elem_id == "searches-listed"]
     return named(function.fn(values | {names: listed}, profile))
 
@@ -160,8 +160,8 @@ def test_the_form_is_filled_with_the_best_trial(app, make_run):
     held = {
         block: value["value"] if isinstance(value, dict) else getattr(value, "value", value) for block, value in updates.items()
     }
-    form = values_of(change)
-    command = named(change.fn(form | {block: held[block] for block in form if block in held}))["train-command"]
+    filled = {block.elem_id: value for block, value in held.items() if (block.elem_id or "").startswith(("set-", "train-"))}
+    command = named(change.fn(with_fields(values_of(app, change), **filled)))["train-command"]
     for part in ("train cnn", "learning_rate=0.25", "batch_size=7", "channels=[4, 8, 16]", "mild_share=0.125", "epochs=3"):
         assert part in command
     for part in ("seed=9", "--columns data", "--threads 3", "best.safetensors"):
