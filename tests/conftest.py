@@ -52,6 +52,7 @@ TOGETHER = {
         "browser/test_live",
         "browser/test_microphone",
         "browser/test_phone",
+        "browser/test_rest",
     ),
     "browser: collections and runs": ("browser/",),
     "forked": (

@@ -21,6 +21,7 @@ from genre_app.ui.frame import Frame
 from genre_app.ui.guard import Guard
 from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
+from genre_app.ui.rest import rest_between_events
 from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
@@ -48,6 +49,7 @@ def build_app() -> gr.Blocks:
     """Build the page with its tabs and endpoints, without serving it."""
     app: gr.Blocks
     visits.count_events_rarely()
+    rest_between_events()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen
