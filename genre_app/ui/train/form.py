@@ -23,12 +23,13 @@ from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_s
 from genre_app.ui.train.levels import choices, initial_of, level_of, recipe_choices, way_of
 from genre_app.ui.train.survey import UNKNOWN, read_survey, survey
 from genre_app.ui.train.weights import RANDOM, bundled_of, choice_of, init_choices, init_from
-from genre_app.ui.train.widgets import element, in_rows, widget
+from genre_app.ui.train.widgets import element, widget
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
-_MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate")  # above the others, which are folded in groups
+# Above the others, which are folded in groups.
+_MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate", "model_settings")
 _GROUPS = {
     "": "Training",
     "spec": "Features and segments",
@@ -93,20 +94,14 @@ class Form:
             presets, info = [OF_RECIPE, *PRESETS], _preset_info(OF_RECIPE)
             self.preset = gr.Dropdown(presets, value=OF_RECIPE, label="Augmentation", info=info, elem_id="train-preset")
         with gr.Accordion("All settings", open=False, elem_id="train-settings"):
-            for row in (_MAIN_FIELDS[:2], _MAIN_FIELDS[2:]):
-                with gr.Row():
-                    for path in row:
-                        self.widgets[path] = widget(fields[path], values[path], min_width=120)
-            settings = "model_settings"
-            self.widgets[settings] = widget(fields[settings], values[settings])
-            self.widgets[settings].info = network_info(config.model)
+            for path in _MAIN_FIELDS:
+                self.widgets[path] = widget(fields[path], values[path])
+            self.widgets["model_settings"].info = network_info(config.model)
             for group in dict.fromkeys(["", *(field.group for field in fields.values())]):
                 with gr.Accordion(_GROUPS.get(group, group), open=False, elem_id=element(group or "training")):
-                    rest = [field for path, field in fields.items() if field.group == group and path not in self.widgets]
-                    for row_fields in in_rows(rest):
-                        with gr.Row():
-                            for field in row_fields:
-                                self.widgets[field.path] = widget(field, values[field.path])
+                    for path, field in fields.items():
+                        if field.group == group and path not in self.widgets:
+                            self.widgets[path] = widget(field, values[path])
             with gr.Accordion("Starting weights, spectrogram, CPU threads", open=False):
                 label, info = "Starting weights", "Start from these weights."
                 self.init_from = gr.Dropdown(init_choices(), value=RANDOM, label=label, info=info, elem_id=element("init_from"))
