@@ -28,10 +28,10 @@ COUNT = """
     window.addEventListener("unhandledrejection", () => failures++);
 """
 FORBID = """
-    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const ask = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (wanted) {
         if (!window.allowed) throw new DOMException("no", "NotAllowedError");
-        return ask(wanted);
+        return ask.call(this, wanted);
     };
 """
 HIDE_STOP = """() => {
@@ -41,10 +41,10 @@ HIDE_STOP = """() => {
 }"""
 
 KEEP = """
-    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    const ask = MediaDevices.prototype.getUserMedia;
     window.streams = [];
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
-        const stream = await ask(wanted);
+    MediaDevices.prototype.getUserMedia = async function (wanted) {
+        const stream = await ask.call(this, wanted);
         streams.push(stream);
         return stream;
     };

@@ -18,14 +18,14 @@ PROCESSING = ("echoCancellation", "noiseSuppression", "autoGainControl")
 
 # The browser's own microphone, before the page's script comes: keep what the page gets, make it fail, or make it lie.
 KEEP = """
-    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
-        [window.wanted, window.stream] = [wanted, await ask(wanted)];
+    const ask = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (wanted) {
+        [window.wanted, window.stream] = [wanted, await ask.call(this, wanted)];
         return stream;
     };
 """
 REFUSE = """
-    navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("none", "NotFoundError"); };
+    MediaDevices.prototype.getUserMedia = async () => { throw new DOMException("none", "NotFoundError"); };
 """
 DISOBEY = """
     MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: true, noiseSuppression: false, autoGainControl: true });
@@ -227,6 +227,7 @@ def test_the_chosen_device_is_asked_for(recorder, address):
         expect(devices).to_be_enabled()
         chosen = devices.locator("option").last.get_attribute("value")
         devices.select_option(chosen)
+        page.evaluate("delete navigator.mediaDevices.getUserMedia")  # WebKit frees what a page sets on this object
         player(page, "Record").click()
         page.wait_for_function("window.stream")
         assert page.evaluate("wanted.audio.deviceId") == {"exact": chosen}

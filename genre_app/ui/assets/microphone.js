@@ -127,10 +127,11 @@ const open = async (panel, ask, wanted) => {
   }
 };
 
-const devices = navigator.mediaDevices;
-if (devices?.getUserMedia) {
-  const ask = devices.getUserMedia.bind(devices);
-  devices.getUserMedia = async (wanted) => {
+// WebKit frees `navigator.mediaDevices` and what was set on it when no script holds it, but it keeps the prototype.
+if (navigator.mediaDevices?.getUserMedia) {
+  const { getUserMedia } = MediaDevices.prototype;
+  MediaDevices.prototype.getUserMedia = async function (wanted) {
+    const ask = (constraints) => getUserMedia.call(this, constraints);
     const panel = shownPanel();
     if (!panel || !wanted?.audio || wanted.video) return ask(wanted);
     if (!Recording.running.has(panel)) part(panel, "problem").textContent = "";
