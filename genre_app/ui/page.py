@@ -54,7 +54,7 @@ def build_app() -> gr.Blocks:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen
         # Within Tabs, anything but a tab would change which label belongs to which tab.
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             frame = Frame(app, tabs, parts={"collection": collection})
             for label, package in TABS:
                 with gr.Tab(label, id=label) as frame.tab[label]:
