@@ -56,7 +56,8 @@ class Server:
 
     def files(self) -> list[Path]:
         """List files and folders in the folder of uploads."""
-        return [*self.uploads.rglob("*")] if self.uploads.is_dir() else []
+        walk = os.walk(self.uploads)  # it passes over folders that are deleted meanwhile
+        return [Path(folder) / name for folder, folders, files in walk for name in (*folders, *files)]
 
     @property
     def uploads(self) -> Path:
