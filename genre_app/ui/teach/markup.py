@@ -28,9 +28,10 @@ def progress(found: Progress) -> str:
     )
 
 
-def done(seconds: float) -> str:
-    """Say that a model was taught."""
-    return f'<p role="status">The model is taught. It took {seconds:.0f}\N{NO-BREAK SPACE}s.</p>'
+def done(seconds: float, collection: str | None) -> str:
+    """Say that a model was taught; the collection is named where a visitor may look at another one meanwhile."""
+    model = "The model" if collection is None else f"The model of {escape(collection)}"
+    return f'<p role="status">{model} is taught. It took {seconds:.0f}\N{NO-BREAK SPACE}s.</p>'
 
 
 def result(found: dict[str, Any]) -> str:

@@ -162,7 +162,8 @@ class Panel:
                     taught: Taught = end.value
                     break
                 yield {self.status: markup.progress(progress)}
-            yield {**self._idle(markup.done(taught.seconds)), self.taught: turn()}
+            named = None if belongs_to_session() else collection.folder.name
+            yield {**self._idle(markup.done(taught.seconds, named)), self.taught: turn()}
         except StoppedError:
             yield self._idle("")
         except GenreAppError as error:

@@ -78,7 +78,7 @@ def test_teaching_shows_progress_and_result_and_offers_the_model(at_home, music)
     assert any("<progress" in str(update.get("teach-status")) for update in updates)
     text = updates[-1]["teach-card"]
     assert "6 of 6 right" in text
-    assert "The model is taught. It took" in updates[-1]["teach-status"]
+    assert "The model of my-music is taught. It took" in updates[-1]["teach-status"]
     assert "before: 0 of 6" in text
     assert "taught: my-music" in checkpoint_choices()
     assert checkpoint_named("taught: my-music").genres == ("high", "low")
