@@ -15,7 +15,7 @@ from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, changed_settings, form_fields, shown_values
 from genre_app.ui.train.run_card import flat
 from tests.pages import handler, named
-from tests.ui.train.page import changed, form_of, marked
+from tests.ui.train.page import changed, form_of, marked, values_of
 
 
 def test_every_setting_of_a_run_has_a_widget_with_its_help_and_its_bounds(app):
@@ -220,6 +220,37 @@ def test_an_error_cannot_leave_the_style_sheet(app):
     said = changed(app, **{"set-augment-mild-coloured_noise_snr_db": hostile, "set-name": hostile})
     assert marked(said["train-mark"])
     assert "<script" not in said["plan"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "nonsense",
+        [],
+        {},
+        {"train-recipe": ["cnn"]},
+        {"train-preset": {}},
+        {"set-model": {"a": 1}},
+        {"set-init_from": {"a": 1}},
+        {"set-columns": 3},
+        {"set-threads": "many"},
+        {"set-epochs": "7"},
+        {"set-epochs": float("inf")},
+        {"set-fit_temperature": "perhaps"},
+        {"set-unfreeze": [1]},
+        {"set-model_settings": 5},
+        {"set-name": ["x"]},
+    ],
+)
+def test_a_browser_may_send_anything(app, sent):
+    function = handler(app, "set-epochs", "input")
+    values = values_of(app, function)
+    (gathered,) = [block for block in values if block.elem_id == "train-values"]
+    form = form_of(app) | sent if isinstance(sent, dict) and sent else sent
+    said = named(function.fn(values | {gathered: form}))
+    assert 'role="alert"' in said["plan"]
+    assert said["train-check"].interactive is False
 
 
 def test_the_servers_own_folders_are_not_shown(tmp_path):
