@@ -8,7 +8,10 @@ import gradio as gr
 
 
 def handler(app: gr.Blocks, label: str, event: str) -> Any:
-    """Find what an event of the component with this label, button text or id does on the server, at once or after the page."""
+    """Find what an event of the component with this label, button text or id does on the server.
+
+    The event may first run a script in the browser.
+    """
     found = [function for function in app.fns.values() if _is_set_off(app, function, label, event)]
     if not found:
         raise LookupError(f"no {event} of {label}")

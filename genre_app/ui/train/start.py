@@ -240,7 +240,7 @@ class Start:
         return {**updates, self.name: name, self.named: turn()}
 
     def gathered(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return the values of the form by element id; none if something else than a browser has sent no mapping."""
+        """Return the values of the form by element id; an empty dictionary if a request holds none."""
         form = values[self.values]
         return form if isinstance(form, dict) else {}
 
