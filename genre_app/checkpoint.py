@@ -69,6 +69,8 @@ class Checkpoint:
         Name shown to the user.
     sure : SureLimits
         When an answer is called sure.
+    temperature : float
+        Of the joined probabilities: a mean of several networks is less sure than it is right, so it needs one below 1.
     none_of_these : tuple of str
         Genres that stand for all other sounds: a clip whose first genre is one of them gets no genre.
     memory : tuple of tuple of HeadMemory, or None
@@ -82,6 +84,7 @@ class Checkpoint:
     references: References | None = None
     name: str = "unnamed"
     sure: SureLimits = field(default_factory=SureLimits)
+    temperature: float = 1.0
     none_of_these: tuple[str, ...] = ()
     memory: tuple[tuple[HeadMemory, ...], ...] | None = None
 
@@ -145,19 +148,20 @@ class Checkpoint:
         return probabilities
 
     def joined(self, of_members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Join the members' probabilities of the same segments, each [s, g], by weight, each at its temperature.
+        """Join the members' probabilities of the same segments, each [s, g].
 
         Returns
         -------
         numpy.ndarray, float32 [s, g]
-            The temperature T turns p into p ** (1 / T), normalised.
+            The mean by weight of the members, each at its temperature, at the checkpoint's temperature. A temperature T turns p
+            into p ** (1 / T), normalised.
         """
-        if len(of_members) == 1 and self.members[0].temperature == 1.0:
+        if len(of_members) == 1 and self.members[0].temperature == self.temperature == 1.0:
             return of_members[0]
         mean = np.zeros(of_members[0].shape)
         for member, rows in zip(self.members, of_members, strict=True):
             mean += member.weight * tempered(rows.astype(np.float64), member.temperature)
-        return mean.astype(np.float32)
+        return (mean if self.temperature == 1.0 else tempered(mean, self.temperature)).astype(np.float32)
 
 
 def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -199,6 +203,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: AnyPath) -> None:
             for member in checkpoint.members
         ],
         sure=checkpoint.sure,
+        temperature=checkpoint.temperature,
         none_of_these=list(checkpoint.none_of_these),
         genres=list(checkpoint.genres),
         metrics=checkpoint.metrics,
@@ -231,6 +236,7 @@ def load_checkpoint(name_or_path: AnyPath = DEFAULT_CHECKPOINT, device: str | to
         references=references,
         name=given if is_remote else path.stem,
         sure=header.sure,
+        temperature=header.temperature,
         none_of_these=tuple(header.none_of_these),
         memory=memory,
     )

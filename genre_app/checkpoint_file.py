@@ -69,8 +69,8 @@ def write_file(
     ValueError
         If metrics or provenance hold a NaN or an infinity.
     """
-    # Programs that do not know `none_of_these` can then read all files without it.
-    unused = set() if header.none_of_these else {"none_of_these"}
+    # Programs that do not know these fields can then read all files that do not need them.
+    unused = {name for name, default in (("temperature", 1.0), ("none_of_these", [])) if getattr(header, name) == default}
     text = json.dumps(header.model_dump(mode="json", exclude=unused), allow_nan=False)
     tensors = {
         f"members.{index}.{key}": value.detach().cpu().contiguous()

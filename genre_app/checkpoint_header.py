@@ -1,7 +1,8 @@
 """The header of a checkpoint file: everything but the tensors.
 
 The metadata of the file has one key, ``genre_app``, whose value is JSON: the fields of `Header`. Version 1 is still read: it
-holds one network, with ``spec`` and ``model`` in place of ``members``, and without ``sure``. ``none_of_these`` may be missing.
+holds one network, with ``spec`` and ``model`` in place of ``members``, and without ``sure``. ``temperature`` and
+``none_of_these`` may be missing.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Header(_Common):
     format_version: Literal[2]
     members: list[MemberEntry] = Field(min_length=1, max_length=MAX_MEMBERS)
     sure: SureLimits
+    temperature: float = Field(default=1.0, gt=0, le=100)
     none_of_these: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -14,8 +14,8 @@ from genre_app.errors import CheckpointError
 def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None) -> Checkpoint:
     """Join checkpoints into one that holds the members of all of them.
 
-    The first checkpoint sets the times of the segments and the limits of a sure answer. References of the knn vote are dropped:
-    they hold for the answers of one checkpoint only.
+    The first checkpoint sets the times of the segments and the limits of a sure answer. The temperature is the mean of theirs.
+    References of the knn vote are dropped: they hold for the answers of one checkpoint only.
 
     Parameters
     ----------
@@ -58,5 +58,11 @@ def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None)
     ]
     name = " + ".join(part.name for part in parts)
     return Checkpoint(
-        members, first.genres, provenance={"parts": history}, name=name, sure=first.sure, none_of_these=first.none_of_these
+        members,
+        first.genres,
+        provenance={"parts": history},
+        name=name,
+        sure=first.sure,
+        temperature=math.fsum(share * part.temperature for part, share in zip(parts, shares, strict=True)),
+        none_of_these=first.none_of_these,
     )

@@ -122,6 +122,12 @@ def test_a_member_has_a_temperature(make_clip, checkpoint):
     np.testing.assert_allclose(hot, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
 
 
+def test_the_mean_of_the_members_has_a_temperature(make_clip, joined):
+    clip = make_clip(6.0)
+    plain, sharp = (classify(clip, replace(joined, temperature=t)).segment_probabilities for t in (1.0, 0.5))
+    np.testing.assert_allclose(sharp, plain**2 / (plain**2).sum(axis=1, keepdims=True), atol=1e-6)
+
+
 def test_samples_that_are_not_finite_are_refused(joined):
     samples = np.ones(6 * RATE, np.float32)
     samples[100_000] = np.nan
@@ -146,13 +152,14 @@ def test_memory_does_not_grow_with_the_stream(joined):
 
 def test_members_are_stored(joined, make_clip, tmp_path):
     members = (replace(joined.members[0], temperature=1.5), *joined.members[1:])
-    stored = replace(joined, members=members, sure=joined.sure.model_copy(update={"probability": 0.625}))
+    stored = replace(joined, members=members, sure=joined.sure.model_copy(update={"probability": 0.625}), temperature=0.75)
     save_checkpoint(stored, tmp_path / "joined.safetensors")
     loaded = load_checkpoint(tmp_path / "joined.safetensors")
     assert [(member.model.name, member.spec, member.weight) for member in loaded.members] == [
         (member.model.name, member.spec, member.weight) for member in joined.members
     ]
     assert ([member.temperature for member in loaded.members], loaded.sure) == ([1.5, 1.0, 1.0], stored.sure)
+    assert loaded.temperature == 0.75
     clip = make_clip(4.0)
     assert classify(clip, loaded).to_dict() == classify(clip, stored).to_dict() | {"checkpoint": "joined"}
     save_checkpoint(loaded, tmp_path / "again.safetensors")

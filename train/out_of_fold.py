@@ -5,6 +5,9 @@ of GTZAN. Both networks then classify the audio of these tracks and a simulated 
 choose the weights, temperatures and limits of a sure answer for the checkpoint ``default``. Those of the committee for the rows
 of the cache choose the temperature and limits of ``fast``. ``--write`` puts them into the checkpoints of a folder.
 
+With ``--mix``, the weights and temperatures of the networks in a checkpoint are kept. Only the temperature of their mean and
+the limits are chosen; for the results of a fold they come from the other folds. ``--write`` then changes ``default`` alone.
+
 Ten neighbouring numbers of GTZAN are in one fold, because neighbours are often by the same artist. An artist with more tracks
 is still in several folds, so the results are too good for music by new artists. A finished run in the output folder is not
 trained again, and an interrupted one is resumed.
@@ -14,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +33,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.tracks import AudioTrack
-from genre_app.evaluation.combination import Combination, combine_by
+from genre_app.evaluation.combination import Combination, calibrated, combine_by
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.predict import classify_columns
@@ -43,6 +45,8 @@ from train.simulate_recordings import chain, simulate
 _MIDDLE_SECONDS = 12.0
 _NEIGHBOURS = 10
 _LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
+
+_Clips = dict[str, list[MemberTrack]]  # kind of clips: files, recordings, and 12 s of both
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -58,7 +62,7 @@ def main(
     folds: Annotated[int, typer.Option(min=2, max=10)] = 3,
     only: Annotated[list[int] | None, typer.Option(help="Folds to train and to choose by, from 0; by default all.")] = None,
     mix: Annotated[
-        Path | None, typer.Option(help="Checkpoint whose weights, temperatures and limits are reported instead of chosen ones.")
+        Path | None, typer.Option(help="Checkpoint whose weights and temperatures of the networks are kept.")
     ] = None,
     write: Annotated[Path | None, typer.Option(help="Folder of default.safetensors and fast.safetensors to change.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 1,
@@ -71,7 +75,7 @@ def main(
         "augment.waveform.room_folder": str(rooms),
     }
     of_mel: list[MemberTrack] = []
-    clips: dict[str, list[MemberTrack]] = defaultdict(list)
+    of_folds: list[_Clips] = []
     pair: list[Checkpoint] = []
     pieces = AudioFolder.open(audio, None).tracks
     names = [track.track_id for track in MelCache.open(mel).tracks]
@@ -91,17 +95,23 @@ def main(
         pair = [committee, load_checkpoint(finished_run(out / f"transfer-{number}", request).best)]
         held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
         place = _written(out / f"clips-{number}", held, chain("transfer", noises, rooms))
-        for kind, found in _of_clips(place, combine(pair)):
-            clips[kind] += found
+        of_folds.append(dict(_of_clips(place, combine(pair))))
+    clips = {kind: [track for of_fold in of_folds for track in of_fold[kind]] for kind in of_folds[0]}
     alone, of_transfer, joined = _choose(pair, of_mel, clips)
     print(joined.to_table(), end="\n\n")
-    reported = joined.checkpoint if mix is None else _with_mix(joined.checkpoint, load_checkpoint(mix))
-    for title, report in _reports(alone, of_transfer, reported, of_mel, clips):
-        print(f"{title}: {_line(report, reported)}")
-    if write is not None:
-        own = [found.checkpoint.members[0].temperature for found in (alone, of_transfer)]
-        _give(write / "fast.safetensors", alone, own[:1])
-        _give(write / "default.safetensors", joined, own)
+    kept = None if mix is None else _with_mix(joined.checkpoint, load_checkpoint(mix))
+    reported = [joined.checkpoint if kept is None else _by_others(kept, of_folds, place) for place in range(len(of_folds))]
+    for title, line in _lines(alone, of_transfer, reported, of_mel, of_folds):
+        print(f"{title}: {line}")
+    if write is not None and kept is None:
+        own = [_whole(found.checkpoint) for found in (alone, of_transfer)]
+        _give(write / "fast.safetensors", alone.checkpoint, own[:1])
+        _give(write / "default.safetensors", joined.checkpoint, own)
+    elif write is not None and kept is not None:
+        path = write / "default.safetensors"
+        checkpoint, report = calibrated(kept, _of_both(clips))
+        own = [_own(member) for member in load_checkpoint(path).members]
+        _give(path, replace(checkpoint, metrics={"valid": report.to_dict()}), own)
 
 
 def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
@@ -147,15 +157,20 @@ def _of_clips(place: Path, joined: Checkpoint) -> Iterator[tuple[str, list[Membe
         yield f"{_MIDDLE_SECONDS:g} s of {kind}", list(evaluate_members(place / kind, joined, seconds=_MIDDLE_SECONDS).tracks)
 
 
+def _of_both(clips: _Clips) -> list[MemberTrack]:
+    """Return the files and the recordings, which choose together."""
+    return [*clips["files"], *clips["recordings"]]
+
+
 def _choose(
-    pair: Sequence[Checkpoint], of_mel: Sequence[MemberTrack], clips: dict[str, list[MemberTrack]]
+    pair: Sequence[Checkpoint], of_mel: Sequence[MemberTrack], clips: _Clips
 ) -> tuple[Combination, Combination, Combination]:
     """Choose for the committee by the rows of the cache, and for musicnn and both networks by files and recordings.
 
     The networks of one fold stand for all: their temperatures are those of the recipes.
     """
     committee, transfer = (replace(part, name=name) for part, name in zip(pair, ("committee", "musicnn"), strict=True))
-    of_both = [*clips["files"], *clips["recordings"]]
+    of_both = _of_both(clips)
     second = [replace(track, of_members=track.of_members[1:]) for track in of_both]
     return combine_by(of_mel, [committee]), combine_by(second, [transfer]), combine_by(of_both, [committee, transfer])
 
@@ -166,7 +181,7 @@ def _with_mix(joined: Checkpoint, shipped: Checkpoint) -> Checkpoint:
         replace(ours, weight=theirs.weight, temperature=theirs.temperature * _own(theirs) / _own(ours))
         for ours, theirs in zip(joined.members, shipped.members, strict=True)
     ]
-    return replace(joined, members=tuple(members), sure=shipped.sure)
+    return replace(joined, members=tuple(members), sure=shipped.sure, temperature=shipped.temperature)
 
 
 def _own(member: Member) -> float:
@@ -174,47 +189,70 @@ def _own(member: Member) -> float:
     return float(member.model.temperature)
 
 
-def _reports(
+def _whole(alone: Checkpoint) -> float:
+    """Return the temperature of a checkpoint's only network."""
+    return alone.members[0].temperature * _own(alone.members[0])
+
+
+def _by_others(kept: Checkpoint, of_folds: Sequence[_Clips], place: int) -> Checkpoint:
+    """Return the checkpoint with the temperature and limits that all folds but one choose; a single fold changes nothing."""
+    others = [track for other, clips in enumerate(of_folds) if other != place for track in _of_both(clips)]
+    return calibrated(kept, others)[0] if others else kept
+
+
+def _lines(
     alone: Combination,
     of_transfer: Combination,
-    joined: Checkpoint,
+    joined: Sequence[Checkpoint],
     of_mel: Sequence[MemberTrack],
-    clips: dict[str, list[MemberTrack]],
-) -> Iterator[tuple[str, Report]]:
-    yield "committee, spectrograms", _report(alone.checkpoint, of_mel)
-    for kind, tracks in clips.items():
+    of_folds: Sequence[_Clips],
+) -> Iterator[tuple[str, str]]:
+    """Yield a title and the metrics of each network for each kind of clips; ``joined`` has a checkpoint for each fold."""
+    yield "committee, spectrograms", _line([(alone.checkpoint, of_mel)])
+    for kind in of_folds[0]:
         for place, (name, single) in enumerate((("committee", alone), ("musicnn", of_transfer))):
-            of_single = [replace(track, of_members=[track.of_members[place]]) for track in tracks]
-            yield f"{name}, {kind}", _report(single.checkpoint, of_single)
-        yield f"joined, {kind}", _report(joined, tracks)
+            of_single = [
+                replace(track, of_members=[track.of_members[place]]) for of_fold in of_folds for track in of_fold[kind]
+            ]
+            yield f"{name}, {kind}", _line([(single.checkpoint, of_single)])
+        yield f"joined, {kind}", _line([(of_fold, clips[kind]) for of_fold, clips in zip(joined, of_folds, strict=True)])
+    pairs = [(of_fold, _of_both(clips)) for of_fold, clips in zip(joined, of_folds, strict=True)]
+    yield "joined, files and recordings", _line(pairs)
 
 
-def _report(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> Report:
-    rows = (TrackResult(track.track_id, track.label, checkpoint.joined(track.of_members)) for track in tracks)
-    return Report(checkpoint.genres, tuple(rows))
-
-
-def _line(report: Report, joined: Checkpoint) -> str:
-    """Return the metrics, and how many answers are sure by the limits of the joined networks."""
+def _line(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> str:
+    """Return the metrics of tracks, each by its checkpoint, and how many answers are sure by that checkpoint's limits."""
+    results, is_sure = [], []
+    for checkpoint, tracks in pairs:
+        for track in tracks:
+            result = TrackResult(track.track_id, track.label, checkpoint.joined(track.of_members))
+            second, first = np.sort(result.probabilities.mean(axis=0))[-2:]
+            results.append(result)
+            is_sure.append(first >= checkpoint.sure.probability and first - second >= checkpoint.sure.margin)
+    report = Report(pairs[0][0].genres, tuple(results))
     low, high = report.accuracy_interval
-    ordered, limits = np.sort(report.probabilities, axis=1), joined.sure
-    sure = (ordered[:, -1] >= limits.probability) & (ordered[:, -1] - ordered[:, -2] >= limits.margin)
     right = report.probabilities.argmax(axis=1) == report.labels
     return (
-        f"n = {len(report.tracks)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
-        f"{report.macro_f1:.3f}, calibration error {report.ece:.3f}, {sure.sum()} sure, {(right & sure).sum()} of these right"
+        f"n = {len(results)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
+        f"{report.macro_f1:.3f}, calibration error {report.ece:.3f}, {sum(is_sure)} sure, {sum(right[is_sure])} of these right"
     )
 
 
-def _give(path: Path, found: Combination, own: Sequence[float]) -> None:
+def _give(path: Path, chosen: Checkpoint, own: Sequence[float]) -> None:
     """Give a checkpoint what was chosen; ``own`` are temperatures of its networks for use without the others."""
     shipped, members = load_checkpoint(path), []
-    for member, chosen, alone in zip(shipped.members, found.checkpoint.members, own, strict=True):
-        member.model.temperature.fill_(_own(chosen) * alone)
-        members.append(replace(member, weight=chosen.weight, temperature=chosen.temperature / alone))
-    checkpoint = found.checkpoint
-    folds = {"out_of_fold": checkpoint.metrics["valid"]}
-    changed = replace(shipped, members=tuple(members), sure=checkpoint.sure, references=checkpoint.references, metrics=folds)
+    for member, of_fold, alone in zip(shipped.members, chosen.members, own, strict=True):
+        whole = of_fold.temperature * _own(of_fold)
+        member.model.temperature.fill_(alone)
+        members.append(replace(member, weight=of_fold.weight, temperature=whole / alone))
+    changed = replace(
+        shipped,
+        members=tuple(members),
+        sure=chosen.sure,
+        temperature=chosen.temperature,
+        references=chosen.references,
+        metrics={"out_of_fold": chosen.metrics["valid"]},
+    )
     save_checkpoint(changed, path)
 
 

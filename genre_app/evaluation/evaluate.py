@@ -173,7 +173,7 @@ def _fitting(cache: MelCache, checkpoint: Checkpoint) -> tuple[Checkpoint, tuple
     if not fitting:
         raise errors[0]
     notes = (f"left out, since the cache lacks their features: {', '.join(left_out)}",) if left_out else ()
-    return replace(checkpoint, members=tuple(fitting)) if left_out else checkpoint, notes
+    return replace(checkpoint, members=tuple(fitting), temperature=1.0) if left_out else checkpoint, notes
 
 
 def _cached_tracks(cache: MelCache, split: str | None) -> list[CachedTrack]:

@@ -82,7 +82,8 @@ Engine = Callable[[Sequence[Task], Job], Iterator[tuple[Task, Answer]]]
 def identity_of(checkpoint: Checkpoint) -> str:
     """Return a digest of all that the answers of a checkpoint depend on."""
     members = [(member.weight, member.temperature) for member in checkpoint.members]
-    others = [checkpoint.genres, members, checkpoint.sure.model_dump(), checkpoint.none_of_these]
+    temperature = [checkpoint.temperature] if checkpoint.temperature != 1.0 else []  # else older catalogues would start anew
+    others = [checkpoint.genres, members, checkpoint.sure.model_dump(), checkpoint.none_of_these, *temperature]
     return hashlib.sha256(f"{networks_digest(checkpoint)} {json.dumps(others)}".encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.data.sources.folder import genre_key
 from genre_app.errors import CheckpointError, DataError, some
 from genre_app.evaluation.calibration import choose_sure_limits
-from genre_app.evaluation.combination import choose_mix
+from genre_app.evaluation.combination import choose_mix, with_mix
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.models import GenreModel, create_model
 from genre_app.progress import QUIET, Meter, Monitor, Progress, usable_cores
@@ -196,8 +196,7 @@ def _calibrated(checkpoint: Checkpoint, answers: dict[int, _Versions], labels: N
     rows = [versions[version] for version in (0, -1) for versions in answers.values()]
     truth = np.tile(labels[list(answers)], 2)
     weights, temperatures = choose_mix(rows, truth, [member.weight for member in checkpoint.members])
-    mixed = zip(checkpoint.members, weights, temperatures, strict=True)
-    return replace(checkpoint, members=tuple(replace(member, weight=w, temperature=t) for member, w, t in mixed))
+    return with_mix(checkpoint, weights, temperatures)
 
 
 def _with_layers(checkpoint: Checkpoint, genres: tuple[str, ...], layers: Sequence[Sequence[Layer]]) -> Checkpoint:

@@ -12,9 +12,9 @@ import soundfile
 from genre_app.checkpoint import load_checkpoint, save_checkpoint, tempered
 from genre_app.combine import combine
 from genre_app.errors import CheckpointError, DataError
-from genre_app.evaluation.calibration import log_loss
-from genre_app.evaluation.combination import choose_mix, combine_on
-from genre_app.evaluation.evaluate import evaluate
+from genre_app.evaluation.calibration import choose_sure_limits, expected_calibration_error, log_loss
+from genre_app.evaluation.combination import calibrated, choose_mix, combine_on
+from genre_app.evaluation.evaluate import MemberTrack, evaluate
 from genre_app.features import FeatureSpec
 from genre_app.predict import classify
 from tests.bands import write_bands
@@ -45,6 +45,7 @@ def test_checkpoints_are_joined_by_weight(make_clip, checkpoint, make_checkpoint
     # A combined checkpoint keeps the shares of its members.
     three = combine([joined, make_checkpoint(seed=2)])
     assert [member.weight for member in three.members] == [0.375, 0.125, 0.5]
+    assert combine([replace(checkpoint, temperature=0.6), other]).temperature == pytest.approx(0.8)
 
 
 def test_what_cannot_be_combined(checkpoint, make_checkpoint):
@@ -80,6 +81,27 @@ def test_the_chosen_mix_has_the_least_log_loss():
     three = [[rows[[n]] for rows in (good, fair, bad)] for n in range(200)]
     assert choose_mix(three, labels)[0][2] == pytest.approx(0.01, rel=0.03)
     assert choose_mix(three, labels, [0.5, 0.3, 0.2])[0] == pytest.approx([0.5, 0.3, 0.2])
+
+
+def test_the_mean_of_two_networks_gets_the_temperature_that_makes_it_as_sure_as_it_is_right(checkpoint, make_checkpoint):
+    # Labels are drawn from the first network's probabilities; both networks add noise of their own to its logits. The mean of
+    # two noisy networks is nearer to the truth than each, but flatter.
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2.5, (3000, 10))
+    truth = tempered(np.exp(logits), 1.0)
+    labels = (truth.cumsum(axis=1) < random.uniform(size=(3000, 1))).sum(axis=1)
+    noisy = [tempered(np.exp(logits + random.normal(0, 1.5, logits.shape)), 2.0).astype(np.float32) for _ in range(2)]
+    tracks = [MemberTrack(str(n), int(label), [rows[[n]] for rows in noisy]) for n, label in enumerate(labels)]
+    both = combine([checkpoint, make_checkpoint(seed=1)])
+    found, report = calibrated(both, tracks)
+    mean = np.mean(noisy, axis=0, dtype=np.float64)
+    losses = {t: log_loss(tempered(mean, t), labels) for t in np.arange(0.5, 1.5, 0.01)}
+    assert found.temperature == pytest.approx(min(losses, key=losses.get), abs=0.011)
+    assert found.temperature < 0.8
+    assert report.log_loss == pytest.approx(min(losses.values()), abs=1e-4)
+    assert report.ece < 0.03 < 0.1 < expected_calibration_error(mean, labels)
+    assert found.sure == choose_sure_limits(report.probabilities, labels)
+    assert calibrated(checkpoint, [replace(track, of_members=track.of_members[:1]) for track in tracks])[0].temperature == 1.0
 
 
 def test_weights_are_chosen_on_tracks(folder, checkpoint, make_checkpoint, tmp_path):

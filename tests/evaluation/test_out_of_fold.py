@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.combine import combine
-from genre_app.evaluation.evaluate import evaluate
+from genre_app.evaluation.combination import calibrated
+from genre_app.evaluation.evaluate import MemberTrack, evaluate
 from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from train import out_of_fold
 
@@ -56,6 +57,22 @@ def test_neighbours_are_in_one_fold():
     assert {"blues.00029", "rock.00020", "rock.00099"} - folds[2] == {"rock.00099"}
 
 
+def test_a_fold_is_judged_at_the_temperature_of_the_others(make_checkpoint):
+    both = combine([make_checkpoint(SPEC, seed) for seed in (0, 1)])
+    random = np.random.default_rng(0)
+
+    def clips(share_right: float) -> list[MemberTrack]:
+        rows = random.dirichlet(np.ones(10), 60).astype(np.float32)
+        labels = np.where(random.uniform(size=60) < share_right, rows.argmax(axis=1), rows.argmin(axis=1))
+        return [MemberTrack(str(n), int(label), [rows[[n]]] * 2) for n, label in enumerate(labels)]
+
+    folds = [{"files": clips(share), "recordings": clips(share)} for share in (0.95, 0.6, 0.4)]
+    others = [track for fold in folds[1:] for kind in ("files", "recordings") for track in fold[kind]]
+    found = [out_of_fold._by_others(both, folds, place) for place in range(3)]
+    assert found[0].temperature == calibrated(both, others)[0].temperature > found[1].temperature > found[2].temperature
+    assert out_of_fold._by_others(both, folds[:1], 0) is both
+
+
 def test_the_held_out_tracks_choose_for_the_shipped_networks(material, tmp_path, monkeypatch):
     asked = []
 
@@ -92,9 +109,16 @@ def test_the_held_out_tracks_choose_for_the_shipped_networks(material, tmp_path,
     assert alone.members[0].temperature == pytest.approx(1.0)
     assert f"log-loss {evaluate(tmp_path / 'mel', alone).log_loss:.3f}" in found.output
     # The mix that was written is the one that was chosen, also by the networks of a fold.
-    arguments += ["--mix", str(tmp_path / "checkpoints" / "default.safetensors")]
-    again = CliRunner().invoke(out_of_fold.app, arguments, catch_exceptions=False)
-    assert again.output.splitlines()[-10:] == found.output.splitlines()[-10:]
+    path = tmp_path / "checkpoints" / "default.safetensors"
+    fast = (tmp_path / "checkpoints" / "fast.safetensors").read_bytes()
+    save_checkpoint(replace(joined, temperature=1.0), path)
+    arguments += ["--mix", str(path)]
+    again = CliRunner().invoke(out_of_fold.app, [*arguments, "--write", str(path.parent)], catch_exceptions=False)
+    kept = load_checkpoint(path)
+    assert [(m.weight, m.temperature) for m in kept.members] == [(m.weight, m.temperature) for m in joined.members]
+    assert (kept.temperature, kept.sure) == (pytest.approx(joined.temperature, rel=1e-3), joined.sure)
+    assert (tmp_path / "checkpoints" / "fast.safetensors").read_bytes() == fast
+    assert again.output.splitlines()[-11:] == found.output.splitlines()[-11:]  # all temperatures of the mean are at their bound
     one = CliRunner().invoke(out_of_fold.app, [*arguments, "--only", "1"], catch_exceptions=False)
     assert "joined, files: n = 2," in one.output
     none = CliRunner().invoke(out_of_fold.app, [*arguments, "--only", "3"])

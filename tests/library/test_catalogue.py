@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_another_checkpoint_classifies_anew_and_the_first_is_still_known(music, 
     assert (back.names, back.tracks) == ([], first.tracks)
     limits = checkpoint.sure.model_copy(update={"probability": 1.0})
     assert len({identity_of(one) for one in (checkpoint, make_checkpoint(seed=5), make_checkpoint())}) == 2
+    assert identity_of(replace(checkpoint, temperature=0.8)) != identity_of(checkpoint)
     checkpoint.sure, before = limits, checkpoint.sure
     try:
         assert identity_of(checkpoint) != identity_of(make_checkpoint())
