@@ -12,6 +12,7 @@ Guo et al. 2017, On calibration of modern neural networks (expected calibration 
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -26,7 +27,7 @@ LEAST_PROBABILITY = 1e-12
 """Keeps the log-loss of a certain mistake finite."""
 
 SURE_ACCURACY = 0.85
-"""Least accuracy of the sure answers on the tracks from which the limits are chosen."""
+"""Accuracy that sure answers should have at least."""
 
 _MIN_TRACKS = 50  # with fewer tracks the default limits are more reliable than chosen ones
 _PROBABILITIES = tuple(step / 20 for step in range(6, 19))  # 0.3 to 0.9
@@ -52,7 +53,9 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
 
 
 def choose_sure_limits(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> SureLimits:
-    """Return the limits that call the most answers sure while at least `SURE_ACCURACY` of these are right.
+    """Return the limits that call the most answers sure while clearly more than `SURE_ACCURACY` of these are right.
+
+    On other tracks, fewer of the sure answers are right. So their share must exceed `SURE_ACCURACY` by its standard error.
 
     The grid has probabilities from 0.3 to 0.9 and margins from 0 to 0.5 in steps of 0.05. Among limits with equally many sure
     answers, the lowest are chosen. If none is accurate enough, the strictest are; for fewer than 50 tracks, the default ones.
@@ -66,6 +69,9 @@ def choose_sure_limits(probabilities: NDArray[np.floating], labels: NDArray[np.i
     for probability, margin in product(_PROBABILITIES, _MARGINS):
         sure = (first >= probability) & (margins >= margin)
         n_sure = int(sure.sum())
-        if n_sure > most and right[sure].mean() >= SURE_ACCURACY:
+        if n_sure <= most:
+            continue
+        share = float(right[sure].mean())
+        if share - math.sqrt(share * (1.0 - share) / n_sure) >= SURE_ACCURACY:
             best, most = SureLimits(probability=probability, margin=margin), n_sure
     return best

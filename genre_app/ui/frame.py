@@ -19,6 +19,23 @@ to show its progress on them. With the outputs of the form of the Train tab this
 _turns = count(1)
 
 
+def in_queue(name: str, tell: str) -> dict[str, Any]:
+    """Return arguments of an event that may wait for others, so that the visitor is told their place.
+
+    Call it where a hidden component may be built. gradio writes the place into that component.
+
+    Parameters
+    ----------
+    name : str
+        Of the queue; the id of the component is ``queue-NAME``.
+    tell : str
+        JavaScript expression in which ``place`` is the place, such as "2 of 5".
+    """
+    script = f"genreApp.watchQueue(element.closest('#queue-{name}'), (place) => {tell})"
+    place = gr.HTML("", elem_id=f"queue-{name}", js_on_load=script)
+    return {"show_progress": "minimal", "show_progress_on": place}
+
+
 def turn() -> int:
     """Return a number that no event has had before: a `gradio.State` that gets it sets off its ``change`` event."""
     return next(_turns)

@@ -47,20 +47,22 @@ window.genreApp = (() => {
 
   // ---- The queue ----
 
-  // gradio writes "queue: 2/5 | ..." into a hidden element of the Classify tab. A clip that starts at once is not announced.
+  // gradio writes "queue: 2/5 | ..." into a hidden element. What starts at once is not announced.
   const QUEUE_MS = 300;
-  const place = () => find("#queue")?.textContent.match(/queue: (\d+)\/(\d+)/)?.slice(1).join(" of ");
-  let told;
-  const sayPlace = () => {
-    const now = place();
-    if (now && now !== told) say("In the queue", `Your clip is number ${now} that wait for an answer.`);
-    told = now;
-  };
-  const watchQueue = async () => {
-    const queue = await appears("#queue");
-    if (!queue) return;
+  const watchQueue = (queue, tell) => {
+    const place = () => queue.textContent.match(/queue: (\d+)\/(\d+)/)?.slice(1).join(" of ");
+    let told;
+    const tellPlace = () => {
+      const now = place();
+      if (now && now !== told) tell(now);
+      told = now;
+    };
     const options = { subtree: true, childList: true, characterData: true };
-    new MutationObserver(() => (told || place()) && setTimeout(sayPlace, QUEUE_MS)).observe(queue, options);
+    new MutationObserver(() => (told || place()) && setTimeout(tellPlace, QUEUE_MS)).observe(queue, options);
+  };
+  const tellIn = (selector, words) => {
+    const status = find(`${selector} [role=status]`);
+    if (status) status.textContent = words;
   };
 
   // ---- Files ----
@@ -243,9 +245,11 @@ window.genreApp = (() => {
       keepTab(name);
     },
     openTab: () => {
-      watchQueue();
       tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click();
     },
+    watchQueue,
+    say,
+    tellIn,
     view,
     // Scroll to a part of the page, and move the keyboard's focus there. gradio builds a tab when it is first opened.
     show: async (place) => {

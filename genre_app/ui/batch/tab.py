@@ -16,7 +16,7 @@ from genre_app.ui.batch.table import Row, to_csv, to_html
 from genre_app.ui.collect.correct import choices
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import PRIVATE, Frame, in_queue
 from genre_app.ui.limits import Budget
 from genre_app.ui.offered import offered_now
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
@@ -41,6 +41,7 @@ element.addEventListener("toggle", ({ target }) => target.isConnected && (isOpen
 watch("value", () => element.querySelector("details")?.toggleAttribute("open", isOpen));
 """
 _EACH: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # a second action need not wait for the first
+_TELL_PLACE = "genreApp.tellIn('#progress', `Your batch is number ${place} that wait for a place.`)"
 _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
 
 
@@ -182,6 +183,7 @@ def build(frame: Frame) -> None:
                 stop = gr.Button("Stop", interactive=False, min_width=100)
         with gr.Column(scale=9, min_width=320):
             status = gr.HTML("", elem_id="progress")
+            queue = in_queue("batches", _TELL_PLACE)
             score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
             player = gr.Audio(
                 label="Song",
@@ -197,17 +199,19 @@ def build(frame: Frame) -> None:
             said = gr.HTML("", elem_id="batch-said")
             csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
     state, going = gr.State(None), gr.State(None)  # the rows; a Going
-    _connect(frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, player, table, said, csv, state, going))
+    _connect(
+        frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, player, table, said, csv, state, going), queue
+    )
 
 
-def _connect(frame: Frame, parts: Parts) -> None:
+def _connect(frame: Frame, parts: Parts, queue: dict[str, Any]) -> None:
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     frame.tab["Batch"].select(offered_now, parts.checkpoint, parts.checkpoint, **PRIVATE)
     folders, asked = gr.JSON(visible=False), gr.Number(visible=False)
     inputs = [parts.files, parts.checkpoint, parts.vote, folders, asked, collection, parts.going]
     starting = [parts.files.upload, parts.again.click]
     gr.on(starting, None, None, parts.status, js=_WAITING, **PRIVATE)
-    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH, **_TWO_AT_ONCE)
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH | _TWO_AT_ONCE | queue)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
     corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
     parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)

@@ -16,7 +16,7 @@ from genre_app.ui.classify.answers import AS_TRAINED, Parts, Updates, classified
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
 from genre_app.ui.figures import View, draw, to_webp
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import PRIVATE, Frame, in_queue
 from genre_app.ui.offered import offered_now
 from genre_app.ui.service import (
     CONCURRENT,
@@ -31,9 +31,9 @@ from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
+_TELL_PLACE = "genreApp.say('In the queue', `Your clip is number ${place} that wait for an answer.`)"
 _HEAVY: dict[str, Any] = {
     **PRIVATE,
-    "show_progress": "minimal",
     "concurrency_id": "classify",
     "concurrency_limit": CONCURRENT,
     "trigger_mode": "always_last",
@@ -65,8 +65,7 @@ def build(frame: Frame) -> None:
                 gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
-            # gradio writes the place in the queue into this hidden element; the page's script says it in the card.
-            queue = gr.HTML(elem_id="queue")
+            queue = in_queue("clips", _TELL_PLACE)
             correction = correct.lay_out("classify")
             vote = gr.Radio(
                 cards.vote_choices(None, tuple(VOTE_NAMES)),
@@ -84,7 +83,7 @@ def build(frame: Frame) -> None:
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"audio": audio, "vote": vote, "overlap": inputs.overlap}
     frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
-    _connect_runs(frame, inputs, parts, own, {**_HEAVY, "show_progress_on": queue})
+    _connect_runs(frame, inputs, parts, own, _HEAVY | queue)
     _connect_options(frame, inputs, own)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)

@@ -24,7 +24,7 @@ from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import DPI, View, to_webp
-from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.frame import PRIVATE, Frame, in_queue, turn
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import followed
@@ -43,6 +43,8 @@ _OFF, _VISIBLE = "{ __type__: 'update', interactive: false }", "{ __type__: 'upd
 _WAIT = "'<p role=status>Waiting for the server …</p>'"
 _WAIT_TO_TEACH, _WAIT_TO_DRAW = f"() => [{_OFF}, {_VISIBLE}, {_WAIT}]", f"() => [{_WAIT}, {_OFF}]"
 _PLAY_AGAIN = "() => { const a = document.querySelector('#teach-player audio'); if (a?.paused) a.play().catch(() => {}); }"
+# Drawing a map waits in the same queue.
+_TELL_PLACE = "genreApp.tellIn('{}', `You are number ${{place}} that wait for the server.`)"
 _HEAVY: dict[str, Any] = {**PRIVATE, "concurrency_id": "teach", "concurrency_limit": 1}
 
 
@@ -58,6 +60,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
         stop = gr.Button("Stop", visible=False, min_width=100, scale=0)
     with gr.Column(elem_id="teach-said"):
         status = gr.HTML("", elem_id="teach-status")
+        teaching = in_queue("teach", _TELL_PLACE.format("#teach-status"))
         player = gr.Audio(
             visible=False,
             interactive=False,
@@ -82,13 +85,14 @@ def build(frame: Frame, collection: gr.State) -> Any:
     with gr.Row(elem_classes="actions"):
         draw = gr.Button("Draw a map of the clips", min_width=220, scale=0, elem_id="draw-map")
     mapped = gr.HTML("", js_on_load=script, elem_id="teach-map")
+    mapping = in_queue("map", _TELL_PLACE.format("#teach-map"))
     view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
     panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
     # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
     arriving = [frame.tab["Collect"].select, collection.change, taught.change]
     gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
     start.click(None, None, panel.going[:3], js=_WAIT_TO_TEACH, **PRIVATE)
-    running = start.click(panel.run, [collection, genres], panel.going, **_HEAVY)
+    running = start.click(panel.run, [collection, genres], panel.going, **_HEAVY | teaching)
     # In a second step, so that no progress is shown after it.
     stop.click(None, cancels=running, **PRIVATE).then(panel.stopped, None, panel.going, **PRIVATE)
     for place in (wrong, mapped):
@@ -96,7 +100,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
         played.then(None, None, None, js=_PLAY_AGAIN)
     draw.click(None, None, [mapped, draw], js=_WAIT_TO_DRAW, **PRIVATE)
     drawn = gr.State(None)  # name of the collection on the map
-    drawing = draw.click(panel.map, [collection, kind], [mapped, draw, drawn], **_HEAVY)
+    drawing = draw.click(panel.map, [collection, kind], [mapped, draw, drawn], **_HEAVY | mapping)
     moved = mapped.move_clip(panel.move, collection, status, **PRIVATE)
     moved.then(None, None, None, js="() => document.querySelector('#draw-map').click()")
     # The visitor may choose another collection before or after its map is there.
