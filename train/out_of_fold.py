@@ -39,6 +39,7 @@ from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.predict import classify_columns
 from genre_app.runs.request import Request
 from genre_app.runs.settings import Value
+from genre_app.vote import References
 from train.results import finished_run
 from train.simulate_recordings import chain, simulate
 
@@ -109,9 +110,10 @@ def main(
         _give(write / "default.safetensors", joined.checkpoint, own)
     elif write is not None and kept is not None:
         path = write / "default.safetensors"
-        checkpoint, report = calibrated(kept, _of_both(clips))
         own = [_own(member) for member in load_checkpoint(path).members]
-        _give(path, replace(checkpoint, metrics={"valid": report.to_dict()}), own)
+        found = _with_files_as_references(calibrated(kept, _of_both(clips))[0], clips["files"])
+        report, _ = _answers([(of_fold, _of_both(clips)) for of_fold, clips in zip(reported, of_folds, strict=True)])
+        _give(path, replace(found, metrics={"valid": report.to_dict()}), own)
 
 
 def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
@@ -220,20 +222,31 @@ def _lines(
     yield "joined, files and recordings", _line(pairs)
 
 
-def _line(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> str:
-    """Return the metrics of tracks, each by its checkpoint, and how many answers are sure by that checkpoint's limits."""
+def _with_files_as_references(checkpoint: Checkpoint, files: Sequence[MemberTrack]) -> Checkpoint:
+    """Return the checkpoint with the files as references of the knn vote; recordings of them would stand for them twice."""
+    means = np.array([checkpoint.joined(track.of_members).mean(axis=0) for track in files])
+    return replace(checkpoint, references=References.of_tracks(means, np.array([track.label for track in files])))
+
+
+def _answers(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> tuple[Report, list[bool]]:
+    """Return the answers for tracks, each by its checkpoint, and which of them are sure by that checkpoint's limits."""
     results, is_sure = [], []
     for checkpoint, tracks in pairs:
         for track in tracks:
             result = TrackResult(track.track_id, track.label, checkpoint.joined(track.of_members))
             second, first = np.sort(result.probabilities.mean(axis=0))[-2:]
             results.append(result)
-            is_sure.append(first >= checkpoint.sure.probability and first - second >= checkpoint.sure.margin)
-    report = Report(pairs[0][0].genres, tuple(results))
+            is_sure.append(bool(first >= checkpoint.sure.probability and first - second >= checkpoint.sure.margin))
+    return Report(pairs[0][0].genres, tuple(results)), is_sure
+
+
+def _line(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> str:
+    """Return the metrics of the answers, and how many of them are sure."""
+    report, is_sure = _answers(pairs)
     low, high = report.accuracy_interval
     right = report.probabilities.argmax(axis=1) == report.labels
     return (
-        f"n = {len(results)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
+        f"n = {len(report.tracks)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
         f"{report.macro_f1:.3f}, calibration error {report.ece:.3f}, {sum(is_sure)} sure, {sum(right[is_sure])} of these right"
     )
 

@@ -80,6 +80,7 @@ def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, r
         expect(chips(page, genre)).to_have_count(count)
     expect(chips(page, "my band").first).to_contain_text("≠")
     assert page.evaluate(WIDEST) <= 400
+    train_longer(page)
     assert failures == []
 
 
@@ -177,6 +178,16 @@ def use_in_live(page: Page) -> None:
     assert {*names.all_inner_texts()} == {*GENRES}
     press(live_button(page, "Stop"), "Space")
     expect(page.locator("#live-vote")).to_contain_text("Stopped")
+    assert page.evaluate(WIDEST) <= 400
+
+
+def train_longer(page: Page) -> None:
+    """Open Train, which is filled with the collection, the recipe for fine-tuning and the shipped checkpoint."""
+    press(page.get_by_role("button", name="Train longer"))
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    command = page.locator("#train-command textarea")
+    expect(command).to_have_value(re.compile(r"genre-app train transfer --data \S+/my-music --init-from default"))
+    expect(page.locator("#train-source textarea, #train-source input")).to_have_value(re.compile(r"/my-music$"))
     assert page.evaluate(WIDEST) <= 400
 
 
