@@ -45,7 +45,7 @@ from train.simulate_recordings import chain, simulate
 
 _MIDDLE_SECONDS = 12.0
 _NEIGHBOURS = 10
-_LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
+LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
 
 _Clips = dict[str, list[MemberTrack]]  # kind of clips: files, recordings, and 12 s of both
 
@@ -86,12 +86,12 @@ def main(
         held_out = blocks(names, folds)[number]
         file = out / f"fold-{number}.csv"
         write_split(file, ((name, name in held_out) for name in names))
-        request = Request(recipe="default", data=str(mel), settings=_LAST | {"split.file": str(file)}, threads=threads)
+        request = Request(recipe="default", data=str(mel), settings=LAST | {"split.file": str(file)}, threads=threads)
         committee = load_checkpoint(finished_run(out / f"default-{number}", request).best)
         of_mel += _of_mel(mel, committee, held_out)
         file = out / f"pieces-{number}.csv"
         write_split(file, ((piece.track_id, gtzan_name(piece.track_id) in held_out) for piece in pieces))
-        settings = _LAST | recipe | {"split.file": str(file)}
+        settings = LAST | recipe | {"split.file": str(file)}
         request = Request(recipe="transfer", data=str(audio), settings=settings, init_from=str(init_from), threads=threads)
         pair = [committee, load_checkpoint(finished_run(out / f"transfer-{number}", request).best)]
         held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
