@@ -2,8 +2,8 @@
 
 The recipe ``transfer`` learns from 5, 10 and 20 songs of each genre, and from all, once from a pre-trained network and once
 from random weights. Songs with every third ten of GTZAN's numbers are held out, as in `train.out_of_fold`; all networks
-classify them, and one simulated recording of each. Genres with fewer than 20 songs for training are left out. A finished run in the
-output folder is not trained again, and an interrupted one is resumed.
+classify them, and one simulated recording of each. Genres with fewer than 20 songs for training are left out. A finished run in
+the output folder is not trained again, and an interrupted one is resumed.
 """
 
 from __future__ import annotations
