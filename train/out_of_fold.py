@@ -220,6 +220,8 @@ def _lines(
         yield f"joined, {kind}", _line([(of_fold, clips[kind]) for of_fold, clips in zip(joined, of_folds, strict=True)])
     pairs = [(of_fold, _of_both(clips)) for of_fold, clips in zip(joined, of_folds, strict=True)]
     yield "joined, files and recordings", _line(pairs)
+    plain = [(replace(of_fold, temperature=1.0), tracks) for of_fold, tracks in pairs]
+    yield "joined, without the temperature of the mean, files and recordings", _line(plain)
 
 
 def _with_files_as_references(checkpoint: Checkpoint, files: Sequence[MemberTrack]) -> Checkpoint:
