@@ -177,7 +177,7 @@ class AugmentConfig(BaseModel):
     """Settings of augmentation in a training run.
 
     The first ``mild_share`` of each batch goes through the chain ``mild``, the next ``recorded_share`` through the chain
-    ``recorded``; the rest keeps its spectrograms. Tempo, masks and mixup are applied to the whole batch.
+    ``recorded``; the rest keeps its spectrograms. Tempo, MixStyle, masks and mixup are applied to the whole batch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -192,12 +192,16 @@ class AugmentConfig(BaseModel):
     mask_bins: int = setting("largest height of a mask in bands", 16, ge=0, le=512)
     mask_frames: int = setting("largest width of a mask in frames of the spectrogram", 10, ge=0, le=512)
     mask_count: int = setting("masks of bands, and as many of frames", 2, ge=1, le=10)
+    mix_style_probability: Probability = setting(
+        "share of the segments whose bands get means and deviations mixed with another one's", 0.0
+    )
+    mix_style_alpha: float = setting("parameter of the beta distribution of the share of MixStyle", 0.4, gt=0, le=10)
     mixup_probability: Probability = setting("share of the segments that are mixed with another one", 0.0)
     mixup_alpha: float = setting("parameter of the beta distribution of the mixing share", 0.3, gt=0, le=10)
     waveform: WaveformConfig = setting(
         "changes of the audio itself, made by worker processes during training", WaveformConfig()
     )
-    spare_rest: bool = setting("apply tempo, masks and mixup only to the items that go through a chain", False)
+    spare_rest: bool = setting("apply tempo, MixStyle, masks and mixup only to the items that go through a chain", False)
 
     @model_validator(mode="after")
     def _consistent(self) -> AugmentConfig:

@@ -183,6 +183,9 @@ def augment(
     if n_recorded:
         recorded = apply_chain(recorded, config.recorded, spec, generator)
     db = torch.cat([mild, recorded, rest])
+    if config.mix_style_probability > 0:
+        styled = regularise.mix_style(db, config.mix_style_alpha, generator)
+        db = torch.where(_chosen(len(db), config.mix_style_probability, config, generator)[:, None, None], styled, db)
     if config.mask_probability > 0:
         masked = regularise.mask(db, config.mask_bins, config.mask_frames, config.mask_count, generator)
         db = torch.where(_chosen(len(db), config.mask_probability, config, generator)[:, None, None], masked, db)

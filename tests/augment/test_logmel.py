@@ -33,7 +33,13 @@ EVERYTHING = LogMelConfig(
 
 
 ALL = AugmentConfig(
-    mild_share=0.4, mild=EVERYTHING, recorded_share=0.4, recorded=EVERYTHING, mask_probability=0.5, mixup_probability=1.0
+    mild_share=0.4,
+    mild=EVERYTHING,
+    recorded_share=0.4,
+    recorded=EVERYTHING,
+    mix_style_probability=0.5,
+    mask_probability=0.5,
+    mixup_probability=1.0,
 )
 
 
@@ -74,6 +80,13 @@ def test_spare_rest_leaves_the_rest_without_stretch_masks_and_mixup(generator):
     assert (rates - 1.0).abs().max() <= config.stretch
     assert (changed[:5] != db[:5]).any(dim=(1, 2)).all()
     assert (draw_rates(500, config.model_copy(update={"spare_rest": False}), generator) != 1.0).all()
+
+
+def test_mix_style_changes_its_share_of_the_items_and_no_target(generator):
+    db, targets = torch.randn(400, 8, 20, generator=generator), torch.eye(400)
+    changed, same = augment(db, targets, AugmentConfig(mix_style_probability=0.25), SPEC, generator)
+    assert torch.equal(same, targets)
+    assert (changed != db).any(dim=(1, 2)).float().mean() == pytest.approx(0.25, abs=0.07)
 
 
 def test_the_same_seed_gives_the_same_batch_and_another_seed_another(sound):

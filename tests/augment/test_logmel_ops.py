@@ -187,6 +187,26 @@ def test_mixup_keeps_the_items_that_are_not_chosen(generator):
     assert (blended[chosen].amax(dim=1) < 0.999).sum() >= 4
 
 
+def test_mix_style_gives_the_bands_the_statistics_of_another_item(generator):
+    scale_db, level_db = torch.rand(2, 12, 4, 1, generator=generator) * torch.tensor([9.0, 60.0])[:, None, None, None]
+    db = torch.randn(12, 4, 50, generator=generator) * (scale_db + 1.0) - level_db
+    either = regularise.mix_style(db, 1e-6, generator)  # the share of an item's own statistics is 0 or 1
+    stats, before = (torch.cat(torch.std_mean(items, dim=2, correction=0), dim=1) for items in (either, db))
+    distance, other = (stats[:, None] - before[None]).abs().amax(dim=2).min(dim=1)
+    assert distance.max() < 1e-4
+    assert 3 <= (other != torch.arange(12)).sum() <= 9
+    standard = (db - db.mean(dim=2, keepdim=True)) / db.std(dim=2, keepdim=True)
+    torch.testing.assert_close((either - either.mean(dim=2, keepdim=True)) / either.std(dim=2, keepdim=True), standard)
+
+
+def test_mix_style_keeps_constant_bands_constant(generator):
+    db = torch.tensor([-100.0, -20.0])[:, None, None].repeat(3, 4, 10)
+    mixed = regularise.mix_style(db, 1.0, generator)
+    torch.testing.assert_close(mixed, mixed[:, :, :1].expand_as(db))
+    assert ((mixed > -100.0 - 1e-3) & (mixed < -20.0 + 1e-3)).all()
+    assert ((mixed > -99.0) & (mixed < -21.0)).any()
+
+
 @pytest.mark.parametrize("sigma", [0.001, 0.004, 0.015])
 def test_white_noise_matches_noise_on_the_waveform(chord, sigma, generator):
     noise = np.random.default_rng(0).normal(0, sigma, chord.shape)

@@ -1,4 +1,4 @@
-"""Masks and mixup: changes of a batch that no recording has."""
+"""Masks, MixStyle and mixup: changes of a batch that no recording has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from genre_app.augment.logmel_ops.scale import uniform
+
+_LEAST_DEVIATION_DB = 1e-3  # keeps the scale finite where a band is constant
 
 
 def mask(db: Tensor, bins: int, frames: int, count: int, generator: Generator) -> Tensor:
@@ -41,6 +43,29 @@ def symmetric_beta(alpha: float, size: int, generator: Generator) -> Tensor:
     cosine = torch.cos(2.0 * math.pi * second)
     t_squared = torch.expm1(-torch.log(first) / alpha) * cosine.square()  # over the degrees of freedom
     return 0.5 + 0.5 * torch.sign(cosine) / torch.sqrt(1.0 + 1.0 / t_squared)
+
+
+def mix_style(db: Tensor, alpha: float, generator: Generator) -> Tensor:
+    """Mix the mean and the standard deviation of each item's bands over time with those of another item.
+
+    Parameters
+    ----------
+    db : Tensor [b, bins, frames]
+    alpha : float
+        The item keeps a share of its own statistics that is drawn from Beta(alpha, alpha).
+    generator : torch.Generator
+
+    References
+    ----------
+    Zhou et al. 2021, Domain generalization with MixStyle; Kim et al. 2022, Domain generalization with relaxed instance
+    frequency-wise normalization; Schmid et al. 2022, CP-JKU submission to DCASE22 (statistics of bands).
+    """
+    share = symmetric_beta(alpha, len(db), generator)[:, None, None]
+    other = torch.randperm(len(db), generator=generator, device=generator.device)
+    deviation, mean = torch.std_mean(db, dim=2, keepdim=True, correction=0)
+    deviation = deviation.clamp(min=_LEAST_DEVIATION_DB)
+    wanted = torch.lerp(deviation[other], deviation, share)
+    return (db - mean) * (wanted / deviation) + torch.lerp(mean[other], mean, share)
 
 
 def mixup(db: Tensor, targets: Tensor, alpha: float, generator: Generator, chosen: Tensor) -> tuple[Tensor, Tensor]:
