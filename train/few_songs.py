@@ -27,7 +27,8 @@ from genre_app.runs.run import Run
 from train.out_of_fold import LAST, blocks
 from train.results import finished_run, write_table
 
-_COUNTS: tuple[int | None, ...] = (5, 10, 20, None)  # None is all
+_COUNTS = (5, 10, 20, 0)  # 0 is all
+_LEAST = 20
 _FOLDS = 3
 _MARKS = ("<!-- few songs: python -m train.few_songs -->\n", "<!-- end of few songs -->")
 
@@ -39,6 +40,7 @@ def main(
     audio: Annotated[Path, typer.Option(help="Folder of genre folders with audio of GTZAN: tracks or pieces of them.")],
     init_from: Annotated[Path, typer.Option(help="Checkpoint with the pre-trained musicnn.")],
     out: Annotated[Path, typer.Option(help="Folder of the songs and runs.")] = Path("runs/few-songs"),
+    counts: Annotated[list[int] | None, typer.Option("--count", min=0, help="Songs of each genre; 0 is all.")] = None,
     write: Annotated[bool, typer.Option(help="Put the table into train/RESULTS.md.")] = False,
     seed: Annotated[int, typer.Option(help="Chooses the songs.")] = 0,
     threads: Annotated[int, typer.Option(min=1, max=256)] = 1,
@@ -51,8 +53,8 @@ def main(
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             place.symlink_to(track.path.resolve())
-    runs: dict[int | None, tuple[Run, Run]] = {}
-    for count in _COUNTS:
+    runs: dict[int, tuple[Run, Run]] = {}
+    for count in counts or _COUNTS:
         file = out / f"songs-{count or 'all'}.csv"
         write_split(file, chosen(training, count, seed), [track for tracks in held_out.values() for track in tracks], kept)
         settings = LAST | {"split.file": str(file)}
@@ -74,8 +76,7 @@ def songs(tracks: Sequence[AudioTrack]) -> tuple[dict[str, list[AudioTrack]], di
     held_out: dict[str, list[AudioTrack]] = defaultdict(list)
     for track in sorted(tracks, key=lambda track: track.track_id):
         (held_out if _song(track) in away else training)[track.genre].append(track)
-    most = max(count for count in _COUNTS if count is not None)
-    kept = [genre for genre, of_genre in training.items() if len({_song(track) for track in of_genre}) >= most]
+    kept = [genre for genre, of_genre in training.items() if len({_song(track) for track in of_genre}) >= _LEAST]
     return {genre: training[genre] for genre in kept}, {genre: held_out[genre] for genre in kept}
 
 
@@ -87,13 +88,13 @@ def _song(track: AudioTrack) -> str:
     return name
 
 
-def chosen(training: dict[str, list[AudioTrack]], count: int | None, seed: int) -> list[AudioTrack]:
-    """Return the audio of ``count`` songs of each genre; a smaller choice is part of a larger one."""
+def chosen(training: dict[str, list[AudioTrack]], count: int, seed: int) -> list[AudioTrack]:
+    """Return the audio of ``count`` songs of each genre, 0 for all; a smaller choice is part of a larger one."""
     found = []
     for genre, tracks in training.items():
         names = sorted({_song(track) for track in tracks})
         order = np.random.default_rng((seed, len(genre), *genre.encode())).permutation(len(names))
-        mine = {names[place] for place in order[:count]}
+        mine = {names[place] for place in order[: count or None]}
         found += [track for track in tracks if _song(track) in mine]
     return found
 
@@ -106,7 +107,7 @@ def write_split(path: Path, training: Sequence[AudioTrack], held_out: Sequence[A
         csv.writer(file).writerows([("track_id", "split"), *sorted(splits.items())])
 
 
-def table(runs: dict[int | None, tuple[Run, Run]]) -> str:
+def table(runs: dict[int, tuple[Run, Run]]) -> str:
     """Return the results as a table in Markdown."""
     lines = ["| songs of a genre | n | pre-trained | its recordings | random weights | its recordings |", "|---" * 6 + "|"]
     for count, pair in runs.items():

@@ -41,7 +41,7 @@ def tracks() -> list[Track]:
 def test_a_smaller_choice_is_part_of_a_larger_one_and_nothing_of_it_is_held_out():
     training, held_out = few_songs.songs(tracks())
     assert {genre: (len(training[genre]), len(held_out[genre])) for genre in training} == {"blues": (50, 40), "rock": (40, 22)}
-    choices = [{track.track_id for track in few_songs.chosen(training, count, 3)} for count in (5, 10, 20, None)]
+    choices = [{track.track_id for track in few_songs.chosen(training, count, 3)} for count in (5, 10, 20, 0)]
     assert [len(choice) for choice in choices] == [2 * 2 * 5, 2 * 2 * 10, 2 * 2 * 20, 90]
     assert choices[0] < choices[1] < choices[2] < choices[3]
     assert not choices[3] & {track.track_id for of_genre in held_out.values() for track in of_genre}
@@ -74,3 +74,6 @@ def test_each_run_gets_its_songs_and_the_table_their_results(tmp_path, monkeypat
     assert {path.name for path in (tmp_path / "out" / "songs").iterdir()} == {"blues", "rock"}
     assert "| 5 | 62 | 75% (63% to 84%), 0.90 | 50% (38% to 62%), 1.50 | 75% (63% to 84%), 0.90 |" in found.output
     assert "| all | 62 |" in found.output
+    asked.clear()
+    CliRunner().invoke(few_songs.app, [*given, "--count", "10"], catch_exceptions=False)
+    assert list(asked) == ["tuned-10", "scratch-10"]
