@@ -10,7 +10,7 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,9 +36,9 @@ class Forked:
 
     Parameters
     ----------
-    command : list of str
+    args : sequence of str
         The interpreter, its options and arguments.
-    stdout, stderr : file
+    stdout, stderr : file, optional
         Files with a name, which the fork opens itself; without ``stderr``, ``stdout`` gets the errors too.
     cwd, env : optional
         As for `subprocess.Popen`; its other arguments are ignored.
@@ -52,11 +52,12 @@ class Forked:
     prepare: Callable[[], None] | None = None
 
     def __init__(
-        self, command: list[str], *, stdout: Any, stderr: Any = None, cwd: Any = None, env: Any = None, **_: Any
+        self, args: Sequence[str], *, stdout: Any = None, stderr: Any = None, cwd: Any = None, env: Any = None, **_: Any
     ) -> None:
-        words = [str(word) for word in command]
+        words = [str(word) for word in args]
         module = words.index("-m")
-        files, place = (stdout.name, getattr(stderr, "name", stdout.name)), str(cwd or Path.cwd())
+        out = getattr(stdout, "name", None)
+        files, place = (out, getattr(stderr, "name", out)), str(cwd or Path.cwd())
         self._process = server.Process(
             target=_run,
             args=(words[module + 1 :], files, place, dict(env or os.environ), type(self).prepare),
@@ -82,14 +83,28 @@ class Forked:
         self._process.kill()
 
 
+def _fork_workers() -> None:
+    subprocess.Popen = Forked  # type: ignore[misc, assignment]
+
+
+class Launcher(Forked):
+    """A fork that starts Python programs as forks too, as a launcher of training processes does."""
+
+    prepare = staticmethod(_fork_workers)
+
+
 def _run(
     words: list[str],
-    files: tuple[str, str],
+    files: tuple[str | None, str | None],
     place: str,
     environment: dict[str, str],
     prepare: Callable[[], None] | None,
 ) -> None:
+    global server
+    server = multiprocessing.get_context("fork")  # a server of its own would import everything once more
     for stream, name in enumerate(files, 1):
+        if name is None:
+            continue
         with Path(name).open("ab", buffering=0) as file:
             os.dup2(file.fileno(), stream)
     os.environ.clear()
@@ -103,8 +118,8 @@ def _run(
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
-FORKING = SimpleNamespace(**(vars(subprocess) | {"Popen": Forked}))
-"""The module `subprocess`, whose `Popen` is `Forked`."""
+FORKING = SimpleNamespace(**(vars(subprocess) | {"Popen": Launcher}))
+"""The module `subprocess`, whose `Popen` is `Launcher`."""
 
 
 def starting(kind: type[Forked] = Forked) -> SimpleNamespace:

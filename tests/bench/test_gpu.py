@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from genre_app.runs import events
+from genre_app.runs import events, launch
 from genre_app.runs.journal import Journal
 from tests.bench.gpu import __main__ as command
 from tests.bench.gpu import bench as bench_module
@@ -17,7 +17,8 @@ from tests.bench.gpu import inside as inside_module
 from tests.bench.gpu import table
 from tests.bench.gpu.bench import Bench, Finding, Row, RowError, Skipped
 from tests.bench.gpu.rows import ROWS, seconds_of
-from tests.forked import FORKING
+from tests.forked import FORKING, starting
+from tests.ui.train.page import check_here
 
 QUICK = ["--device", "cpu", "--quick"]
 
@@ -48,13 +49,16 @@ def _quick_processes(monkeypatch):
     alone = Bench.inside
 
     def inside(bench, what, *arguments):
-        if what not in ("precision", "step", "clips"):
+        if what == "memory":
             return alone(bench, what, *arguments)
+        monkeypatch.setenv("GENRE_APP_RUNS", str(bench.work / "runs"))
         return json.loads(json.dumps(getattr(inside_module, what)(torch.device("cpu"), *arguments)))
 
     monkeypatch.setattr(Bench, "inside", inside)
     monkeypatch.setattr(inside_module, "prepare_process", lambda threads: None)
     monkeypatch.setattr(bench_module, "subprocess", FORKING)
+    monkeypatch.setattr(launch, "child", starting())
+    monkeypatch.setattr("genre_app.runs.check.check", check_here)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from genre_app.runs.launch import start
 from genre_app.runs.run import Run
 from genre_app.runs.status import Status
 from genre_app.training.processes import Processes, join
-from tests.forked import Forked
+from tests.forked import Forked, Launcher
 from tests.runs.beats import quiet, same, wait_for, weights
 
 
@@ -147,5 +147,5 @@ def test_waiting_needs_nothing_but_a_sum():
 def test_accelerate_launches_the_command(tmp_path):
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
     with (tmp_path / "log.txt").open("w") as log:
-        assert Forked([*launch, "-m", "genre_app", "train", "--list"], stdout=log).wait(180) == 0
+        assert Launcher([*launch, "-m", "genre_app", "train", "--list"], stdout=log).wait(180) == 0
     assert "\ndefault " in f"\n{(tmp_path / 'log.txt').read_text()}"
