@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.prediction import Prediction
-from genre_app.ui.figures import DPI, View, to_webp
-from genre_app.ui.train.confusion import draw_confusion
+from genre_app.ui.figures import View
+from genre_app.ui.train.confusion import confusion_image
 
 _NONE = "(none)"  # the answer for noise and speech
 _LETTERS = 40  # as long as the name of a genre may be
@@ -91,10 +90,8 @@ def _matrix(possible: Sequence[tuple[Prediction, str]], view: View) -> str:
     named = {name for pair in pairs for name in pair}
     genres = [*(genre for genre in possible[0][0].genres if genre in named), *sorted(named - set(possible[0][0].genres))]
     counts = [[pairs.count((truth, answer)) for answer in genres] for truth in genres]
-    figure = draw_confusion(counts, genres, view)
-    image = base64.b64encode(to_webp(figure)).decode("ascii")
+    image, width = confusion_image(counts, genres, view)
     wrong = [f"{pairs.count(pair)} × {pair[0]} as {pair[1]}" for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
     alt = escape("Confusion matrix. " + ("; ".join(wrong) or "No answer is wrong") + ".", quote=True)
-    width = round(figure.get_size_inches()[0] * DPI)
     shown = f'<img class="confusion" style="width:{width}px" alt="{alt}" src="data:image/webp;base64,{image}">'
     return f"<details><summary>Which genres are confused</summary>{shown}</details>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from genre_app.teaching.teach import teach
 from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
-from genre_app.ui.figures import DPI, View, to_webp
+from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, in_queue, turn
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import followed
 from genre_app.ui.train import run_card
-from genre_app.ui.train.confusion import draw_confusion
+from genre_app.ui.train.confusion import confusion_image
 
 _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...others]'
 _REPLACE, _EXTEND = "replace", "extend"
@@ -228,14 +227,14 @@ class Panel:
         page = View.from_page(view)
         sources = {clip.file: clip.source for clip in collection.read().clips}
         matrix, genres = found["confusion"], found["genres"]
-        figure = draw_confusion(matrix, genres, View(min(page.width - 40, _MATRIX_WIDTH), page.pixel_ratio, page.dark))
-        image = base64.b64encode(to_webp(figure)).decode("ascii")
+        shape = View(min(page.width - 40, _MATRIX_WIDTH), page.pixel_ratio, page.dark)
+        image, width = confusion_image(matrix, genres, shape)
         title = "Clips left out: true genre and answer"
         return {
             self.results: gr.Row(visible=True),
             self.card: markup.result(found),
             self.wrong: markup.wrong(found, sources),
-            self.confusion: run_card.confusion_card(image, title, matrix, round(figure.get_size_inches()[0] * DPI)),
+            self.confusion: run_card.confusion_card(image, title, matrix, width),
             self.file: gr.DownloadButton(value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")),
         }
 

@@ -6,7 +6,6 @@ the same. The browser remembers only which run it shows.
 
 from __future__ import annotations
 
-import base64
 import math
 import time
 from collections.abc import Mapping
@@ -18,11 +17,11 @@ from genre_app.runs.status import Status
 from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
 from genre_app.ui.downloads import download_file
-from genre_app.ui.figures import DPI, View, to_webp
+from genre_app.ui.figures import View
 from genre_app.ui.permission import shown_data
 from genre_app.ui.train import run_card
 from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, draw
-from genre_app.ui.train.confusion import draw_confusion
+from genre_app.ui.train.confusion import confusion_image
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS, NO_OTHER, Panel
 from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
@@ -181,6 +180,5 @@ def _confusion(seen: Snapshot, view: View) -> str:
     if found is None:
         return ""
     matrix, genres, title = found
-    figure = draw_confusion(matrix, genres, view)
-    image = base64.b64encode(to_webp(figure)).decode("ascii")
-    return run_card.confusion_card(image, title, matrix, round(figure.get_size_inches()[0] * DPI))
+    image, width = confusion_image(matrix, genres, view)
+    return run_card.confusion_card(image, title, matrix, width)

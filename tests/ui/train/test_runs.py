@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from genre_app.runs.status import Status
+from genre_app.ui.figures import View
+from genre_app.ui.train import confusion
 from genre_app.ui.train.charts import curves
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS
 from genre_app.ui.train.run_card import state_card
@@ -269,3 +271,17 @@ def test_a_run_on_all_tracks_shows_what_was_measured(app, make_run):
     (run.path / "report.json").write_text(json.dumps(report | {"folds": valid | {"folds": 5}}))
     shown = named(handler(app, "run-other", "input").fn("it", "other"))
     assert "accuracy 3 of 4, 75.0 %" in words(shown["run-compared"])
+
+
+def test_a_confusion_matrix_is_drawn_once_for_each_view(monkeypatch):
+    drawn, draw = [], confusion.draw_confusion
+    monkeypatch.setattr(confusion, "draw_confusion", lambda *given: drawn.append(given) or draw(*given))
+    wide, narrow = View(400), View(300)
+    for matrix, view in (
+        ([[7, 0], [1, 1]], wide),
+        ([[7, 0], [1, 1]], wide),
+        ([[7, 0], [0, 2]], wide),
+        ([[7, 0], [1, 1]], narrow),
+    ):
+        confusion.confusion_image(matrix, ["high", "low"], view)
+    assert len(drawn) == 3
