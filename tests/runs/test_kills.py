@@ -41,7 +41,7 @@ def test_ten_sigkills_at_random_moments_change_no_bit(make_run):
 
 
 def test_a_run_is_paused_at_a_deadline_and_goes_on_to_the_same_weights(make_run):
-    sliced, whole = make_run("sliced", "epochs=30"), make_run("whole", "epochs=30")
+    sliced, whole = make_run("sliced", "epochs=20"), make_run("whole", "epochs=20")
     slices = 1
     while not job.work(sliced, say=quiet, deadline=time.monotonic() + 0.4):
         assert sliced.status() is Status.paused

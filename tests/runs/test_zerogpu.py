@@ -103,7 +103,7 @@ def test_a_thread_goes_from_turn_to_turn_and_runs_wait_for_each_other(make_run, 
     monkeypatch.setattr(zerogpu, "TURN_SECONDS", 0.3)
     turns = []
     monkeypatch.setattr(zerogpu, "turn", lambda: lambda path, seconds: turns.append(path) or zerogpu._turn(path, 0.3))
-    first, second = make_run("first", "epochs=12"), make_run("second")
+    first, second = make_run("first"), make_run("second", "epochs=2")
     zerogpu.begin(first)
     zerogpu.begin(second)
     with pytest.raises(RunError, match="running already"):
