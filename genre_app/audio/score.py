@@ -51,7 +51,7 @@ class Score:
             stretched = fundamental * partials * np.sqrt(1 + 1e-4 * partials**2)  # strings are slightly inharmonic
             rates = 2j * np.pi * stretched - decay * np.sqrt(partials)
             levels = partials**-slope * np.exp(1j * phases)
-            # exp(rate * (start + step)) = exp(rate * start) * exp(rate * step): a product of two small matrices sums the partials.
+            # exp(rate * (start + step)) = exp(rate * start) * exp(rate * step): a product of two matrices sums the partials.
             blocks = levels * np.exp(np.outer(time[::_BLOCK], rates))
             sound = (blocks @ np.exp(np.outer(rates, time[:_BLOCK]))).imag.ravel()[: len(time)]
             rise = np.minimum(1.0, time / attack) * np.minimum(1.0, (seconds - time) / 0.02)

@@ -13,8 +13,8 @@ from genre_app.runs.run import Run
 
 STYLES = ("disco", "metal")
 N_TRACKS = 20  # a style; the last ones are for validation
-# The committee of the default recipe with fewer channels and one view, pooled to 4 frames at once: its own networks took 22 s of
-# CPU, these take 3 s with 64 mel bands.
+# The committee of the default recipe with fewer channels and one view, pooled to 4 frames at once: its own networks took 22 s
+# of CPU, these take 3 s with 64 mel bands.
 _CNN = '{model="cnn", settings={views=["contrast"], channels=[8, 16, 32], pools=[[4, 4], [4, 2], [4, 2]]}}'
 _LSTM = '{model="lstm", settings={views=["contrast"], channels=[8, 16, 32], pools=[[4, 4], [4, 1], [4, 1]], units=[16]}}'
 SMALL_NETWORKS = f"[{_CNN}, {_LSTM}]"
