@@ -60,6 +60,7 @@ TOGETHER = {
         "runs/test_processes.py",
         "runs/test_kills.py",
         "runs/test_queue.py",
+        "runs/search/test_search.py",
         "bench/test_gpu.py",
         "data/cache/prepare/test_interruptions.py",
         "data/test_pool.py",
