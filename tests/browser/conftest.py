@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -40,22 +41,19 @@ def _music(recorder, make_clip) -> None:
 @contextmanager
 def visitors(recorder: Recorder, address: str) -> Iterator[Callable[..., Page]]:
     """Open the page as new visitors; a request to another host fails the test."""
-    contexts, elsewhere = [], []
+    pages, elsewhere = [], []
 
-    def open_page(
-        theme: str | None = None, width: int = 1280, height: int = 800, scale: int = 1, permissions: tuple = ("microphone",)
-    ) -> Page:
-        viewport = {"width": width, "height": height}
-        contexts.append(recorder.visitor(viewport=viewport, device_scale_factor=scale, permissions=[*permissions]))
-        page = contexts[-1].new_page()
+    def open_page(theme: str | None = None, **options: Any) -> Page:
+        page = recorder.enter(address, **options)
+        pages.append(page)
         page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None)
         page.goto(f"{address}?__theme={theme}" if theme else address)
         expect(page.get_by_test_id("waveform-Music").get_by_test_id("file-upload")).to_be_attached()
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        recorder.leave(page)
     assert elsewhere == []
 
 
@@ -75,14 +73,14 @@ def page(visit) -> Page:
 def shared(recorder, address) -> Iterator[Page]:
     """A page of one visitor for several tests of a file: to load it takes longer than most tests."""
     with visitors(recorder, address) as open_page:
-        yield open_page()
+        yield open_page(alone=True)
 
 
 @pytest.fixture(scope="package")
 def phone(recorder, address) -> Iterator[Page]:
     """The page on a phone, for several tests."""
     with visitors(recorder, address) as open_page:
-        yield open_page("light", width=400, height=700, scale=2)
+        yield open_page("light", width=400, height=700, device_scale_factor=2)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from genre_app.runs import executor
 from genre_app.runs.run import runs_folder
 from tests.forked import Forked
 
-_FEW = 50  # epochs for the first charts
-_FIRST_SECONDS, _LATER_SECONDS = 0.1, 1.0  # of an epoch
+_FEW = 10  # epochs for the first charts
+_FIRST_SECONDS, _LATER_SECONDS = 0.1, 2.5  # of an epoch
 
 
 def hold() -> None:

@@ -55,34 +55,64 @@ class Recorder:
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-audio-capture={self._path}",
             f"--host-resolver-rules=MAP {self.ELSEWHERE} 127.0.0.1",
+            "--renderer-process-limit=1",  # the tabs of a profile share a process
         )
+        self._profile: BrowserContext | None = None
 
     def play(self, samples: np.ndarray, rate: int = RATE) -> None:
         """Let the microphone hear samples [n] from their start, over and over, from the next recording on."""
         soundfile.write(self._path, samples, rate, subtype="PCM_16")
 
-    def visitor(self, **options: Any) -> BrowserContext:
-        """Return the browser of a new visitor; the caller closes it."""
-        context = self.browser.new_context(**options)
-        context.set_default_timeout(_TIMEOUT_MS)
-        return context
+    def enter(self, address: str, *, width: int = 1280, height: int = 800, alone: bool = False, **options: Any) -> Page:
+        """Return an empty page of a new visitor of an address; give it to `leave` when the visit ends.
+
+        A visitor has a tab with an empty storage in one profile, whose process has compiled the page's scripts: the page loads
+        with 2.2 s of CPU instead of 3.4 s. One who comes while the tab is open, who comes ``alone``, or with ``options`` of
+        `playwright.sync_api.Browser.new_context`, has a profile of their own.
+        """
+        self._profile = self._profile or self._new_profile()
+        if alone or options or len(self._profile.pages) > 1:
+            page = self._new_profile(**options).new_page()
+        else:
+            self._empty(self._profile, address)
+            page = self._profile.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        return page
+
+    def leave(self, page: Page) -> None:
+        """End a visit."""
+        (page if page.context is self._profile else page.context).close()
+
+    def _new_profile(self, **options: Any) -> BrowserContext:
+        profile = self.browser.new_context(**{"permissions": ["microphone"], **options})
+        profile.set_default_timeout(_TIMEOUT_MS)
+        return profile
+
+    def _empty(self, profile: BrowserContext, address: str) -> None:
+        """Forget all visits of an address; a page of a few lines keeps the profile's process alive between them."""
+        keeper = profile.pages[0] if profile.pages else profile.new_page()
+        if not keeper.url.startswith(address):
+            keeper.goto(f"{address}/theme.css")
+        profile.clear_cookies()
+        session = profile.new_cdp_session(keeper)
+        session.send("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "all"})
+        session.detach()
 
     @contextmanager
     def page(self, address: str, *scripts: str, allowed: bool = True, width: int = 1280) -> Iterator[Page]:
         """Open the page on Classify's recorder; scripts run before the page's own."""
-        context = self.visitor(viewport={"width": width, "height": 900}, permissions=["microphone"] if allowed else [])
-        page = context.new_page()
+        page = self.enter(address, width=width, height=900, **({} if allowed else {"permissions": []}))
         for text in (LOG, *scripts):
             page.add_init_script(f"{{ {text} }}")
         page.goto(address)
         if not allowed:
             denied = {"permission": {"name": "microphone"}, "setting": "denied", "origin": address}
-            context.new_cdp_session(page).send("Browser.setPermission", denied)
+            page.context.new_cdp_session(page).send("Browser.setPermission", denied)
         player(page, "Record audio").click()
         try:
             yield page
         finally:
-            context.close()
+            self.leave(page)
 
 
 def panel(page: Page, recorder: str = "music") -> Locator:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
+from genre_app.ui.cards import MEASURES
 from genre_app.ui.service import MAX_BYTES
 from tests.browser.classify import answered, card, fresh, loaded, player
 from tests.browser.recorder import at_least, panel
@@ -175,6 +176,7 @@ def test_votes_switch_and_downloads_follow(shared, song, checkpoint):
     for label, vote in (("Nearest tracks", "knn"), ("Majority", "majority")):
         page.locator("#vote label").filter(has_text=label).click()
         expect(page.locator("#vote")).to_contain_text({"knn": "training tracks", "majority": "wins most"}[vote])
+        expect(card(page).locator(".measure")).to_have_text(MEASURES[vote])  # the answer comes after the words about the vote
         with page.expect_download() as download:
             page.get_by_role("button", name="Download JSON").click()
         found = json.loads(Path(download.value.path()).read_text())
@@ -229,7 +231,8 @@ def test_options_take_effect_at_once(shared, song):
     expect(card(page)).to_contain_text("of 4 frames agree")
 
 
-def test_the_large_buttons_upload_and_record(page, song):
+def test_the_large_buttons_upload_and_record(shared, song):
+    page = fresh(shared)
     page.get_by_role("button", name="Record", exact=True).first.click()
     expect(player(page, "Stop")).to_be_visible()
     expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
@@ -265,7 +268,7 @@ def test_a_silent_take_is_explained(page, recorder):
 
 
 def test_a_refused_microphone_is_explained(visit, address):
-    page = visit(permissions=())
+    page = visit(permissions=[])
     denied = {"permission": {"name": "microphone"}, "setting": "denied", "origin": address}
     page.context.new_cdp_session(page).send("Browser.setPermission", denied)
     player(page, "Record audio").click()

@@ -103,19 +103,7 @@ def test_live_stops_when_its_tab_is_left_while_a_take_goes_on(recorder, address)
         expect(panel(page).locator(".mic-time")).to_have_text(at_least(2))
 
 
-def test_the_keyboard_starts_and_stops_live(recorder, address):
-    with recorder.page(address) as page:
-        page.get_by_role("tab", name="Live").click()
-        live_button(page, "Record").focus()
-        page.keyboard.press("Space")
-        expect(live_button(page, "Stop")).to_be_focused()  # gradio drops the focus with the button
-        expect(page.locator("#live-vote")).to_contain_text(re.compile("the last [2-9] s"))
-        page.keyboard.press("Space")
-        expect(live_button(page, "Record")).to_be_focused()
-        expect(page.locator("#live-vote")).to_contain_text("Stopped")
-
-
-def test_a_refused_microphone_can_be_asked_for_again(recorder, address):
+def test_a_refused_microphone_can_be_asked_for_again_and_the_keyboard_stops_and_starts_live(recorder, address):
     with recorder.page(address, FORBID) as page:
         page.get_by_role("tab", name="Live").click()
         live_button(page, "Record").click()
@@ -125,3 +113,12 @@ def test_a_refused_microphone_can_be_asked_for_again(recorder, address):
         live_button(page, "Record").click()
         expect(panel(page, "live").get_by_role("meter")).to_be_visible()
         expect(panel(page, "live").get_by_role("alert")).to_be_hidden()
+        live_button(page, "Stop").focus()
+        page.keyboard.press("Space")
+        expect(live_button(page, "Record")).to_be_focused()  # gradio drops the focus with the button
+        page.keyboard.press("Space")
+        expect(live_button(page, "Stop")).to_be_focused()
+        expect(page.locator("#live-vote")).to_contain_text(re.compile("the last [2-9] s"))
+        page.keyboard.press("Space")
+        expect(live_button(page, "Record")).to_be_focused()
+        expect(page.locator("#live-vote")).to_contain_text("Stopped")

@@ -136,9 +136,10 @@ def test_clipping_is_told_until_the_take_is_cleared(recorder, address):
         expect(panel(page)).not_to_contain_text("It clipped")
 
 
-def test_a_pause_is_shown_as_one(recorder, address):
+def test_a_pause_is_shown_as_one_and_a_take_that_grows_too_long_for_the_server_is_told_in_time(recorder, address):
     with recorder.page(address) as page:
         player(page, "Record").click()
+        expect(panel(page)).to_contain_text("Listening")
         width = "document.querySelector('#music-microphone .mic-bar').getBoundingClientRect().width"
         page.wait_for_function(f"{width} > 20")
         player(page, "pause").click()
@@ -147,12 +148,6 @@ def test_a_pause_is_shown_as_one(recorder, address):
         player(page, "Resume").click()
         page.wait_for_function(f"{width} > 20")
         expect(panel(page)).not_to_contain_text("Paused")
-
-
-def test_a_take_that_grows_too_long_for_the_server_is_told_in_time(recorder, address):
-    with recorder.page(address) as page:
-        player(page, "Record").click()
-        expect(panel(page)).to_contain_text("Listening")
         page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 480_000; }")
         expect(panel(page)).to_contain_text("up to 9 minutes")
         assert MAX_BYTES > 9 * 60 * 44100 * 2 * 2  # plain samples in stereo
@@ -209,19 +204,8 @@ def test_a_page_that_is_not_secure_says_so(recorder, address, monkeypatch):
         expect(panel(page).get_by_role("alert")).to_contain_text("only over https")
 
 
-def test_what_was_heard_before_the_microphone_went_is_kept(recorder, address, make_clip):
+def test_the_chosen_device_is_asked_for_and_what_was_heard_before_it_went_is_kept(recorder, address, make_clip):
     recorder.play(make_clip(8.0, 1, RATE).samples)
-    with recorder.page(address, KEEP) as page:
-        player(page, "Record").click()
-        expect(panel(page).locator(".mic-time")).to_have_text(at_least(3))
-        # An unplugged microphone ends its track and says so; a page that ends it hears no event.
-        page.evaluate("stream.getTracks().forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })")
-        answered(page)
-        expect(card(page)).to_contain_text("your recording")
-        expect(panel(page).get_by_role("alert")).to_contain_text("The microphone was unplugged")
-
-
-def test_the_chosen_device_is_asked_for(recorder, address):
     with recorder.page(address, KEEP) as page:
         devices = page.locator("#music select.mic-select")
         expect(devices).to_be_enabled()
@@ -232,3 +216,9 @@ def test_the_chosen_device_is_asked_for(recorder, address):
         page.wait_for_function("window.stream")
         assert page.evaluate("wanted.audio.deviceId") == {"exact": chosen}
         assert page.evaluate("stream.getAudioTracks()[0].getSettings().deviceId") == chosen
+        expect(panel(page).locator(".mic-time")).to_have_text(at_least(3))
+        # An unplugged microphone ends its track and says so; a page that ends it hears no event.
+        page.evaluate("stream.getTracks().forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })")
+        answered(page)
+        expect(card(page)).to_contain_text("your recording")
+        expect(panel(page).get_by_role("alert")).to_contain_text("The microphone was unplugged")

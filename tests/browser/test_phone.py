@@ -21,7 +21,7 @@ def test_the_player_stays_in_sight_on_a_phone(phone, long_song):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_shows_everything_within_its_width(phone, visit, long_song, theme):
-    page = loaded(phone if theme == "light" else visit(theme, width=400, scale=2), long_song)
+    page = loaded(phone if theme == "light" else visit(theme, width=400, device_scale_factor=2), long_song)
     expect(page.get_by_test_id("cell-1-1")).to_be_visible()
     # A table that measures itself can make a page swing between two widths: look at 60 animation frames.
     widest = page.evaluate(
@@ -53,9 +53,11 @@ def test_a_phone_shows_everything_within_its_width(phone, visit, long_song, them
     assert ink > 150 if theme == "dark" else ink < 100
 
 
-def test_a_small_phone_shows_all_tabs_in_one_row(visit):
-    tabs = visit(width=360).get_by_role("tab")
+def test_a_small_phone_shows_all_tabs_in_one_row(phone):
+    phone.set_viewport_size({"width": 360, "height": 700})
+    tabs = phone.get_by_role("tab")
     expect(tabs).to_have_text(["Classify", "Live", "Batch", "Collect", "Train"])
     boxes = [tab.bounding_box() for tab in tabs.all()]
+    phone.set_viewport_size({"width": 400, "height": 700})
     assert len({box["y"] for box in boxes}) == 1
     assert boxes[-1]["x"] + boxes[-1]["width"] <= 360

@@ -17,11 +17,12 @@ from genre_app.runs.status import Status
 from tests.browser import paced
 from tests.chromium import drop
 from tests.forked import starting
+from tests.ui.train.page import check_here
 
 pytestmark = pytest.mark.browser
 
 RATE = 22050
-EPOCHS = 150  # two minutes while they are held: more than what happens before Stop, also on a busy machine
+EPOCHS = 60  # two minutes while they are held: more than what happens before Stop, also on a busy machine
 SETTINGS = {
     "epochs": str(EPOCHS),
     "batch_size": "8",
@@ -50,7 +51,11 @@ def zipped(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def _held(address, monkeypatch):
-    """Fork the training processes, and hold them; tests/runs/test_processes.py starts one as the page does."""
+    """Check in this process, fork the training processes, and hold them.
+
+    tests/runs/test_check.py and tests/runs/test_processes.py start the processes as the page does.
+    """
+    monkeypatch.setattr("genre_app.runs.check.check", check_here)
     monkeypatch.setattr(launch, "child", starting(paced.Paced))
     runs_folder().mkdir(parents=True, exist_ok=True)
     paced.hold()
@@ -106,7 +111,7 @@ def wait(page: Page, reached, what: str) -> None:
 
 @pytest.mark.usefixtures("_held")
 def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_path):
-    page, other = open_tab(visit(height=900)), open_tab(visit(width=400, height=900))
+    page, other = open_tab(visit(height=900)), visit(width=400, height=900)
     # The plan is shown before the start.
     page.locator("#train-upload input[type=file]").set_input_files(str(zipped))
     expect(page.locator("#train-source textarea, #train-source input").first).to_have_value(re.compile("^upload: .*music.zip$"))
@@ -173,8 +178,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     expect(badge(page)).to_have_text("running")
     seen = epoch(page)
     wait(page, lambda: epoch(page) > seen, "it does not go on")
-    other.get_by_role("tab", name="Batch").click()
-    other.get_by_role("tab", name="Train").click()
+    open_tab(other)
     expect(badge(other)).to_have_text("running")
     assert other.evaluate("document.documentElement.scrollWidth") <= 400
 
@@ -182,6 +186,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     other.locator("#run-stop").click()
     for one in (other, page):
         expect(badge(one)).to_have_text("stopped")
+    other.close()  # else it draws the charts too
     (run,) = list_runs()
     assert run.status() is Status.stopped
     paced.let_go()
