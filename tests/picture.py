@@ -17,7 +17,7 @@ if __name__ == "__main__":
     with served() as (address, _), sync_playwright() as playwright:
         page = launch(playwright).new_page(viewport={"width": 1280, "height": 860})
         page.goto(f"{address}?__theme=light")
-        page.get_by_role("button", name="reggae", exact=True).click()
+        page.get_by_role("button", name="disco", exact=True).click()
         page.locator("img.figure").wait_for()
         page.get_by_test_id("cell-1-1").wait_for()
         page.wait_for_function("document.querySelector('#music audio').duration > 19")
