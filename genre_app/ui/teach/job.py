@@ -1,15 +1,46 @@
-"""Run a long task in a thread, and yield its progress to a handler that shows it."""
+"""What teaching and drawing a map have in common: the queue, the clips, and a thread whose progress is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from genre_app.data.collection import Collection
+from genre_app.errors import DataError
 from genre_app.progress import Monitor, Progress
+from genre_app.teaching.examples import Example, folder_examples
+from genre_app.ui.frame import PRIVATE, in_queue
 
 Result = TypeVar("Result")
+
+OFF = "{ __type__: 'update', interactive: false }"
+"""JavaScript: the update of a button that waits for the server."""
+
+WAITING = "'<p role=status>Waiting for the server …</p>'"
+"""JavaScript: what a visitor reads until the server begins."""
+
+
+def one_at_a_time(name: str, said: str) -> dict[str, Any]:
+    """Return arguments of an event that teaches or draws: one at a time on the server; the others are told their place.
+
+    Parameters
+    ----------
+    name : str
+        As in `genre_app.ui.frame.in_queue`.
+    said : str
+        CSS selector of the part of the page that tells the place.
+    """
+    tell = f"genreApp.tellIn('{said}', `You are number ${{place}} that wait for the server.`)"
+    return {**PRIVATE, "concurrency_id": "teach", "concurrency_limit": 1, **in_queue(name, tell)}
+
+
+def examples_of(collection: Collection) -> tuple[list[Example], frozenset[str]]:
+    """Return the clips of a collection, and the genres that mean none of these; `DataError` if there are no clips."""
+    if not collection.read().clips:
+        raise DataError("This collection has no clips yet; record or drop some first.")
+    return folder_examples(collection.folder)
 
 
 def followed(task: Callable[[Monitor], Result]) -> Generator[Progress, None, Result]:
