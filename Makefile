@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 # Two of the workers drive a browser each and often wait for it, so two cores have work for three. Each worker uses one thread.
 # tests/conftest.py puts the longest files first, and --no-loadscope-reorder keeps its order.
 WORKERS := 3
-# Where the environment forbids to write bytecode, each worker rewrites the assertions of all tests anew, for 4 s of CPU.
+# pytest keeps its compiled tests only where Python may write bytecode; to compile them takes each worker 4 s of CPU.
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 

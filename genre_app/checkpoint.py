@@ -70,7 +70,8 @@ class Checkpoint:
     sure : SureLimits
         When an answer is called sure.
     temperature : float
-        Of the joined probabilities: a mean of several networks is less sure than it is right, so it needs one below 1.
+        Of the joined probabilities. A mean of several networks is right more often than it says; a temperature below 1 corrects
+        that.
     none_of_these : tuple of str
         Genres that stand for all other sounds: a clip whose first genre is one of them gets no genre.
     memory : tuple of tuple of HeadMemory, or None

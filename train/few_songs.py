@@ -8,7 +8,6 @@ the output folder is not trained again, and an interrupted one is resumed.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +23,11 @@ from genre_app.errors import DataError
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
-from train.out_of_fold import LAST, blocks
+from train.out_of_fold import KEEP_LAST, blocks, write_split
 from train.results import finished_run, write_table
 
 _COUNTS = (5, 10, 20, 0)  # 0 is all
-_LEAST = 20
+_LEAST = 20  # songs for training that a genre needs to be part of this
 _FOLDS = 3
 _MARKS = ("<!-- few songs: python -m train.few_songs -->\n", "<!-- end of few songs -->")
 
@@ -56,8 +55,11 @@ def main(
     runs: dict[int, tuple[Run, Run]] = {}
     for count in counts or _COUNTS:
         file = out / f"songs-{count or 'all'}.csv"
-        write_split(file, chosen(training, count, seed), [track for tracks in held_out.values() for track in tracks], kept)
-        settings = LAST | {"split.file": str(file)}
+        splits = {track.track_id: "test" for track in kept}  # nothing reads the test tracks
+        splits |= {track.track_id: "train" for track in chosen(training, count, seed)}
+        splits |= {track.track_id: "valid" for tracks in held_out.values() for track in tracks}
+        write_split(file, splits)
+        settings = KEEP_LAST | {"split.file": str(file)}
         data = str(out / "songs")
         tuned = Request(recipe="transfer", data=data, settings=settings, init_from=str(init_from), threads=threads)
         scratch = Request(recipe="transfer", data=data, settings=settings | {"unfreeze": []}, threads=threads)
@@ -97,14 +99,6 @@ def chosen(training: dict[str, list[AudioTrack]], count: int, seed: int) -> list
         mine = {names[place] for place in order[: count or None]}
         found += [track for track in tracks if _song(track) in mine]
     return found
-
-
-def write_split(path: Path, training: Sequence[AudioTrack], held_out: Sequence[AudioTrack], kept: Sequence[AudioTrack]) -> None:
-    """Write a split file; tracks that are neither for training nor held out are test tracks, which nothing reads."""
-    splits = {track.track_id: "test" for track in kept}
-    splits |= {track.track_id: "train" for track in training} | {track.track_id: "valid" for track in held_out}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("track_id", "split"), *sorted(splits.items())])
 
 
 def table(runs: dict[int, tuple[Run, Run]]) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +45,7 @@ from train.simulate_recordings import chain, simulate
 
 _MIDDLE_SECONDS = 12.0
 _NEIGHBOURS = 10
-LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
+KEEP_LAST: dict[str, Value] = {"keep": "last", "fit_temperature": False}  # a held-out track chooses nothing of its own network
 
 _Clips = dict[str, list[MemberTrack]]  # kind of clips: files, recordings, and 12 s of both
 
@@ -85,13 +85,13 @@ def main(
     for number in only or range(folds):
         held_out = blocks(names, folds)[number]
         file = out / f"fold-{number}.csv"
-        write_split(file, ((name, name in held_out) for name in names))
-        request = Request(recipe="default", data=str(mel), settings=LAST | {"split.file": str(file)}, threads=threads)
+        write_split(file, {name: _split(name in held_out) for name in names})
+        request = Request(recipe="default", data=str(mel), settings=KEEP_LAST | {"split.file": str(file)}, threads=threads)
         committee = load_checkpoint(finished_run(out / f"default-{number}", request).best)
         of_mel += _of_mel(mel, committee, held_out)
         file = out / f"pieces-{number}.csv"
-        write_split(file, ((piece.track_id, gtzan_name(piece.track_id) in held_out) for piece in pieces))
-        settings = LAST | recipe | {"split.file": str(file)}
+        write_split(file, {piece.track_id: _split(gtzan_name(piece.track_id) in held_out) for piece in pieces})
+        settings = KEEP_LAST | recipe | {"split.file": str(file)}
         request = Request(recipe="transfer", data=str(audio), settings=settings, init_from=str(init_from), threads=threads)
         pair = [committee, load_checkpoint(finished_run(out / f"transfer-{number}", request).best)]
         held = [piece for piece in pieces if gtzan_name(piece.track_id) in held_out]
@@ -111,9 +111,12 @@ def main(
     elif write is not None and kept is not None:
         path = write / "default.safetensors"
         own = [_own(member) for member in load_checkpoint(path).members]
-        found = _with_files_as_references(calibrated(kept, _of_both(clips))[0], clips["files"])
+        chosen, _ = calibrated(kept, _of_both(clips))
+        files, _ = _answers([(chosen, clips["files"])])
+        # A recording of a file beside it would stand for the same track twice.
+        references = References.of_tracks(files.probabilities, files.labels)
         report, _ = _answers([(of_fold, _of_both(clips)) for of_fold, clips in zip(reported, of_folds, strict=True)])
-        _give(path, replace(found, metrics={"valid": report.to_dict()}), own)
+        _give(path, replace(chosen, references=references, metrics={"valid": report.to_dict()}), own)
 
 
 def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
@@ -124,13 +127,15 @@ def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
     return held_out
 
 
-def write_split(path: Path, tracks: Iterable[tuple[str, bool]]) -> None:
-    """Write a split file; each track is held out (``valid``) or not (``train``)."""
+def _split(is_held_out: bool) -> str:
+    return "valid" if is_held_out else "train"
+
+
+def write_split(path: Path, splits: Mapping[str, str]) -> None:
+    """Write a split file; ``splits`` has the split of each track by the track's id."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("track_id", "split"))
-        rows.writerows((name, "valid" if held_out else "train") for name, held_out in tracks)
+        csv.writer(file).writerows([("track_id", "split"), *splits.items()])
 
 
 def _written(place: Path, tracks: Sequence[AudioTrack], config: WaveformConfig) -> Path:
@@ -222,12 +227,6 @@ def _lines(
     yield "joined, files and recordings", _line(pairs)
     plain = [(replace(of_fold, temperature=1.0), tracks) for of_fold, tracks in pairs]
     yield "joined, without the temperature of the mean, files and recordings", _line(plain)
-
-
-def _with_files_as_references(checkpoint: Checkpoint, files: Sequence[MemberTrack]) -> Checkpoint:
-    """Return the checkpoint with the files as references of the knn vote; recordings of them would stand for them twice."""
-    means = np.array([checkpoint.joined(track.of_members).mean(axis=0) for track in files])
-    return replace(checkpoint, references=References.of_tracks(means, np.array([track.label for track in files])))
 
 
 def _answers(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> tuple[Report, list[bool]]:

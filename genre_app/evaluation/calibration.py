@@ -53,9 +53,10 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
 
 
 def choose_sure_limits(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> SureLimits:
-    """Return the limits that call the most answers sure while clearly more than `SURE_ACCURACY` of these are right.
+    """Return the limits that call the most answers sure of which `SURE_ACCURACY` should be right, also on other tracks.
 
-    On other tracks, fewer of the sure answers are right. So their share must exceed `SURE_ACCURACY` by its standard error.
+    On other tracks, fewer of the sure answers are right. So the share of right ones minus its standard error must reach
+    `SURE_ACCURACY`.
 
     The grid has probabilities from 0.3 to 0.9 and margins from 0 to 0.5 in steps of 0.05. Among limits with equally many sure
     answers, the lowest are chosen. If none is accurate enough, the strictest are; for fewer than 50 tracks, the default ones.

@@ -219,8 +219,8 @@ def choose_mix(
 def calibrated(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> tuple[Checkpoint, Report]:
     """Choose the temperature of the members' mean, the limits of a sure answer and the references of the knn vote.
 
-    The temperature has the least log-loss of whole tracks by the mean vote. A mean of networks is less sure than it is right
-    [1]_. A checkpoint of one network keeps its temperature: the network has its own.
+    The temperature has the least log-loss of whole tracks by the mean vote. It is usually below 1: a mean of networks is right
+    more often than it says [1]_. A checkpoint of one network keeps its temperature, because the network has its own.
 
     Returns
     -------

@@ -53,11 +53,9 @@ def test_a_phone_shows_everything_within_its_width(phone, visit, long_song, them
     assert ink > 150 if theme == "dark" else ink < 100
 
 
-def test_a_small_phone_shows_all_tabs_in_one_row(phone):
-    phone.set_viewport_size({"width": 360, "height": 700})
-    tabs = phone.get_by_role("tab")
+def test_a_small_phone_shows_all_tabs_in_one_row(visit):
+    tabs = visit(width=360).get_by_role("tab")
     expect(tabs).to_have_text(["Classify", "Live", "Batch", "Collect", "Train"])
     boxes = [tab.bounding_box() for tab in tabs.all()]
-    phone.set_viewport_size({"width": 400, "height": 700})
     assert len({box["y"] for box in boxes}) == 1
     assert boxes[-1]["x"] + boxes[-1]["width"] <= 360

@@ -111,7 +111,8 @@ def wait(page: Page, reached, what: str) -> None:
 
 @pytest.mark.usefixtures("_held")
 def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_path):
-    page, other = open_tab(visit(height=900)), visit(width=400, height=900)
+    page, other = open_tab(visit(height=900)), open_tab(visit(width=400, height=900))
+    other.get_by_role("tab", name="Batch").click()  # until the run is watched: else it draws the charts too
     # The plan is shown before the start.
     page.locator("#train-upload input[type=file]").set_input_files(str(zipped))
     expect(page.locator("#train-source textarea, #train-source input").first).to_have_value(re.compile("^upload: .*music.zip$"))
@@ -178,7 +179,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_used(visit, zipped, tmp_pa
     expect(badge(page)).to_have_text("running")
     seen = epoch(page)
     wait(page, lambda: epoch(page) > seen, "it does not go on")
-    open_tab(other)
+    other.get_by_role("tab", name="Train").click()
     expect(badge(other)).to_have_text("running")
     assert other.evaluate("document.documentElement.scrollWidth") <= 400
 

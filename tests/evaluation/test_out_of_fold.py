@@ -118,6 +118,8 @@ def test_the_held_out_tracks_choose_for_the_shipped_networks(material, tmp_path,
     assert [(m.weight, m.temperature) for m in kept.members] == [(m.weight, m.temperature) for m in joined.members]
     assert (kept.temperature, kept.sure) == (pytest.approx(joined.temperature, rel=1e-3), joined.sure)
     assert (tmp_path / "checkpoints" / "fast.safetensors").read_bytes() == fast
+    assert kept.metrics["out_of_fold"]["n_tracks"] == 16
+    assert len(kept.references.labels) == 8  # the files
     assert again.output.splitlines()[-12:] == found.output.splitlines()[-12:]  # all temperatures of the mean are at their bound
     one = CliRunner().invoke(out_of_fold.app, [*arguments, "--only", "1"], catch_exceptions=False)
     assert "joined, files: n = 2," in one.output
