@@ -193,7 +193,7 @@ class AugmentConfig(BaseModel):
     mask_frames: int = setting("largest width of a mask in frames of the spectrogram", 10, ge=0, le=512)
     mask_count: int = setting("masks of bands, and as many of frames", 2, ge=1, le=10)
     mix_style_probability: Probability = setting(
-        "share of the segments that get part of the mean and the deviation of each band of another one", 0.0
+        "share of the segments whose bands take over part of the mean and deviation of another segment", 0.0
     )
     mix_style_alpha: float = setting("parameter of the beta distribution of the part that MixStyle takes", 0.4, gt=0, le=10)
     mixup_probability: Probability = setting("share of the segments that are mixed with another one", 0.0)
