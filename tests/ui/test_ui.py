@@ -80,6 +80,13 @@ def test_an_upload_is_answered_in_the_order_in_which_it_is_looked_at(app, song, 
     assert [row[2] for row in table] == expected.segment_genres
 
 
+def test_a_vote_that_is_chosen_while_the_figure_is_drawn_is_kept(app, song):
+    _, vote, rest = uploaded(app, song)
+    chosen = named(handler(app, "vote", "input").fn(vote["State"], "knn"))
+    assert json.loads(Path(chosen["Download JSON"].value["path"]).read_text())["vote"] == "knn"
+    assert rest.keys().isdisjoint({"final-vote", "vote", "State", "Download JSON", "Download CSV"})
+
+
 def test_downloads_are_the_predictions_own(app, song, checkpoint):
     shown = final(app, song, vote="knn")
     expected = prediction_of(song, checkpoint, vote="knn")

@@ -62,6 +62,8 @@ def classified(
 ) -> Iterator[Updates]:
     """Classify a clip and fill the tab: the vote at once, the figure as soon as it is drawn.
 
+    What depends on the vote comes with the vote: a visitor may choose another vote while the figure is drawn.
+
     Parameters
     ----------
     path : str or None
@@ -88,7 +90,7 @@ def classified(
     except PROBLEMS as error:
         yield {**nothing(parts, vote), parts.card: cards.problem(str(error))}
         return
-    yield {parts.card: cards.final_vote(prediction), parts.vote: _vote_radio(prediction), parts.state: found}
+    yield _voted(parts, found)
     pages = frames.pages(prediction)
     yield {
         parts.figure: figure(found, view),
@@ -96,7 +98,6 @@ def classified(
         parts.outline: frames.outline(prediction),
         parts.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
         parts.table: gr.Dataframe(frames.rows(prediction, "0"), visible=True),
-        **_downloads(parts, prediction),
         **parts.more.offered(),
     }
 
@@ -131,12 +132,17 @@ def revoted(parts: Parts, state: Answer | None, vote: str) -> Updates:
     """Vote again over the frames that are there, without the network."""
     if state is None:
         return {parts.vote: gr.Radio(info=cards.vote_info(None, vote))}
-    prediction = state.prediction.revote(vote)
+    found = Answer(state.prediction.revote(vote), state.overview)
+    return {**parts.more.closed(visible=True), **_voted(parts, found)}
+
+
+def _voted(parts: Parts, found: Answer) -> Updates:
+    """Fill what depends on the vote."""
+    prediction = found.prediction
     return {
-        **parts.more.closed(visible=True),
         parts.card: cards.final_vote(prediction),
         parts.vote: _vote_radio(prediction),
-        parts.state: Answer(prediction, state.overview),
+        parts.state: found,
         **_downloads(parts, prediction),
     }
 
