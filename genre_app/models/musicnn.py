@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genre_app.models.base import GenreModel, ModelSettings, Size, register
+from genre_app.models.precision import has_bfloat16
 
 _EPS = 1e-3  # of all batch norms, as published
 _FRAMES = 7  # length of the timbral and the middle kernels, as published
@@ -57,8 +58,7 @@ def matrix_dtype() -> torch.dtype:
     With the published weights, bfloat16 changes a segment's probability by 0.011 at most (28 clips; the mean of each segment's
     largest change is 0.0024).
     """
-    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if has_bfloat16 and not torch.is_grad_enabled() else torch.float32
+    return torch.bfloat16 if has_bfloat16(torch.device("cpu")) and not torch.is_grad_enabled() else torch.float32
 
 
 class _Convolution(torch.autograd.Function):

@@ -35,7 +35,7 @@ from genre_app.training.fit import EpochResult, Step, fit
 from genre_app.training.held_out import HeldOut
 from genre_app.training.processes import Processes, join
 from genre_app.training.state import TrainState
-from genre_app.training.steps import steps_per_epoch
+from genre_app.training.steps import forward_precision, steps_per_epoch
 from genre_app.vote import References
 
 _EVENT_SECONDS = 1.0  # between two events about steps or preparing
@@ -251,7 +251,12 @@ class _Job:
         self.say(line + ("  *" if is_best else ""))
 
     def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
-        found = {"best_epoch": state.progress.best_epoch, "device": self.device.type, "temperature": float(model.temperature)}
+        found = {
+            "best_epoch": state.progress.best_epoch,
+            "device": self.device.type,
+            "precision": forward_precision(self.config, self.device),
+            "temperature": float(model.temperature),
+        }
         return Checkpoint.single(
             model,
             self.config.spec,

@@ -51,7 +51,11 @@ class TrainConfig(BaseModel):
         "temperature of the probabilities: below 1 they are surer, above 1 less sure; training ignores it", 1.0, gt=0, le=10
     )
     fit_temperature: bool = setting("whether to fit the temperature of the finished network on the validation tracks", False)
-    precision: Literal["float32", "bfloat16"] = setting("precision of the forward pass; weights are float32", "float32")
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "precision of the forward pass; auto: bfloat16 where the device multiplies it in hardware, else float32; "
+        "weights are float32",
+        "float32",
+    )
     validate_every: int = setting("epochs between validations; the last epoch is always validated", 5, ge=1, le=1000)
     keep: Literal["best", "last"] = setting(
         "best: the epoch with the lowest validation log-loss, over files and simulated recordings, if any; "

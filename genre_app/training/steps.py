@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from genre_app.data.dataset import Dataset, MelDataset
 from genre_app.errors import DataError, first_line
 from genre_app.features import finish
 from genre_app.models import GenreModel
+from genre_app.models.precision import has_bfloat16
 from genre_app.training.config import TrainConfig
 from genre_app.training.graph import GradientGraph
 from genre_app.training.processes import Processes
@@ -87,6 +89,7 @@ class Steps:
         self.forked = [torch.cuda.current_device()] if device.type == "cuda" else []
         on_one_gpu = device.type == "cuda" and processes.alone
         self.n_at_once = _BATCHES_AT_ONCE if on_one_gpu else 1
+        self.in_bfloat16 = forward_precision(config, device) == "bfloat16"
         self.records = on_one_gpu  # whether the gradient is recorded as a CUDA graph
         self.ready: list[tuple[Tensor, Tensor]] = []  # batches that were made and not used yet, the next one last
         self.graph: GradientGraph | None = None
@@ -222,7 +225,7 @@ class Steps:
         total = torch.zeros((), device=db.device)
         n_parts = max(1, min(state.progress.pieces, len(db) // _LEAST_ITEMS))
         for part, wanted in zip(db.tensor_split(n_parts), targets.tensor_split(n_parts), strict=True):
-            with torch.autocast(db.device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+            with torch.autocast(db.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
                 features = part if config.spec.kind == "summary" else finish(part, config.spec)
                 logits = state.model.training_logits(features)  # [heads, b, genres]
             losses = -(torch.log_softmax(logits.float(), dim=-1) * wanted).sum(dim=-1)  # [heads, b]
@@ -230,6 +233,13 @@ class Steps:
             loss.backward()
             total += loss.detach() / len(logits)
         return total
+
+
+def forward_precision(config: TrainConfig, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Return the precision of the forward pass on this device."""
+    if config.precision == "auto":
+        return "bfloat16" if has_bfloat16(device) else "float32"
+    return config.precision
 
 
 def draw_order(labels: Tensor, n_genres: int, count: int, generator: torch.Generator) -> Tensor:

@@ -26,6 +26,7 @@ from genre_app.runs.executor import prepare_process
 from genre_app.runs.recipes import read_recipe
 from genre_app.training.fit import fit
 from genre_app.training.state import TrainState
+from genre_app.training.steps import forward_precision
 
 _CPU = torch.device("cpu")
 
@@ -64,7 +65,7 @@ def plain(files, labels, genres, config, train) -> float:
     began = time.perf_counter()
     for db, label in loader:
         targets = F.one_hot(label, len(genres)).float()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=forward_precision(config, _CPU) == "bfloat16"):
             logits = state.model.training_logits(db)
         loss = -(torch.log_softmax(logits.float(), dim=-1) * targets).sum(dim=-1).mean(dim=1).sum()
         state.optimiser.zero_grad(set_to_none=True)

@@ -20,10 +20,10 @@ WAVEFORM_PARTS = (
     *("room", "response", "colour", "suppress", "control", "limit"),
 )
 CONDITIONS = "white-20,babble-20,room-living,telephone,mp3-32,speed-0.9,phone-in-room"
-# Two epochs of each take about a second.
+# Two epochs of each take about a second. With precision=auto, processors would differ.
 RECIPES = {
-    "default": ("segments_per_track=8", "batch_size=16"),
-    "lstm": ("segments_per_track=8", "batch_size=16"),
+    "default": ("segments_per_track=8", "batch_size=16", "precision=bfloat16"),
+    "lstm": ("segments_per_track=8", "batch_size=16", "precision=bfloat16"),
     "glenn-cnn": ("batch_size=8",),
 }
 

