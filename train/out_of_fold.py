@@ -109,14 +109,12 @@ def main(
         _give(write / "fast.safetensors", alone.checkpoint, own[:1])
         _give(write / "default.safetensors", joined.checkpoint, own)
     elif write is not None and kept is not None:
-        path = write / "default.safetensors"
-        own = [_own(member) for member in load_checkpoint(path).members]
         chosen, _ = calibrated(kept, _of_both(clips))
         files, _ = _answers([(chosen, clips["files"])])
         # A recording of a file beside it would stand for the same track twice.
         references = References.of_tracks(files.probabilities, files.labels)
         report, _ = _answers([(of_fold, _of_both(clips)) for of_fold, clips in zip(reported, of_folds, strict=True)])
-        _give(path, replace(chosen, references=references, metrics={"valid": report.to_dict()}), own)
+        _give(write / "default.safetensors", replace(chosen, references=references, metrics={"valid": report.to_dict()}))
 
 
 def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
@@ -252,9 +250,10 @@ def _line(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> str:
     )
 
 
-def _give(path: Path, chosen: Checkpoint, own: Sequence[float]) -> None:
-    """Give a checkpoint what was chosen; ``own`` are temperatures of its networks for use without the others."""
+def _give(path: Path, chosen: Checkpoint, own: Sequence[float] | None = None) -> None:
+    """Give a checkpoint what was chosen; ``own`` are new temperatures of its networks for use without the others."""
     shipped, members = load_checkpoint(path), []
+    own = own or [_own(member) for member in shipped.members]
     for member, of_fold, alone in zip(shipped.members, chosen.members, own, strict=True):
         whole = of_fold.temperature * _own(of_fold)
         member.model.temperature.fill_(alone)

@@ -123,6 +123,7 @@ class _Job:
         train = load_split(data, "train", self.config, self.device)
         valid = load_split(data, "valid", self.config, self.device) if data.of("valid") else None
         self.provenance = provenance(self.request, self.config, data)
+        self.provenance |= {"device": self.device.type, "precision": forward_precision(self.config, self.device)}
         self.data_digest = self.provenance["data"]["sha256"]
         state = self.begin(train)
         if state.progress.epoch < self.config.epochs:
@@ -251,12 +252,7 @@ class _Job:
         self.say(line + ("  *" if is_best else ""))
 
     def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
-        found = {
-            "best_epoch": state.progress.best_epoch,
-            "device": self.device.type,
-            "precision": forward_precision(self.config, self.device),
-            "temperature": float(model.temperature),
-        }
+        found = {"best_epoch": state.progress.best_epoch, "temperature": float(model.temperature)}
         return Checkpoint.single(
             model,
             self.config.spec,
