@@ -17,7 +17,7 @@ def test_clips_are_played_moved_deleted_and_exported(visit, fresh, make_clip):
         collection.add(genre, make_clip(4.0, seed), origin="file", name=f"song {seed}.wav")
     page = visit()
     failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
     open_tab(page)
     record(page, "dub", "Cancel", 0)  # before the microphone is open
     expect(said(page)).to_contain_text("not kept")

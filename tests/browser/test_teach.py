@@ -56,7 +56,7 @@ def files(tmp_path) -> dict[str, list[str]]:
 def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, recorder, fresh, files, make_clip):
     page = visit("dark", width=400, height=800)
     failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
     press(page.get_by_role("tab", name="Collect"))
     expect(page.locator(".collect-sum")).to_contain_text("Add your first genre")
     add_genres(page, *GENRES)
