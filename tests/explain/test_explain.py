@@ -52,9 +52,9 @@ def test_importance_lies_in_the_only_band_that_the_network_sees():
     importance = found.of("loud")
     assert found.importance.shape == (2, *found.grid.shape) == (2, 10, 8)
     assert (importance[seen] > 0.01).all()
-    np.testing.assert_allclose(np.delete(importance, seen, axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(np.delete(importance, seen, axis=0), 0.0, atol=1e-6)  # some processors round
     # Of two genres, what speaks for one speaks against the other.
-    np.testing.assert_allclose(found.of("other"), -importance, atol=1e-9)
+    np.testing.assert_allclose(found.of("other"), -importance, atol=1e-6)
     assert found.marked("loud").any(axis=1).nonzero()[0].tolist() == seen.tolist()
     assert not found.marked("other").any()
 
