@@ -24,6 +24,13 @@ def executable() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 
 
+def errors_of(page: Page) -> list[str]:
+    """Return a list that gets each later error of the page's scripts, with the place where it occurred."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+    return errors
+
+
 def require() -> None:
     """Skip the test, or let it fail if GENRE_APP_REQUIRE_BROWSER is set, where no Chromium is installed."""
     if executable() is None:

@@ -109,12 +109,8 @@ def main(
         _give(write / "fast.safetensors", alone.checkpoint, own[:1])
         _give(write / "default.safetensors", joined.checkpoint, own)
     elif write is not None and kept is not None:
-        chosen, _ = calibrated(kept, _of_both(clips))
-        files, _ = _answers([(chosen, clips["files"])])
-        # A recording of a file beside it would stand for the same track twice.
-        references = References.of_tracks(files.probabilities, files.labels)
         report, _ = _answers([(of_fold, _of_both(clips)) for of_fold, clips in zip(reported, of_folds, strict=True)])
-        _give(write / "default.safetensors", replace(chosen, references=references, metrics={"valid": report.to_dict()}))
+        _give(write / "default.safetensors", replace(_by_all(kept, clips), metrics={"valid": report.to_dict()}))
 
 
 def blocks(names: Iterable[str], folds: int) -> list[set[str]]:
@@ -187,6 +183,14 @@ def _with_mix(joined: Checkpoint, shipped: Checkpoint) -> Checkpoint:
         for ours, theirs in zip(joined.members, shipped.members, strict=True)
     ]
     return replace(joined, members=tuple(members), sure=shipped.sure, temperature=shipped.temperature)
+
+
+def _by_all(kept: Checkpoint, clips: _Clips) -> Checkpoint:
+    """Return the checkpoint with the temperature, limits and references that the clips of all folds choose."""
+    chosen, _ = calibrated(kept, _of_both(clips))
+    files, _ = _answers([(chosen, clips["files"])])
+    # A recording of a file beside it would stand for the same track twice.
+    return replace(chosen, references=References.of_tracks(files.probabilities, files.labels))
 
 
 def _own(member: Member) -> float:

@@ -147,6 +147,8 @@ def combine_by(
     result = replace(result, failed=failed)
     joined.metrics = {"valid": result.to_dict()}
     rows = {**_named([part.name for part in parts], alone), "equal weights": report(combine(parts).joined), "combined": result}
+    if len(parts) > 1:  # the weights as the checkpoint has them: it makes their sum 1
+        shares = tuple(part["weight"] for part in joined.provenance["parts"])
     return Combination(joined, shares, rows)
 
 

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from genre_app.data.collection import Collection
 from tests.browser.collecting import GENRES, card, chips, open_tab, press, record, said
+from tests.chromium import errors_of
 
 pytestmark = pytest.mark.browser
 
@@ -16,8 +17,7 @@ def test_clips_are_played_moved_deleted_and_exported(visit, fresh, make_clip):
     for seed, genre in enumerate(("bossa nova", "dub", "dub", "dub", "my band")):
         collection.add(genre, make_clip(4.0, seed), origin="file", name=f"song {seed}.wav")
     page = visit()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
+    failures = errors_of(page)
     open_tab(page)
     record(page, "dub", "Cancel", 0)  # before the microphone is open
     expect(said(page)).to_contain_text("not kept")

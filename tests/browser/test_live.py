@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.recorder import at_least, live_button, panel
+from tests.chromium import errors_of
 
 pytestmark = pytest.mark.browser
 
@@ -53,8 +54,7 @@ KEEP = """
 
 def test_listen_on_a_phone_stops_by_itself(recorder, address):
     with recorder.page(address, width=400) as page:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        errors = errors_of(page)
         page.get_by_role("button", name="Listen", exact=True).click()
         vote = page.locator("#live-vote")
         expect(vote).to_contain_text(re.compile("the last [5-9] s"))
@@ -72,8 +72,7 @@ def test_listen_on_a_phone_stops_by_itself(recorder, address):
 @pytest.mark.parametrize("late", ["connect", "register"])
 def test_record_that_is_pressed_early_is_not_lost(recorder, address, late):
     with recorder.page(address, DELAY.replace("LATE", late), COUNT) as page:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        errors = errors_of(page)
         page.get_by_role("tab", name="Live").click()
         live_button(page, "Record").click()
         page.wait_for_function("failures > 0")

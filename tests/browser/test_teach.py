@@ -25,7 +25,7 @@ from tests.browser.collecting import (
 )
 from tests.browser.recorder import live_button
 from tests.browser.test_accessibility import CONTRAST
-from tests.chromium import drop
+from tests.chromium import drop, errors_of
 from tests.conftest import GENRES as KNOWN
 from tests.teaching.music import RATE, sound
 
@@ -55,8 +55,7 @@ def files(tmp_path) -> dict[str, list[str]]:
 
 def test_genres_are_taught_with_the_keyboard_on_a_phone_and_found_again(visit, recorder, fresh, files, make_clip):
     page = visit("dark", width=400, height=800)
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
+    failures = errors_of(page)
     press(page.get_by_role("tab", name="Collect"))
     expect(page.locator(".collect-sum")).to_contain_text("Add your first genre")
     add_genres(page, *GENRES)

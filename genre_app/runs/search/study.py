@@ -99,7 +99,7 @@ def write_results(study: optuna.Study, search: Search, folder: Path) -> None:
     """Write the files of `genre_app.runs.search.results`."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     rows = sorted((_row(trial, search) for trial in trials), key=Row.order)
-    results = Results(trials=search.trials, folds=search.folds, rows=tuple(rows), importance=_importance(study, trials))
+    results = Results(trials=search.trials, folds=search.folds, rows=tuple(rows), importance=importance(study, trials))
     write(results, folder, search.space)
 
 
@@ -122,7 +122,7 @@ def _row(trial: FrozenTrial, search: Search) -> Row:
     )
 
 
-def _importance(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
+def importance(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """Return the share of the variance of the log-loss that each field explains (fANOVA); empty with too few trials."""
     done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     if len(done) < _MIN_FOR_IMPORTANCE or len({trial.value for trial in done}) < 2:
