@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def synthesise(seconds: float, seed: int = 0, sample_rate: int = 22050) -> np.ndarray:
     """Chords that change every two seconds, with a beat: float32 [n], other music for each seed."""
+    return _synthesised(seconds, seed, sample_rate).copy()
+
+
+@lru_cache(maxsize=200)  # at most 300 MB: most clips last a few seconds
+def _synthesised(seconds: float, seed: int, sample_rate: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * sample_rate)) / sample_rate
     samples = random.normal(0, 0.01, len(time))

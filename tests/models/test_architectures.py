@@ -33,7 +33,7 @@ LEARNT = {
     "lstm": (3e-3, 40),
     "mlp": (3e-3, 30),
 }
-FRAMES = {"upc-crnn": 118}  # shorter segments, because its convolutions are slow; its weights do not depend on the length
+FRAMES = {"upc-crnn": 118, "kth-lstm-song-mfcc": 400}  # shorter segments take less time; no weight depends on the length
 
 
 def build(recipe: str, n_genres: int = G):

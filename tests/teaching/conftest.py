@@ -27,5 +27,11 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def taught(base, folder):
-    return teach(folder_examples(folder)[0], base, threads=2)
+def embeddings(tmp_path_factory) -> Path:
+    """Where the embeddings of the folder's clips are kept: to compute them takes longer than all else here."""
+    return tmp_path_factory.mktemp("embeddings")
+
+
+@pytest.fixture(scope="package")
+def taught(base, folder, embeddings):
+    return teach(folder_examples(folder)[0], base, cache=embeddings, threads=2)

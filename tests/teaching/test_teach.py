@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from genre_app.teaching import cached
 from genre_app.teaching.embedding import Embedder
 from genre_app.teaching.examples import Example, folder_examples, parts_left_out
 from genre_app.teaching.teach import teach
-from tests.teaching.music import RATE, fill, sound
+from tests.teaching.music import RATE, sound
 
 
 def test_new_genres_are_learned_and_tested_on_clips_left_out(taught) -> None:
@@ -48,7 +49,7 @@ def test_labels_that_say_nothing_are_not_learned(base, tmp_path) -> None:
     assert found.n_right <= 9, "the figures must come from clips that were left out"
 
 
-def test_the_file_answers_as_it_was_tested(base, taught, folder, tmp_path) -> None:
+def test_the_file_answers_as_it_was_tested(base, taught, folder, embeddings, tmp_path) -> None:
     """The answer for a clip left out is that of a checkpoint taught without it."""
     examples = folder_examples(folder)[0]
     place = next(place for place, example in enumerate(examples) if example.name == "low/low1.wav")
@@ -56,7 +57,8 @@ def test_the_file_answers_as_it_was_tested(base, taught, folder, tmp_path) -> No
     loaded = load_checkpoint(tmp_path / "taught.safetensors")
     clip = load_clip(examples[place].path, sample_rate=RATE)
     np.testing.assert_array_equal(classify(clip, loaded).probabilities, classify(clip, taught.checkpoint).probabilities)
-    without = teach([example for example in examples if example is not examples[place]], base, threads=2).checkpoint
+    others = [example for example in examples if example is not examples[place]]
+    without = teach(others, base, cache=embeddings).checkpoint
     with_mix = Checkpoint(
         tuple(
             type(new)(new.model, new.spec, new.weight, mix.temperature)
@@ -84,20 +86,22 @@ def test_the_networks_stay_as_they_are(base, taught) -> None:
     assert taught.checkpoint.provenance["clips"] == {"clicks": 3, "high": 3, "low": 3}
 
 
-def test_embeddings_are_kept_and_give_the_same_result(base, folder, taught, tmp_path, monkeypatch) -> None:
+def test_embeddings_are_kept_and_give_the_same_result(base, folder, taught, embeddings, tmp_path, monkeypatch) -> None:
     examples = folder_examples(folder)[0]
-    first = teach(examples, base, cache=tmp_path, threads=2)
-    monkeypatch.setattr(cached, "augment_waveform", None)  # nothing may be computed again
-    monkeypatch.setattr(Embedder, "embed", None)
-    again = teach(examples, base, cache=tmp_path, threads=1)
-    for found in (first, again):
+    shutil.copytree(embeddings, tmp_path, dirs_exist_ok=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(cached, "augment_waveform", None)  # nothing may be computed again
+        patch.setattr(Embedder, "embed", None)
+        again = teach(examples, base, cache=tmp_path, threads=1)
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(files) == 9
+    for file in files[:2]:
+        file.write_bytes(file.read_bytes()[:100])
+    files[2].unlink()
+    mended = teach(examples, base, cache=tmp_path, threads=2)
+    for found in (again, mended):
         np.testing.assert_array_equal(found.report.probabilities, taught.report.probabilities)
         np.testing.assert_array_equal(found.recorded.probabilities, taught.recorded.probabilities)
-    monkeypatch.undo()
-    for file in tmp_path.rglob("*.safetensors"):
-        file.write_bytes(file.read_bytes()[:100])
-    damaged = teach(examples, base, cache=tmp_path, threads=2)
-    np.testing.assert_array_equal(damaged.report.probabilities, taught.report.probabilities)
 
 
 def test_an_embedding_is_what_the_last_layer_gets(base) -> None:
@@ -134,13 +138,13 @@ def test_clips_of_one_source_are_left_out_together() -> None:
     assert (np.sum(parts, axis=0) == 1).all()
 
 
-def test_a_genre_of_other_sounds_gets_no_genre(base, folder, tmp_path) -> None:
+def test_a_genre_of_other_sounds_gets_no_genre(base, folder, taught, embeddings, tmp_path) -> None:
     collection = Collection(tmp_path / "mine")
     for file in sorted(folder.rglob("*.wav")):
         collection.add(file.parent.name, file, origin="file")
     collection.mark_none_of_these("clicks", True)
     examples, others = folder_examples(collection.folder)
-    found = teach(examples, base, none_of_these=others, threads=2)
+    found = teach(examples, base, none_of_these=others, cache=embeddings)
     save_checkpoint(found.checkpoint, tmp_path / "taught.safetensors")
     loaded = load_checkpoint(tmp_path / "taught.safetensors")
     assert loaded.none_of_these == ("clicks",)
@@ -155,16 +159,17 @@ def test_a_genre_of_other_sounds_gets_no_genre(base, folder, tmp_path) -> None:
         teach(examples, base, none_of_these=["polka"])
 
 
-def test_unusable_files_are_named_and_too_few_clips_refused(base, tmp_path) -> None:
-    fill(tmp_path, 2, ("low", "high"))
+def test_unusable_files_are_named_and_too_few_clips_refused(base, folder, taught, embeddings, tmp_path) -> None:
+    for kind in ("low", "high"):
+        shutil.copytree(folder / kind, tmp_path / kind, ignore=shutil.ignore_patterns("*2.wav"))
     (tmp_path / "low" / "noise.wav").write_bytes(b"RIFF nonsense")
     soundfile.write(tmp_path / "high" / "silent.wav", np.zeros(RATE), RATE)
-    found = teach(folder_examples(tmp_path)[0], base, threads=2)
+    found = teach(folder_examples(tmp_path)[0], base, cache=embeddings)
     assert sorted(name for name, _ in found.failed) == ["noise.wav", "silent.wav"]
     assert all(reason for _, reason in found.failed)
     (tmp_path / "low" / "low1.wav").unlink()
     with pytest.raises(DataError, match=r"2 clips of each genre.*could not be used.*add clips of low"):
-        teach(folder_examples(tmp_path)[0], base, threads=2)
+        teach(folder_examples(tmp_path)[0], base, cache=embeddings)
     with pytest.raises(DataError, match="2 genres"):
         teach([example for example in folder_examples(tmp_path)[0] if example.genre == "high"], base)
 
@@ -191,13 +196,12 @@ def test_it_stops_when_asked_and_keeps_what_is_done(base, folder, tmp_path) -> N
     assert 3 <= len(list(tmp_path.rglob("*.safetensors"))) < 9
 
 
-def test_the_command_teaches_a_folder(base, folder, tmp_path) -> None:
+def test_the_command_teaches_a_folder(base, folder, taught, embeddings, tmp_path) -> None:
     save_checkpoint(base, tmp_path / "base.safetensors")
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        result = CliRunner().invoke(
-            build(), ["teach", *map(str, arguments), "--checkpoint", str(tmp_path / "base.safetensors")]
-        )
+        given = map(str, [*arguments, "--checkpoint", tmp_path / "base.safetensors", "--cache", embeddings])
+        result = CliRunner().invoke(build(), ["teach", *given])
         return result.exit_code, result.stdout, result.stderr
 
     code, text, err = call(folder, "--out", tmp_path / "a.safetensors", "--format", "json", "--none-of-these", "clicks")

@@ -48,7 +48,7 @@ def test_each_network_learns_two_genres_from_audio(songs, recipe, settings, tmp_
         "spec.segment_seconds=3.0",
         "spec.segment_hop_seconds=1.5",
         "batch_size=28",
-        "segments_per_track=4",
+        "segments_per_track=2",
         "warmup=0.2",
     ]
     smooth = ["average_decay=0.8", "split.valid=0.3", "validate_every=4", "precision=float32"]

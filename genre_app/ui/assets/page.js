@@ -224,6 +224,12 @@ window.genreApp = (() => {
     next.focus();
     event.preventDefault();
   });
+  // What is typed into the form of Train; pasted text may be reported only when the field is left.
+  for (const name of ["input", "change"])
+    document.addEventListener(name, ({ target }) => {
+      const isTyped = target.matches("#train-form :is(input[type=number], input[type=text], textarea):not([role=combobox])");
+      if (isTyped) setTimeout(() => find("#train-typed")?.click()); // gradio reads the field first
+    });
   // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
   document.addEventListener("focusin", ({ target }) => {
     if (target.type !== "radio") return;

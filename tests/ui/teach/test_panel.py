@@ -69,9 +69,8 @@ def shower(app: gr.Blocks):
     return next(function for function in app.fns.values() if function.name == "show")
 
 
-def test_teaching_shows_progress_and_result_and_offers_the_model(at_home, music):
+def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, music):
     collect(collection_of(None, "my-music"), music)
-    app = build_app()
     assert "taught: my-music" not in checkpoint_choices()
     updates = taught(app, "my-music", "a")
     assert "Starting" in updates[0]["teach-status"]
@@ -125,9 +124,8 @@ def test_a_mark_of_the_map_names_its_clip_its_genre_and_a_doubt():
     ]
 
 
-def test_a_collection_that_cannot_be_taught_says_why(at_home, music):
+def test_a_collection_that_cannot_be_taught_says_why(app, at_home, music):
     collection = collection_of(None, "my-music")
-    app = build_app()
     assert "no clips yet" in taught(app, "my-music", "a")[-1]["teach-status"]
     collection.add("low", next(music.rglob("low0.wav")), origin="file")
     assert "2 genres with 2 clips each" in taught(app, "my-music", "a")[-1]["teach-status"]
@@ -135,10 +133,9 @@ def test_a_collection_that_cannot_be_taught_says_why(at_home, music):
     assert "does not remember its genres" in extended
 
 
-def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(at_home, music, monkeypatch, tmp_path):
+def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(app, at_home, music, monkeypatch, tmp_path):
     monkeypatch.setenv("SPACE_ID", "someone/space")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    app = build_app()
     collect(collection_of("one", None), music)
     assert "6 of 6 right" in taught(app, None, "one")[-1]["teach-card"]
     assert load_checkpoint(taught_file(collection_of("one"))).genres == ("high", "low")
@@ -189,9 +186,8 @@ def test_a_task_that_nobody_follows_is_asked_to_stop():
     assert stopped.wait(5)
 
 
-def test_train_longer_fills_the_form_with_the_collection_and_fine_tuning(at_home, music):
+def test_train_longer_fills_the_form_with_the_collection_and_fine_tuning(app, at_home, music):
     collect(collection_of(None, "my-music"), music)
-    app = build_app()
     function = handler(app, "Train longer", "click")
     filled = function.fn("my-music", None, visitor("a"))
     assert set(filled) <= set(function.outputs)

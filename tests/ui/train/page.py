@@ -77,7 +77,7 @@ def marked(html: str) -> tuple[str, str]:
 
 def changed(app, checked=None, **changes) -> dict:
     """What the page shows after values in the form have changed since a check."""
-    function = handler(app, "set-epochs", "input")
+    function = handler(app, "train-typed", "click")
     values = values_of(app, function, **changes)
     return named(function.fn({block: checked if isinstance(block, gr.State) else value for block, value in values.items()}))
 

@@ -80,7 +80,7 @@ def test_start_makes_a_run_of_exactly_what_was_asked(app, cache, told, monkeypat
 
 def test_time_follows_the_epochs_and_other_changes_ask_for_another_look(app, told):
     plan, values = told
-    function = handler(app, "set-epochs", "input")
+    function = handler(app, "train-typed", "click")
     state = next(block for block in values if isinstance(block, gr.State))
     longer = named(function.fn(with_fields(values, **{"set-epochs": 300}) | {state: plan}))
     request = next(one.fn.__self__ for one in app.fns.values() if one.name == "fit").request

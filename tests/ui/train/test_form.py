@@ -128,7 +128,7 @@ def test_one_keystroke_reads_the_recipe_once(app, told, monkeypatch):
     read = []
     opened = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path, **options: read.append(path) or opened(path, **options))
-    function = handler(app, "set-epochs", "input")
+    function = handler(app, "train-typed", "click")
     state = next(block for block in values if type(block).__name__ == "State")
     assert "for 3 epochs" in named(function.fn(values | {state: plan}))["plan"]
     assert len([path for path in read if path.suffix == ".toml"]) <= 1
@@ -244,7 +244,7 @@ def test_an_error_cannot_leave_the_style_sheet(app):
     ],
 )
 def test_a_browser_may_send_anything(app, sent):
-    function = handler(app, "set-epochs", "input")
+    function = handler(app, "train-typed", "click")
     values = values_of(app, function)
     (gathered,) = [block for block in values if block.elem_id == "train-values"]
     form = form_of(app) | sent if isinstance(sent, dict) and sent else sent

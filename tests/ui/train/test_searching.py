@@ -156,7 +156,7 @@ def test_the_form_is_filled_with_the_best_trial(app, make_run):
     assert shown["set-augment-mild_share"] == 0.125
     assert "train-source" not in shown, "the music stays"
     # The request of the filled form is that of the best trial.
-    change = handler(app, "set-epochs", "input")
+    change = handler(app, "train-typed", "click")
     held = {
         block: value["value"] if isinstance(value, dict) else getattr(value, "value", value) for block, value in updates.items()
     }
