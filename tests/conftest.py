@@ -189,6 +189,21 @@ def bundled(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
         yield folder
 
 
+@pytest.fixture(scope="session")
+def _built(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page, built once: this takes almost a second."""
+    from genre_app.ui.page import build_app
+
+    with bundle(checkpoint, tmp_path_factory.mktemp("bundled")):
+        return build_app()
+
+
+@pytest.fixture(scope="module")
+def app(bundled: Path, _built: Any) -> Any:
+    """The page, whose handlers find the tiny network."""
+    return _built
+
+
 @contextmanager
 def bundle(checkpoint: Checkpoint, folder: Path) -> Iterator[Path]:
     """Make a folder the one of the bundled checkpoints, with this checkpoint as the default one."""

@@ -21,16 +21,10 @@ from genre_app.ui import service
 from genre_app.ui.classify import excerpt, what_if, why
 from genre_app.ui.classify.drawings import band_rows, outlines
 from genre_app.ui.overview import OverviewTap
-from genre_app.ui.page import build_app
 from tests.pages import handler, named
 from tests.ui.predictions import certain
 
 VIEW = {"width": 700, "pixel_ratio": 1, "dark": False}
-
-
-@pytest.fixture(scope="module")
-def app(bundled):
-    return build_app()
 
 
 @pytest.fixture

@@ -11,16 +11,10 @@ import soundfile
 
 from genre_app.features import noise
 from genre_app.ui.microphone import JUDGED_SECONDS, script
-from genre_app.ui.page import build_app
 from tests.features.test_noise import RATE, suppressed_noise
 from tests.pages import following, handler, named
 
 VIEW = {"width": 700, "pixel_ratio": 1, "dark": False}
-
-
-@pytest.fixture(scope="module")
-def app(bundled):
-    return build_app()
 
 
 @pytest.fixture

@@ -28,11 +28,6 @@ from tests.pages import following, handler, named
 VIEW = {"width": 700, "pixel_ratio": 1, "dark": False}
 
 
-@pytest.fixture(scope="module")
-def app(bundled):
-    return build_app()
-
-
 def final(app, path, *, checkpoint="default", vote="mean", overlap="trained", view=None) -> dict:
     """All that the page shows once a file has been dropped."""
     shown: dict = {}

@@ -19,12 +19,7 @@ from starlette.testclient import TestClient
 from genre_app.files import temporary_folder
 from genre_app.ui import visits
 from genre_app.ui.kept import Kept
-from genre_app.ui.page import build_app, launch_options
-
-
-@pytest.fixture(scope="module")
-def app(bundled):
-    return build_app()
+from genre_app.ui.page import launch_options
 
 
 def test_a_visit_takes_little_memory(app):

@@ -12,14 +12,8 @@ import pytest
 import soundfile
 
 from genre_app.ui.collect import tab
-from genre_app.ui.page import build_app
 
 LAST = "my-music"
-
-
-@pytest.fixture(scope="module")
-def app(bundled) -> gr.Blocks:
-    return build_app()
 
 
 @pytest.fixture(autouse=True)

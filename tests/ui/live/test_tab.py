@@ -15,7 +15,6 @@ from gradio.state_holder import StateHolder
 from genre_app.ui.live import tab as live
 from genre_app.ui.live import view
 from genre_app.ui.live.listener import WINDOW_SECONDS, Listener
-from genre_app.ui.page import build_app
 from tests.pages import handler
 from tests.ui.live.stream import RATE, piece, play
 
@@ -65,8 +64,7 @@ def test_a_new_recording_starts_from_nothing(bundled, song, tmp_path):
     assert all("__type__" in update for update in live.listen(piece(tmp_path, song[:RATE]), None))
 
 
-def test_a_session_lives_for_hours(bundled, monkeypatch):
-    app = build_app()
+def test_a_session_lives_for_hours(app, monkeypatch):
     state = handler(app, "live", "stream").inputs[1]
     holder = StateHolder()
     holder.set_blocks(app)

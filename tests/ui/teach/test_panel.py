@@ -18,7 +18,6 @@ from genre_app.errors import DataError
 from genre_app.progress import Progress
 from genre_app.teaching.data_map import DataMap, DoubtfulLabel
 from genre_app.ui.collect.store import collection_of, taught_file
-from genre_app.ui.page import build_app
 from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_named
 from genre_app.ui.teach.job import followed
 from genre_app.ui.teach.map_card import card
@@ -32,11 +31,6 @@ VIEW = {"width": 900, "pixel_ratio": 1.0, "dark": False}
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
     return fill(tmp_path_factory.mktemp("music"), 3, ("low", "high"))
-
-
-@pytest.fixture(scope="module")
-def app(bundled) -> gr.Blocks:
-    return build_app()
 
 
 @pytest.fixture

@@ -12,14 +12,8 @@ from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from genre_app.runs.status import Status
 from genre_app.ui import permission
-from genre_app.ui.page import build_app
 from tests.bands import write_bands
 from tests.ui.train.page import REPORT, TINY, check_here, events, looked
-
-
-@pytest.fixture(scope="module")
-def app(bundled):
-    return build_app()
 
 
 @pytest.fixture(autouse=True)
