@@ -6,7 +6,6 @@ import base64
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
@@ -247,30 +246,3 @@ def test_the_large_buttons_upload_and_record(shared, song):
     page.get_by_role("button", name="Record", exact=True).first.click()
     expect(player(page, "Stop")).to_be_visible()
     player(page, "Stop").click()
-
-
-def test_the_microphone_is_answered_when_it_stops(page):
-    player(page, "Record audio").click()
-    player(page, "Record").click()
-    expect(panel(page).locator(".mic-time")).to_have_text(at_least(4))
-    player(page, "Stop").click()
-    answered(page)
-    expect(card(page)).to_contain_text("your recording")  # and not that it is silent
-
-
-def test_a_silent_take_is_explained(page, recorder):
-    recorder.play(np.zeros(5 * RATE), RATE)
-    player(page, "Record audio").click()
-    player(page, "Record").click()
-    expect(panel(page).locator(".mic-time")).to_have_text(at_least(1))
-    player(page, "Stop").click()
-    expect(page.get_by_role("alert")).to_contain_text("your recording: no sound to classify")
-
-
-def test_a_refused_microphone_is_explained(visit, address):
-    page = visit(permissions=[])
-    denied = {"permission": {"name": "microphone"}, "setting": "denied", "origin": address}
-    page.context.new_cdp_session(page).send("Browser.setPermission", denied)
-    player(page, "Record audio").click()
-    player(page, "Record").click()
-    expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
