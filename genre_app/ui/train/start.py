@@ -105,7 +105,7 @@ class Start:
                 command, label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text
             )
             self.mark = gr.HTML(elem_id="train-mark")
-            self.typed = gr.Button(visible="hidden", elem_id="train-typed")
+            self.typed = gr.Button(elem_id="train-typed")  # hidden by page.css
 
     @property
     def _outputs(self) -> list[Any]:
