@@ -74,11 +74,11 @@ class Bench:
         pairs = zip(self.stream("3h", "seconds"), self.stream("30min", "seconds"), strict=True)
         return [long / short for long, short in pairs]
 
-    def page(self, painted: int) -> list[float]:
+    def page(self, place: int) -> list[float]:
         self._needs_default()
         if chromium.executable() is None:
             raise Skipped("no Chromium here")
-        return [both[painted] for both in self._page]
+        return [times[place] for times in self._page]
 
     def prepare(self) -> list[float]:
         files = "60" if self.quick else "300"
@@ -104,7 +104,7 @@ class Bench:
         with self._training(command) as still_runs:
             while still_runs() and Run(run).journal().last(Stepped) is None:
                 time.sleep(0.5)
-            return [painted for painted, _ in self._drops()]
+            return [painted for painted, _, _ in self._drops()]
 
     @contextmanager
     def _training(self, command: list[str]) -> Iterator[Callable[[], bool]]:
@@ -224,10 +224,10 @@ class Bench:
         return run.stdout
 
     @cached_property
-    def _page(self) -> list[tuple[float, float]]:
+    def _page(self) -> list[tuple[float, float, float]]:
         return self._drops()
 
-    def _drops(self) -> list[tuple[float, float]]:
+    def _drops(self) -> list[tuple[float, float, float]]:
         song = self.stereo
         with served() as (address, _), sync_playwright() as playwright:
             browser = chromium.launch(playwright)

@@ -78,6 +78,7 @@ ROWS = {
     "what-if": Row("30 s classified at nine pitches, on all cores", "s", (0, 10), lambda b: b.reasons["what-if"]),
     "page-vote": Row("Chromium, default checkpoint: dropped 30 s MP3 to the painted vote", "s", (0, 1.2), lambda b: b.page(0)),
     "page-figure": Row("Chromium, default checkpoint: the same to the painted figure", "s", (0, 1.2), lambda b: b.page(1)),
+    "page-open": Row("Chromium: the page opened once more, to a player that takes files", "s", (0, 3), lambda b: b.page(2)),
     "page-training": Row(
         "Chromium: dropped 30 s MP3 to the painted vote, while `default` trains", "s", (0, 2), Bench.page_training
     ),
