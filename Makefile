@@ -30,7 +30,7 @@ bench: $(STAMP)
 # The versions that torch 2.11 has wheels for; .venv is kept while its own Python is one of them.
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
 
-# pip would compile with one core. Some packages hold files that are not for this Python; they may fail.
+# compileall uses all cores, pip only one. Its failure is ignored: some packages hold files that this Python cannot compile.
 $(STAMP): pyproject.toml
 	@if ! $(RUN)/python -c '$(SUPPORTED)' 2>/dev/null; then \
 	  for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \

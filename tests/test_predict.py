@@ -261,7 +261,7 @@ def peak():
 
 classify(Stream([24], 22050), checkpoint)  # two minutes
 before = peak()
-prediction = classify(Stream([150], 22050), checkpoint)  # 12 minutes: 66 MB of samples
+prediction = classify(Stream([360], 22050), checkpoint)  # half an hour: 159 MB of samples
 print(len(prediction.segment_starts), peak() - before)
 """
 
@@ -270,5 +270,5 @@ def test_memory_does_not_grow_with_the_length(checkpoint_path):
     pytest.importorskip("resource")  # there is none on Windows
     run = subprocess.run([sys.executable, "-c", MEMORY, checkpoint_path], check=True, capture_output=True, text=True)
     n_segments, grown_megabytes = map(int, run.stdout.split())
-    assert n_segments > 400
+    assert n_segments > 1000
     assert grown_megabytes < 40

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import soundfile
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from genre_app.audio.synth import music
 from tests.chromium import drop, launch
@@ -56,24 +56,18 @@ def served() -> Iterator[tuple[str, float]]:
         process.wait()
 
 
-def first_page(browser: Browser, address: str) -> float:
-    """Seconds from asking for the page to a player that takes files."""
-    page = browser.new_page()
+def open_page(page: Page, address: str) -> float:
+    """Open the page; return the seconds from asking for it to a player that takes files."""
     begun = time.perf_counter()
     page.goto(address)
     page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").wait_for(state="attached")
-    seconds = time.perf_counter() - begun
-    page.close()
-    return seconds
+    return time.perf_counter() - begun
 
 
 def drop_to_paint(browser: Browser, address: str, song: str) -> tuple[float, float, float]:
     """Seconds from a dropped file to the painted vote and to the painted figure; and those in which the page opened."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    begun = time.perf_counter()
-    page.goto(address)
-    page.get_by_test_id("waveform-Music").get_by_test_id("file-upload").wait_for(state="attached")
-    opened = time.perf_counter() - begun
+    opened = open_page(page, address)
     page.wait_for_timeout(700)
     page.evaluate(_WATCH)
     drop(page, song)
@@ -89,7 +83,7 @@ def rows() -> list[tuple[str, float, float]]:
         song = str(Path(folder) / "song.mp3")
         soundfile.write(song, music("blues", _SECONDS, 44100), 44100)
         browser = launch(playwright)
-        first = started + first_page(browser, address)
+        first = started + open_page(browser.new_page(), address)
         times = [drop_to_paint(browser, address, song) for _ in range(_ROUNDS)]
         browser.close()
     vote, figure, opened = (statistics.median(column) for column in zip(*times, strict=True))

@@ -121,9 +121,11 @@ def test_silence_does_not_count_as_heard_and_the_take_is_played_and_sought_in(re
     player(page, "Record").click()
     expect(panel(page)).to_contain_text("5 s heard: enough to classify; 15 s is better")
     player(page, "Stop").click()
-    # The level between silence and music may be shown, too: very quiet.
-    entries = [entry for entry in told(page) if not entry["words"].startswith("Very")]
-    assert [entry["words"].split()[0] for entry in entries] == ["Listening.", "Silence:", "Listening.", "5"]
+    entries = told(page)
+    words = [entry["words"].split()[0] for entry in entries]
+    if "Very" in words:  # a level that was measured where the silence ends: very quiet
+        assert words.pop(2) == "Very"
+    assert words == ["Listening.", "Silence:", "Listening.", "5"]
     assert entries[1]["level"] == -60
     seconds = int(entries[-1]["time"].removeprefix("0:"))
     assert seconds >= 7  # the silence is part of the recording, but not of the 5 s

@@ -224,7 +224,7 @@ window.genreApp = (() => {
     next.focus();
     event.preventDefault();
   });
-  // What is typed into the form of Train; pasted text may be reported only when the field is left.
+  // Report what is typed into the form of Train. A browser may report pasted text only when the field is left.
   for (const name of ["input", "change"])
     document.addEventListener(name, ({ target }) => {
       const isTyped = target.matches("#train-form :is(input[type=number], input[type=text], textarea):not([role=combobox])");

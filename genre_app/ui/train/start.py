@@ -82,8 +82,8 @@ class Start:
     mark : gr.HTML
         A style sheet that writes an error under its field.
     typed : gr.Button
-        Pressed by the page's script when something is typed. When the page opens, gradio compares each part of it with each
-        field that has an event: an event for each of the 170 fields took a seventh of the page's CPU time.
+        Pressed by the page's script when something is typed. An event for each field would slow the opening of the page:
+        gradio then compares each part of the page with each event.
     """
 
     def __init__(self, form: Form, chosen: gr.Textbox) -> None:

@@ -42,11 +42,11 @@ def written(path: Path, seconds: float, channels: int = 1, rate: int = RATE) -> 
         (20, 8, 48000, "8 channels"),
         (2, 1, 384000, "384000 Hz"),
         (2, 1, 2000, "2000 Hz"),
-        (60, 8, 48000, "another format than plain WAV"),
+        (600, 8, 48000, "another format than plain WAV"),
     ],
 )
 def test_a_piece_that_no_recorder_sends_is_refused_before_it_is_decoded(bundled, tmp_path, seconds, channels, rate, reason):
-    suffix = "flac" if "WAV" in reason else "wav"  # a minute of silence in 8 channels has 92 MB, and is small as FLAC
+    suffix = "flac" if "WAV" in reason else "wav"  # 10 minutes of silence in 8 channels are small as FLAC
     path = written(tmp_path / "1" / f"audio.{suffix}", seconds, channels, rate)
     session, _ = live.begin("default", "mean", None)
     tracemalloc.start()

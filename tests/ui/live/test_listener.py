@@ -72,7 +72,7 @@ def held_bytes(listener: Listener) -> int:
 def test_memory_does_not_grow_with_the_stream(song, checkpoint):
     listener = Listener(checkpoint)
     sizes = []
-    for _ in range(3):
+    for _ in range(5):
         play(listener, song)
         sizes.append(held_bytes(listener))
     assert max(sizes) < 3e6

@@ -18,6 +18,7 @@ from genre_app.errors import DataError
 from genre_app.progress import Progress
 from genre_app.teaching.data_map import DataMap, DoubtfulLabel
 from genre_app.ui.collect.store import collection_of, taught_file
+from genre_app.ui.page import build_app
 from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_named
 from genre_app.ui.teach.job import followed
 from genre_app.ui.teach.map_card import card
@@ -127,9 +128,10 @@ def test_a_collection_that_cannot_be_taught_says_why(app, at_home, music):
     assert "does not remember its genres" in extended
 
 
-def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(app, at_home, music, monkeypatch, tmp_path):
+def test_on_a_public_page_a_taught_model_belongs_to_its_visitor(bundled, at_home, music, monkeypatch, tmp_path):
     monkeypatch.setenv("SPACE_ID", "someone/space")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    app = build_app()
     collect(collection_of("one", None), music)
     assert "6 of 6 right" in taught(app, None, "one")[-1]["teach-card"]
     assert load_checkpoint(taught_file(collection_of("one"))).genres == ("high", "low")
