@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, fields
 from typing import Any
 
-import psutil
 import torch
 
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -70,8 +69,7 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
         if processes.rank == 0:
             held.enter_context(only_process_of(run))
             remove_abandoned(run.path)
-            me = psutil.Process()
-            run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
+            run.record_process()
         try:
             _Job(run, processes, device, say, deadline).execute(held)
         except StoppedError:

@@ -35,11 +35,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line
 from genre_app.files import write_whole
 from genre_app.runs import events
+from genre_app.runs.folder import WorkFolder
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
@@ -48,8 +50,6 @@ from genre_app.training.config import TrainConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _RESERVE_BYTES = 65536
-_LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
-
 
 SPACE_STORAGE = Path("/data")
 """Where Hugging Face Spaces mounts the persistent storage of a Space that has one."""
@@ -67,15 +67,8 @@ class Description(BaseModel):
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(WorkFolder):
     """A run, given by its folder."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
 
     @property
     def best(self) -> Path:
@@ -134,6 +127,11 @@ class Run:
         """Append an event to the journal."""
         add_event(self.path / "journal.jsonl", event)
 
+    def record_process(self) -> None:
+        """Record that this process works on the run from now on."""
+        me = psutil.Process()
+        self.record(events.Process(pid=me.pid, pid_created=me.create_time()))
+
     def record_end(self, event: events.Event) -> None:
         """Append the last event, which fits on a full disk too, and remove the request to stop."""
         (self.path / "reserve").unlink(missing_ok=True)
@@ -163,28 +161,6 @@ class Run:
             report: dict[str, Any] = json.loads((self.path / "report.json").read_bytes())
             return report
         return None
-
-    def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines that the process printed."""
-        try:
-            with (self.path / "log.txt").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_LINE_BYTES * lines))
-                return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
-        except OSError:
-            return ""
-
-    def request_stop(self) -> None:
-        """Ask the run to stop after the current step; it can be resumed."""
-        (self.path / "stop").touch()
-
-    def cancel_stop(self) -> None:
-        """Withdraw the request to stop."""
-        (self.path / "stop").unlink(missing_ok=True)
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether somebody asked the run to stop."""
-        return (self.path / "stop").exists()
 
     def begin(self) -> None:
         """Record that a process is about to start; raises `RunError` if one works on the run already, or it has finished."""

@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from genre_app.errors import RunError
 from genre_app.runs import events, launch
 from genre_app.runs.failure import EXPECTED, sentence
@@ -70,7 +68,7 @@ def take_turns(run: Run) -> None:
                 finished = turn()(str(run.path), TURN_SECONDS)
             except Exception as error:  # noqa: BLE001 - the journal gets any error as a sentence
                 if not isinstance(error, EXPECTED):
-                    _log(run, traceback.format_exc())
+                    run.log(traceback.format_exc())
                 if run.status() is not Status.failed:
                     run.record_end(events.Failed(message=sentence(error)))
                 return
@@ -88,18 +86,12 @@ def _wait(run: Run) -> bool:
     """
     if _one_run.acquire(blocking=False):
         return True
-    me = psutil.Process()
-    run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
+    run.record_process()
     run.record(events.Queued(device="zerogpu"))
     while not run.should_stop:
         if _one_run.acquire(timeout=0.5):
             return True
     return False
-
-
-def _log(run: Run, text: str) -> None:
-    with (run.path / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(f"{text}\n")
 
 
 @cache
@@ -120,4 +112,4 @@ def _turn(path: str, seconds: float) -> bool:
     from genre_app.runs.executor import work
 
     run = Run(Path(path))
-    return work(run, say=lambda line: _log(run, line), deadline=time.monotonic() + seconds)
+    return work(run, say=run.log, deadline=time.monotonic() + seconds)

@@ -50,11 +50,11 @@ def run_search(folder: SearchFolder, *, say: Callable[[str], object] = print) ->
     try:
         with FileLock(folder.path / "search.lock", timeout=0):
             folder.record_process()
-            (folder.path / "stop").unlink(missing_ok=True)
+            folder.cancel_stop()
             is_done = _Loop(folder, search, say).run()
-            (folder.path / "stop").unlink(missing_ok=True)
+            folder.cancel_stop()
     except Timeout as error:
-        raise RunError(f"{folder.path.name} is running already, in another process.") from error
+        raise RunError(f"{folder.name} is running already, in another process.") from error
     return is_done
 
 

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line, validation_message
 from genre_app.files import write_whole
+from genre_app.runs.folder import WorkFolder
 from genre_app.runs.host import is_alive
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, runs_folder
@@ -105,10 +106,8 @@ class Search(BaseModel):
 
 
 @dataclass(frozen=True)
-class SearchFolder:
+class SearchFolder(WorkFolder):
     """A search, given by its folder."""
-
-    path: Path
 
     @classmethod
     def create(cls, path: Path, search: Search) -> SearchFolder:
@@ -121,11 +120,6 @@ class SearchFolder:
         except OSError as error:
             raise RunError(f"{path} cannot be created: {error.strerror or error}; name another --out.") from error
         return cls(path)
-
-    @staticmethod
-    def is_search(path: Path) -> bool:
-        """Return whether this is the folder of a search."""
-        return (path / _FILE).is_file()
 
     def search(self) -> Search:
         """Read ``search.json``; raises `RunError` if it is missing or damaged."""
@@ -146,15 +140,6 @@ class SearchFolder:
         """Return the run of a trial, counted from 1; it may not exist."""
         return Run(self.path / f"trial-{number:03}")
 
-    @property
-    def should_stop(self) -> bool:
-        """Whether somebody asked the search to stop."""
-        return (self.path / "stop").exists()
-
-    def request_stop(self) -> None:
-        """Ask the search to stop soon; it can be resumed."""
-        (self.path / "stop").touch()
-
     def record_process(self) -> None:
         """Record that this process works on the search."""
         me = psutil.Process()
@@ -162,8 +147,8 @@ class SearchFolder:
 
     def expect_process(self) -> None:
         """Prepare for a process that is about to be started: `is_running` holds while it starts."""
-        for name in ("process.json", "stop"):
-            (self.path / name).unlink(missing_ok=True)
+        (self.path / "process.json").unlink(missing_ok=True)
+        self.cancel_stop()
         (self.path / "log.txt").touch()
 
     def is_running(self) -> bool:
@@ -176,11 +161,11 @@ class SearchFolder:
         return False
 
 
-def list_searches(folder: Path | None = None) -> list[SearchFolder]:
-    """Return the searches of a folder, by default of the folder of runs; the newest first."""
+def list_searches() -> list[SearchFolder]:
+    """Return the searches in the folder of runs, the newest first."""
     created: dict[SearchFolder, float] = {}
-    for path in (folder or runs_folder()).glob(f"*/{_FILE}"):
+    for path in runs_folder().glob(f"*/{_FILE}"):
         with suppress(RunError):
             found = SearchFolder(path.parent)
             created[found] = found.search().created
-    return sorted(created, key=lambda found: (-created[found], found.path.name))
+    return sorted(created, key=lambda found: (-created[found], found.name))

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-
-import psutil
 
 from genre_app.errors import DataError
 from genre_app.progress import Monitor, StoppedError
@@ -70,7 +67,7 @@ def train_trial(run: Run, report: Report, should_stop: Callable[[], bool]) -> Ou
     if run.status() is not Status.finished:
         run.cancel_stop()
         watched = WatchedRun(run.path, listen, lambda: pruned or should_stop())
-        if not work(watched, say=lambda line: _log(run, line)):
+        if not work(watched, say=run.log):
             raise PrunedError if pruned else StoppedError("stopped on request")
     end = run.journal().last(events.Finished)
     if end is None or end.log_loss is None or end.accuracy is None:
@@ -96,14 +93,12 @@ def cross_validate_trial(run: Run, folds: int, report: Report, should_stop: Call
         if report(len(parts), outcome.log_loss) and len(parts) < folds:
             raise PrunedError
 
-    with ExitStack() as held:
-        held.enter_context(only_process_of(run))
-        me = psutil.Process()
-        run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
+    with only_process_of(run):
+        run.record_process()
         try:
-            held.enter_context(device_of(run, join()[1], monitor, lambda line: _log(run, line)))
-            run.record(events.Preparing(stage="cross-validating"))
-            cross_validate(request, folds, run.path, say=lambda line: _log(run, line), after_fold=after_fold, monitor=monitor)
+            with device_of(run, join()[1], monitor, run.log):
+                run.record(events.Preparing(stage="cross-validating"))
+                cross_validate(request, folds, run.path, say=run.log, after_fold=after_fold, monitor=monitor)
         except (PrunedError, StoppedError):
             run.record_end(events.Stopped())
             raise
@@ -120,8 +115,3 @@ def _over_folds(config: TrainConfig, parts: Sequence[HeldOut], seconds: float) -
     reports = [part.report(temperature) for part in parts]
     log_loss, accuracy = (sum(getattr(report, name) for report in reports) / len(reports) for name in ("log_loss", "accuracy"))
     return Outcome(log_loss, accuracy, seconds)
-
-
-def _log(run: Run, line: str) -> None:
-    with (run.path / "log.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")

@@ -6,7 +6,6 @@ import re
 from html import escape
 
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run
 from genre_app.runs.search.results import Results, Row
 from genre_app.runs.search.search import Search, SearchFolder
 from genre_app.ui import cards, permission
@@ -38,7 +37,7 @@ def best_request(search: Search, best: Row) -> Request:
 
 def _failure(folder: SearchFolder) -> str:
     """Return the last line of the log of a search that ended before its first trial did."""
-    last = Run(folder.path).log_tail(1)
+    last = folder.log_tail(1)
     return f"<p>{escape(shortened(last))}</p>" if last else ""
 
 

@@ -1,0 +1,48 @@
+"""What the folders of runs and of searches have in common: a log, and a file that asks the process to stop."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """A folder in which a process works."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    def log(self, line: str) -> None:
+        """Append a line to ``log.txt``."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the last lines of ``log.txt``; empty if there is none."""
+        try:
+            with (self.path / "log.txt").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_LINE_BYTES * lines))
+                return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def request_stop(self) -> None:
+        """Ask the process to stop soon; its work can be resumed."""
+        (self.path / "stop").touch()
+
+    def cancel_stop(self) -> None:
+        """Withdraw the request to stop."""
+        (self.path / "stop").unlink(missing_ok=True)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether somebody asked the process to stop."""
+        return (self.path / "stop").exists()
