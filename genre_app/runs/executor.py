@@ -6,8 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
 
 import torch
 
@@ -22,12 +21,11 @@ from genre_app.runs import events
 from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
 from genre_app.runs.failure import sentence
-from genre_app.runs.folds import calibrate, read_folds
+from genre_app.runs.folds import calibrate, calibrate_by_folds, read_folds
 from genre_app.runs.host import device_name, prepare_process, used_memory
 from genre_app.runs.provenance import provenance
 from genre_app.runs.queue import device_of, only_process_of
 from genre_app.runs.run import Run
-from genre_app.sure import SureLimits
 from genre_app.training.datasets import load_split, wave_pool
 from genre_app.training.final import report_on
 from genre_app.training.fit import EpochResult, Step, fit
@@ -35,7 +33,6 @@ from genre_app.training.held_out import HeldOut
 from genre_app.training.processes import Processes, join
 from genre_app.training.state import TrainState
 from genre_app.training.steps import forward_precision, steps_per_epoch
-from genre_app.vote import References
 
 _EVENT_SECONDS = 1.0  # between two events about steps or preparing
 _EVENT_SHARE = 3600  # but at most this many events over the time of the run: a day would make a hundred thousand
@@ -85,10 +82,6 @@ def work(run: Run, *, say: Callable[[str], object] = print, deadline: float | No
     return True
 
 
-def _ignore(_: object) -> None:
-    pass
-
-
 class _Job:
     """The work of one process on a run."""
 
@@ -97,8 +90,8 @@ class _Job:
     ) -> None:
         self.run, self.processes, self.device, self.deadline = run, processes, device, deadline
         self.leads = processes.rank == 0  # only the first process writes
-        self.say: Callable[[str], object] = say if self.leads else _ignore
-        self.record: Callable[[events.Event], None] = run.record if self.leads else _ignore
+        self.say: Callable[[str], object] = say if self.leads else lambda _: None
+        self.record: Callable[[events.Event], object] = run.record if self.leads else lambda _: None
         self.monitor = Monitor(self.on_progress, self.should_stop)
         described = run.description()
         self.request, self.config = described.request, described.config
@@ -152,8 +145,7 @@ class _Job:
         if self.run.state.exists():
             state = TrainState.resume(config, train, self.device, self.run.state, self.data_digest, self.warn)
         else:
-            init = load_checkpoint(self.request.init_from) if self.request.init_from else None
-            state = TrainState.begin(config, train, self.device, init=init)
+            state = TrainState.begin(config, train, self.device, init=self.request.initial_checkpoint())
         n_segments = len(train.grid()[0])
         self.steps = steps_per_epoch(config, len(train), n_segments, self.processes.count)
         self.begun_after = state.progress.epoch * self.steps + state.progress.step
@@ -235,7 +227,7 @@ class _Job:
         # The state is saved last: if the process dies before, the epoch is repeated and gives the same checkpoint and event.
         if result.model is not None:
             save_checkpoint(self.checkpoint(result.model.cpu(), state), self.run.best)
-        numbers: dict[str, Any] = {field.name: getattr(result, field.name) for field in fields(result)}
+        numbers = dict(vars(result))
         is_best = numbers.pop("model") is not None
         self.record(events.Epoch(**numbers, best=is_best))
         # The first epoch is saved at once, and the last one always.
@@ -249,15 +241,10 @@ class _Job:
             line += f"  recorded {result.recorded_log_loss:.4f}  {result.recorded_accuracy:.1%}"
         self.say(line + ("  *" if is_best else ""))
 
-    def checkpoint(self, model: GenreModel, state: TrainState, references: References | None = None) -> Checkpoint:
+    def checkpoint(self, model: GenreModel, state: TrainState) -> Checkpoint:
         found = {"best_epoch": state.progress.best_epoch, "temperature": float(model.temperature)}
         return Checkpoint.single(
-            model,
-            self.config.spec,
-            self.data.genres,
-            provenance=self.provenance | found,
-            references=references,
-            name=self.run.name,
+            model, self.config.spec, self.data.genres, provenance=self.provenance | found, name=self.run.name
         )
 
     def finish(self, state: TrainState) -> None:
@@ -269,22 +256,16 @@ class _Job:
         splits = {
             split: load_split(self.data, split, config, self.device) for split in ("valid", "test") if self.data.of(split)
         }
-        references, sure = None, SureLimits()
+        checkpoint = self.checkpoint(model, state)
         if "valid" in splits:
-            held_out = HeldOut.of(config, model, splits["valid"], self.monitor, recorded=config.fit_temperature)
-            if config.fit_temperature:
-                model.temperature.fill_(held_out.temperature())
-            references = held_out.references(float(model.temperature))
-            sure = held_out.sure_limits(float(model.temperature))
-        checkpoint = self.checkpoint(model, state, references)
-        checkpoint.sure = sure
+            calibrate(checkpoint, HeldOut.of(config, model, splits["valid"], self.monitor, recorded=config.fit_temperature))
         reports = {
             split: report_on(checkpoint, tracks, config, self.monitor, leave_one_out=split == "valid")
             for split, tracks in splits.items()
         }
         checkpoint.metrics = {split: report.to_dict() for split, report in reports.items()}
         if "valid" not in splits:
-            calibrate(checkpoint, run.path)
+            calibrate_by_folds(checkpoint, run.path)
         save_checkpoint(checkpoint, run.best)
         epoch, seconds = state.progress.best_epoch, state.progress.seconds
         summary = {"vote": config.vote, "best_epoch": epoch, "seconds": seconds, **checkpoint.metrics}

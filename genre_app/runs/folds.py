@@ -121,29 +121,32 @@ def read_folds(folder: Path, provenance: dict[str, Any]) -> dict[str, Any] | Non
     return summary if summary["asked_sha256"] == digest(provenance) else None
 
 
-def calibrate(checkpoint: Checkpoint, folder: Path) -> None:
-    """Give a checkpoint without validation tracks what follows from the cross-validation in a folder, if its settings match.
-
-    These are the metrics, the references of the knn vote, the limits of a sure answer and, if the recipe fits it, the
-    temperature.
-    """
-    summary = read_folds(folder, checkpoint.provenance)
-    if summary is None:
-        return
-    held_out, model = HeldOut.load(folder / _HELD_OUT), checkpoint.model
+def calibrate(checkpoint: Checkpoint, held_out: HeldOut) -> None:
+    """Set the temperature (if the recipe fits it), the references of the knn vote and the limits of a sure answer."""
+    model = checkpoint.model
     if checkpoint.provenance["config"]["fit_temperature"]:
         model.temperature.fill_(held_out.temperature())
         checkpoint.provenance["temperature"] = float(model.temperature)
     checkpoint.references = held_out.references(float(model.temperature))
     checkpoint.sure = held_out.sure_limits(float(model.temperature))
-    checkpoint.metrics["folds"] = {name: value for name, value in summary.items() if name != "asked_sha256"}
+
+
+def calibrate_by_folds(checkpoint: Checkpoint, folder: Path) -> None:
+    """Calibrate a checkpoint without validation tracks by the cross-validation in a folder, if its settings match.
+
+    The checkpoint gets the metrics of the cross-validation too.
+    """
+    summary = read_folds(folder, checkpoint.provenance)
+    if summary is not None:
+        calibrate(checkpoint, HeldOut.load(folder / _HELD_OUT))
+        checkpoint.metrics["folds"] = {name: value for name, value in summary.items() if name != "asked_sha256"}
 
 
 def _add_to_run(folder: Path) -> None:
     """Add the cross-validation to a finished run in its folder."""
     checkpoint = load_checkpoint(folder / "best.safetensors")
     if not checkpoint.provenance["n_valid"]:
-        calibrate(checkpoint, folder)
+        calibrate_by_folds(checkpoint, folder)
         save_checkpoint(checkpoint, folder / "best.safetensors")
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         write_whole(folder / "report.json", json.dumps(report | checkpoint.metrics, indent=1).encode())
@@ -172,8 +175,7 @@ def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
 def _train_fold(config: TrainConfig, data: Data, request: Request, say: Say, monitor: Monitor) -> HeldOut:
     _, device = join()
     train, valid = (load_split(data, split, config, device) for split in ("train", "valid"))
-    init = load_checkpoint(request.init_from) if request.init_from else None
-    state = TrainState.begin(config, train, device, init=init)
+    state = TrainState.begin(config, train, device, init=request.initial_checkpoint())
     last: EpochResult | None = None
     with wave_pool(data, train, config, request.data) as pool:
         for last in fit(config, train, valid, device=device, state=state, pool=pool, monitor=monitor):

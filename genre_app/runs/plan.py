@@ -10,13 +10,12 @@ from itertools import zip_longest
 
 import torch
 
-from genre_app.checkpoint import load_checkpoint
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import Dataset
 from genre_app.data.labelled import Data
 from genre_app.data.tracks import CachedTrack
 from genre_app.features import FeatureSpec, segment_start_frames
-from genre_app.progress import QUIET, Monitor, StoppedError
+from genre_app.progress import Monitor, StoppedError
 from genre_app.runs.host import device_name
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
@@ -87,7 +86,7 @@ class Plan:
         return replace(self, request=request, config=self.config.model_copy(update=changes))
 
 
-def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = True, monitor: Monitor = QUIET) -> Plan:
+def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = True) -> Plan:
     """Plan a run.
 
     Parameters
@@ -98,14 +97,11 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
         Opened by `genre_app.runs.data.open_data`, which returns ``config`` too.
     measure : bool
         Whether to take a few steps on the device, to estimate the time.
-    monitor : Monitor
 
     Raises
     ------
     DataError
         If the network cannot be built for these data, or the initial checkpoint does not fit.
-    StoppedError
-        If ``monitor`` says so.
     """
     tracks: dict[str, Counter[str]] = {genre: Counter() for genre in data.genres}
     for track in data.tracks:
@@ -113,16 +109,14 @@ def plan(request: Request, config: TrainConfig, data: Data, *, measure: bool = T
     counted = {
         split: sum(_segments(track, data, config.spec) for track in data.of(split)) for split in ("train", "valid", "test")
     }
-    n_train = len(data.of("train"))
-    steps = steps_per_epoch(config, n_train, counted["train"])
+    steps = steps_per_epoch(config, len(data.of("train")), counted["train"])
     _, device = join()
     train = _sample(data, "train", config, device)
-    init = load_checkpoint(request.init_from) if request.init_from else None
-    state = TrainState.begin(config, train, device, init=init)
+    state = TrainState.begin(config, train, device, init=request.initial_checkpoint())
     epoch_seconds = None
     if measure:
         valid = _sample(data, "valid", config, device) if counted["valid"] else None
-        per_step, per_segment = _measure(config, train, valid, state, monitor)
+        per_step, per_segment = _measure(config, train, valid, state)
         epoch_seconds = per_step * steps + per_segment * counted["valid"] / config.validate_every
     return Plan(
         request=request,
@@ -157,9 +151,7 @@ def _sample(data: Data, split: str, config: TrainConfig, device: torch.device) -
     return load_split(replace(data, tracks=tuple(taken)), split, config, device)
 
 
-def _measure(
-    config: TrainConfig, train: Dataset, valid: Dataset | None, state: TrainState, monitor: Monitor
-) -> tuple[float, float]:
+def _measure(config: TrainConfig, train: Dataset, valid: Dataset | None, state: TrainState) -> tuple[float, float]:
     """Return the seconds of a training step, and those of a validation segment; 0 without validation tracks."""
     times: list[float] = []
     device = state.order.device
@@ -173,14 +165,13 @@ def _measure(
     # trained that the last epoch trains: that takes the most time.
     never = tuple(float(share == 1.0) for share in config.unfreeze)
     endless = config.model_copy(update={"epochs": 10000, "validate_every": 1000, "patience": 0, "unfreeze": never})
-    enough = Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS or monitor.should_stop())
+    enough = Monitor(should_stop=lambda: len(times) > _MEASURED_STEPS)
     with suppress(StoppedError):
         list(fit(endless, train, valid, device=device, state=state, on_step=on_step, monitor=enough))
-    monitor.check()
     per_step = (times[-1] - times[0]) / _MEASURED_STEPS
     if valid is None:
         return per_step, 0.0
     features = valid.segments()[0][:_MEASURED_SEGMENTS]
     began = time.perf_counter()
-    segment_probabilities(state.average, features, monitor).sum().item()
+    segment_probabilities(state.average, features).sum().item()
     return per_step, (time.perf_counter() - began) / len(features)

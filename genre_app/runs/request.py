@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from genre_app.checkpoint import Checkpoint, load_checkpoint
 from genre_app.errors import RecipeError
 from genre_app.runs.recipes import read_recipe
 from genre_app.runs.settings import Value, read_settings, without_folders, write_setting
@@ -72,14 +73,18 @@ class Request(BaseModel):
             )
         return config
 
+    def initial_checkpoint(self) -> Checkpoint | None:
+        """Load the checkpoint whose weights the run begins with; None if they are random."""
+        return load_checkpoint(self.init_from) if self.init_from else None
+
     @property
     def init_name(self) -> str:
         """Name of the initial checkpoint without its folder; ``RUN/best.safetensors`` if it belongs to a run."""
         path = Path(self.init_from or "")
         return f"{path.parent.name}/{path.name}" if path.name == "best.safetensors" and path.parent.name else path.name
 
-    def arguments(self, out: str | None = None, *, data: str | None = None) -> list[str]:
-        """Return the arguments of ``genre-app train``.
+    def command(self, out: str | None = None, *, data: str | None = None) -> str:
+        """Return the command line, quoted for a shell.
 
         Parameters
         ----------
@@ -102,8 +107,5 @@ class Request(BaseModel):
             options += [part for name in self.log for part in ("--log", name)]
         if out is not None:
             options += ["--out", out]
-        return [recipe, "--data", data or self.data, *options, "--threads", str(self.threads)]
-
-    def command(self, out: str | None = None, *, data: str | None = None) -> str:
-        """Return the command line, quoted for a shell; parameters as in `arguments`."""
-        return shlex.join(["genre-app", "train", *self.arguments(out, data=data)])
+        given = [recipe, "--data", data or self.data, *options, "--threads", str(self.threads)]
+        return shlex.join(["genre-app", "train", *given])
