@@ -86,7 +86,7 @@ def unknown_field(path: str, known: Collection[str]) -> str:
     return f"there is no field {path!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, its type if it has none, or the `validation_message`."""
     if isinstance(error, ValidationError):
         return validation_message(error)

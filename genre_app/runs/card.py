@@ -117,7 +117,7 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
         genres=", ".join(checkpoint.genres),
         n_genres=len(checkpoint.genres),
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        tracks=" and ".join(f"{n} {which}" for which, n in _counts(provenance).items()) + " tracks",
+        tracks=_tracks(provenance),
         origin=_GTZAN.format(split=_split(provenance)) if is_gtzan else ".",
         notes="".join(f"- {note}\n" for note in provenance["notes"]),
         results=_results(checkpoint, report, folds, is_recorded) if report else _NOTHING,
@@ -129,9 +129,9 @@ def write_card(checkpoint: Checkpoint, path: Path, folds: dict[str, Any] | None)
     write_whole(path, text.encode())
 
 
-def _counts(provenance: dict[str, Any]) -> dict[str, int]:
+def _tracks(provenance: dict[str, Any]) -> str:
     counts = {"training": provenance["n_train"], "validation": provenance["n_valid"]}
-    return {which: n for which, n in counts.items() if n}
+    return " and ".join(f"{n} {which}" for which, n in counts.items() if n) + " tracks"
 
 
 def _split(provenance: dict[str, Any]) -> str:

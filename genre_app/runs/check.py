@@ -12,8 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, cast
@@ -90,8 +89,7 @@ def main() -> None:
     future = pool.submit(look, request, reports, measure="--measure" in sys.argv)
     while not future.done():
         answers.write(_messages().dump_json(reports[-1]) + b"\n")
-        with suppress(TimeoutError):
-            future.exception(timeout=_REPORT_SECONDS)
+        wait([future], timeout=_REPORT_SECONDS)
     answers.write(_messages().dump_json(future.result()) + b"\n")
 
 

@@ -6,7 +6,7 @@ import errno
 
 import torch
 
-from genre_app.errors import GenreAppError
+from genre_app.errors import GenreAppError, first_line
 
 EXPECTED = (GenreAppError, OSError)
 """Errors whose message is meant for the user. Any other error is a fault of the program, and its traceback goes to the log."""
@@ -16,7 +16,7 @@ _MAX_MESSAGE = 1000  # letters
 
 def sentence(error: BaseException) -> str:
     """Say in one sentence, for the user, why a run ended."""
-    text = str(error).splitlines()[0][:_MAX_MESSAGE] if str(error) else type(error).__name__
+    text = first_line(error)[:_MAX_MESSAGE]
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "The disk is full; free some space, then resume the run: it continues from the last saved state."
     if isinstance(error, torch.OutOfMemoryError):

@@ -49,23 +49,20 @@ def only_process_of(run: Run) -> AcquireReturnProxy:
     """Return a context in which no other process works on the run; raises `RunError` if another process does already."""
     # A process that has just recorded its end needs a moment to exit, and its run may be resumed at once.
     works = run.status() in (Status.queued, Status.preparing, Status.running)
-    held = _acquired(FileLock(run.path / "run.lock"), 0.0 if works else _EXIT_SECONDS)
-    if held is None:
-        raise RunError(f"{run.name} is running already, in another process.")
-    return held
+    try:
+        return FileLock(run.path / "run.lock").acquire(timeout=0.0 if works else _EXIT_SECONDS)
+    except Timeout as error:
+        raise RunError(f"{run.name} is running already, in another process.") from error
 
 
-def _acquired(lock: FileLock, seconds: float = 0.0) -> AcquireReturnProxy | None:
+def _acquired(lock: FileLock) -> AcquireReturnProxy | None:
     with suppress(Timeout):
-        return lock.acquire(timeout=seconds)
+        return lock.acquire(timeout=0.0)
     return None
 
 
 def _locks_folder() -> Path:
-    stated = os.environ.get("GENRE_APP_LOCKS")
-    if not stated:
-        return temporary_folder("locks")
-    path = Path(stated)
+    path = Path(os.environ.get("GENRE_APP_LOCKS") or temporary_folder("locks"))
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -13,7 +13,7 @@ from genre_app.runs.run import Run
 class WatchedRun(Run):
     """A run that calls ``listen`` with each event, after it is in the journal, and that stops if ``is_over`` says so."""
 
-    listen: Callable[[Event], object] = field(default=lambda _: None, compare=False)
+    listen: Callable[[Event], object] = field(compare=False)
     is_over: Callable[[], bool] = field(default=lambda: False, compare=False)
 
     def record(self, event: Event) -> None:

@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from genre_app.errors import RunError
 from genre_app.runs import events, launch
@@ -104,8 +103,8 @@ def turn() -> Callable[[str, float], bool]:
         import spaces
     except ImportError:
         return _turn
-    decorated: Any = spaces.GPU(duration=round(TURN_SECONDS + _SAVE_SECONDS))(_turn)
-    return lambda path, seconds: bool(decorated(path, seconds))
+    decorated: Callable[[str, float], bool] = spaces.GPU(duration=round(TURN_SECONDS + _SAVE_SECONDS))(_turn)
+    return decorated
 
 
 def _turn(path: str, seconds: float) -> bool:
