@@ -32,9 +32,19 @@ def recipe_names() -> list[str]:
     return sorted((path.stem for path in recipes_folder().glob("*.toml")), key=lambda name: (name != "default", name))
 
 
+def recipe_path(recipe: str) -> Path:
+    """Return the file of a recipe, given its name or the path of a TOML file; raises `RecipeError` if there is none."""
+    if recipe in recipe_names():
+        return recipes_folder() / f"{recipe}.toml"
+    path = Path(recipe)
+    if path.suffix != ".toml" or not path.is_file():
+        raise RecipeError(f"there is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}, or name a TOML file")
+    return path
+
+
 def describe_recipe(name: str) -> str:
     """Return the first line of a recipe, which describes it."""
-    return _find(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+    return recipe_path(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
 
 
 def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: int | None = None) -> TrainConfig:
@@ -53,7 +63,7 @@ def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: 
     RecipeError
         If there is no such recipe, or a field is unknown or out of bounds.
     """
-    path = _find(recipe)
+    path = recipe_path(recipe)
     values = _read_values(path, settings)
     values.pop(_SEARCH, None)
     if seed is not None:
@@ -73,7 +83,7 @@ def read_search_table(recipe: str, settings: Mapping[str, Value] | None = None) 
     RecipeError
         If there is no such recipe, or ``search`` is not a table.
     """
-    path = _find(recipe)
+    path = recipe_path(recipe)
     table = _read_values(path, settings).get(_SEARCH, {})
     if not isinstance(table, dict):
         raise RecipeError(f"recipe {path.name}: search must be a table of fields, got {table!r}")
@@ -98,7 +108,7 @@ def recipe_text(recipe: str, settings: Mapping[str, Value], about: str) -> str:
         If there is no such recipe, or a field is unknown or out of bounds.
     """
     read_recipe(recipe, settings)
-    document = tomlkit.parse(_find(recipe).read_text(encoding="utf-8").partition("\n")[2])
+    document = tomlkit.parse(recipe_path(recipe).read_text(encoding="utf-8").partition("\n")[2])
     added: dict[str, dict[str, Value]] = {}
     for field, value in settings.items():
         group, _, last = field.rpartition(".")
@@ -115,11 +125,6 @@ def recipe_text(recipe: str, settings: Mapping[str, Value], about: str) -> str:
         heading, lines = f"[{group}]\n" if group else "", tomlkit.dumps(values)
         text = text.replace(heading, heading + lines, 1) if heading in text else f"{text}\n{heading}{lines}"
     return f"# {about}\n{text}"
-
-
-def recipe_file(recipe: str) -> str:
-    """Return the name of a recipe's file."""
-    return _find(recipe).name
 
 
 def _read_values(path: Path, settings: Mapping[str, Value] | None) -> dict[str, Any]:
@@ -148,15 +153,6 @@ def check_model_settings(config: TrainConfig) -> None:
         raise RecipeError(f"model_settings: {validation_message(error, list(settings.model_fields))}") from error
     except ValueError as error:
         raise RecipeError(str(error)) from error
-
-
-def _find(recipe: str) -> Path:
-    if recipe in recipe_names():
-        return recipes_folder() / f"{recipe}.toml"
-    path = Path(recipe)
-    if path.suffix != ".toml" or not path.is_file():
-        raise RecipeError(f"there is no recipe {recipe!r}; choose one of: {', '.join(recipe_names())}, or name a TOML file")
-    return path
 
 
 def _change(values: dict[str, Any], field: str, value: Value) -> None:

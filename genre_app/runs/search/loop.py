@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from optuna.trial import Trial
+from optuna.trial import Trial, TrialState
 
 from genre_app.errors import GenreAppError, RunError
 from genre_app.progress import StoppedError
@@ -86,13 +86,14 @@ class _Loop:
         try:
             outcome = self.train(trial, self.run_of(number, settings))
         except PrunedError:
-            studies.tell_pruned(self.study, trial)
+            studies.tell(self.study, trial, TrialState.PRUNED)
             self.say(f"trial {number}: pruned, because it is worse than half of the trials before")
         except (*EXPECTED, torch.OutOfMemoryError, ValueError) as error:
-            studies.tell_failed(self.study, trial, sentence(error))
+            studies.tell(self.study, trial, TrialState.FAIL, message=sentence(error))
             self.say(f"trial {number}: failed: {sentence(error)}")
         else:
-            studies.tell(self.study, trial, outcome)
+            facts = {"accuracy": outcome.accuracy, "seconds": outcome.seconds}
+            studies.tell(self.study, trial, TrialState.COMPLETE, outcome.log_loss, **facts)
             best = self.study.best_trial
             self.say(
                 f"trial {number}: log-loss {outcome.log_loss:.4f}  accuracy {outcome.accuracy:.1%}  "

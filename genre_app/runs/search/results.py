@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -99,12 +99,11 @@ class Results(BaseModel):
         return "\n".join(bars)
 
 
-def write(results: Results, folder: Path, fields: Iterable[str]) -> None:
+def write(results: Results, folder: Path, fields: Collection[str]) -> None:
     """Write ``results.json`` and ``search.csv`` into the folder of a search; the table has a column for each field."""
     write_whole(folder / _JSON, results.model_dump_json(indent=1).encode())
     text = io.StringIO()
     writer = csv.writer(text)
-    fields = list(fields)
     writer.writerow(["trial", "state", "log_loss", "accuracy", "seconds", *fields])
     for row in results.rows:
         values = [_text(row.settings.get(field)) for field in fields]

@@ -11,7 +11,7 @@ from typing_extensions import TypeAliasType
 
 from genre_app.errors import RecipeError, unknown_field, validation_message
 from genre_app.models.base import settings_class
-from genre_app.runs.recipes import check_model_settings, read_recipe, read_search_table, recipe_file
+from genre_app.runs.recipes import check_model_settings, read_recipe, read_search_table, recipe_path
 from genre_app.runs.settings import Value
 from genre_app.training.config import TrainConfig, config_fields
 
@@ -76,14 +76,13 @@ def read_space(recipe: str, settings: Mapping[str, Value] | None = None) -> Spac
         If there is no table, or the recipe cannot have one of the values.
     """
     settings = settings or {}
-    name, table = recipe_file(recipe), read_search_table(recipe, settings)
+    name, table = recipe_path(recipe).name, read_search_table(recipe, settings)
     space: Space = {}
     try:
         for path, stated in _flat(table):
             if path not in settings:
-                config = read_recipe(recipe, settings)
-                space[path] = _read(path, stated, config)
-                for value in _ends(space[path]):
+                values = space[path] = _read(path, stated, read_recipe(recipe, settings))
+                for value in values if isinstance(values, list) else [values.low, values.high]:
                     check_model_settings(read_recipe(recipe, {**settings, path: value}))
     except RecipeError as error:
         text = str(error).removeprefix(f"recipe {name}: ")
@@ -136,9 +135,9 @@ def _flat(table: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]
 def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
     """Return the values of a field; raise `RecipeError` if they are none, or the field cannot have a range."""
     field = _field(path, config)
-    for fixed, reason in _FIXED.items():
-        if path.split(".")[0] == fixed:
-            raise RecipeError(f"{path} cannot be searched: {reason}")
+    group = path.split(".")[0]
+    if group in _FIXED:
+        raise RecipeError(f"{path} cannot be searched: {_FIXED[group]}")
     if isinstance(stated, list):
         if len({json.dumps(value) for value in stated}) != len(stated) or len(stated) < 2:
             raise RecipeError(f"{path}: name at least 2 different values, got {stated}")
@@ -151,11 +150,10 @@ def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
         found = Range.model_validate(stated)
     except ValidationError as error:
         raise RecipeError(f"{path}: {validation_message(error, list(Range.model_fields))}") from error
-    numbers = (found.low, found.high, found.step or 0)
     if field["type"] == "number":
         step = None if found.step is None else float(found.step)
         return found.model_copy(update={"low": float(found.low), "high": float(found.high), "step": step})
-    if not all(isinstance(number, int) for number in numbers):
+    if not all(isinstance(number, int) for number in (found.low, found.high, found.step or 0)):
         raise RecipeError(f"{path} is a whole number: write low, high and step without a decimal point")
     return found
 
@@ -177,7 +175,3 @@ def _field(path: str, config: TrainConfig) -> dict[str, Any]:
         entry = groups[entry["$ref"].rpartition("/")[2]] if "$ref" in entry else entry
     optional: dict[str, Any] = entry.get("anyOf", [{}])[0]
     return entry | optional
-
-
-def _ends(values: Range | list[Value]) -> list[Value]:
-    return values if isinstance(values, list) else [values.low, values.high]

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from genre_app.runs.search.results import Results, Row, write
+from genre_app.runs.search.search import Search
 from genre_app.runs.search.space import value_of
-from genre_app.runs.search.trial import Outcome
-
-if TYPE_CHECKING:
-    from genre_app.runs.search.search import Search
 
 _NAME = "search"
 _BEFORE_PRUNING = 5  # trials that are never pruned: Optuna's default
@@ -57,7 +54,7 @@ class Reporter:
 
     def __init__(self, study: optuna.Study, trial: Trial, *, prune: bool) -> None:
         self.study, self.trial, self.prune = study, trial, prune
-        self.known = set(_frozen(study, trial).intermediate_values)
+        self.known = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def __call__(self, step: int, log_loss: float) -> bool:
         """Report a value; return whether the trial is to be pruned."""
@@ -71,22 +68,11 @@ class Reporter:
         return self.prune and bool(self.known) and self.trial.should_prune()
 
 
-def tell(study: optuna.Study, trial: Trial, outcome: Outcome) -> None:
-    """Record the result of a trial."""
-    trial.set_user_attr("accuracy", outcome.accuracy)
-    trial.set_user_attr("seconds", outcome.seconds)
-    study.tell(trial, outcome.log_loss)
-
-
-def tell_pruned(study: optuna.Study, trial: Trial) -> None:
-    """Record that a trial was pruned."""
-    study.tell(trial, state=TrialState.PRUNED)
-
-
-def tell_failed(study: optuna.Study, trial: Trial, message: str) -> None:
-    """Record that a trial failed, and why."""
-    trial.set_user_attr("message", message)
-    study.tell(trial, state=TrialState.FAIL)
+def tell(study: optuna.Study, trial: Trial, state: TrialState, log_loss: float | None = None, **facts: Any) -> None:
+    """Record how a trial ended; ``facts`` are other fields of its `Row`."""
+    for name, value in facts.items():
+        trial.set_user_attr(name, value)
+    study.tell(trial, log_loss, state)
 
 
 def failures(study: optuna.Study) -> list[str]:
@@ -101,10 +87,6 @@ def write_results(study: optuna.Study, search: Search, folder: Path) -> None:
     rows = sorted((_row(trial, search) for trial in trials), key=Row.order)
     results = Results(trials=search.trials, folds=search.folds, rows=tuple(rows), importance=importance(study, trials))
     write(results, folder, search.space)
-
-
-def _frozen(study: optuna.Study, trial: Trial) -> FrozenTrial:
-    return study.get_trials(deepcopy=False)[trial.number]
 
 
 def _row(trial: FrozenTrial, search: Search) -> Row:
