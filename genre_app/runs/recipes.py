@@ -12,6 +12,7 @@ from typing import Any
 import tomlkit
 from pydantic import ValidationError
 
+from genre_app.augment.presets import named_preset
 from genre_app.errors import RecipeError, validation_message
 from genre_app.models.base import settings_class
 from genre_app.runs.settings import Value
@@ -161,9 +162,10 @@ def _change(values: dict[str, Any], field: str, value: Value) -> None:
     for group in groups:
         inner = place.setdefault(group, {})
         if isinstance(inner, str) and group == "augment":  # the name of a preset, of which a field is changed
-            from genre_app.augment.presets import PRESETS
-
-            inner = PRESETS[inner].model_dump() if inner in PRESETS else {}
+            try:
+                inner = named_preset(inner).model_dump()
+            except ValueError as error:
+                raise RecipeError(f"--set {field}: augment: {error}") from error
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {field}: {group} has no fields of its own")
         place[group] = inner

@@ -38,6 +38,14 @@ def test_wrong_recipes_and_settings_are_named(name, settings, message):
         read_recipe(name, settings, None)
 
 
+def test_an_unknown_preset_is_named_even_if_a_setting_changes_a_field_of_it(tmp_path):
+    path = tmp_path / "beat.toml"
+    path.write_text('augment = "nois"')
+    for settings in ({}, {"augment.mild_share": 0.25}):
+        with pytest.raises(RecipeError, match=r"augment.*there is no augmentation 'nois'; choose one of: none"):
+            read_recipe(str(path), settings)
+
+
 def test_without_validation_tracks_the_last_epoch_is_kept():
     assert read_recipe("cnn").keep == "best"
     assert read_recipe("cnn", {"split.method": "none"}).keep == "last"
