@@ -139,7 +139,7 @@ def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
     if group in _FIXED:
         raise RecipeError(f"{path} cannot be searched: {_FIXED[group]}")
     if isinstance(stated, list):
-        if len({json.dumps(value) for value in stated}) != len(stated) or len(stated) < 2:
+        if len(set(map(repr, stated))) != len(stated) or len(stated) < 2:
             raise RecipeError(f"{path}: name at least 2 different values, got {stated}")
         return stated
     if not isinstance(stated, dict):

@@ -105,6 +105,7 @@ def test_the_tables_of_the_project_fit_their_recipes():
         ('optimiser = ["adam", "sdg"]', "optimiser: must be .* got 'sdg'$"),
         ("model_settings.dropout = [0.1, 2]", "dropout: must be less than 1, got 2$"),
         ("batch_size = [16]", "batch_size: name at least 2 different values"),
+        ("epochs = [2020-01-01, 2020-01-02]", "epochs: must be .* integer"),
         ("batch_size = [16, 16]", "batch_size: name at least 2 different values"),
         ("split.train = [0.5, 0.6]", "split.train cannot be searched: trials with different tracks cannot be compared$"),
         ("seed = [0, 1]", "seed cannot be searched"),
