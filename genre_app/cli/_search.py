@@ -28,7 +28,7 @@ def start_search(
     if not join()[0].alone:
         stop("a search runs in one process; start it without accelerate launch")
     search = Search.of(request, trials, folds, sampler, prune=prune)
-    name = free_name(f"{Path(request.recipe).stem}-search")
+    name = free_name(request.recipe, "-search")
     _do(SearchFolder.create(out.absolute() if out else runs_folder() / name, search))
 
 

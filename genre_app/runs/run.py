@@ -49,6 +49,8 @@ from genre_app.runs.status import Status, status_of
 from genre_app.training.config import TrainConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_UNFIT = re.compile(r"[^A-Za-z0-9._+-]+|\.\.+")  # letters that `_NAME` does not allow
+_STEM_LETTERS = 48  # the suffix and the number still fit into a name
 _RESERVE_BYTES = 65536
 
 SPACE_STORAGE = Path("/data")
@@ -234,11 +236,11 @@ def new_run(request: Request, name: str | None = None) -> Run:
     raise RunError(f"{runs_folder()} has no free name for a run of {Path(request.recipe).stem}; name one with --out.")
 
 
-def free_name(recipe: str, folder: Path | None = None) -> str:
-    """Return a name for a new run: the name of the recipe with the next free number."""
-    folder = folder or runs_folder()
-    stem = Path(recipe).stem
-    return next(name for number in count(1) if not (folder / (name := f"{stem}-{number}")).exists())
+def free_name(recipe: str, suffix: str = "") -> str:
+    """Return a name for a new run: the name of the recipe, the suffix and the next free number."""
+    stem = _UNFIT.sub("-", Path(recipe).stem).strip("._+-")[:_STEM_LETTERS] or "run"
+    names = (f"{stem}{suffix}-{number}" for number in count(1))
+    return next(name for name in names if not (runs_folder() / name).exists())
 
 
 def list_runs(folder: Path | None = None) -> list[Run]:

@@ -20,7 +20,7 @@ from genre_app.runs import run as runs
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.provenance import provenance
 from genre_app.runs.request import Request
-from genre_app.runs.run import Run, free_name, list_runs
+from genre_app.runs.run import Run, checked_name, free_name, list_runs
 from genre_app.runs.status import Status
 from genre_app.training.held_out import HeldOut
 from genre_app.vote import References, vote
@@ -180,7 +180,7 @@ def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path):
     (tmp_path / "runs" / "broken" / "run.json").write_text("{")
     folder = tmp_path / "runs"
     assert {run.name for run in list_runs(folder)} == {"one", "two"}
-    assert free_name("two", folder) == "two-1"
+    assert free_name("two") == "two-1"
     with pytest.raises(RunError, match="There is a run 'two' already"):
         one.rename("two")
     renamed = one.rename("uno")
@@ -188,6 +188,16 @@ def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path):
     assert [run.name for run in list_runs(folder)] == ["uno"]
     assert renamed.description().request.threads == 1
     assert not list(folder.glob(".two*"))
+
+
+@pytest.mark.parametrize("recipe", ["default", "my recipe", ".hidden", "a..b", "ünï", "x" * 99, "+"])
+def test_the_name_of_a_new_run_is_one_that_a_run_can_have(recipe):
+    name = free_name(f"/home/{recipe}.toml")
+    assert checked_name(name) == name
+    name = free_name(f"/home/{recipe}.toml", "-search")
+    assert checked_name(name) == name
+    assert free_name("default") == "default-1"
+    assert free_name("/home/beats.v2.toml", "-search") == "beats.v2-search-1"
 
 
 def test_a_journal_is_read_on_from_where_it_was(make_run, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -113,7 +112,7 @@ class Searching:
             request = form.request(gathered)
             trials, folds = int(values[settings.trials] or 0), int(values[settings.folds] or 0)
             search = Search.of(request, trials, folds, values[settings.sampler])
-            folder = SearchFolder.create(runs_folder() / free_name(f"{Path(request.recipe).stem}-search"), search)
+            folder = SearchFolder.create(runs_folder() / free_name(request.recipe, "-search"), search)
             launch.resume(folder.path)
         except PROBLEMS as error:
             return {settings.error: cards.problem(sentence(error), "Can't search yet"), self._done: False}
