@@ -102,6 +102,8 @@ class Run(WorkFolder):
         except FileExistsError as error:
             raise RunTakenError(f"{path} is not empty; name another --out, or resume the run in it with --resume.") from error
         except OSError as error:
+            with suppress(OSError):  # else the folder would not be empty at the next attempt
+                (path / "reserve").unlink()
             raise RunError(f"{path} cannot be created: {error.strerror or error}; name another --out.") from error
         run = cls(path)
         run.record(events.Created())

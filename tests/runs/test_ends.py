@@ -108,6 +108,20 @@ def test_a_disk_that_fills_up_leaves_the_last_state_and_a_word(make_run, monkeyp
     assert job.work(run, say=quiet)
 
 
+def test_a_folder_that_a_full_disk_left_empty_can_have_the_run(make_run, monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RunError, match="cannot be created: No space left"):
+            make_run("it")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be created"):
+        make_run("../file/it")
+    assert make_run("it").status() is Status.starting
+
+
 def test_a_journal_is_read_whatever_the_crash_left(make_run):
     run = make_run()
     with (run.path / "journal.jsonl").open("a") as file:
