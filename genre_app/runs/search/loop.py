@@ -66,6 +66,7 @@ class _Loop:
         self.study = studies.open_study(folder.path / "study.db", search)
 
     def run(self) -> bool:
+        studies.write_results(self.study, self.search, self.folder.path)  # a process may have died before it wrote them
         while (trial := studies.next_trial(self.study, self.search)) is not None:
             if self.folder.should_stop:
                 return False

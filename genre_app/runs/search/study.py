@@ -82,8 +82,10 @@ def failures(study: optuna.Study) -> list[str]:
 
 
 def write_results(study: optuna.Study, search: Search, folder: Path) -> None:
-    """Write the files of `genre_app.runs.search.results`."""
+    """Write the files of `genre_app.runs.search.results` if a trial has ended."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    if not trials:
+        return
     rows = sorted((_row(trial, search) for trial in trials), key=Row.order)
     results = Results(trials=search.trials, folds=search.folds, rows=tuple(rows), importance=importance(study, trials))
     write(results, folder, search.space)

@@ -174,6 +174,17 @@ def test_a_trial_that_fails_is_marked_and_the_search_goes_on(make_search, monkey
     assert read(folder.path).importance == {}, "two finished trials say nothing"
 
 
+def test_a_search_that_died_before_it_wrote_its_results_writes_them_when_it_is_resumed(make_search, monkeypatch):
+    folder = make_search(trials=1)
+    monkeypatch.setattr(loop, "train_trial", lambda *_: loop.Outcome(0.5, 0.75, 1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.studies, "write", lambda *_: None)
+        assert loop.run_search(folder, say=quiet)
+    assert read(folder.path) is None
+    assert loop.run_search(folder, say=quiet)
+    assert [row.log_loss for row in read(folder.path).rows] == [0.5]
+
+
 def test_a_search_whose_first_trials_all_fail_ends(make_search, monkeypatch):
     folder = make_search(trials=9)
 
