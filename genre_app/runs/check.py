@@ -88,7 +88,10 @@ def main() -> None:
     pool = ThreadPoolExecutor(1)
     future = pool.submit(look, request, reports, measure="--measure" in sys.argv)
     while not future.done():
-        answers.write(_messages().dump_json(reports[-1]) + b"\n")
+        try:
+            answers.write(_messages().dump_json(reports[-1]) + b"\n")
+        except OSError:  # the server has ended; the thread would go on for as long as the data take
+            os._exit(1)
         wait([future], timeout=_REPORT_SECONDS)
     answers.write(_messages().dump_json(future.result()) + b"\n")
 

@@ -1,5 +1,7 @@
 """The check of the data runs in a process of its own."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -48,6 +50,18 @@ def test_closing_ends_the_process(cache, recipe, processes):
     assert time.monotonic() - began < 1.0
     (process,) = processes
     assert process.wait(timeout=20) < 0
+
+
+def test_the_process_ends_if_the_server_does(recipe):
+    endless = "import time; from genre_app.runs import check; check.look = lambda *_, **__: time.sleep(600); check.main()"
+    request = Request(recipe=str(recipe), data="/music").model_dump_json()
+    with subprocess.Popen([sys.executable, "-c", endless, request], stdout=subprocess.PIPE) as process:
+        try:
+            assert b"looking at the data" in process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(timeout=20) != 0
+        finally:
+            process.kill()
 
 
 def test_a_crash_is_one_sentence(cache, recipe, processes):
