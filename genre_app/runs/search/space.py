@@ -84,7 +84,7 @@ def read_space(recipe: str, settings: Mapping[str, Value] | None = None) -> Spac
                 values = space[path] = _read(path, stated, read_recipe(recipe, settings))
                 for value in values if isinstance(values, list) else [values.low, values.high]:
                     check_model_settings(read_recipe(recipe, {**settings, path: value}))
-    except RecipeError as error:
+    except ValueError as error:  # a RecipeError, or no network has this name
         text = str(error).removeprefix(f"recipe {name}: ")
         raise RecipeError(f"recipe {name}: [search] {text}") from error
     if not space:

@@ -118,6 +118,11 @@ def test_a_wrong_table_is_refused_in_a_sentence(recipe, table, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_search_of_an_unknown_network_is_refused_in_a_sentence(recipe):
+    with pytest.raises(RecipeError, match=r"^recipe beat\.toml: \[search\] there is no model 'nope'; choose one of: cnn"):
+        read_space(recipe("model_settings.dropout = [0.1, 0.2]", 'model = "nope"\n[search]\n'))
+
+
 def test_search_must_be_a_table(recipe):
     with pytest.raises(RecipeError, match=r"^recipe beat\.toml: search must be a table of fields, got 3"):
         read_space(recipe("", "search = 3"))
