@@ -134,7 +134,7 @@ def _flat(table: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]
 
 def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
     """Return the values of a field; raise `RecipeError` if they are none, or the field cannot have a range."""
-    field = _field(path, config)
+    annotation = _annotation(path, config)
     group = path.split(".")[0]
     if group in _FIXED:
         raise RecipeError(f"{path} cannot be searched: {_FIXED[group]}")
@@ -144,13 +144,13 @@ def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
         return stated
     if not isinstance(stated, dict):
         raise RecipeError(f"{path}: write a range such as {{low = 1, high = 2}} or a list of values, got {stated!r}")
-    if field.get("type") not in ("integer", "number"):
+    if annotation not in (int, float, int | None, float | None):
         raise RecipeError(f"{path} is not a number, so it has no range; write a list of values")
     try:
         found = Range.model_validate(stated)
     except ValidationError as error:
         raise RecipeError(f"{path}: {validation_message(error, list(Range.model_fields))}") from error
-    if field["type"] == "number":
+    if annotation in (float, float | None):
         step = None if found.step is None else float(found.step)
         return found.model_copy(update={"low": float(found.low), "high": float(found.high), "step": step})
     if not all(isinstance(number, int) for number in (found.low, found.high, found.step or 0)):
@@ -158,20 +158,11 @@ def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
     return found
 
 
-def _field(path: str, config: TrainConfig) -> dict[str, Any]:
-    """Return the JSON schema of a field; raise `RecipeError` if there is none."""
-    model, parts = TrainConfig, path.split(".")
-    known = [name for name, _ in config_fields()]
-    if parts[0] == "model_settings" and len(parts) > 1:
-        model, parts = settings_class(config.model), parts[1:]  # type: ignore[assignment]
-        known = [f"model_settings.{name}" for name in model.model_fields]
-    schema = model.model_json_schema()
-    groups: dict[str, dict[str, Any]] = schema.get("$defs", {})
-    entry = schema
-    for part in parts:
-        if part not in entry.get("properties", {}):
-            raise RecipeError(unknown_field(path, known))
-        entry = entry["properties"][part]
-        entry = groups[entry["$ref"].rpartition("/")[2]] if "$ref" in entry else entry
-    optional: dict[str, Any] = entry.get("anyOf", [{}])[0]
-    return entry | optional
+def _annotation(path: str, config: TrainConfig) -> Any:
+    """Return the type of a field; raise `RecipeError` if there is none."""
+    fields = dict(config_fields())
+    if path.startswith("model_settings."):
+        fields = dict(config_fields(settings_class(config.model), "model_settings."))
+    if path not in fields:
+        raise RecipeError(unknown_field(path, fields))
+    return fields[path]
