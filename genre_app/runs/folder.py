@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
+_LONG_LINE_BYTES = 8000  # of the longest line: a failure has up to 1000 letters, and paths besides
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class WorkFolder:
         """Return the last lines of ``log.txt``; empty if there is none."""
         try:
             with (self.path / "log.txt").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_LINE_BYTES * lines))
+                file.seek(max(0, file.seek(0, os.SEEK_END) - max(_LOG_LINE_BYTES * lines, _LONG_LINE_BYTES)))
                 return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
         except OSError:
             return ""

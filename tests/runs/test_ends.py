@@ -122,6 +122,15 @@ def test_a_folder_that_a_full_disk_left_empty_can_have_the_run(make_run, monkeyp
     assert make_run("it").status() is Status.starting
 
 
+def test_the_last_line_of_the_log_is_whole(make_run):
+    run = make_run()
+    line = "error: " + "x" * 1500
+    run.log("epoch 1")
+    run.log(line)
+    assert run.log_tail(1) == line
+    assert run.log_tail() == f"epoch 1\n{line}"
+
+
 def test_a_journal_is_read_whatever_the_crash_left(make_run):
     run = make_run()
     with (run.path / "journal.jsonl").open("a") as file:
