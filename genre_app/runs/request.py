@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from genre_app.checkpoint import Checkpoint, load_checkpoint
 from genre_app.errors import RecipeError
+from genre_app.hub import PREFIX
 from genre_app.runs.recipes import read_recipe
 from genre_app.runs.settings import Value, read_settings, without_folders, write_setting
 from genre_app.training.config import TrainConfig
@@ -80,6 +81,8 @@ class Request(BaseModel):
     @property
     def init_name(self) -> str:
         """Name of the initial checkpoint without its folder; ``RUN/best.safetensors`` if it belongs to a run."""
+        if self.init_from and self.init_from.startswith(PREFIX):
+            return self.init_from
         path = Path(self.init_from or "")
         return f"{path.parent.name}/{path.name}" if path.name == "best.safetensors" and path.parent.name else path.name
 

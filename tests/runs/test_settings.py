@@ -68,3 +68,18 @@ def test_values_that_json_cannot_hold_stay_text(text):
 def test_a_text_without_an_equals_sign_is_refused():
     with pytest.raises(RecipeError, match="--set 'epochs' must read FIELD=VALUE"):
         read_settings(["epochs"])
+
+
+@pytest.mark.parametrize(
+    ("init_from", "published"),
+    [
+        ("default", "default"),
+        ("/home/me/mine.safetensors", "mine.safetensors"),
+        ("/home/me/runs/cnn-1/best.safetensors", "cnn-1/best.safetensors"),
+        ("hub:owner/name", "hub:owner/name"),
+        ("hub:owner/name@refs/pr/1", "hub:owner/name@refs/pr/1"),
+    ],
+)
+def test_a_published_command_names_the_initial_checkpoint(init_from, published):
+    request = Request(recipe="default", data="/music", init_from=init_from)
+    assert f"--init-from {published} --threads" in request.command(data="DATA")
