@@ -11,8 +11,8 @@ _LONG_LINE_BYTES = 8000  # of the longest line: a failure has up to 1000 letters
 
 
 @dataclass(frozen=True)
-class WorkFolder:
-    """A folder in which a process works."""
+class TaskFolder:
+    """The folder of a long task: a run, or a search."""
 
     path: Path
 

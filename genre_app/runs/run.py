@@ -41,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from genre_app.errors import RunError, RunTakenError, first_line
 from genre_app.files import write_whole
 from genre_app.runs import events
-from genre_app.runs.folder import WorkFolder
+from genre_app.runs.folder import TaskFolder
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.request import Request
@@ -69,7 +69,7 @@ class Description(BaseModel):
 
 
 @dataclass(frozen=True)
-class Run(WorkFolder):
+class Run(TaskFolder):
     """A run, given by its folder."""
 
     @property

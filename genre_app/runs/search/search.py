@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line, validation_message
 from genre_app.files import write_whole
-from genre_app.runs.folder import WorkFolder
+from genre_app.runs.folder import TaskFolder
 from genre_app.runs.host import is_alive
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, runs_folder
@@ -106,7 +106,7 @@ class Search(BaseModel):
 
 
 @dataclass(frozen=True)
-class SearchFolder(WorkFolder):
+class SearchFolder(TaskFolder):
     """A search, given by its folder."""
 
     @classmethod
