@@ -122,7 +122,7 @@ def read_folds(folder: Path, provenance: dict[str, Any]) -> dict[str, Any] | Non
 
 
 def calibrate(checkpoint: Checkpoint, held_out: HeldOut) -> None:
-    """Set the temperature (if the recipe fits it), the references of the knn vote and the limits of a sure answer."""
+    """Set temperature (if the recipe fits it), knn references and limits of a sure answer by held-out predictions."""
     model = checkpoint.model
     if checkpoint.provenance["config"]["fit_temperature"]:
         model.temperature.fill_(held_out.temperature())

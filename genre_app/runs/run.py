@@ -49,7 +49,7 @@ from genre_app.runs.status import Status, status_of
 from genre_app.training.config import TrainConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-_UNFIT = re.compile(r"[^A-Za-z0-9._+-]+|\.\.+")  # letters that `_NAME` does not allow
+_UNFIT = re.compile(r"[^A-Za-z0-9._+-]+|\.\.+")  # what `checked_name` refuses
 _STEM_LETTERS = 48  # the suffix and the number still fit into a name
 _RESERVE_BYTES = 65536
 

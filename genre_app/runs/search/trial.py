@@ -84,13 +84,12 @@ def cross_validate_trial(run: Run, folds: int, report: Report, should_stop: Call
         If ``report`` or ``should_stop`` says so.
     """
     request = run.description().request
-    began, outcome = time.monotonic(), Outcome(math.nan, math.nan, 0.0)
+    began, outcomes = time.monotonic(), list[Outcome]()
     monitor = Monitor(should_stop=should_stop)
 
     def after_fold(config: TrainConfig, parts: Sequence[HeldOut]) -> None:
-        nonlocal outcome
-        outcome = _over_folds(config, parts, time.monotonic() - began)
-        if report(len(parts), outcome.log_loss) and len(parts) < folds:
+        outcomes.append(_over_folds(config, parts, time.monotonic() - began))
+        if report(len(parts), outcomes[-1].log_loss) and len(parts) < folds:
             raise PrunedError
 
     with only_process_of(run):
@@ -106,7 +105,7 @@ def cross_validate_trial(run: Run, folds: int, report: Report, should_stop: Call
             run.record_end(events.Failed(message=sentence(error)))
             raise
         run.record_end(events.Stopped())  # the run itself can be trained later, with --resume
-    return outcome
+    return outcomes[-1]
 
 
 def _over_folds(config: TrainConfig, parts: Sequence[HeldOut], seconds: float) -> Outcome:
