@@ -58,8 +58,8 @@ def _known(name: str, genres: Sequence[str]) -> str:
 
 def _started(path: str, genres: Sequence[str]) -> str:
     name = Path(path).name.casefold()
-    starts = [genre for genre in genres if name.startswith(genre.casefold()) and not name[len(genre)].isalpha()]
-    return max(starts, key=len, default="")
+    rest = {genre: name.removeprefix(genre.casefold()) for genre in genres if name.startswith(genre.casefold())}
+    return max((genre for genre in rest if not rest[genre][:1].isalpha()), key=len, default="")
 
 
 def score(answered: Sequence[tuple[Prediction, str]], view: View) -> str:

@@ -16,6 +16,7 @@ from tests.ui.batch.rows import predicted
     [
         (["blues.00001.wav", "hiphop-2.mp3", "BLUES 3.ogg"], ["", "", ""], ["blues", "hiphop", "blues"]),
         (["bluesy.wav", "song.wav"], ["", ""], ["", ""]),
+        (["blues", "jazz1"], ["", ""], ["blues", "jazz"]),  # without a suffix
         (["1.wav", "2.wav"], ["Jazz", "jazz"], ["jazz", "jazz"]),
         (["1.wav", "2.wav"], ["my songs", "my songs"], ["", ""]),  # a single folder may hold anything
         (["1.wav", "2.wav"], ["dub", "ska"], ["dub", "ska"]),
