@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gradio_client.utils import strip_invalid_filename_characters
+
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.prediction import Prediction
 from genre_app.ui.figures import View
@@ -26,7 +28,10 @@ def folders_of(sent: Any, paths: Sequence[str]) -> list[str]:
     paths : sequence of str
         The uploads.
     """
-    known = sent if isinstance(sent, Mapping) else {}
+    known: dict[str, Any] = {}
+    for key, folder in (sent if isinstance(sent, Mapping) else {}).items():
+        name, _, size = key.rpartition("|")
+        known[f"{strip_invalid_filename_characters(name)}|{size}"] = folder  # as gradio names the upload
     found = []
     for path in map(Path, paths):
         folder = known.get(f"{path.name}|{path.stat().st_size}") if path.is_file() else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from genre_app.ui.batch.truth import score, true_genres
+from genre_app.ui.batch.truth import folders_of, score, true_genres
 from genre_app.ui.figures import View
 from tests.ui.batch.rows import predicted
 
@@ -25,6 +25,13 @@ from tests.ui.batch.rows import predicted
 )
 def test_true_genres_come_from_folders_and_names(checkpoint, paths, folders, truths):
     assert true_genres(paths, folders, checkpoint.genres) == truths
+
+
+def test_a_folder_is_known_by_the_original_name_of_a_file_whose_upload_lacks_some_letters(tmp_path):
+    (tmp_path / "Help.mp3").write_bytes(b"12345")
+    paths = [str(tmp_path / "Help.mp3"), str(tmp_path / "gone.mp3")]
+    assert folders_of({"Help!.mp3|5": "rock", "a|b.mp3|7": "pop"}, paths) == ["rock", ""]
+    assert folders_of({"Help.mp3|5": ["rock"]}, paths) == folders_of(None, paths) == ["", ""]
 
 
 def test_the_accuracy_has_its_interval_and_a_matrix(checkpoint):
