@@ -108,15 +108,15 @@ class Parts:
             yield {self.table: gr.skip()}
             return
         end(before, "replaced")
-        paths = (paths or [])[: MAX_FILES + 1]
-        n_files = min(len(paths), MAX_FILES)
+        paths = paths or []
+        is_cut, paths = len(paths) > MAX_FILES, paths[:MAX_FILES]
         genres = _known_genres(checkpoint, chosen, request)
         truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
         budget, going = Budget.of_batch(), Going(asked)
         yield {**self.emptied(), **self.buttons(can_repeat=False, can_stop=bool(paths)), self.going: going}
-        for path, true_genre in list(zip(paths, truths, strict=True))[:MAX_FILES]:
-            yield {self.status: _status(rows, n_files, Path(path).name), self.table: to_html(rows), self.state: [*rows]}
+        for path, true_genre in zip(paths, truths, strict=True):
+            yield {self.status: _status(rows, len(paths), Path(path).name), self.table: to_html(rows), self.state: [*rows]}
             if going.ending is None:
                 rows.append(replace(classify_file(path, checkpoint, vote, budget), path=path, truth=true_genre))
             if going.ending is not None:
@@ -126,7 +126,10 @@ class Parts:
         elif going.ending == "cleared":
             yield self.emptied()
         else:
-            status = _status(rows, n_files, "stopped") if going.ending else _end(rows, len(paths))
+            status = _status(rows, len(paths), "stopped" if going.ending else "") if paths else ""
+            if is_cut and not going.ending:
+                words = f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again"
+                status += cards.problem(words)
             yield {self.status: status, **self._finished(rows, genres, can_repeat=bool(paths))}
 
     def _finished(self, rows: list[Row], genres: list[str], *, can_repeat: bool) -> Updates:
@@ -240,14 +243,6 @@ def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request
 
 def _score(rows: list[Row], view: View) -> str:
     return truth.score([(row.prediction, row.truth) for row in rows if row.prediction], view)
-
-
-def _end(rows: list[Row], n_files: int) -> str:
-    """Return the status of a finished batch."""
-    words = _status(rows, n_files) if n_files else ""
-    if n_files > MAX_FILES:
-        words += cards.problem(f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again")
-    return words
 
 
 def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | None, budget: Budget | None = None) -> Row:

@@ -36,6 +36,7 @@ def test_a_batch_is_bounded(app, song, monkeypatch):
     monkeypatch.setattr("genre_app.ui.batch.tab.MAX_FILES", 2)
     *_, end = map(named, batch(app, [song] * 3))
     assert end["results"].count("<tr") == 1 + 2
+    assert "2 of 2 done" in end["progress"]
     assert "takes 2 files" in end["progress"]
 
 
