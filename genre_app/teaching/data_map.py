@@ -37,9 +37,9 @@ Kind = Literal["embedding", "features"]
 
 MIN_CLIPS = 6
 _PERPLEXITY = 30.0  # the library's default; at most a third of the clips
-_NEIGHBOURS = 5
+_NEIGHBOURS = 5  # fewer than `MIN_CLIPS`
 _ODD = 3.5  # robust z-score of the distance to the neighbours (Iglewicz and Hoaglin 1993)
-_ALIKE = 0.35  # distance of two clips, as a share of the median distance to the nearest neighbour of another source
+_ALIKE = 0.35  # distance of two clips, as a share of the median distance of a clip to its nearest neighbour
 _DOUBTFUL = 0.5  # least probability of another genre when the clip was left out
 _LEAST_STD = 1e-8
 
@@ -195,9 +195,8 @@ def _doubtful(taught: Taught) -> tuple[DoubtfulLabel, ...]:
 def _alike_and_odd(
     values: NDArray[np.float64], examples: Sequence[Example]
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    n = min(_NEIGHBOURS, len(values) - 1)
-    distances, places = NearestNeighbors(n_neighbors=n + 1).fit(values).kneighbors(values)
-    distances, places = distances[:, 1:], places[:, 1:]
+    # Without arguments, `kneighbors` leaves each clip out of its own neighbours, also where another clip is equal to it.
+    distances, places = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(values).kneighbors()
     usual = float(np.median(distances[:, 0]))
     pairs = {
         tuple(sorted((examples[one].name, examples[int(other)].name)))

@@ -49,6 +49,13 @@ def test_clouds_become_clusters_and_copies_and_odd_clips_are_found(clouds):
     np.testing.assert_array_equal(data_map(clouds, examples(labels)).points, found.points)
 
 
+def test_equal_clips_are_like_each_other_and_not_like_themselves(clouds):
+    values = clouds.copy()
+    values[4] = values[3] = values[2]
+    found = data_map(values, examples(["dub"] * 10 + ["ska"] * 20))
+    assert found.alike == (("dub/2.wav", "dub/3.wav"), ("dub/2.wav", "dub/4.wav"), ("dub/3.wav", "dub/4.wav"))
+
+
 def test_a_map_needs_clips(clouds):
     with pytest.raises(DataError, match="6 clips in 2 genres"):
         data_map(clouds[:4], examples(["a", "a", "b", "b"]))
