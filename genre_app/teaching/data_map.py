@@ -118,14 +118,17 @@ def data_map(
     Raises
     ------
     DataError
-        If there are fewer than six clips or two genres.
+        If there are fewer than six clips or two genres, or if all clips are equal.
     """
     genres = tuple(example.genre for example in examples)
     n_genres = len(set(genres))
     if len(examples) < MIN_CLIPS or n_genres < 2:
         raise DataError(f"A map needs at least {MIN_CLIPS} clips in 2 genres; add clips.")
+    rows = values.astype(np.float32)
+    if (rows == rows[0]).all():  # t-SNE would end the process
+        raise DataError("A map needs clips that differ; add others.")
     perplexity = min(_PERPLEXITY, (len(examples) - 1) / 3)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values.astype(np.float32))
+    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows)
     clusters = KMeans(n_genres, n_init=10, random_state=seed).fit_predict(points)
     names = tuple(example.name for example in examples)
     alike, odd = _alike_and_odd(values, examples)

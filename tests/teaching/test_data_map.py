@@ -61,6 +61,8 @@ def test_a_map_needs_clips(clouds):
         data_map(clouds[:4], examples(["a", "a", "b", "b"]))
     with pytest.raises(DataError, match="6 clips in 2 genres"):
         data_map(clouds, examples(["a"] * 30))
+    with pytest.raises(DataError, match="clips that differ"):
+        data_map(np.zeros((8, 20)), examples(["a", "b"] * 4))
 
 
 def test_a_wrong_label_is_doubted_and_the_page_offers_to_move_the_clip(make_checkpoint, tmp_path):
