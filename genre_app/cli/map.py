@@ -49,6 +49,8 @@ def map(  # noqa: A001 (the command's name)
         found = data_map(values, taught.examples, taught, seed=seed)
     except (DataError, CheckpointError) as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"{error.filename or cache} cannot be written: {error.strerror or error}")
     print(json.dumps(found.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(found)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_the_command_prints_the_map(make_checkpoint, tmp_path):
     def call(*arguments: str) -> tuple[int, str]:
         words = ["map", *arguments, "--checkpoint", str(tmp_path / "base.safetensors"), "--cache", str(tmp_path / "cache")]
         result = CliRunner().invoke(build(), words)
-        return result.exit_code, result.stdout
+        return result.exit_code, result.output
 
     code, text = call(str(tmp_path / "music"), "--format", "json")
     assert code == 0
@@ -103,3 +104,7 @@ def test_the_command_prints_the_map(make_checkpoint, tmp_path):
     code, text = call(str(tmp_path / "music"))
     assert "6 clips, 2 genres" in text
     assert call(str(tmp_path / "nothing"))[0] == 2
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("not a folder")
+    code, text = call(str(tmp_path / "music"))
+    assert (code, "cannot be written" in text) == (2, True)

@@ -71,6 +71,8 @@ def _draw(name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[Any, Any
         shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
     except (GenreAppError, StoppedError) as error:
         shown = cards.problem(str(error), "No map")
+    except OSError as error:
+        shown = cards.problem(f"The embeddings cannot be written: {error.strerror or error}.", "No map")
     yield shown, gr.Button(interactive=True), drawn
 
 

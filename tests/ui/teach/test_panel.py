@@ -17,6 +17,7 @@ from genre_app.data.collection import Collection
 from genre_app.errors import DataError
 from genre_app.progress import Progress
 from genre_app.teaching.data_map import DataMap, DoubtfulLabel
+from genre_app.teaching.examples import CACHE
 from genre_app.ui.collect.store import collection_of, taught_file
 from genre_app.ui.page import build_app
 from genre_app.ui.service import RequestError, checkpoint_choices, checkpoint_named
@@ -99,6 +100,15 @@ def test_the_map_of_a_collection_goes_when_another_one_is_chosen(app, at_home):
     after = following(app, drawing).fn
     assert after("my-music", "other", visitor("a")) == ""
     assert after("my-music", "my-music", visitor("a")) == gr.skip() == after(None, "other", visitor("a"))
+
+
+def test_a_map_whose_embeddings_cannot_be_written_says_so_and_can_be_drawn_again(app, at_home, music):
+    collection = collection_of(None, "my-music")
+    collect(collection, music)
+    (collection.folder / CACHE).write_text("not a folder")
+    *_, (card, button, _) = handler(app, "draw-map", "click").fn("my-music", "embedding", visitor("a"))
+    assert "cannot be written" in card
+    assert button.interactive
 
 
 def test_a_clip_that_is_gone_is_not_played_in_silence(app, at_home):
