@@ -99,8 +99,9 @@ def teach(
     kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
     embeddings = [versions for versions in found if versions is not None]
     check_examples(kept, failed, min_genres=min_genres)
-    genres, kept = _named(kept, checkpoint.genres if extend else ())
-    others = _others(genres, {*none_of_these, *(checkpoint.none_of_these if extend else ())})
+    old, old_others = (checkpoint.genres, checkpoint.none_of_these) if extend else ((), ())
+    genres, kept, new_others = _named(kept, none_of_these, old)
+    others = _others(genres, {*new_others, *old_others})
     labels = np.array([genres.index(example.genre) for example in kept])
     remembered = [genres.index(genre) for genre in checkpoint.genres] if extend else []
     samples = (
@@ -136,11 +137,14 @@ def teach(
     return taught
 
 
-def _named(examples: Sequence[Example], old: tuple[str, ...]) -> tuple[tuple[str, ...], list[Example]]:
-    """Return all genres in order, and the examples with the old name of a genre that has one."""
+def _named(
+    examples: Sequence[Example], none_of_these: Collection[str], old: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[Example], set[str]]:
+    """Return all genres in order, the examples, and what is none of these; a genre that has an old name keeps it."""
     known = {genre_key(genre): genre for genre in old}
     named = [replace(example, genre=known.get(genre_key(example.genre), example.genre)) for example in examples]
-    return tuple(sorted({*old, *(example.genre for example in named)}, key=str.casefold)), named
+    genres = tuple(sorted({*old, *(example.genre for example in named)}, key=str.casefold))
+    return genres, named, {known.get(genre_key(genre), genre) for genre in none_of_these}
 
 
 def _fits(
