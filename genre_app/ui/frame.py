@@ -63,4 +63,4 @@ class Frame:
     tabs: gr.Tabs
     tab: dict[str, gr.Tab] = field(default_factory=dict)
     parts: dict[str, gr.components.Component | gr.blocks.BlockContext] = field(default_factory=dict)
-    classify_after: Callable[[Any, gr.Checkbox], Any] | None = None
+    classify_after: Callable[[Any, gr.Checkbox], Any] = field(init=False)

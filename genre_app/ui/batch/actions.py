@@ -68,8 +68,6 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
     said : gradio.HTML
         Says why a row cannot be opened.
     """
-    if frame.classify_after is None:
-        return
     audio, checkpoint, vote, overlap, own = (frame.parts[part] for part in ("audio", "checkpoint", "vote", "overlap", "own"))
     is_open, path = gr.Checkbox(visible=False), gr.State(None)
 

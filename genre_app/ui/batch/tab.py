@@ -19,6 +19,7 @@ from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, in_queue
 from genre_app.ui.limits import Budget
 from genre_app.ui.offered import offered_now
+from genre_app.ui.player import native_player
 from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
@@ -188,16 +189,7 @@ def build(frame: Frame) -> None:
             status = gr.HTML("", elem_id="progress")
             queue = in_queue("batches", _TELL_PLACE)
             score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
-            player = gr.Audio(
-                label="Song",
-                type="filepath",
-                interactive=False,
-                autoplay=True,
-                visible=False,
-                buttons=[],
-                waveform_options=gr.WaveformOptions(show_recording_waveform=False),  # the browser's own player
-                elem_id="batch-player",
-            )
+            player = native_player("Song", "batch-player", autoplay=True, visible=False)
             table = gr.HTML("", elem_id="results", js_on_load=_SCRIPT.read_text(encoding="utf-8"))
             said = gr.HTML("", elem_id="batch-said")
             csv = gr.DownloadButton("Download CSV", size="sm", visible=False)

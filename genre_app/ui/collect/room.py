@@ -21,6 +21,7 @@ from genre_app.ui.collect import actions, room_card
 from genre_app.ui.collect.store import belongs_to_session
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.player import native_player
 
 RECIPE_FILE = "my-room.toml"
 
@@ -34,7 +35,6 @@ _TRAINING = f"""
 does the same in a terminal: <code>genre-app train {RECIPE_FILE} --data FOLDER</code></p>
 """
 _WITH_SETTINGS = "(take, _) => [take, genreRoom.settings()]"
-_NATIVE_PLAYER = gr.WaveformOptions(show_recording_waveform=False)
 
 
 def build(frame: Frame) -> None:
@@ -48,14 +48,7 @@ def build(frame: Frame) -> None:
             start = gr.Button("Play and record", variant="primary", min_width=220, scale=0, elem_id="room-start")
         gr.HTML('<p role="status"></p>', elem_id="room-said")
         take = microphone.recorder("room-take", "Room")
-        signal = gr.Audio(
-            label="Test signal",
-            type="filepath",
-            interactive=False,
-            buttons=[],
-            elem_id="room-signal",
-            waveform_options=_NATIVE_PLAYER,
-        )
+        signal = native_player("Test signal", "room-signal")
         card = gr.HTML("", elem_id="room-card")
         with gr.Column(visible=False) as training:
             gr.HTML(_TRAINING)

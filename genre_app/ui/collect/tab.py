@@ -18,6 +18,7 @@ from genre_app.ui.collect import actions, room, store
 from genre_app.ui.collect.board import TURNS, board, shown_name
 from genre_app.ui.downloads import download_file
 from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.player import native_player
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 from genre_app.ui.teach import panel as teach
 
@@ -32,7 +33,6 @@ _TAKE = """
 <div class="take-head"><p>Recording for <b class="take-genre"></b></p>
 <button type="button" class="take-stop">■ Stop and add</button><button type="button" class="take-cancel">Cancel</button></div>
 """
-_NATIVE_PLAYER = gr.WaveformOptions(show_recording_waveform=False)
 _EXPORTED = "() => genreCollect.download()"
 
 
@@ -45,16 +45,7 @@ def build(frame: Frame) -> None:
         gr.HTML(_TAKE)
         microphone.panel("collect-take", "example")
         take = microphone.recorder("collect-take", "Example")
-    player = gr.Audio(
-        label="Clip",
-        type="filepath",
-        interactive=False,
-        autoplay=True,
-        visible=False,
-        buttons=[],
-        waveform_options=_NATIVE_PLAYER,
-        elem_id="collect-player",
-    )
+    player = native_player("Clip", "collect-player", autoplay=True, visible=False)
     shown = gr.HTML("", elem_id="collect-board", js_on_load=_script(), apply_default_css=False)
     with gr.Row(elem_classes="actions"):
         pack = gr.Button("Export as zip", size="sm")

@@ -21,6 +21,7 @@ from genre_app.ui.collect.store import belongs_to_session, collection_of, taught
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.player import native_player
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_panel, markup
 from genre_app.ui.teach.job import OFF, WAITING, examples_of, followed, one_at_a_time
@@ -31,7 +32,6 @@ _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...
 _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
 _MATRIX_WIDTH = 420  # CSS pixels
-_NATIVE = gr.WaveformOptions(show_recording_waveform=False)  # the browser's own player
 _SCRIPT = Path(__file__).parents[1] / "assets" / "teach.js"
 _WAIT = f"() => [{OFF}, {{ __type__: 'update', visible: true }}, {WAITING}]"
 _PLAY_AGAIN = "() => { const a = document.querySelector('#teach-player audio'); if (a?.paused) a.play().catch(() => {}); }"
@@ -50,15 +50,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
     with gr.Column(elem_id="teach-said"):
         status = gr.HTML("", elem_id="teach-status")
         teaching = one_at_a_time("teach", "#teach-status")
-        player = gr.Audio(
-            visible=False,
-            interactive=False,
-            label="Clip",
-            autoplay=True,
-            buttons=[],
-            waveform_options=_NATIVE,
-            elem_id="teach-player",
-        )
+        player = native_player("Clip", "teach-player", autoplay=True, visible=False)
     script = _SCRIPT.read_text(encoding="utf-8")
     with gr.Row(elem_classes="columns", visible=False) as results:
         with gr.Column(min_width=300):
@@ -225,5 +217,4 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
     outputs = [own, checkpoint, live, options, frame.tabs, used, status]
     clicked = use.click(take, [collection, own], outputs, **PRIVATE)
     opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
-    if frame.classify_after is not None:
-        frame.classify_after(opened, used)
+    frame.classify_after(opened, used)
