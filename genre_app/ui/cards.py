@@ -62,7 +62,7 @@ _DOES = {
 
 def problem(message: str, eyebrow: str = "No answer") -> str:
     """Return a card that says what went wrong."""
-    words = escape(_full_stop(message))
+    words = escape(full_stop(message))
     return f'<section class="card problem" role="alert"><h2 class="eyebrow">{eyebrow}</h2><p>{words}</p></section>'
 
 
@@ -240,8 +240,9 @@ def _length(seconds: float) -> str:
 
 def sentence(words: str) -> str:
     """Return a warning as a sentence: with a capital and a full stop."""
-    return words[:1].upper() + _full_stop(words[1:])
+    return words[:1].upper() + full_stop(words[1:])
 
 
-def _full_stop(words: str) -> str:
+def full_stop(words: str) -> str:
+    """Return a message with a full stop."""
     return words if words.endswith((".", "!", "?")) else f"{words}."

@@ -37,7 +37,7 @@ def in_queue(name: str, tell: str) -> dict[str, Any]:
 
 
 def turn() -> int:
-    """Return a number that no event has had before: a `gradio.State` that gets it sets off its ``change`` event."""
+    """Return a new number each time: with it, a value differs from the one before, so that the change is noticed."""
     return next(_turns)
 
 

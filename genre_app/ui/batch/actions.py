@@ -36,15 +36,14 @@ def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
     return changed, download("genres.csv", to_csv(changed))
 
 
-def keep(rows: list[Row] | None, chosen: str | None, event: gr.EventData, request: gr.Request) -> Any:
+def keep(rows: list[Row] | None, chosen: str | None, event: gr.EventData, request: gr.Request) -> str:
     """Add the file of a row, with its true genre, to the visitor's collection."""
     row = _chosen_row(rows, event)
     if row is None:
         return cards.problem(_GONE, "Not added")
     if not row.truth:
         return cards.problem(f"Type the true genre of {row.file} first.", "Not added")
-    said, _ = add_corrected(row.truth, row.path, row.prediction, chosen, request, origin="batch", name=row.file)
-    return said
+    return add_corrected(row.truth, row.path, row.prediction, chosen, request, origin="batch", name=row.file)
 
 
 def play(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, str]:

@@ -131,15 +131,13 @@ class Parts:
             if is_cut and not going.ending:
                 words = f"One batch takes {MAX_FILES} files: the first {MAX_FILES} are done, drop the others again"
                 status += cards.problem(words)
-            yield {self.status: status, **self._finished(rows, genres, can_repeat=bool(paths))}
-
-    def _finished(self, rows: list[Row], genres: list[str], *, can_repeat: bool) -> Updates:
-        return {
-            self.table: to_html(rows, genres),
-            **self.buttons(can_repeat=can_repeat),
-            self.csv: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
-            self.state: rows,
-        }
+            yield {
+                self.status: status,
+                self.table: to_html(rows, genres),
+                **self.buttons(can_repeat=bool(paths)),
+                self.csv: gr.DownloadButton(value=download("genres.csv", to_csv(rows)), visible=bool(rows)),
+                self.state: rows,
+            }
 
     def buttons(self, *, can_repeat: bool, can_stop: bool = False) -> Updates:
         """Return updates of the two buttons."""

@@ -14,6 +14,9 @@ from pathlib import Path
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
 
+# Columns of the CSV between the true genre and the probabilities.
+_FACTS = ("genre", "rejected", "sure", "frames", "frames_agree", "vote", "checkpoint", "warnings", "error")
+
 GENRE_LETTERS = 40
 """Longest name of a true genre, as in checkpoints."""
 
@@ -168,38 +171,13 @@ def to_csv(rows: list[Row]) -> str:
     genres = next((row.prediction.genres for row in rows if row.prediction), ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "file",
-            "true_genre",
-            "genre",
-            "rejected",
-            "sure",
-            "frames",
-            "frames_agree",
-            "vote",
-            "checkpoint",
-            "warnings",
-            "error",
-            *genres,
-        ]
-    )
+    writer.writerow(["file", "true_genre", *_FACTS, *genres])
     for row in rows:
         if (p := row.prediction) is None:
-            writer.writerow([row.file, row.truth, *[""] * 8, row.error, *[""] * len(genres)])
+            writer.writerow([row.file, row.truth, *[""] * (len(_FACTS) - 1), row.error, *[""] * len(genres)])
             continue
         remarks = "; ".join([*p.warnings, _guess(p)] if p.rejected else p.warnings)
-        agree = "" if p.rejected else p.n_agree
-        facts = [
-            p.genre or "",
-            p.rejected or "",
-            str(p.is_sure).lower(),
-            p.n_sounding,
-            agree,
-            p.vote,
-            p.checkpoint,
-            remarks,
-            "",
-        ]
+        counts = [p.n_sounding, "" if p.rejected else p.n_agree]
+        facts = [p.genre or "", p.rejected or "", str(p.is_sure).lower(), *counts, p.vote, p.checkpoint, remarks, ""]
         writer.writerow([row.file, row.truth, *facts, *(f"{value:.8g}" for value in p.probabilities)])
     return text.getvalue()

@@ -7,15 +7,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from gradio_client.utils import strip_invalid_filename_characters
+from gradio_client.utils import strip_invalid_filename_characters  # type: ignore[import-untyped]
 
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.prediction import Prediction
+from genre_app.ui.batch.table import GENRE_LETTERS
 from genre_app.ui.figures import View
 from genre_app.ui.train.confusion import confusion_image
 
 _NONE = "(none)"  # the answer for noise and speech
-_LETTERS = 40  # as long as the name of a genre may be
 
 
 def folders_of(sent: Any, paths: Sequence[str]) -> list[str]:
@@ -52,7 +52,7 @@ def true_genres(paths: Sequence[str], folders: Sequence[str], genres: Sequence[s
     """
     several = len(set(filter(None, folders))) > 1
     return [
-        _known(folder, genres) or _started(path, genres) or (folder[:_LETTERS] if several else "")
+        _known(folder, genres) or _started(path, genres) or (folder[:GENRE_LETTERS] if several else "")
         for path, folder in zip(paths, folders, strict=True)
     ]
 
@@ -76,8 +76,8 @@ def score(answered: Sequence[tuple[Prediction, str]], view: View) -> str:
         The answer and the true genre, which may be empty, of each file.
     view : View
     """
-    known = [(prediction, truth) for prediction, truth in answered if truth]
-    possible = [(p, _known(truth, p.genres)) for p, truth in known if _known(truth, p.genres)]
+    known = [(p, _known(truth, p.genres)) for p, truth in answered if truth]
+    possible = [(p, truth) for p, truth in known if truth]
     n_unknown = len(known) - len(possible)
     others = "has a genre" if n_unknown == 1 else "have genres"
     unknown = f"{n_unknown} more {others} that the checkpoint does not know." if n_unknown else ""

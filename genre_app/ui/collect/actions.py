@@ -17,7 +17,8 @@ from genre_app.data.collection.collection import MAX_CLIP_SECONDS, MIN_CLIP_SECO
 from genre_app.data.collection.transfer import import_zip
 from genre_app.data.sources.archive import Limits as ZipLimits
 from genre_app.errors import AudioError, DataError
-from genre_app.ui.collect.board import MICROPHONE
+from genre_app.ui.cards import full_stop
+from genre_app.ui.collect.board import MICROPHONE, number
 from genre_app.ui.collect.store import belongs_to_session
 from genre_app.ui.service import MAX_BYTES, MAX_FILES, max_upload_bytes
 
@@ -94,15 +95,15 @@ def add_recording(collection: Collection, genre: str, path: str) -> str:
     words = f"Added {seconds:.0f} s to {added.clip.genre}."
     if seconds < GOOD_SECONDS:
         words += f" {GOOD_SECONDS:.0f} s or more is better."
-    return f"{words} {sentence(added.remark)}".strip()
+    return f"{words} {full_stop(added.remark)}" if added.remark else words
 
 
 def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]]) -> Iterator[str]:
     if not files:
         raise DataError("No files arrived; drop them again.")
     n_added, remarks = 0, []
-    for number, (path, name) in enumerate(files[:MAX_FILES], 1):
-        yield f"Adding {number} of {len(files)}: {name} …"
+    for place, (path, name) in enumerate(files[:MAX_FILES], 1):
+        yield f"Adding {place} of {len(files)}: {name} …"
         try:
             added = collection.add(genre, uploaded(path), origin="file", name=name)
             n_added += 1
@@ -111,13 +112,13 @@ def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]])
             remarks.append(str(error))
     if len(files) > MAX_FILES:
         remarks.append(f"Only the first {MAX_FILES} files were taken; drop the others again.")
-    yield _report(f"Added {_clips(n_added)} to {genre}.", remarks)
+    yield _report(f"Added {number(n_added, 'clip')} to {genre}.", remarks)
 
 
 def _import(collection: Collection, path: str) -> str:
     limits = _SESSION_ZIP if belongs_to_session() else None
     imported = import_zip(collection, uploaded(path, max_upload_bytes()), limits=limits)
-    return _report(f"Imported {_clips(imported.added)}.", list(imported.refused))
+    return _report(f"Imported {number(imported.added, 'clip')}.", list(imported.refused))
 
 
 def _add_genre(collection: Collection, data: Data) -> str:
@@ -137,9 +138,9 @@ def _remove(collection: Collection, data: Data) -> str:
     genre, asked = text(data, "genre"), data.get("clips")
     n_clips = len(collection.read().genres.get(genre, []))
     if n_clips and asked != n_clips:  # another window has added some since the question
-        raise DataError(f"{genre} has {_clips(n_clips)} now; press Remove again.")
+        raise DataError(f"{genre} has {number(n_clips, 'clip')} now; press Remove again.")
     collection.remove_genre(genre)
-    return f"Removed {genre}" + (f" with {_clips(n_clips)}." if n_clips else ".")
+    return f"Removed {genre}" + (f" with {number(n_clips, 'clip')}." if n_clips else ".")
 
 
 def _mark_none(collection: Collection, data: Data) -> str:
@@ -182,14 +183,5 @@ def _plain(name: str) -> str:
 
 def _report(words: str, remarks: list[str]) -> str:
     more = len(remarks) - _MAX_REMARKS
-    said = [sentence(remark) for remark in remarks[:_MAX_REMARKS]]
+    said = [full_stop(remark) for remark in remarks[:_MAX_REMARKS]]
     return " ".join([words, *said, *([f"There are {more} more such remarks."] if more > 0 else [])])
-
-
-def sentence(words: str) -> str:
-    """Return a message with a full stop."""
-    return words if not words or words.endswith((".", "!", "?")) else f"{words}."
-
-
-def _clips(n: int) -> str:
-    return f"{n} clip" if n == 1 else f"{n} clips"

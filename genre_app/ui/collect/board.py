@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection as Container
 from datetime import datetime
 from html import escape
-from itertools import count
 from pathlib import PurePath
 
 from genre_app.data.collection import CollectedClip, Contents
+from genre_app.ui.frame import turn
 
 ENOUGH_CLIPS = 5
 ENOUGH_GENRES = 2
@@ -22,9 +22,6 @@ MAX_SHOWN_CLIPS = 480
 
 MICROPHONE = "microphone"
 """Source of a recorded clip."""
-
-TURNS = count(1)
-"""Numbers for what the page shows."""
 
 _NAME_LETTERS = 28
 _EMPTY = "Add your first genre, then record music for it or drop files on its card."
@@ -46,7 +43,7 @@ def board(contents: Contents, expanded: Container[str] = (), name: str = "") -> 
         for genre, clips in contents.genres.items()
     )
     # The number makes each answer differ from the one before, so that the browser notices that it has arrived.
-    return f"""<div class="collect" data-turn="{next(TURNS)}">
+    return f"""<div class="collect" data-turn="{turn()}">
 <form class="new-genre"><label for="new-genre">Add a genre</label>
 <input id="new-genre" maxlength="40" autocomplete="off" placeholder="for example, bossa nova"><button>Add genre</button></form>
 <p class="collect-sum">{f"<b>{escape(name)}:</b> " if name else ""}{summary(contents) if contents.genres else _EMPTY}</p>
@@ -56,7 +53,7 @@ def board(contents: Contents, expanded: Container[str] = (), name: str = "") -> 
 def summary(contents: Contents) -> str:
     """Return the number and length of the clips, and what is missing, as HTML."""
     n_clips, n_genres = len(contents.clips), len(contents.genres)
-    sizes = f"{_number(n_clips, 'clip')}, {length(contents.seconds)}, in {_number(n_genres, 'genre')}."
+    sizes = f"{number(n_clips, 'clip')}, {length(contents.seconds)}, in {number(n_genres, 'genre')}."
     return f"<b>{sizes}</b> {escape(missing(contents))}"
 
 
@@ -65,7 +62,7 @@ def missing(contents: Contents) -> str:
     rule = f"{ENOUGH_GENRES} genres with {ENOUGH_CLIPS} clips each are enough to try"
     fullest = sorted(contents.genres.items(), key=lambda item: -len(item[1]))[:ENOUGH_GENRES]
     needs = [
-        f"{genre} needs {_number(ENOUGH_CLIPS - len(clips), 'more clip')}"
+        f"{genre} needs {number(ENOUGH_CLIPS - len(clips), 'more clip')}"
         for genre, clips in fullest
         if len(clips) < ENOUGH_CLIPS
     ]
@@ -95,13 +92,13 @@ def _card(genre: str, clips: list[CollectedClip], *, is_none: bool, is_expanded:
         else ""
     )
     lacks = ENOUGH_CLIPS - len(clips)
-    state = f"needs {_number(lacks, 'more clip')}" if lacks > 0 else "✓ enough to try"
+    state = f"needs {number(lacks, 'more clip')}" if lacks > 0 else "✓ enough to try"
     chips = "".join(map(_chip, shown))
     about = "Music that sounds like this gets no genre. Use it for what your genres leave out, such as talk or other music."
     return f"""<section class="genre-card" data-genre="{name}" aria-label="{name}">
 <header><h3>{name}</h3><button type="button" class="rename" aria-label="Rename {name}">Rename</button>
 <button type="button" class="remove" aria-label="Remove {name}" data-clips="{len(clips)}">Remove</button></header>
-<p class="size">{_number(len(clips), "clip")} · {length(sum(clip.seconds for clip in clips))} · {state}</p>
+<p class="size">{number(len(clips), "clip")} · {length(sum(clip.seconds for clip in clips))} · {state}</p>
 <div class="tools"><button type="button" class="take" aria-label="Record for {name}">● Record</button>
 <button type="button" class="choose" aria-label="Add files to {name}"
 title="Drop files on this card, or choose them">+ Add files</button></div>
@@ -150,5 +147,6 @@ def _when(clip: CollectedClip, pattern: str) -> str:
         return ""
 
 
-def _number(n: int, what: str) -> str:
+def number(n: int, what: str) -> str:
+    """Write a number of things: ``1 clip``, ``2 clips``."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -67,12 +65,10 @@ def connect_classify(frame: Frame, row: Row, audio: gr.Audio, card: gr.HTML, sta
     inputs = [state, chosen]
     card.change(_offer_after_answer, inputs, [row.genre, row.said], **PRIVATE)
     frame.tab["Classify"].select(_offer, [*inputs, row.genre], row.genre, **PRIVATE)
-    row.add.click(add_classified, [row.genre, audio, *inputs], [row.said, row.genre], **PRIVATE)
+    row.add.click(add_classified, [row.genre, audio, *inputs], row.said, **PRIVATE)
 
 
-def add_classified(
-    genre: str | None, path: str | None, found: Answer | None, chosen: str | None, request: gr.Request
-) -> tuple[Any, Any]:
+def add_classified(genre: str | None, path: str | None, found: Answer | None, chosen: str | None, request: gr.Request) -> str:
     """Add the clip that the Classify tab has answered."""
     if found is None:
         return add_corrected(genre, None, None, chosen, request, origin="classify")
@@ -90,7 +86,7 @@ def add_corrected(
     origin: str,
     name: str | None = None,
     source_sha256: str = "",
-) -> tuple[Any, Any]:
+) -> str:
     """Add a clip to the visitor's collection, with the answer that it got.
 
     Parameters
@@ -104,36 +100,33 @@ def add_corrected(
     chosen : str or None
         Name of the collection that the visitor has chosen.
     request : gradio.Request
-    origin, source_sha256 : str
+    origin, name, source_sha256
         As in `genre_app.data.collection.Collection.add`.
-    name : str, optional
-        By default that of the sound.
 
     Returns
     -------
-    tuple
-        What the row says, and its dropdown.
+    str
+        What the row says, as HTML.
     """
     try:
         if not (genre or "").strip():
             raise DataError("Choose the genre first, or type a new one.")
         if audio is None:
             raise DataError("There is no sound to add; load or record some first.")
-        named = name or (audio.name if isinstance(audio, Clip) else Path(audio).name)
         collection = collection_of(request.session_hash, chosen)
         added = collection.add(
             str(genre),
             audio,
             origin=origin,
-            name=MICROPHONE if named == RECORDING else named,
+            name=MICROPHONE if name == RECORDING else name,
             source_sha256=source_sha256,
             **_answer(prediction),
         )
     except (AudioError, DataError) as error:
-        return cards.problem(str(error), "Not added"), gr.skip()
+        return cards.problem(str(error), "Not added")
     where = "your collection" if belongs_to_session() else f"the collection {collection.folder.name}"
-    words = f"Added to {added.clip.genre} in {where}. {cards.sentence(added.remark) if added.remark else ''}"
-    return f'<p class="remark" role="status">{escape(words.strip())} The Collect tab shows it.</p>', gr.skip()
+    remark = f" {cards.sentence(added.remark)}" if added.remark else ""
+    return cards.remark(f"Added to {added.clip.genre} in {where}.{remark} The Collect tab shows it.")
 
 
 def _answer(prediction: Prediction | None) -> dict[str, Any]:

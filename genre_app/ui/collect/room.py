@@ -86,7 +86,7 @@ def check(path: str | None, browser: Any) -> tuple[Any, ...]:
         suppresses = browser.get("noiseSuppression") if isinstance(browser, dict) else None
         found = check_room(clip, browser_suppresses=suppresses if isinstance(suppresses, bool) else None)
     except (AudioError, DataError) as error:
-        return None, cards.problem(actions.sentence(str(error)), "Not measured"), gr.Column(visible=False), None, None
+        return None, cards.problem(str(error), "Not measured"), gr.Column(visible=False), None, None
     shown = room_card.card(found, expected(found))
     if belongs_to_session():
         return None, shown, gr.Column(visible=False), None, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +15,9 @@ from genre_app.data.collection.transfer import export_zip
 from genre_app.errors import AudioError, DataError
 from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room, store
-from genre_app.ui.collect.board import TURNS, board, shown_name
+from genre_app.ui.collect.board import board, number, shown_name
 from genre_app.ui.downloads import download_file
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import PRIVATE, Frame, turn
 from genre_app.ui.player import native_player
 from genre_app.ui.service import MAX_BYTES, max_upload_bytes
 from genre_app.ui.teach import panel as teach
@@ -57,7 +57,7 @@ def build(frame: Frame) -> None:
         new_name = gr.Textbox(label="New collection", placeholder="its name", max_lines=1, min_width=160, scale=3)
         create = gr.Button("Create", size="md", min_width=90, scale=1)
     moved = teach.build(frame, cast(gr.State, chosen))
-    moved.then(refreshed, chosen, shown, **PRIVATE)
+    moved.then(_board, chosen, shown, **PRIVATE)
     room.build(frame)
 
     target = gr.Textbox(visible=False)  # the page's script puts the genre of a recording here
@@ -71,7 +71,7 @@ def build(frame: Frame) -> None:
     switched = [chosen, chooser, new_name, *answer]
     chooser.input(switch, [chooser, chosen], switched, **PRIVATE)
     gr.on([create.click, new_name.submit], switch, [new_name, chosen], switched, **PRIVATE)
-    frame.app.load(lambda: store.last_used(), None, chosen, **PRIVATE)
+    frame.app.load(store.last_used, None, chosen, **PRIVATE)
     frame.tab["Collect"].select(arrive, chosen, [intro, named, chooser, *answer], **PRIVATE)
     frame.app.unload(leave)
 
@@ -81,11 +81,6 @@ def arrive(chosen: str | None, request: gr.Request) -> tuple[Any, ...]:
     is_named = not store.belongs_to_session()
     names = gr.Dropdown(store.collection_names(), value=chosen or store.last_used()) if is_named else gr.skip()
     return _intro(), gr.Accordion(visible=is_named), names, *_shown(chosen, request, "")
-
-
-def refreshed(chosen: str | None, request: gr.Request) -> Any:
-    """Show the collection after another part of the page has changed it."""
-    return _board(chosen, request)
 
 
 def leave(request: gr.Request) -> None:
@@ -157,39 +152,40 @@ def export(chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
             file = download_file(Path(folder) / name, name)
     except PROBLEMS as error:
         return None, _problem(error)
-    return file, _status(f"{name} holds {n_clips} {'clip' if n_clips == 1 else 'clips'}.")
+    return file, _status(f"{name} holds {number(n_clips, 'clip')}.")
 
 
 def _collection(chosen: str | None, request: gr.Request) -> Collection:
     return store.collection_of(request.session_hash, chosen)
 
 
-def _board(chosen: str | None, request: gr.Request, expanded: list[str] | None = None) -> Any:
+def _board(chosen: str | None, request: gr.Request, expanded: Sequence[str] = ()) -> str:
     try:
         collection = _collection(chosen, request)
         name = "" if store.belongs_to_session() else collection.folder.name
-        return board(collection.read(), expanded or [], name)
+        return board(collection.read(), expanded, name)
     except DataError as error:
         return cards.problem(str(error), "No collection")
 
 
-def _shown(chosen: str | None, request: gr.Request, words: str, expanded: list[str] | None = None) -> tuple[Any, Any]:
+def _shown(chosen: str | None, request: gr.Request, words: str, expanded: Sequence[str] = ()) -> tuple[str, str]:
     return _board(chosen, request, expanded), _status(words)
 
 
 def _status(words: str) -> str:
     # As on the board, the number makes each answer differ: the page's script may have written over the one before.
-    return f'<p role="status" data-turn="{next(TURNS)}">{escape(words)}</p>'
+    return f'<p role="status" data-turn="{turn()}">{escape(words)}</p>'
 
 
 def _problem(error: Exception) -> str:
-    return f'<p class="failed" role="alert" data-turn="{next(TURNS)}">{escape(actions.sentence(str(error)))}</p>'
+    return f'<p class="failed" role="alert" data-turn="{turn()}">{escape(cards.full_stop(str(error)))}</p>'
 
 
 def _intro() -> str:
     words = f"Collect examples of your own genres. {actions.HINT}"
+    kind = "intro"
     if store.belongs_to_session():
-        limits = store.SESSION_LIMITS
+        kind, limits = "intro public", store.SESSION_LIMITS
         words += (
             " This page is public, so your collection belongs to this visit: only you see it, it holds up to "
             f"{limits.clips} clips and {limits.seconds / 60:.0f} minutes, and it is deleted soon after you close or reload the "
@@ -197,7 +193,6 @@ def _intro() -> str:
         )
     else:
         words += " Everything stays on this machine."
-    kind = "intro public" if store.belongs_to_session() else "intro"
     return f'<p class="{kind}">{escape(words)}</p>'
 
 

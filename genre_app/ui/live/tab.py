@@ -58,7 +58,7 @@ def build(frame: Frame) -> None:
     chosen = frame.parts["collection"]
     row = [correction.genre, correction.said]
     begun.then(offer, [session, chosen], row, **PRIVATE)
-    correction.add.click(add_heard, [correction.genre, session, chosen], row[::-1], **PRIVATE)
+    correction.add.click(add_heard, [correction.genre, session, chosen], correction.said, **PRIVATE)
     frame.app.unload(leave)
     # `session` is no output: handing it back could overwrite the session of a recording that began meanwhile.
     audio.stream(
@@ -100,12 +100,14 @@ def leave(request: gr.Request | None = None) -> None:
         session.close()
 
 
-def add_heard(genre: str | None, session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
+def add_heard(genre: str | None, session: Session | None, chosen: str | None, request: gr.Request) -> str:
     """Add the last 30 s of the recording to the visitor's collection."""
     if session is None:
         return correct.add_corrected(genre, None, None, chosen, request, origin="live")
     clip = session.recent.clip(RECORDING)
-    return correct.add_corrected(genre, clip, session.latest, chosen, request, origin="live", source_sha256=session.id)
+    return correct.add_corrected(
+        genre, clip, session.latest, chosen, request, origin="live", name=RECORDING, source_sha256=session.id
+    )
 
 
 def offer(session: Session | None, chosen: str | None, request: gr.Request) -> tuple[Any, str]:

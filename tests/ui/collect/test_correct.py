@@ -30,13 +30,13 @@ def test_a_classified_clip_is_added_with_its_answer(app, upload, home):
     assert handler(app, "Add to my collection", "click").fn is correct.add_classified
     path = upload("my song.wav")
     found = answer(path)
-    said, _ = correct.add_classified(" bossa nova ", path, found, None, REQUEST)
+    said = correct.add_classified(" bossa nova ", path, found, None, REQUEST)
     assert "Added to bossa nova in the collection my-music." in said
     (clip,) = clips(home)
     assert (clip.genre, clip.source, clip.origin) == ("bossa nova", "my song.wav", "classify")
     assert (clip.answer, clip.checkpoint) == (found.prediction.genre, found.prediction.checkpoint)
     assert clip.probability == pytest.approx(found.prediction.probabilities.max(), abs=1e-4)
-    assert "in this collection already" in correct.add_classified("dub", path, found, None, REQUEST)[0]
+    assert "in this collection already" in correct.add_classified("dub", path, found, None, REQUEST)
     offered = correct.choices(None, REQUEST, found.prediction.genres)
     assert offered == ["bossa nova", *found.prediction.genres]
 
@@ -51,17 +51,17 @@ def test_nothing_is_added_without_a_genre_or_a_clip(bundled, upload, home):
     path = upload()
     found = answer(path)
     for genre in (None, "", "  ", "../up", "<b>"):
-        said, _ = correct.add_classified(genre, path, found, None, REQUEST)
+        said = correct.add_classified(genre, path, found, None, REQUEST)
         assert 'role="alert"' in said
         assert "<b>" not in said
-    assert "no sound" in correct.add_classified("dub", None, None, None, REQUEST)[0]
-    assert "no sound" in live.add_heard("dub", None, None, REQUEST)[0]
+    assert "no sound" in correct.add_classified("dub", None, None, None, REQUEST)
+    assert "no sound" in live.add_heard("dub", None, None, REQUEST)
     assert clips(home) == []
 
 
 def test_on_a_space_a_correction_stays_with_the_visitor(bundled, space, upload, home):
     path = upload()
-    said, _ = correct.add_classified("dub", path, answer(path), "../other", REQUEST)
+    said = correct.add_classified("dub", path, answer(path), "../other", REQUEST)
     assert "Added to dub in your collection." in said
     assert correct.choices(None, REQUEST) == ["dub"]
     assert correct.choices(None, gr.Request(session_hash="two")) == []
@@ -89,7 +89,7 @@ def test_what_live_heard_is_added_and_dropped_when_the_visitor_leaves(bundled, m
     for second in range(8):
         live.listen(piece(tmp_path, song[second * RATE : (second + 1) * RATE]), session)
     live.end(session)  # what was heard can be added after Stop too
-    said, _ = live.add_heard("dub", session, None, REQUEST)
+    said = live.add_heard("dub", session, None, REQUEST)
     assert "Added to dub" in said
     (clip,) = clips(home)
     assert (clip.source, clip.origin, clip.answer) == ("microphone", "live", session.listener.result("mean").prediction.genre)
@@ -102,7 +102,7 @@ def test_what_live_heard_is_added_and_dropped_when_the_visitor_leaves(bundled, m
     assert len(session.recent.clip("x").samples) > 0
     live.leave(REQUEST)
     assert len(session.recent.clip("x").samples) == 0
-    assert "too short" in live.add_heard("ska", session, None, REQUEST)[0]
+    assert "too short" in live.add_heard("ska", session, None, REQUEST)
 
 
 def test_a_new_recording_drops_the_one_before(bundled, make_clip, tmp_path):
