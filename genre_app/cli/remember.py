@@ -31,7 +31,6 @@ def remember(
     from genre_app.checkpoint import save_checkpoint
     from genre_app.data.sources.folder import match_genres
     from genre_app.errors import CheckpointError, DataError
-    from genre_app.progress import Meter
     from genre_app.teaching.cached import Embeddings
     from genre_app.teaching.examples import folder_examples
     from genre_app.teaching.memory import remember as describe
@@ -44,9 +43,8 @@ def remember(
         if missing:
             raise DataError(f"{folder} has no music of {', '.join(missing)}, so these genres could not be kept; add it.")
         with monitored() as monitor:
-            meter = Meter("listening to clips", len(examples), float(len(examples)), monitor)
             store = Embeddings(base, seed=seed, threads=threads or usable_cores())
-            found, failed = store.of_files([example.path for example in examples], meter)
+            found, failed = store.of_files([example.path for example in examples], monitor)
         if failed:
             raise DataError(f"{failed[0][1]}; remove or replace this file.")
         labels = np.array([index[example.genre] for example in examples])

@@ -22,7 +22,7 @@ from genre_app.data.collection.collection import MAX_CLIP_SECONDS, MAX_FILE_SECO
 from genre_app.errors import AudioError
 from genre_app.files import remove_abandoned, write_whole
 from genre_app.members import SILENT_PEAK
-from genre_app.progress import Meter
+from genre_app.progress import Meter, Monitor
 from genre_app.teaching.embedding import Embedder, Embedding, MemberEmbedding, networks_digest
 
 RECORDING = WaveformConfig(
@@ -52,7 +52,7 @@ class Embeddings:
     n_recordings : int
         Simulated recordings of each clip.
     seed : int
-        Of the simulated recordings; that of each also depends on the name of the clip.
+        Of the simulated recordings; that of each also depends on the sound of the clip.
     folder : pathlib.Path, optional
         Where the embeddings are kept; without it they are not.
     threads : int
@@ -72,14 +72,15 @@ class Embeddings:
         for _ in range(threads):
             self._embedders.put(Embedder(checkpoint))
 
-    def of_files(self, paths: Sequence[Path], meter: Meter) -> tuple[list[list[Embedding] | None], list[tuple[Path, str]]]:
+    def of_files(self, paths: Sequence[Path], monitor: Monitor) -> tuple[list[list[Embedding] | None], list[tuple[Path, str]]]:
         """Return ``[clip][version]``, the clip itself first, with None for a file that cannot be used, and why it cannot.
 
         Raises
         ------
         StoppedError
-            If the meter's monitor says so; what is computed is kept.
+            If ``monitor`` says so; what is computed is kept.
         """
+        meter = Meter("listening to clips", len(paths), float(len(paths)), monitor)
         found: list[list[Embedding] | None] = [None] * len(paths)
         failed = []
         with ThreadPoolExecutor(self._threads) as pool:
@@ -97,23 +98,20 @@ class Embeddings:
 
     def _of_file(self, path: Path) -> list[Embedding]:
         clip = read_middle(path, self._checkpoint.sample_rate)
-        kept = None
-        if self._folder is not None:
-            kept = self._folder / f"{hashlib.sha256(clip.samples.tobytes()).hexdigest()[:24]}.safetensors"
-            known = _read(kept, self._checkpoint, 1 + self._n_recordings)
-            if known is not None:
-                return known
-        seeds = [
-            zlib.crc32(f"{self._seed} {version}".encode(), zlib.crc32(clip.samples.tobytes()))
-            for version in range(self._n_recordings)
-        ]
+        sound = clip.samples.tobytes()
+        kept = self._folder / f"{hashlib.sha256(sound).hexdigest()[:24]}.safetensors" if self._folder else None
+        known = _read(kept, self._checkpoint, 1 + self._n_recordings) if kept else None
+        if known is not None:
+            return known
+        sum_ = zlib.crc32(sound)
+        seeds = [zlib.crc32(f"{self._seed} {version}".encode(), sum_) for version in range(self._n_recordings)]
         versions = [clip, *(_recorded(clip, seed) for seed in seeds)]
         embedder = self._embedders.get()
         try:
             embeddings = [embedder.embed(version) for version in versions]
         finally:
             self._embedders.put(embedder)
-        if kept is not None:
+        if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_whole(kept, _bytes(embeddings))
         return embeddings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from genre_app.teaching.embedding import Embedding
 _PENALTY = 0.03
 _DIRECTIONS = 256  # of the largest variance; the last layer of 1 706 inputs is fitted within these
 _LEAST_STD = 1e-5
-REMEMBERED_CLIPS = 10.0
+_REMEMBERED_CLIPS = 10.0  # weight of a remembered genre
 _TOLERANCE = 1e-3
 
 
@@ -49,7 +50,7 @@ class HeadFit:
     labels : numpy.ndarray, int [clips]
     n_genres : int
     recalled : numpy.ndarray [g, n, d], optional
-        Samples of genres that the checkpoint remembers; those of one genre count as `REMEMBERED_CLIPS` clips.
+        Samples of genres that the checkpoint remembers; those of one genre count as ten clips.
     recalled_labels : sequence of int, length g
     """
 
@@ -71,18 +72,16 @@ class HeadFit:
             )
         self._rows, self._n_genres = rows, n_genres
         self._labels = np.concatenate([labels, np.array(recalled_labels, dtype=int)])
-        self._sizes = np.ones(len(self._labels))
-        self._sizes[len(labels) :] = REMEMBERED_CLIPS
+        self._sizes = np.repeat([1.0, _REMEMBERED_CLIPS], [len(labels), len(recalled_labels)])
         self._mean = rows.values.mean(axis=0)
         std = rows.values.std(axis=0)
         self._scale = np.where(std < _LEAST_STD, 0.0, 1.0 / np.maximum(std, _LEAST_STD)) / np.sqrt(rows.values.shape[1])
         standardised = (rows.values - self._mean) * self._scale
-        covariance = standardised.T @ standardised if standardised.shape[0] > standardised.shape[1] else None
-        if covariance is None:
-            _, _, directions = np.linalg.svd(standardised, full_matrices=False)
-            self._directions = directions[:_DIRECTIONS].T
+        if standardised.shape[0] > standardised.shape[1]:
+            directions = np.linalg.eigh(standardised.T @ standardised).eigenvectors[:, ::-1]
         else:
-            self._directions = np.linalg.eigh(covariance)[1][:, ::-1][:, :_DIRECTIONS]
+            directions = np.linalg.svd(standardised, full_matrices=False).Vh.T
+        self._directions = directions[:, :_DIRECTIONS]
         self._projected = standardised @ self._directions
         self._warm: LogisticRegression | None = None
 
@@ -94,16 +93,9 @@ class HeadFit:
         per_genre = np.bincount(self._labels, weights=sizes, minlength=self._n_genres)
         of_clip = sizes * sizes.sum() / (self._n_genres * per_genre)[self._labels]
         weights = (self._rows.shares * of_clip[self._rows.clips])[kept]
-        model = LogisticRegression(C=1.0 / _PENALTY, tol=_TOLERANCE, max_iter=200, warm_start=True)
-        if self._warm is not None:
-            model.coef_, model.intercept_ = self._warm.coef_.copy(), self._warm.intercept_.copy()
-            model.classes_ = self._warm.classes_
+        model = copy.deepcopy(self._warm) or LogisticRegression(C=1 / _PENALTY, tol=_TOLERANCE, max_iter=200, warm_start=True)
         model.fit(self._projected[kept], self._labels[self._rows.clips][kept], sample_weight=weights)
-        if self._warm is None:
-            self._warm = model
-        return self._layer(model)
-
-    def _layer(self, model: LogisticRegression) -> Layer:
+        self._warm = self._warm or model  # a later fit begins with the weights of the first one
         coefficients, intercepts = model.coef_, model.intercept_
         if len(coefficients) == 1:  # of two genres, the library fits the second against the first
             coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])

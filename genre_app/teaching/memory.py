@@ -30,10 +30,9 @@ def remember(
     embeddings: Sequence[Sequence[Embedding]], labels: NDArray[np.intp], checkpoint: Checkpoint, n_genres: int
 ) -> Memory:
     """Describe the embeddings of labelled clips, ``embeddings[clip][version]``, for each member and last layer."""
-    n_heads = [len(member.model.heads()) for member in checkpoint.members]
     return tuple(
-        tuple(_described(head_rows(embeddings, index, head), labels, n_genres) for head in range(n))
-        for index, n in enumerate(n_heads)
+        tuple(_described(head_rows(embeddings, index, head), labels, n_genres) for head in range(len(member.model.heads())))
+        for index, member in enumerate(checkpoint.members)
     )
 
 

@@ -18,16 +18,13 @@ from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.evaluation.combination import choose_mix, with_mix
 from genre_app.evaluation.metrics import Report, TrackResult
 from genre_app.models import GenreModel, create_model
-from genre_app.progress import QUIET, Meter, Monitor, Progress, usable_cores
+from genre_app.progress import QUIET, Monitor, Progress, usable_cores
 from genre_app.teaching.cached import Embeddings
 from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.examples import MIN_GENRES, Example, check_examples, parts_left_out
 from genre_app.teaching.head import HeadFit, Layer, head_rows, member_rows
 from genre_app.teaching.memory import recalled, remember
 from genre_app.teaching.taught import Taught
-
-N_RECORDINGS = 2
-"""Simulated recordings of each clip."""
 
 _Versions = list[list[NDArray[np.float32]]]  # [version][member], each [s, genres]
 
@@ -38,7 +35,7 @@ def teach(
     *,
     extend: bool = False,
     none_of_these: Collection[str] = (),
-    n_recordings: int = N_RECORDINGS,
+    n_recordings: int = 2,
     seed: int = 0,
     cache: Path | None = None,
     threads: int | None = None,
@@ -94,20 +91,16 @@ def teach(
         )
     check_examples(examples, min_genres=min_genres)
     store = Embeddings(checkpoint, n_recordings=n_recordings, seed=seed, folder=cache, threads=threads or usable_cores())
-    meter = Meter("listening to clips", len(examples), float(len(examples)), monitor)
-    found, failed = store.of_files([example.path for example in examples], meter)
+    found, failed = store.of_files([example.path for example in examples], monitor)
     kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
     embeddings = [versions for versions in found if versions is not None]
     check_examples(kept, failed, min_genres=min_genres)
     old, old_others = (checkpoint.genres, checkpoint.none_of_these) if extend else ((), ())
     genres, kept, new_others = _named(kept, none_of_these, old)
-    others = _others(genres, {*new_others, *old_others})
+    others = _others(genres, new_others.union(old_others))
     labels = np.array([genres.index(example.genre) for example in kept])
     remembered = [genres.index(genre) for genre in checkpoint.genres] if extend else []
-    samples = (
-        [[recalled(of_head, seed) for of_head in of_member] for of_member in (checkpoint.memory or ())] if extend else None
-    )
-    fits = _fits(checkpoint, embeddings, labels, len(genres), samples, remembered)
+    fits = _fits(checkpoint, embeddings, labels, len(genres), remembered, seed)
     layers = [[fit.without(np.zeros(len(kept), bool)) for fit in of_member] for of_member in fits]
     answers = _left_out(kept, labels, embeddings, fits, remembered, monitor)
     new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
@@ -152,24 +145,24 @@ def _fits(
     embeddings: Sequence[Sequence[Embedding]],
     labels: NDArray[np.intp],
     n_genres: int,
-    samples: Sequence[Sequence[NDArray[np.float64]]] | None,
     remembered: Sequence[int],
+    seed: int,
 ) -> list[list[HeadFit]]:
     """Prepare the fit of each member's last layers, with samples of the remembered genres."""
+    memory = checkpoint.memory if remembered else None
 
-    def fit(member: int, head: int) -> HeadFit:
-        of_head = None if samples is None else samples[member][head]
-        return HeadFit(head_rows(embeddings, member, head), labels, n_genres, of_head, remembered)
+    def fit(index: int, head: int) -> HeadFit:
+        samples = recalled(memory[index][head], seed) if memory else None
+        return HeadFit(head_rows(embeddings, index, head), labels, n_genres, samples, remembered)
 
-    n_heads = [len(member.model.heads()) for member in checkpoint.members]
-    return [[fit(member, head) for head in range(n)] for member, n in enumerate(n_heads)]
+    return [[fit(index, head) for head in range(len(member.model.heads()))] for index, member in enumerate(checkpoint.members)]
 
 
-def _others(genres: tuple[str, ...], none_of_these: Collection[str]) -> tuple[str, ...]:
-    unknown = sorted(set(none_of_these) - set(genres))
+def _others(genres: tuple[str, ...], none_of_these: set[str]) -> tuple[str, ...]:
+    unknown = sorted(none_of_these.difference(genres))
     if unknown:
         raise DataError(f"There are no clips of {some(unknown)}, so they cannot mean none of these.")
-    if len(genres) - len(set(none_of_these)) < 1:
+    if len(none_of_these) == len(genres):
         raise DataError("All genres mean none of these; leave at least one that does not.")
     return tuple(genre for genre in genres if genre in none_of_these)
 

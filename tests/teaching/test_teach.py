@@ -19,7 +19,7 @@ from genre_app.errors import CheckpointError, DataError
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.predict import classify
-from genre_app.progress import Meter, Monitor, StoppedError
+from genre_app.progress import Monitor, StoppedError
 from genre_app.teaching import cached
 from genre_app.teaching.embedding import Embedder
 from genre_app.teaching.examples import Example, folder_examples, parts_left_out
@@ -119,7 +119,7 @@ def test_an_embedding_is_what_the_last_layer_gets(base) -> None:
 @pytest.mark.parametrize("gain", [1e-5, 0.0])
 def test_a_clip_is_not_refused_for_a_simulated_recording_that_is_too_quiet(base, folder, monkeypatch, gain) -> None:
     monkeypatch.setattr(cached, "augment_waveform", lambda samples, *_: samples * np.float32(gain))
-    found, failed = cached.Embeddings(base).of_files([folder / "low" / "low0.wav"], Meter("clips", 1, 1.0, Monitor()))
+    found, failed = cached.Embeddings(base).of_files([folder / "low" / "low0.wav"], Monitor())
     assert failed == []
     versions = found[0]
     assert versions is not None
