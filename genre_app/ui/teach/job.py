@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from genre_app.teaching.examples import Example, folder_examples
 from genre_app.ui.frame import PRIVATE, in_queue
 
 Result = TypeVar("Result")
+Shown = TypeVar("Shown")
 
 OFF = "{ __type__: 'update', interactive: false }"
 """JavaScript: the update of a button that waits for the server."""
@@ -43,26 +45,23 @@ def examples_of(collection: Collection) -> tuple[list[Example], frozenset[str]]:
     return folder_examples(collection.folder)
 
 
-def followed(task: Callable[[Monitor], Result]) -> Generator[Progress, None, Result]:
-    """Run ``task`` in a thread and yield its progress; return its result or raise its error.
+def followed(task: Callable[[Monitor], Result], shown: Callable[[Progress], Shown]) -> Generator[Shown, None, Result]:
+    """Run ``task`` in a thread and yield what is ``shown`` of its progress; return its result or raise its error.
 
     If the generator is closed, because the visitor has pressed Stop or left, the task is asked to stop.
     """
     news: SimpleQueue[Progress | None] = SimpleQueue()
     stop = Event()
-    results: list[Result] = []
-    errors: list[BaseException] = []
+    result: Future[Result] = Future()
 
     def run() -> None:
         try:
-            results.append(task(Monitor(on_progress=news.put, should_stop=stop.is_set)))
+            result.set_result(task(Monitor(on_progress=news.put, should_stop=stop.is_set)))
         except BaseException as error:  # noqa: BLE001 (raised again in the thread of the handler)
-            errors.append(error)
-        finally:
-            news.put(None)
+            result.set_exception(error)
+        news.put(None)
 
-    thread = Thread(target=run, daemon=True)
-    thread.start()
+    Thread(target=run, daemon=True).start()
     try:
         while (progress := news.get()) is not None:
             while not news.empty():  # a slow page needs only the latest
@@ -71,10 +70,7 @@ def followed(task: Callable[[Monitor], Result]) -> Generator[Progress, None, Res
                     news.put(None)
                     break
                 progress = latest
-            yield progress
+            yield shown(progress)
     finally:
         stop.set()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return result.result()

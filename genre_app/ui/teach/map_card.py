@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 
 from genre_app.teaching.data_map import DataMap
+from genre_app.ui.teach.markup import listed, play_button
 
 _SIZE, _MARGIN = 400.0, 14.0  # of the drawing, in its own units
 # The palette of Okabe and Ito, which colour-blind people can tell apart; the shape tells the genre too.
@@ -23,18 +24,15 @@ _SHAPES = (
 )
 _MAX_ROWS = 20
 
-Sources = Mapping[str, str]
-"""Original name of each clip by its file."""
 
-
-def card(found: DataMap, sources: Sources) -> str:
-    """Return the drawing, its key, and the lists of doubtful, alike and odd clips."""
+def card(found: DataMap, sources: Mapping[str, str]) -> str:
+    """Return the drawing, its key, and the lists of doubtful, alike and odd clips; ``sources`` are as in `markup.wrong`."""
     genres = sorted(set(found.genres), key=str.casefold)
     low, high = found.points.min(axis=0), found.points.max(axis=0)
     places = _MARGIN + (found.points - low) / np.maximum(high - low, 1e-9) * (_SIZE - 2 * _MARGIN)
     doubts = {one.name: f", perhaps {one.answer} ({one.probability:.0%})" for one in found.doubtful}
     marks = "".join(
-        f'<g class="clip" role="button" tabindex="{-1 if number else 0}" data-play="{escape(name, quote=True)}" '
+        f'<g class="clip" role="button" tabindex="{-1 if number else 0}" data-play="{escape(name)}" '
         f'transform="translate({x:.1f} {y:.1f})"><title>{escape(sources.get(name, name))}: {escape(genre)}'
         f"{escape(doubts.get(name, ''))}</title>{_mark(genres.index(genre))}</g>"
         for number, (name, genre, (x, y)) in enumerate(zip(found.names, found.genres, places.tolist(), strict=True))
@@ -43,6 +41,7 @@ def card(found: DataMap, sources: Sources) -> str:
         f'<li><svg viewBox="-8 -8 16 16" width="20" height="20" aria-hidden="true">{_mark(number)}</svg>{escape(genre)}</li>'
         for number, genre in enumerate(genres)
     )
+    lists = "\n  ".join(_lists(found, sources))
     words = f"Map of {len(found.names)} clips of {len(genres)} genres; clips that are alike lie close together."
     return f"""
 <section class="card" aria-label="Map" tabindex="-1">
@@ -55,9 +54,7 @@ def card(found: DataMap, sources: Sources) -> str:
   <p class="small">Silhouette of the genres {found.genre_silhouette:.2f}, of as many K-means clusters {found.silhouette:.2f}
   (1 is well separated, 0 is not).</p>
   </div><div>
-  {_doubtful(found, sources)}
-  {_alike(found, sources)}
-  {_odd(found, sources)}
+  {lists}
   </div></div>
 </section>
 """
@@ -68,42 +65,23 @@ def _mark(number: int) -> str:
     return f'<path d="{shape}" fill="{colour}"/>'
 
 
-def _play(name: str, sources: Sources) -> str:
-    shown = escape(sources.get(name, name))
-    return f'<button type="button" data-play="{escape(name, quote=True)}">▶ {shown}</button>'
-
-
-def _doubtful(found: DataMap, sources: Sources) -> str:
-    return _list(
-        "Is the genre right?",
-        "A model that was taught without the clip is sure of another genre.",
-        (
-            f"{_play(one.name, sources)}"
-            f"<span>{escape(one.genre)}, or <b>{escape(one.answer)}</b>? ({one.probability:.0%})</span>"
-            f'<button type="button" data-move="{escape(one.name, quote=True)}" data-genre="{escape(one.answer, quote=True)}">'
-            f"Move to {escape(one.answer)}</button>"
-            for one in found.doubtful
-            if one.name in sources
-        ),
+def _lists(found: DataMap, sources: Mapping[str, str]) -> list[str]:
+    """Return the lists of doubtful, alike and odd clips; a clip that is no longer in the collection is left out."""
+    doubtful = [
+        f"{play_button(one.name, sources)}"
+        f"<span>{escape(one.genre)}, or <b>{escape(one.answer)}</b>? ({one.probability:.0%})</span>"
+        f'<button type="button" data-move="{escape(one.name)}" data-genre="{escape(one.answer)}">'
+        f"Move to {escape(one.answer)}</button>"
+        for one in found.doubtful
+        if one.name in sources
+    ]
+    alike = [
+        " ".join(play_button(name, sources) for name in pair) for pair in found.alike if all(name in sources for name in pair)
+    ]
+    odd = [play_button(name, sources) for name in found.odd if name in sources]
+    lists = (
+        ("Is the genre right?", "A model that was taught without the clip is sure of another genre.", doubtful),
+        ("Nearly the same sound", "If one of them is a copy, delete it above: it makes the test too easy.", alike),
+        ("Unlike all others", "Listen whether they are what they should be.", odd),
     )
-
-
-def _alike(found: DataMap, sources: Sources) -> str:
-    return _list(
-        "Nearly the same sound",
-        "If one of them is a copy, delete it above: it makes the test too easy.",
-        (" ".join(_play(name, sources) for name in pair) for pair in found.alike if all(name in sources for name in pair)),
-    )
-
-
-def _odd(found: DataMap, sources: Sources) -> str:
-    rows = (_play(name, sources) for name in found.odd if name in sources)
-    return _list("Unlike all others", "Listen whether they are what they should be.", rows)
-
-
-def _list(title: str, words: str, rows: Iterable[str]) -> str:
-    items = [f"<li>{row}</li>" for row in rows]
-    if not items:
-        return ""
-    more = f"<p>and {len(items) - _MAX_ROWS} more</p>" if len(items) > _MAX_ROWS else ""
-    return f'<h3>{title}</h3><p class="small">{words}</p><ul class="wrong-clips">{"".join(items[:_MAX_ROWS])}</ul>{more}'
+    return [listed(title, rows, f'<p class="small">{words}</p>', most=_MAX_ROWS) for title, words, rows in lists]

@@ -60,14 +60,10 @@ def _draw(name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[Any, Any
     try:
         collection = collection_of(request.session_hash, name)
         drawn = collection.folder.name
-        task = followed(lambda monitor: _mapped(collection, kind, monitor))
-        while True:
-            try:
-                progress = next(task)
-            except StopIteration as end:
-                found: DataMap = end.value
-                break
-            yield markup.progress(progress), gr.skip(), gr.skip()
+        found = yield from followed(
+            lambda monitor: _mapped(collection, kind, monitor),
+            lambda progress: (markup.progress(progress), gr.skip(), gr.skip()),
+        )
         shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
     except (GenreAppError, StoppedError) as error:
         shown = cards.problem(str(error), "No map")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -54,22 +55,32 @@ def result(found: dict[str, Any]) -> str:
 """
 
 
-def wrong(found: dict[str, Any], sources: dict[str, str]) -> str:
+def wrong(found: dict[str, Any], sources: Mapping[str, str]) -> str:
     """Return the list of wrong clips, each with a button that plays it.
 
     Parameters
     ----------
     found : dict
-    sources : dict of str to str
+    sources : mapping of str to str
         Original name of each clip that is still in the collection, by its file.
     """
-    rows = [one for one in found["wrong"] if one["name"] in sources]
+    rows = [
+        f"{play_button(one['name'], sources)}<span>{escape(one['genre'])}, answered as <b>{escape(one['answer'])}</b></span>"
+        for one in found["wrong"]
+        if one["name"] in sources
+    ]
+    return listed("Wrong when left out", rows, most=_MAX_WRONG)
+
+
+def play_button(name: str, sources: Mapping[str, str]) -> str:
+    """Return a button that plays a clip, with the clip's original name."""
+    return f'<button type="button" data-play="{escape(name)}">▶ {escape(sources.get(name, name))}</button>'
+
+
+def listed(title: str, rows: list[str], about: str = "", *, most: int) -> str:
+    """Return the first rows of HTML as a list with a title, and how many more there are; empty without rows."""
     if not rows:
         return ""
-    items = "".join(
-        f'<li><button type="button" data-play="{escape(one["name"], quote=True)}">▶ {escape(sources[one["name"]])}</button>'
-        f"<span>{escape(one['genre'])}, answered as <b>{escape(one['answer'])}</b></span></li>"
-        for one in rows[:_MAX_WRONG]
-    )
-    more = f"<p>and {len(rows) - _MAX_WRONG} more</p>" if len(rows) > _MAX_WRONG else ""
-    return f'<h3>Wrong when left out</h3><ul class="wrong-clips">{items}</ul>{more}'
+    items = "".join(f"<li>{row}</li>" for row in rows[:most])
+    more = f"<p>and {len(rows) - most} more</p>" if len(rows) > most else ""
+    return f'<h3>{title}</h3>{about}<ul class="wrong-clips">{items}</ul>{more}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import gradio as gr
 
 from genre_app.checkpoint import load_checkpoint, save_checkpoint
 from genre_app.data.collection import Collection
-from genre_app.errors import GenreAppError
+from genre_app.errors import DataError, GenreAppError
 from genre_app.progress import Monitor, StoppedError
 from genre_app.teaching.examples import CACHE
 from genre_app.teaching.taught import Taught
@@ -127,14 +127,10 @@ class Panel:
         }
         try:
             collection = collection_of(request.session_hash, name)
-            task = followed(_task(collection, extend=genres == _EXTEND))
-            while True:
-                try:
-                    progress = next(task)
-                except StopIteration as end:
-                    taught: Taught = end.value
-                    break
-                yield {self.status: markup.progress(progress)}
+            taught = yield from followed(
+                lambda monitor: _taught(collection, monitor, extend=genres == _EXTEND),
+                lambda progress: {self.status: markup.progress(progress)},
+            )
             named = None if belongs_to_session() else collection.folder.name
             yield {**self._idle(markup.done(taught.seconds, named)), self.taught: turn()}
         except StoppedError:
@@ -179,15 +175,13 @@ class Panel:
         }
 
 
-def _task(collection: Collection, *, extend: bool) -> Callable[[Monitor], Taught]:
-    def task(monitor: Monitor) -> Taught:
-        examples, others = examples_of(collection)
-        cache = collection.folder / CACHE
-        taught = teach(examples, checkpoint_named(None), extend=extend, none_of_these=others, cache=cache, monitor=monitor)
-        save_checkpoint(taught.checkpoint, taught_file(collection))
-        return taught
-
-    return task
+def _taught(collection: Collection, monitor: Monitor, *, extend: bool) -> Taught:
+    """Teach from a collection, and keep the model in its folder."""
+    examples, others = examples_of(collection)
+    cache = collection.folder / CACHE
+    taught = teach(examples, checkpoint_named(None), extend=extend, none_of_these=others, cache=cache, monitor=monitor)
+    save_checkpoint(taught.checkpoint, taught_file(collection))
+    return taught
 
 
 def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.HTML) -> None:
@@ -198,15 +192,17 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
     def take(name: str, own_path: str | None, request: gr.Request) -> dict[Any, Any]:
         try:
             found = collection_of(request.session_hash, name)
-            if not taught_file(found).is_file():
-                return {status: cards.problem("Teach a model first.", "Not done"), used: False}
+            file = taught_file(found)
+            if not file.is_file():
+                raise DataError("Teach a model first.")
         except GenreAppError as error:
             return {status: cards.problem(str(error), "Not done"), used: False}
-        path = str(taught_file(found)) if belongs_to_session() else own_path
-        chosen = own_choice(str(taught_file(found))) if belongs_to_session() else taught_choice(found.folder.name)
-        offered = still_offered([chosen], path)
+        chosen = taught_choice(found.folder.name)
+        if belongs_to_session():
+            own_path, chosen = str(file), own_choice(str(file))
+        offered = still_offered([chosen], own_path)
         return {
-            own: path,
+            own: own_path,
             checkpoint: gr.Dropdown(**offered),
             live: gr.Dropdown(**offered),
             options: gr.Accordion(open=True),

@@ -162,7 +162,7 @@ def test_a_followed_task_yields_the_latest_progress_and_its_result():
     seen = []
 
     def follow():
-        result = yield from followed(task)
+        result = yield from followed(task, lambda progress: progress)
         seen.append(result)
 
     seen = [*(progress.done for progress in follow()), *seen]
@@ -174,7 +174,7 @@ def test_a_followed_task_yields_the_latest_progress_and_its_result():
         raise DataError("no clips")
 
     with pytest.raises(DataError, match="no clips"):
-        next(followed(failing))
+        next(followed(failing, lambda progress: progress))
 
 
 def test_a_task_that_nobody_follows_is_asked_to_stop():
@@ -186,7 +186,7 @@ def test_a_task_that_nobody_follows_is_asked_to_stop():
             time.sleep(0.01)
         stopped.set()
 
-    following = followed(task)
+    following = followed(task, lambda progress: progress)
     next(following)
     following.close()
     assert stopped.wait(5)
