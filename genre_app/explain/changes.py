@@ -55,16 +55,12 @@ class Change:
     apply: Callable[[Samples, int, float], Samples]
 
 
-def _cut(samples: Samples, sample_rate: int, low_hz: float, high_hz: float) -> Samples:
-    return recorder.respond(samples, sample_rate, low_hz, high_hz, _SLOPE_DB, _FLAT_DB)
-
-
 def _low_cut(samples: Samples, sample_rate: int, hz: float) -> Samples:
-    return _cut(samples, sample_rate, hz, float(sample_rate))
+    return recorder.respond(samples, sample_rate, hz, float(sample_rate), _SLOPE_DB, _FLAT_DB)
 
 
 def _high_cut(samples: Samples, sample_rate: int, hz: float) -> Samples:
-    return _cut(samples, sample_rate, _LOWEST_HZ, hz)
+    return recorder.respond(samples, sample_rate, _LOWEST_HZ, hz, _SLOPE_DB, _FLAT_DB)
 
 
 def _room(samples: Samples, sample_rate: int, t60_seconds: float) -> Samples:

@@ -3,9 +3,10 @@
 Method
 ------
 Each member of a checkpoint answers for segments of a few seconds. One band of one part of a segment is silenced at a time in
-the member's log-mel columns, and the member answers again. Parts are about as long as the grid's moments. The fall of a genre's
-log-odds is the importance of this part; means over the segments and weighted means over the members give that for the clip.
-Log-odds still fall where a probability near 1 hardly does.
+the member's log-mel columns, and the member answers again. Parts are about as long as the grid's moments, at most 3 s; parts of
+half this length were no better (measured with ``tests.explain``). The fall of a genre's log-odds is the importance of this part;
+means over the segments and weighted means over the members give that for the clip. Log-odds still fall where a probability near
+1 hardly does.
 
 Occlusion needs no gradient, so it works with every network and every kind of features, and gives all genres at once.
 
@@ -42,9 +43,6 @@ from genre_app.predict import NoSoundError, overlapped, sounding
 MARKED_SHARE = 0.2
 """Share of the cells that is marked as decisive."""
 
-_PART_SECONDS = (
-    3.0  # length of the part of a segment that is silenced at a time; half of it validated no better (tests.explain)
-)
 _NAMED_SHARE = 0.6  # share of the marked importance that the bands named in words hold
 _LEAST = 0.05  # share of the largest importance; less comes from sound that is too soft to hear
 _CERTAIN = 1e-6  # distance of a probability from 0 and 1 at which its log-odds are limited
@@ -82,13 +80,13 @@ class Explanation:
         large: NDArray[np.bool_] = importance > _LEAST * max(0.0, float(importance.max()))
         return chosen.reshape(importance.shape) & large
 
-    def bands(self, genre: str, share: float = _NAMED_SHARE) -> list[tuple[float, float]]:
-        """Return the edges in Hz of the bands that hold this share of the marked importance; neighbours are joined."""
+    def bands(self, genre: str) -> list[tuple[float, float]]:
+        """Return the edges in Hz of the bands that hold most of the marked importance; neighbours are joined."""
         by_band = self._marked_importance(genre).sum(axis=1)
         if not by_band.any():
             return []
         order = np.argsort(-by_band, kind="stable")
-        n = 1 + int(np.searchsorted(np.cumsum(by_band[order]), share * by_band.sum()))
+        n = 1 + int(np.searchsorted(np.cumsum(by_band[order]), _NAMED_SHARE * by_band.sum()))
         chosen = sorted(order[:n].tolist())
         firsts = [chosen[0], *(b for a, b in pairwise(chosen) if b != a + 1)]
         lasts = [*(a for a, b in pairwise(chosen) if b != a + 1), chosen[-1]]
