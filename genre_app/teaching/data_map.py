@@ -131,7 +131,7 @@ def data_map(
     points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows)
     clusters = KMeans(n_genres, n_init=10, random_state=seed).fit_predict(points)
     names = tuple(example.name for example in examples)
-    alike, odd = _alike_and_odd(values, examples)
+    alike, odd = _alike_and_odd(values, names)
     return DataMap(
         names,
         genres,
@@ -195,20 +195,13 @@ def _doubtful(taught: Taught) -> tuple[DoubtfulLabel, ...]:
     return tuple(sorted(found, key=lambda one: -one.probability))
 
 
-def _alike_and_odd(
-    values: NDArray[np.float64], examples: Sequence[Example]
-) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+def _alike_and_odd(values: NDArray[np.float64], names: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     # Without arguments, `kneighbors` leaves each clip out of its own neighbours, also where another clip is equal to it.
     distances, places = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(values).kneighbors()
-    usual = float(np.median(distances[:, 0]))
-    pairs = {
-        tuple(sorted((examples[one].name, examples[int(other)].name)))
-        for one in range(len(values))
-        for other, distance in zip(places[one], distances[one], strict=True)
-        if distance < _ALIKE * usual
-    }
+    close = np.argwhere(distances < _ALIKE * np.median(distances[:, 0]))
+    pairs = {tuple(sorted((names[one], names[places[one, place]]))) for one, place in close}
     mean = distances.mean(axis=1)
     spread = float(np.median(np.abs(mean - np.median(mean)))) or _LEAST_STD
     scores = 0.6745 * (mean - np.median(mean)) / spread
     odd = [int(place) for place in np.argsort(-scores) if scores[place] > _ODD]
-    return tuple((a, b) for a, b in sorted(pairs)), tuple(examples[place].name for place in odd)
+    return tuple((a, b) for a, b in sorted(pairs)), tuple(names[place] for place in odd)

@@ -68,7 +68,13 @@ class Embedder:
         # Hooks on the networks themselves would also see the clips that other threads classify.
         members = tuple(replace(member, model=copy.deepcopy(member.model)) for member in checkpoint.members)
         self._checkpoint = replace(checkpoint, members=members)
-        self._heads = [checkpoint_heads(self._checkpoint, index) for index in range(len(members))]
+        self._heads = [list(member.model.heads().values()) for member in members]
+        for member, heads in zip(members, self._heads, strict=True):
+            if not heads:
+                raise CheckpointError(
+                    f"checkpoint {checkpoint.name} has a network ({member.model.name}) whose last layer cannot be taught; "
+                    "choose another checkpoint"
+                )
         self._inputs: dict[nn.Module, list[Tensor]] = {head: [] for heads in self._heads for head in heads}
         for head in self._inputs:
             head.register_forward_pre_hook(lambda layer, given: self._inputs[layer].append(given[0].detach()))
@@ -104,24 +110,6 @@ class Embedder:
         values = [tuple(torch.cat(self._inputs[head]).float().cpu().numpy() for head in heads) for heads in self._heads]
         members = [MemberEmbedding(of_heads, *of_member) for of_heads, of_member in zip(values, answers, strict=True)]
         return Embedding(tuple(members), sounds)
-
-
-def checkpoint_heads(checkpoint: Checkpoint, member: int) -> list[nn.Linear]:
-    """Return the last layers of a member.
-
-    Raises
-    ------
-    CheckpointError
-        If it has none that can be replaced.
-    """
-    model = checkpoint.members[member].model
-    heads = list(model.heads().values())
-    if not heads:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.name} has a network ({model.name}) whose last layer cannot be taught; "
-            "choose another checkpoint"
-        )
-    return heads
 
 
 def networks_digest(checkpoint: Checkpoint) -> str:
