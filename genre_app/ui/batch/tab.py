@@ -210,7 +210,7 @@ def _connect(frame: Frame, parts: Parts, queue: dict[str, Any]) -> None:
     parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)
     for event in (running, corrected):
         event.then(
-            lambda rows, view: _score(rows or [], View.from_page(view)),
+            _score,
             [parts.state, view],
             parts.score,
             js="(state, _) => [state, genreApp.view('#progress')]",
@@ -231,8 +231,9 @@ def _known_genres(checkpoint: list[str], chosen: str | None, request: gr.Request
     return choices(chosen, request, genres)
 
 
-def _score(rows: list[Row], view: View) -> str:
-    return truth.score([(row.prediction, row.truth) for row in rows if row.prediction], view)
+def _score(rows: list[Row] | None, view: Any) -> str:
+    answered = [(row.prediction, row.truth) for row in rows or [] if row.prediction]
+    return truth.score(answered, View.from_page(view))
 
 
 def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | None, budget: Budget | None = None) -> Row:

@@ -13,7 +13,7 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock, Thread
+from threading import RLock, Thread
 
 from genre_app.data.collection import Collection, Limits
 from genre_app.errors import DataError
@@ -33,7 +33,7 @@ GRACE_SECONDS = 600.0
 
 _SWEEP_SECONDS = 60.0
 _NAME = re.compile(r"\w[\w .+-]{0,63}")
-_sessions = Lock()
+_sessions = RLock()
 _sweeper: Thread | None = None
 
 
@@ -126,7 +126,7 @@ def collection_of(session: str | None, name: str | None = None) -> Collection:
     with _sessions:
         folder = _session_folder(session)
         if not folder.is_dir():
-            _delete_stale()
+            delete_stale_sessions()
             if len(_session_folders()) >= MAX_SESSIONS:
                 raise DataError("Too many visitors collect music at the moment; try again later.")
             folder.mkdir(parents=True, mode=0o700)
@@ -152,7 +152,10 @@ def end_session(session: str | None) -> None:
 def delete_stale_sessions() -> None:
     """Delete the collections of visitors that were not used for `STALE_SECONDS`."""
     with _sessions:
-        _delete_stale()
+        for folder in _session_folders():
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def _session_folder(session: str) -> Path:
@@ -164,17 +167,6 @@ def _session_folders() -> list[Path]:
     return list(temporary_folder("sessions").glob("*/your-collection"))
 
 
-def _delete_stale() -> None:
-    for folder in _session_folders():
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-                _delete(folder)
-
-
-def _delete(folder: Path) -> None:
-    shutil.rmtree(folder.parent, ignore_errors=True)
-
-
 def _start_sweeper() -> None:
     """Sweep in the background as long as there are collections of visitors."""
     global _sweeper
@@ -184,7 +176,7 @@ def _start_sweeper() -> None:
         while True:
             time.sleep(_SWEEP_SECONDS)
             with _sessions:
-                _delete_stale()
+                delete_stale_sessions()
                 if not _session_folders():
                     _sweeper = None
                     return
