@@ -22,10 +22,9 @@ const send = async (genre, files) => {
       sent.push({ path: (await upload(file)).path, name: file.name });
     }
   } catch {
-    say("The upload failed: check the connection, then drop the files again.", true);
-    if (!sent.length) return;
+    if (!sent.length) return say("The upload failed: check the connection, then drop the files again.", true);
   }
-  act({ do: "add", genre, files: sent }, () => card(genre)?.querySelector(".choose"));
+  act({ do: "add", genre, files: sent, lost: files.length - sent.length }, () => card(genre)?.querySelector(".choose"));
 };
 
 const sendZip = async (file) => {

@@ -51,7 +51,7 @@ def act(collection: Collection, data: Data) -> Iterator[str]:
     """
     todo = text(data, "do")
     if todo == "add":
-        yield from _add_files(collection, text(data, "genre"), _files(data))
+        yield from _add_files(collection, text(data, "genre"), _files(data), data.get("lost"))
     elif todo == "import":
         yield f"Importing {text(data, 'name')} …"
         yield _import(collection, text(data, "path"))
@@ -98,7 +98,7 @@ def add_recording(collection: Collection, genre: str, path: str) -> str:
     return f"{words} {full_stop(added.remark)}" if added.remark else words
 
 
-def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]]) -> Iterator[str]:
+def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]], n_lost: Any) -> Iterator[str]:
     if not files:
         raise DataError("No files arrived; drop them again.")
     n_added, remarks = 0, []
@@ -111,7 +111,9 @@ def _add_files(collection: Collection, genre: str, files: list[tuple[str, str]])
         except (AudioError, DataError) as error:
             remarks.append(str(error))
     if len(files) > MAX_FILES:
-        remarks.append(f"Only the first {MAX_FILES} files were taken; drop the others again.")
+        remarks.insert(0, f"Only the first {MAX_FILES} files were taken; drop the others again.")
+    if isinstance(n_lost, int) and n_lost > 0:
+        remarks.insert(0, f"The upload of {number(n_lost, 'file')} failed: check the connection, then drop the others again.")
     yield _report(f"Added {number(n_added, 'clip')} to {genre}.", remarks)
 
 

@@ -87,6 +87,14 @@ def test_bad_files_are_explained_and_good_ones_are_added(visitor, upload, upload
     assert "in this collection already" in visitor.said
 
 
+def test_files_whose_upload_failed_are_counted(visitor, upload):
+    files = [{"path": upload(), "name": "song.wav"}]
+    visitor.act("add", genre="dub", files=files, lost=2)
+    assert "Added 1 clip to dub. The upload of 2 files failed: check the connection" in visitor.said
+    visitor.act("add", genre="dub", files=files, lost="<b>")
+    assert "failed" not in visitor.said
+
+
 def test_only_uploads_are_read(visitor, upload, uploads, tmp_path, make_clip):
     outside = tmp_path / "secret.wav"
     soundfile.write(outside, make_clip(8.0).samples, 22050)
