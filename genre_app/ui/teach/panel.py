@@ -25,8 +25,7 @@ from genre_app.ui.player import native_player
 from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_panel, markup
 from genre_app.ui.teach.job import OFF, WAITING, examples_of, followed, one_at_a_time
-from genre_app.ui.train import run_card
-from genre_app.ui.train.confusion import confusion_image
+from genre_app.ui.train.confusion import confusion_card
 
 _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...others]'
 _REPLACE, _EXTEND = "replace", "extend"
@@ -162,15 +161,13 @@ class Panel:
     def _result(self, collection: Collection, found: dict[str, Any], view: dict[str, Any] | None) -> dict[Any, Any]:
         page = View.from_page(view)
         sources = {clip.file: clip.source for clip in collection.read().clips}
-        matrix, genres = found["confusion"], found["genres"]
         shape = View(min(page.width - 40, _MATRIX_WIDTH), page.pixel_ratio, page.dark)
-        image, width = confusion_image(matrix, genres, shape)
         title = "Clips left out: true genre and answer"
         return {
             self.results: gr.Row(visible=True),
             self.card: markup.result(found),
             self.wrong: markup.wrong(found, sources),
-            self.confusion: run_card.confusion_card(image, title, matrix, width),
+            self.confusion: confusion_card(found["confusion"], found["genres"], title, shape),
             self.file: gr.DownloadButton(value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")),
         }
 

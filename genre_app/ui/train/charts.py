@@ -27,7 +27,7 @@ Point = tuple[float, float | None, str]
 """Epoch, value and series."""
 
 
-def chart(title: str, unit: str = "", *, percent: bool = False, colours: bool = True, **options: Any) -> gr.LinePlot:
+def chart(title: str, unit: str = "", *, percent: bool = False, **options: Any) -> gr.LinePlot:
     """Return an empty chart over epochs; it is hidden until `draw` fills it."""
     return gr.LinePlot(
         x="epoch",
@@ -36,7 +36,6 @@ def chart(title: str, unit: str = "", *, percent: bool = False, colours: bool = 
         x_title="epoch",
         y_title=unit or " ",
         color_title=" ",
-        color_map=_COLOURS if colours else None,
         y_axis_format=".0%" if percent else None,
         y_lim=[0.0, 1.0] if percent else [None, None],
         show_label=False,
@@ -44,7 +43,7 @@ def chart(title: str, unit: str = "", *, percent: bool = False, colours: bool = 
         buttons=[],
         elem_classes="plot",
         min_width=280,
-        **{"color": "series", "height": 260, **options},
+        **{"color": "series", "color_map": _COLOURS, "height": 260, **options},
     )
 
 

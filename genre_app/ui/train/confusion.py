@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from functools import lru_cache
+from html import escape
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width, to_webp
+from genre_app.ui.figures import DARK, DPI, LIGHT, NARROW, View, shortened, text_width, to_webp
 
 _CELL_SIZE = (16, 52)  # CSS pixels, smallest and largest
 _MARGIN, _AXIS_TITLE = 8, 34  # CSS pixels
-_NARROW = 560  # CSS pixels; a narrower figure gets smaller letters
 _DARK_TEXT, _BRIGHT_TEXT = "#111827", "#ffffff"
 _KEPT_IMAGES = 64  # of up to 60 kB each
 
@@ -34,6 +34,16 @@ def _image(matrix: tuple[tuple[int, ...], ...], genres: tuple[str, ...], view: V
     return base64.b64encode(to_webp(figure)).decode("ascii"), round(figure.get_size_inches()[0] * DPI)
 
 
+def confusion_card(matrix: Sequence[Sequence[int]], genres: Sequence[str], title: str, view: View) -> str:
+    """Return the drawn matrix with words for those who cannot see it; parameters as in `draw_confusion`."""
+    image, width = confusion_image(matrix, genres, view)
+    right, total = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
+    return (
+        f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3><img class="confusion" style="width:{width}px" '
+        f'alt="{right} of {total} validation tracks on the diagonal" src="data:image/webp;base64,{image}"></section>'
+    )
+
+
 def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view: View) -> Figure:
     """Draw the number of tracks by true genre (rows) and answer (columns); the colour of a cell is its share of the row.
 
@@ -48,7 +58,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     ink = DARK if view.dark else LIGHT
     counts = np.asarray(matrix, dtype=float)
     n = len(genres)
-    size = 8.0 if view.width < _NARROW else 9.0
+    size = 8.0 if view.width < NARROW else 9.0
     names = [shortened(name, 12) for name in genres]
     longest = max(text_width(name, size) for name in names)
     labels = longest + _AXIS_TITLE
@@ -69,9 +79,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     ax.grid(which="minor", color=ink.faint, linewidth=0.3, alpha=0.5)
     ax.tick_params(which="minor", length=0)
     ax.tick_params(colors=ink.text, labelsize=size, length=0, pad=4)
-    for spine in ax.spines.values():
-        spine.set_edgecolor(ink.faint)
-        spine.set_linewidth(0.8)
+    ax.spines[:].set(edgecolor=ink.faint, linewidth=0.8)
     ax.set_xlabel("answer", fontsize=size, color=ink.text, labelpad=4)
     ax.set_ylabel("true genre", fontsize=size, color=ink.text, labelpad=4)
     return figure

@@ -87,8 +87,10 @@ class Panel:
         self.other = gr.Dropdown([(NO_OTHER, "")], value="", label="The other run", interactive=True, elem_id="run-other")
         self.compared = gr.HTML(elem_id="run-compared")
         with gr.Row():
-            self.compared_loss = chart("Validation log-loss", "nats", colours=False, elem_id="compared-loss")
-            self.compared_accuracy = chart("Accuracy of whole tracks", percent=True, colours=False, elem_id="compared-accuracy")
+            self.compared_loss = chart("Validation log-loss", "nats", color_map=None, elem_id="compared-loss")
+            self.compared_accuracy = chart(
+                "Accuracy of whole tracks", percent=True, color_map=None, elem_id="compared-accuracy"
+            )
 
     def _lay_out_management(self) -> None:
         with gr.Row(elem_classes="actions"):

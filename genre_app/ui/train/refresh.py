@@ -21,7 +21,7 @@ from genre_app.ui.figures import View
 from genre_app.ui.permission import shown_data
 from genre_app.ui.train import run_card
 from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, draw
-from genre_app.ui.train.confusion import confusion_image
+from genre_app.ui.train.confusion import confusion_card
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS, NO_OTHER, Panel
 from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
@@ -177,8 +177,4 @@ def _downloads(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
 
 def _confusion(seen: Snapshot, view: View) -> str:
     found = run_card.confusion_of(seen)
-    if found is None:
-        return ""
-    matrix, genres, title = found
-    image, width = confusion_image(matrix, genres, view)
-    return run_card.confusion_card(image, title, matrix, width)
+    return confusion_card(*found, view) if found is not None else ""

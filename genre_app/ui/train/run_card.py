@@ -101,15 +101,6 @@ def confusion_of(seen: Snapshot) -> tuple[list[list[int]], list[str], str] | Non
     return latest.confusion, seen.started.genres, f"Confusion, epoch {latest.epoch}"
 
 
-def confusion_card(webp_base64: str, title: str, matrix: list[list[int]], width: int) -> str:
-    """Return the drawn matrix with words for those who cannot see it; ``width`` in CSS pixels."""
-    right, total = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
-    return (
-        f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3><img class="confusion" style="width:{width}px" '
-        f'alt="{right} of {total} validation tracks on the diagonal" src="data:image/webp;base64,{webp_base64}"></section>'
-    )
-
-
 def comparison(one: Snapshot, other: Snapshot) -> str:
     """Return a table of two runs: their results, then the settings in which they differ."""
     theirs = _results(other)
