@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from genre_app.files import expanded
 from genre_app.hub import PREFIX
 from genre_app.progress import Progress
+from genre_app.runs import failure
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
@@ -84,8 +85,6 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
 def sentence(error: Exception) -> str:
     """Describe in one sentence why data or settings cannot be used."""
-    from genre_app.runs import failure
-
     text = failure.sentence(error)
     if "--columns data" in text:
         text += " On this page: All settings, Starting weights, spectrogram, CPU threads."

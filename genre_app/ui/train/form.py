@@ -15,18 +15,24 @@ from genre_app.errors import RecipeError
 from genre_app.runs import estimate
 from genre_app.runs.recipes import check_model_settings, describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
+from genre_app.training import TrainConfig
 from genre_app.ui import permission
-from genre_app.ui.permission import on_space
 from genre_app.ui.service import RequestError
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, FormError, FormField, changed_settings, form_fields, network_info, shown_values
 from genre_app.ui.train.levels import choices, initial_of, level_of, recipe_choices, way_of
 from genre_app.ui.train.survey import UNKNOWN, read_survey, survey
-from genre_app.ui.train.weights import RANDOM, bundled_of, choice_of, init_choices, init_from
+from genre_app.ui.train.weights import RANDOM, choice_of, init_choices, init_from
 from genre_app.ui.train.widgets import element, widget
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
+
+Values = dict[Any, Any]
+"""What a handler gets or returns: a value or an update for each component."""
+
+Profile = gr.OAuthProfile | None
+"""The account with which a visitor has signed in."""
 
 # Above the others, which are folded in groups.
 _MAIN_FIELDS = ("model", "spec.kind", "epochs", "batch_size", "learning_rate", "model_settings")
@@ -61,7 +67,7 @@ class Form:
     """
 
     def __init__(self) -> None:
-        fields = {field.path: field for field in form_fields() if not (field.is_path and on_space())}
+        fields = {field.path: field for field in form_fields() if not (field.is_path and permission.on_space())}
         self.widgets: dict[str, Any] = {}
         with gr.Column(elem_classes="step"):
             self._lay_out_music()
@@ -70,7 +76,7 @@ class Form:
 
     def _lay_out_music(self) -> None:
         gr.HTML("<h2><b>1</b> Music</h2>")
-        if on_space():
+        if permission.on_space():
             label, example = "Data set of the hub", "hub:confit/gtzan"
             info = "hub:OWNER/NAME, or upload a zip with one folder for each genre."
         else:
@@ -165,32 +171,29 @@ class Form:
             raise FormError("model_settings", str(error)) from error
         return request
 
-    def choose_level(self, level: str, surveyed: Any) -> dict[Any, Any]:
+    def choose_level(self, level: str, surveyed: Any) -> Values:
         """Return updates after the visitor has chosen Quick, Balanced or Best; they may have chosen again meanwhile."""
         way = way_of(level, read_survey(surveyed))
         updates = self.fill_recipe(way.recipe, surveyed) | {self.init_from: way.init_from or RANDOM}
         del updates[self.level]
         return updates
 
-    def choose_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
+    def choose_recipe(self, recipe: str, surveyed: Any) -> Values:
         """Return updates after the visitor has chosen a recipe; they may have chosen again meanwhile."""
         return self.fill_recipe(recipe, surveyed) | {self.recipe: gr.update(info=describe_recipe(recipe))}
 
-    def fill_recipe(self, recipe: str, surveyed: Any) -> dict[Any, Any]:
+    def fill_recipe(self, recipe: str, surveyed: Any) -> Values:
         """Return updates that fill the form with a recipe."""
-        config = read_recipe(recipe)
-        values = shown_values(config)
         initial = initial_of(recipe)
         return {
-            **self._fill(values),
-            self.widgets["model_settings"]: gr.Textbox(values["model_settings"], info=network_info(config.model)),
+            **self._fill_config(read_recipe(recipe)),
             self.recipe: gr.update(value=recipe, info=describe_recipe(recipe)),
             self.preset: gr.update(value=OF_RECIPE, info=_preset_info(OF_RECIPE)),
             self.init_from: initial or RANDOM,
             self.level: level_of(recipe, initial, read_survey(surveyed)),
         }
 
-    def look(self, source: str | None, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+    def look(self, source: str | None, profile: Profile) -> Values:
         """Look at the music that a visitor names; return how long each choice takes with it."""
         seen = UNKNOWN
         if permission.refusal(profile) is None:
@@ -198,20 +201,20 @@ class Form:
                 seen = survey(train_data.resolve(source))
         return {self.surveyed: asdict(seen), self.level: gr.Radio(choices(seen))}
 
-    def fit(self, level: str | None, recipe: str, surveyed: Any) -> dict[Any, Any]:
+    def fit(self, level: str | None, recipe: str, surveyed: Any) -> Values:
         """Return updates that fill the form with another recipe if the chosen level trains the music by that."""
         if level and way_of(level, read_survey(surveyed)).recipe != recipe:
             return self.choose_level(level, surveyed)
         return {self.level: gr.skip()}  # gradio takes an empty dictionary for a value
 
-    def timed(self, plan: Plan, surveyed: Any) -> dict[Any, Any]:
+    def timed(self, plan: Plan, surveyed: Any) -> Values:
         """Return the choices with the time that a plan has measured."""
         tracks = sum(sum(of_genre.values()) for of_genre in plan.tracks.values())
         if plan.seconds is not None and not plan.request.settings:
             estimate.learn(plan.request.recipe, tracks, plan.seconds)
         return {self.level: gr.Radio(choices(replace(read_survey(surveyed), tracks=tracks)))}
 
-    def choose_preset(self, recipe: str, preset: str) -> dict[Any, Any]:
+    def choose_preset(self, recipe: str, preset: str) -> Values:
         """Return updates that fill the augmentation fields with a preset."""
         config = read_recipe(recipe)
         if preset != OF_RECIPE:
@@ -219,12 +222,12 @@ class Form:
         values = {path: value for path, value in shown_values(config).items() if path.startswith("augment.")}
         return {**self._fill(values), self.preset: gr.Dropdown(info=_preset_info(preset))}
 
-    def fill_settings(self, settings: Mapping[str, Any]) -> dict[Any, Any]:
+    def fill_settings(self, settings: Mapping[str, Any]) -> Values:
         """Return updates of the fields named by the settings' dotted paths; the others stay."""
         fields = {field.path: field for field in form_fields()}
         return self._fill({path: fields[path].show(value) for path, value in settings.items() if path in fields})
 
-    def fill_request(self, request: Request, surveyed: Any) -> dict[Any, Any]:
+    def fill_request(self, request: Request, surveyed: Any) -> Values:
         """Return updates that fill the form with a request; the music stays, as a visitor may train on more.
 
         Raises
@@ -236,25 +239,25 @@ class Form:
         """
         if request.recipe not in recipe_names():
             raise RequestError("This page does not offer the recipe of that search; use its command in a terminal")
-        config = request.config()
-        values, filled = shown_values(config), self.fill_recipe(request.recipe, surveyed)
-        filled |= self._fill(values)
-        filled[self.widgets["model_settings"]] = gr.Textbox(values["model_settings"], info=network_info(config.model))
-        start = choice_of(request.init_from)
-        filled[self.level] = level_of(request.recipe, bundled_of(start), read_survey(surveyed))
-        return {**filled, self.init_from: start, self.columns: request.columns, self.threads: request.threads}
+        return {
+            **self.fill_recipe(request.recipe, surveyed),
+            **self._fill_config(request.config()),
+            self.level: level_of(request.recipe, request.init_from, read_survey(surveyed)),
+            self.init_from: choice_of(request.init_from),
+            self.columns: request.columns,
+            self.threads: request.threads,
+        }
 
-    def choose_model(self, recipe: str, model: str) -> dict[Any, Any]:
+    def choose_model(self, recipe: str, model: str) -> Values:
         """Return updates that give a network its settings: the recipe's for the recipe's network, else the defaults."""
         config = read_recipe(recipe)
-        text = shown_values(config)["model_settings"] if model == config.model else ""
-        return {self.widgets["model_settings"]: gr.Textbox(text, info=network_info(model))}
+        return self._fill_network(model, shown_values(config)["model_settings"] if model == config.model else "")
 
     def music(self, values: Mapping[Any, Any]) -> str:
         """Return what the form says where the music is."""
         return str(values.get(self.source.elem_id) or "")
 
-    def restore(self, saved: Any) -> dict[Any, Any]:
+    def restore(self, saved: Any) -> Values:
         """Return updates that fill the form with saved values; choices that no longer exist are left out."""
         choices = {self.init_from: init_choices()}
         kept = {}
@@ -270,24 +273,20 @@ class Form:
             self.preset: _preset_info(kept.get(self.preset, OF_RECIPE)),
             self.widgets["model_settings"]: network_info(kept.get(self.widgets["model"], self.widgets["model"].value)),
         }
-        updates: dict[Any, Any] = {part: gr.update(value=value) for part, value in kept.items()}
-        updates[self.level] = level_of(kept[self.recipe], bundled_of(kept.get(self.init_from)), UNKNOWN)
+        updates: Values = {part: gr.update(value=value) for part, value in kept.items()}
+        start = kept.get(self.init_from)
+        updates[self.level] = level_of(kept[self.recipe], None if start == RANDOM else start, UNKNOWN)
         return updates | {part: gr.update(value=kept[part], info=info) for part, info in infos.items() if part in kept}
 
-    def _fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
+    def _fill_config(self, config: TrainConfig) -> Values:
+        values = shown_values(config)
+        return self._fill(values) | self._fill_network(config.model, values["model_settings"])
+
+    def _fill_network(self, model: str, settings: str) -> Values:
+        return {self.widgets["model_settings"]: gr.Textbox(settings, info=network_info(model))}
+
+    def _fill(self, values: Mapping[str, Any]) -> Values:
         return {widget: values[path] for path, widget in self.widgets.items() if path in values}
-
-
-def error_mark(error: Exception | None) -> str:
-    """Return a style sheet that writes an error under the field that it belongs to; empty if there is none.
-
-    The sentence is in the plan's alert too, for those who do not see the page.
-    """
-    if not isinstance(error, FormError) or not error.path:
-        return ""
-    # Each letter as CSS's escape, so that no text can leave the quotes.
-    text = "".join(f"\\{ord(letter):06x}" for letter in train_data.sentence(error))
-    return f'<style>#{element(error.path)}::after{{content:"{text}"}}</style>'
 
 
 def _preset_info(preset: str) -> str:

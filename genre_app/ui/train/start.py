@@ -21,9 +21,10 @@ from genre_app.ui.train import data as train_data
 from genre_app.ui.train import plan_card
 from genre_app.ui.train.data import PROBLEMS, sentence, shortened
 from genre_app.ui.train.fields import FormError
-from genre_app.ui.train.form import Form, error_mark
+from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.markup import progress_bar
 from genre_app.ui.train.snapshot import snapshots
+from genre_app.ui.train.widgets import error_mark
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
@@ -99,10 +100,15 @@ class Start:
                 self.check = gr.Button("Check the data", variant="primary", elem_id="train-check", min_width=120)
                 self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
-            text: dict[str, Any] = {"interactive": False, "buttons": ["copy"], "elem_classes": "code"}
-            command = _command(form.request(form.first_values), None)
             self.command = gr.Textbox(
-                command, label="The same in a terminal", lines=1, max_lines=8, elem_id="train-command", **text
+                _command(form.request(form.first_values), None),
+                label="The same in a terminal",
+                lines=1,
+                max_lines=8,
+                interactive=False,
+                buttons=["copy"],
+                elem_id="train-command",
+                elem_classes="code",
             )
             self.mark = gr.HTML(elem_id="train-mark")
             self.typed = gr.Button(elem_id="train-typed")  # hidden by page.css
@@ -165,7 +171,7 @@ class Start:
         """Look at the music, and update the plan, after an event that has named other music."""
         event.then(turn, None, self.named, **PRIVATE)
 
-    def change(self, values: dict[Any, Any]) -> dict[Any, Any]:
+    def change(self, values: Values) -> Values:
         """Return what the values in the form amount to: the command, the plan if it still holds, or what is wrong."""
         off = gr.Button(interactive=False, variant="secondary")
         form = self.gathered(values)
@@ -175,19 +181,19 @@ class Start:
         except PROBLEMS as error:
             alert = cards.problem(sentence(error), plan_card.CANNOT)
             return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error)}
-        shown: dict[Any, Any] = {self.command: _command(request, name), self.mark: ""}
+        shown: Values = {self.command: _command(request, name), self.mark: ""}
         checked: Checked | None = values[self.checked]
         if checked and checked.goes_on:
             return shown
         plan = checked.plan.of(request) if checked and checked.plan else None
         if plan:
-            shown |= self._tell(plan) | self.form.timed(plan, values[self.form.surveyed])
+            card = plan_card.plan_card(plan, waits=any(seen.status.is_active for seen in snapshots()))
+            shown |= self._ready(card, can_start=True) | self.form.timed(plan, values[self.form.surveyed])
         else:
-            card = plan_card.CHANGED if checked else plan_card.NO_PLAN
-            shown |= {self.plan: card, self.start: off, self.check: gr.Button(interactive=True, variant="primary")}
+            shown |= self._ready(plan_card.CHANGED if checked else plan_card.NO_PLAN, can_start=False)
         return shown | {self.plan: checked.card} if checked and checked.form == self._without_name(form) else shown
 
-    def look(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> Iterator[dict[Any, Any]]:
+    def look(self, values: Values, profile: Profile) -> Iterator[Values]:
         """Open the data; yield the progress, then the plan, which `change` shows if the form is still the same."""
         form, off = self.gathered(values), gr.Button(interactive=False)
         stop = gr.Button(visible=True)
@@ -204,7 +210,7 @@ class Start:
             card = cards.problem(sentence(error), plan_card.CANNOT)
             yield self._idle() | {self.plan: card, self.checked: Checked(None, card, self._without_name(form))}
 
-    def begin(self, values: dict[Any, Any], profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+    def begin(self, values: Values, profile: Profile) -> Values:
         """Start a run of the plan that the visitor was shown."""
         checked: Checked = values[self.checked] or Checked()
         form, off = self.gathered(values), gr.Button(interactive=False, variant="secondary")
@@ -220,16 +226,10 @@ class Start:
             card = cards.problem(sentence(error), plan_card.CANNOT)
             return {self.plan: card, self.mark: error_mark(error), self.checked: replace(checked, card=card, form=fields)}
         card = plan_card.started(run.name)
-        return {
-            self.chosen: run.name,
-            self.name: "",
-            self.checked: Checked(None, card, fields),
-            self.plan: card,
-            self.start: off,
-            self.check: gr.Button(interactive=True, variant="primary"),
-        }
+        shown = self._ready(card, can_start=False)
+        return {**shown, self.chosen: run.name, self.name: "", self.checked: Checked(None, card, fields)}
 
-    def take_upload(self, path: str, profile: gr.OAuthProfile | None) -> dict[Any, Any]:
+    def take_upload(self, path: str, profile: Profile) -> Values:
         """Keep an uploaded file, and name it in the field for the music."""
         try:
             permission.check(profile)
@@ -237,13 +237,13 @@ class Start:
         except PROBLEMS as error:
             return {self.form.problem: cards.problem(sentence(error), "Not taken"), self.form.upload: None}
 
-    def restore(self, saved: Any) -> dict[Any, Any]:
+    def restore(self, saved: Any) -> Values:
         """Return updates that fill the form with what the browser has kept."""
         updates = self.form.restore(saved)
         name = saved.get(self.name.elem_id, "") if updates else gr.skip()
         return {**updates, self.name: name, self.named: turn()}
 
-    def gathered(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+    def gathered(self, values: Mapping[Any, Any]) -> Values:
         """Return the values of the form by element id; an empty dictionary if a request holds none."""
         form = values[self.values]
         return form if isinstance(form, dict) else {}
@@ -269,15 +269,15 @@ class Start:
             raise FormError("name", str(error)) from error
         return name or None
 
-    def _idle(self) -> dict[Any, Any]:
+    def _idle(self) -> Values:
         return {self.check: gr.Button(interactive=True), self.stop: gr.Button(visible=False)}
 
-    def _tell(self, plan: Plan) -> dict[Any, Any]:
-        waits = any(seen.status.is_active for seen in snapshots())
+    def _ready(self, card: str, *, can_start: bool) -> Values:
+        """Return updates that show a card, and emphasise the button to press next."""
         return {
-            self.plan: plan_card.plan_card(plan, waits=waits),
-            self.start: gr.Button(interactive=True, variant="primary"),
-            self.check: gr.Button(interactive=True, variant="secondary"),
+            self.plan: card,
+            self.start: gr.Button(interactive=can_start, variant="primary" if can_start else "secondary"),
+            self.check: gr.Button(interactive=True, variant="secondary" if can_start else "primary"),
         }
 
 

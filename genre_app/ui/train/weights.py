@@ -18,11 +18,6 @@ def init_choices() -> list[str]:
     return [RANDOM, *(name for name in checkpoint_choices() if not name.startswith(taught_choice("")))]
 
 
-def bundled_of(choice: str | None) -> str | None:
-    """Return a choice as `genre_app.ui.train.levels` names it; None for random weights."""
-    return None if choice == RANDOM else choice
-
-
 def init_from(choice: str | None) -> str | None:
     """Return the checkpoint of a choice for `genre_app.runs.request.Request`; None for random weights.
 

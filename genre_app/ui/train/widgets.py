@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from genre_app.ui.train.fields import FormField
+from genre_app.ui.train.data import sentence
+from genre_app.ui.train.fields import FormError, FormField
 
 _LABELS = {"spec.kind": "Features", "model_settings": "Settings of the network", "split.file": "Split file"}
 _MAX_INFO = 150  # letters of a help text: six lines in half the form's width
@@ -31,3 +32,15 @@ def widget(field: FormField, value: Any) -> Any:
     if field.kind == "toml":
         return gr.Textbox(value, lines=3, max_lines=12, **common | {"elem_classes": [*classes, "code"]})
     return gr.Textbox(value, **common)
+
+
+def error_mark(error: Exception | None) -> str:
+    """Return a style sheet that writes an error under the field that it belongs to; empty if there is none.
+
+    The sentence is in the plan's alert too, for those who do not see the page.
+    """
+    if not isinstance(error, FormError) or not error.path:
+        return ""
+    # Each letter as CSS's escape, so that no text can leave the quotes.
+    text = "".join(f"\\{ord(letter):06x}" for letter in sentence(error))
+    return f'<style>#{element(error.path)}::after{{content:"{text}"}}</style>'
