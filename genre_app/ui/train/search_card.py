@@ -15,17 +15,16 @@ from genre_app.ui.train.markup import NO_VALUE, bar, breakable, head_row, percen
 _SHOWN = 10  # trials
 
 
-def search_card(folder: SearchFolder, search: Search, results: Results | None, *, is_running: bool) -> str:
+def search_card(folder: SearchFolder, search: Search, results: Results, *, is_running: bool) -> str:
     """Return the state of a search: its progress, its best trials, and how much each field matters."""
-    rows = results.rows if results else ()
+    rows = results.rows
     is_done = len(rows) >= search.trials
     state = (
         "stopping" if is_running and folder.should_stop else "running" if is_running else "finished" if is_done else "stopped"
     )
     progress = "" if is_done else bar(f"{len(rows)} of {search.trials} trials", len(rows), search.trials)
-    body = _failure(folder) if not rows and state == "stopped" else ""
-    if results is not None:
-        body += _best(search, results) + _table(rows, list(search.space)) + _importance(results)
+    failure = _failure(folder) if not rows and state == "stopped" else ""
+    body = failure + _best(search, results) + _table(rows, list(search.space)) + _importance(results)
     name = f"<h3>{escape(folder.path.name)} <span class='badge {state}'>{state}</span></h3>"
     return f'<section class="card run" aria-label="Search"><p class="eyebrow">Search</p>{name}{progress}{body}</section>'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -9,21 +10,19 @@ import gradio as gr
 from genre_app.errors import RunError
 from genre_app.runs import launch, zerogpu
 from genre_app.runs.run import free_name, runs_folder
-from genre_app.runs.search.results import Results, Row, read
+from genre_app.runs.search.results import Results, read
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import PRIVATE, turn
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.data import PROBLEMS, sentence
+from genre_app.ui.train.form import Profile, Values
 from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
 from genre_app.ui.train.start import Start
 
 _SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
 _SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
-
-Values = dict[Any, Any]
-Profile = gr.OAuthProfile | None
 
 
 class Searching:
@@ -53,8 +52,8 @@ class Searching:
         new = [panel.folded, panel.chosen, panel.listed, panel.said, self._turn]
         started = self._start.gather(settings.start.click).then(self.begin, inputs, [settings.error, done, *new], **PRIVATE)
         started.then(None, done, None, js=_SHOW_SEARCHES)
-        for button, act in ((panel.stop, self.end), (panel.resume, self.go_on)):
-            button.click(act, {panel.chosen}, [panel.said, self._turn], **PRIVATE)
+        for button, act in ((panel.stop, SearchFolder.request_stop), (panel.resume, _resume)):
+            button.click(self._acting(act), {panel.chosen}, [panel.said, self._turn], **PRIVATE)
         # One event, of which a browser sends the latest last: the answer for what was chosen or done before comes first.
         looking = [arriving, panel.chosen.input, panel.timer.tick, self._turn.change]
         gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
@@ -84,16 +83,16 @@ class Searching:
         """Return updates that show a search."""
         panel = self.panel
         try:
-            search, is_running, results = folder.search(), folder.is_running(), read(folder.path)
+            search, is_running, results = folder.search(), folder.is_running(), _results(folder)
         except RunError as error:
             hidden = {button: gr.Button(visible=False) for button in (panel.stop, panel.resume, panel.fill)}
             card = cards.problem(sentence(error), "Not shown")
             return {**hidden, panel.card: card, panel.timer: gr.Timer(active=False)}
-        is_done = results is not None and len(results.rows) >= search.trials
+        is_done = len(results.rows) >= search.trials
         return {
             panel.stop: gr.Button(visible=allowed and is_running),
             panel.resume: gr.Button(visible=allowed and not is_running and not is_done),
-            panel.fill: gr.Button(visible=allowed and _best(results) is not None),
+            panel.fill: gr.Button(visible=allowed and results.best is not None),
             panel.card: search_card(folder, search, results, is_running=is_running),
             panel.timer: gr.Timer(active=is_running),
         }
@@ -127,27 +126,18 @@ class Searching:
             self._turn: turn(),
         }
 
-    def end(self, values: Values, profile: Profile) -> Values:
-        """Stop the chosen search; it can be resumed."""
-        return self._act(values, profile, is_running=True)
+    def _acting(self, act: Callable[[SearchFolder], None]) -> Callable[[Values, Profile], Values]:
+        """Return a handler that acts on the chosen search, if the visitor may."""
 
-    def go_on(self, values: Values, profile: Profile) -> Values:
-        """Resume the chosen search."""
-        return self._act(values, profile, is_running=False)
+        def handle(values: Values, profile: Profile) -> Values:
+            try:
+                permission.check(profile)
+                act(self._chosen(values))
+            except PROBLEMS as error:
+                return {self.panel.said: cards.problem(sentence(error), "Not done")}
+            return {self.panel.said: "", self._turn: turn()}
 
-    def _act(self, values: Values, profile: Profile, *, is_running: bool) -> Values:
-        panel = self.panel
-        try:
-            permission.check(profile)
-            folder = self._chosen(values)
-            if is_running:
-                folder.request_stop()
-            elif not folder.is_running():
-                folder.expect_process()
-                launch.resume(folder.path)
-        except PROBLEMS as error:
-            return {panel.said: cards.problem(sentence(error), "Not done")}
-        return {panel.said: "", self._turn: turn()}
+        return handle
 
     def fill(self, values: Values, profile: Profile) -> Values:
         """Fill the form with the recipe of the chosen search and the settings of its best trial."""
@@ -155,7 +145,7 @@ class Searching:
         try:
             permission.check(profile)
             folder = self._chosen(values)
-            best = _best(read(folder.path))
+            best = _results(folder).best
             if best is None:
                 raise RunError("No trial of this search is done yet.")
             filled = self.form.fill_request(best_request(folder.search(), best), values[self.form.surveyed])
@@ -172,9 +162,16 @@ class Searching:
         return found
 
 
+def _resume(folder: SearchFolder) -> None:
+    if not folder.is_running():
+        folder.expect_process()
+        launch.resume(folder.path)
+
+
 def _named(name: Any, searches: list[SearchFolder]) -> SearchFolder | None:
     return next((found for found in searches if found.path.name == name), None)
 
 
-def _best(results: Results | None) -> Row | None:
-    return results.best if results is not None else None
+def _results(folder: SearchFolder) -> Results:
+    """Read the results of a search; they have no rows before the first trial has ended."""
+    return read(folder.path) or Results(trials=0, folds=0, rows=(), importance={})
