@@ -18,7 +18,7 @@ from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
-from genre_app.ui.permission import shown_data
+from genre_app.ui.permission import refusal, shown_data
 from genre_app.ui.train import run_card
 from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, draw
 from genre_app.ui.train.confusion import confusion_card
@@ -32,7 +32,9 @@ _REDRAWN_SHARE = 1 / 30  # of the time since training began, after which its cha
 _MIN_REDRAWN_SECONDS, _MAX_REDRAWN_SECONDS = 1.0, 8.0
 
 
-def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None, allowed: bool = True) -> dict[Any, Any]:
+def refresh(
+    panel: Panel, values: Mapping[Any, Any], profile: gr.OAuthProfile | None, *, name: str | None = None
+) -> dict[Any, Any]:
     """Return updates for the parts of the panel that have changed.
 
     Parameters
@@ -40,10 +42,10 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
     panel : Panel
     values : mapping
         Values of the panel's inputs.
+    profile : gr.OAuthProfile or None
+        Of the visitor: says whether they may stop, resume, rename and delete.
     name : str, optional
         The run to show, ``panel.chosen`` by default. If there is no such run, an active one is shown, or else the newest.
-    allowed : bool
-        Whether the visitor may stop, resume, rename and delete.
     """
     runs = snapshots()
     names = [seen.run.name for seen in runs]
@@ -72,7 +74,7 @@ def refresh(panel: Panel, values: Mapping[Any, Any], *, name: str | None = None,
         put("run", None, lambda: _no_run(panel))
         return updates
     view = _figure_view(View.from_page(values[panel.view]))
-    drawn, other = _drawn_at(seen), values[panel.other]
+    drawn, other, allowed = _drawn_at(seen), values[panel.other], refusal(profile) is None
     put("run", name, lambda: _new_run(panel, seen.run.name))
     put("others", tuple(names), lambda: {panel.other: _other_runs(names, seen.run.name, other)})
     put("state", state := run_card.state_card(seen), lambda: {panel.state: state})

@@ -5,7 +5,7 @@ Training is a process of its own, started by the command that the tab shows. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import gradio as gr
@@ -24,7 +24,7 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import run_choice, still_offered
 from genre_app.ui.train import hear, run_card
-from genre_app.ui.train.form import Form
+from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
 from genre_app.ui.train.search_parts import SearchSettings
@@ -42,9 +42,6 @@ _VIEWERS = 16  # pages that look at runs at the same time
 _WITH_VIEW = '(view, ...others) => [genreApp.view("#run-head"), ...others]'
 _TICK_WHILE_OPEN = '() => genreApp.whileOpen("train")'
 _LOOKING: dict[str, Any] = {**PRIVATE, "js": _WITH_VIEW, "concurrency_id": "watch", "concurrency_limit": _VIEWERS}
-
-Values = dict[Any, Any]
-Profile = gr.OAuthProfile | None
 
 
 def build(frame: Frame) -> None:
@@ -101,11 +98,11 @@ class Actions:
 
     def look(self, values: Values, profile: Profile) -> Values:
         """Return what has changed."""
-        return refresh(self.panel, values, allowed=permission.refusal(profile) is None)
+        return refresh(self.panel, values, profile)
 
     def choose(self, values: Values, event: gr.SelectData, profile: Profile) -> Values:
         """Show the run in the row that was chosen."""
-        return refresh(self.panel, values, name=str(event.row_value[0]), allowed=permission.refusal(profile) is None)
+        return refresh(self.panel, values, profile, name=str(event.row_value[0]))
 
     def tick(self, values: Values, profile: Profile) -> Values:
         """Return what has changed since the last look."""
@@ -145,13 +142,10 @@ class Actions:
             panel, name, error = self.panel, values[self.panel.chosen], ""
             try:
                 permission.check(profile)
-                run = find(name)
-                if run is None:
-                    raise RunError(f"There is no run {name!r} any more.")
-                name = action(run, values) or name
+                name = action(_found(name), values) or name
             except (NotAllowedError, RunError, OSError) as problem:
                 error = cards.problem(str(problem), "Not done")
-            updates = refresh(panel, values, name=name, allowed=permission.refusal(profile) is None)
+            updates = refresh(panel, values, profile, name=name)
             shown = find(updates[panel.chosen])
             # For an active run, or without one, the buttons of `manage_error` are hidden, and so is the place.
             visible = place if shown is not None and not shown.status().is_active else panel.error
@@ -186,13 +180,18 @@ class Actions:
         return gr.Column(visible=True), name, run_card.question(name), ""
 
 
+def _found(name: str) -> Run:
+    run = find(name)
+    if run is None:
+        raise RunError(f"There is no run {name!r} any more.")
+    return run
+
+
 def push(name: str, repository: str, profile: Profile, token: gr.OAuthToken | None) -> Iterator[str]:
     """Upload a run to the hub, on a Space with the token of the owner who has signed in."""
     try:
         permission.check(profile)
-        run = find(name)
-        if run is None:
-            raise RunError(f"There is no run {name!r} any more.")
+        run = _found(name)
         if token is None and permission.on_space():
             raise NotAllowedError("Sign in above first: the upload uses your account of the hub.")
         if token is None and permission.on_network():  # the token of this machine is not the visitor's
@@ -209,7 +208,7 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
     checkpoint, own, options = (frame.parts[part] for part in ("checkpoint", "own", "options"))
     used = gr.Checkbox(visible=False)
 
-    def use(name: str, own: str | None) -> Mapping[Any, Any]:
+    def use(name: str, own: str | None) -> Values:
         offered = still_offered([run_choice(name)], own)
         if run_choice(name) not in offered["choices"]:
             return {panel.error: cards.problem(f"The run {name!r} has no checkpoint to use.", "Not done"), used: False}
@@ -230,7 +229,7 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
 def _connect_collect(form: Form, frame: Frame) -> Any:
     """Connect the button that fills the form with a collection and the recipe that fine-tunes all layers; return the event."""
 
-    def fill(name: str | None, surveyed: Any, request: gr.Request) -> Mapping[Any, Any]:
+    def fill(name: str | None, surveyed: Any, request: gr.Request) -> Values:
         folder = collection_of(request.session_hash, name).folder
         return {
             **form.fill_recipe(_FINE_TUNING, surveyed),
@@ -239,21 +238,21 @@ def _connect_collect(form: Form, frame: Frame) -> Any:
             frame.tabs: gr.Tabs(selected="Train"),
         }
 
-    longer = cast(gr.Button, frame.parts["train longer"])
-    inputs, outputs = [frame.parts["collection"], form.surveyed], [*form.inputs, frame.tabs]
-    clicked = longer.click(fill, inputs, outputs, **PRIVATE)
-    clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-form'))")
-    return clicked
+    return _connect_fill("train longer", fill, [frame.parts["collection"], form.surveyed], form, frame, "#train-form")
 
 
 def _connect_room(form: Form, frame: Frame) -> Any:
     """Connect the button that fills the augmentation of the form with a room that was checked; return the event."""
 
-    def fill(settings: Any) -> Mapping[Any, Any]:
+    def fill(settings: Any) -> Values:
         told = gr.Dropdown(info="The room that you checked, over the recipe's augmentation: see All settings.")
         return {**form.fill_settings(settings or {}), form.preset: told, frame.tabs: gr.Tabs(selected="Train")}
 
-    use, settings = cast(gr.Button, frame.parts["train for room"]), frame.parts["room settings"]
-    clicked = use.click(fill, settings, [*form.inputs, frame.tabs], **PRIVATE)
-    clicked.then(None, None, None, js="() => genreApp.opened('train').then(() => genreApp.show('#train-preset'))")
+    return _connect_fill("train for room", fill, [frame.parts["room settings"]], form, frame, "#train-preset")
+
+
+def _connect_fill(button: str, fill: Callable[..., Values], inputs: list[Any], form: Form, frame: Frame, place: str) -> Any:
+    """Connect a button of another tab that fills the form; then the page opens this tab and scrolls to ``place``."""
+    clicked = cast(gr.Button, frame.parts[button]).click(fill, inputs, [*form.inputs, frame.tabs], **PRIVATE)
+    clicked.then(None, None, None, js=f"() => genreApp.opened('train').then(() => genreApp.show('{place}'))")
     return clicked
