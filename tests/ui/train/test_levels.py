@@ -65,15 +65,15 @@ def test_what_a_browser_has_kept_is_checked():
 
 
 def test_best_fine_tunes_the_shipped_network_where_it_is_fair_and_possible(bundled):
-    assert [levels.way_of(level.name, AUDIO).recipe for level in levels.LEVELS] == ["mlp", "lstm", "transfer"]
+    assert [levels.way_of(level, AUDIO).recipe for level in levels.LEVELS] == ["mlp", "lstm", "transfer"]
     assert levels.way_of("Best", AUDIO).init_from == "default"
     for seen in (Survey("spectrograms", 40), Survey("table"), Survey("audio", 40, gtzan=True)):
         assert levels.way_of("Best", seen).recipe == "default"
         assert levels.way_of("Best", seen).init_from is None
     for level in levels.LEVELS:
         for seen in (UNKNOWN, Survey("spectrograms", 9)):
-            way = levels.way_of(level.name, seen)
-            assert levels.level_of(way.recipe, way.init_from, seen) == level.name
+            way = levels.way_of(level, seen)
+            assert levels.level_of(way.recipe, way.init_from, seen) == level
     assert levels.level_of("transfer", None, AUDIO) is None
     assert levels.level_of("cnn", None, AUDIO) is None
 
