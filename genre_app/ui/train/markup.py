@@ -50,9 +50,20 @@ def notes(lines: Iterable[str], style: str = "notes") -> str:
     return f'<ul class="{style}">{rows}</ul>' if rows else ""
 
 
-def head_row(names: Iterable[str]) -> str:
-    """Return the head of a table."""
-    return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"
+def table(heads: Iterable[str], rows: Iterable[str], style: str = "counts") -> str:
+    """Return a table with a head; ``heads`` are HTML, and ``rows`` come from `row`."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return f'<table class="{style}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def row(head: str, cells: Iterable[object], attributes: str = "") -> str:
+    """Return a row of a table; its head and its cells are HTML."""
+    return f'<tr{attributes}><th scope="row">{head}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def share_bar(share: float) -> str:
+    """Return a bar as long as a share, 0 to 1."""
+    return f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
 
 
 def breakable(name: str) -> str:

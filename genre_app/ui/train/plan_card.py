@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from genre_app.ui.train.markup import NO_VALUE, SPLITS, duration, facts, head_row, notes
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, duration, facts, notes, row, table
 
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
@@ -41,12 +41,10 @@ def plan_card(plan: Plan, *, waits: bool = False) -> str:
     """
     totals = {split: sum(of_genre.get(split, 0) for of_genre in plan.tracks.values()) for split in SPLITS}
     splits = [split for split in SPLITS if totals[split] or split != "test"]
-    counts = plan.tracks | {"": totals}
-    rows = ""
-    for genre, of_genre in counts.items():
-        cells = "".join(f"<td>{of_genre.get(split, 0) if totals[split] else NO_VALUE}</td>" for split in splits)
-        kind = "" if genre else ' class="total"'
-        rows += f'<tr{kind}><th scope="row">{escape(genre or "all")}</th>{cells}</tr>'
+    rows = []
+    for genre, of_genre in (plan.tracks | {"": totals}).items():
+        cells = [of_genre.get(split, 0) if totals[split] else NO_VALUE for split in splits]
+        rows.append(row(escape(genre or "all"), cells, "" if genre else ' class="total"'))
     values = {
         "Segments": ", ".join(f"{plan.segments[split]:,} {SPLITS[split]}" for split in ("train", "valid") if totals[split]),
         "An epoch": f"{plan.epoch_segments:,} segments in {plan.steps:,} step{'s' * (plan.steps != 1)}",
@@ -60,5 +58,5 @@ def plan_card(plan: Plan, *, waits: bool = False) -> str:
         lines.insert(0, "Another run is active. This one waits until the device is free.")
     if plan.config.augment.waveform.changes:
         lines.append("Worker processes change the waveforms, which can take longer than the time above.")
-    table = f'<table class="counts">{head_row(["tracks", *map(SPLITS.__getitem__, splits)])}<tbody>{rows}</tbody></table>'
-    return card(f'<div class="scroll" tabindex="0">{table}</div>{facts(values)}{notes(lines)}')
+    counts = table(["tracks", *(SPLITS[split] for split in splits)], rows)
+    return card(f'<div class="scroll" tabindex="0">{counts}</div>{facts(values)}{notes(lines)}')

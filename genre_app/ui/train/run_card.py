@@ -11,18 +11,16 @@ from genre_app.runs.events import Failed, Finished, Preparing, Process, Started,
 from genre_app.runs.status import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
+from genre_app.ui.train import markup
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, breakable, duration, facts, head_row, notes, percent, progress_bar
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, breakable, duration, facts, percent
 from genre_app.ui.train.snapshot import Snapshot
 
 NO_RUNS = """
 <div class="empty">No run yet. Say where the music is, check the data and start: the run will appear here.</div>
 """
 _BADGES = {Status.died: "broke off"}
-_LEAVE = '<p class="small">You can close this page and come back.</p>'
 _RECORDED = "Under simulated recording"
-_BROKEN = "Lines of the journal that cannot be read were left out, so this page may show less than happened"
-_NOT_MEASURED = "All tracks are training tracks, so nothing was measured."
 
 
 def list_row(seen: Snapshot) -> list[str]:
@@ -37,19 +35,20 @@ def state_card(seen: Snapshot) -> str:
     stopping = status.is_active and seen.run.should_stop
     warnings = [event.message for event in seen.journal.events if isinstance(event, Warned)]
     if seen.journal.n_broken:
-        warnings.append(f"{_BROKEN} ({seen.journal.n_broken})")
+        left_out = "Lines of the journal that cannot be read were left out, so this page may show less than happened"
+        warnings.append(f"{left_out} ({seen.journal.n_broken})")
     bars = ""
     if status is Status.preparing and (now := seen.journal.last(Preparing)):
-        bars = progress_bar(now.stage, now.done, now.total, now.eta_seconds)
+        bars = markup.progress_bar(now.stage, now.done, now.total, now.eta_seconds)
     elif seen.started and status is not Status.finished:
         bars = _bars(seen, seen.started)
-    leave = _LEAVE if status.is_active and not stopping else ""
+    leave = '<p class="small">You can close this page and come back.</p>' if status.is_active and not stopping else ""
     badge = "stopping" if stopping else _BADGES.get(status, status.value)
     return f"""
 <section class="card run" aria-label="Run"><p class="eyebrow">Run</p>
 <h2 class="name">{escape(seen.run.name)} <span class="badge {status.value}">{badge}</span></h2>
 <p class="sub" role="status">{escape(shortened(_sentence(seen, stopping)))}</p>
-{bars}{facts(_figures(seen))}{leave}{notes(map(shortened, warnings), "warnings")}</section>
+{bars}{facts(_figures(seen))}{leave}{markup.notes(map(shortened, warnings), "warnings")}</section>
 """
 
 
@@ -60,7 +59,8 @@ def report_card(seen: Snapshot) -> str:
         return ""
     valid = _measured(report)
     if valid is None:
-        return f'<section class="card" aria-label="Report"><h3 class="eyebrow">Report</h3><p>{_NOT_MEASURED}</p></section>'
+        words = "All tracks are training tracks, so nothing was measured."
+        return f'<section class="card" aria-label="Report"><h3 class="eyebrow">Report</h3><p>{words}</p></section>'
     votes = ", ".join(f"{VOTE_NAMES.get(vote, vote).lower()} {percent(value)}" for vote, value in valid["by_vote"].items())
     heading = "Report on the validation tracks" if "valid" in report else f"Cross-validation with {valid['folds']} folds"
     values = {
@@ -73,14 +73,14 @@ def report_card(seen: Snapshot) -> str:
     wide = {"By vote": votes}
     if "test" in report:
         wide["Test tracks"] = f"{_right(report['test'])} right, {_accuracy(report['test'])}"
-    rows = "".join(_genre_row(genre, row) for genre, row in valid["per_genre"].items())
-    table = f'<table class="counts f1">{head_row(["", "", "F1", "precision", "recall", "tracks"])}<tbody>{rows}</tbody></table>'
+    rows = (_genre_row(genre, scores) for genre, scores in valid["per_genre"].items())
+    genres = markup.table(["", "", "F1", "precision", "recall", "tracks"], rows, "counts f1")
     return f"""
 <section class="card" aria-label="Report"><h3 class="eyebrow">{heading}</h3>
 <p class="genre">{_right(valid)} right</p>
 <p class="sub">{_accuracy(valid)}</p>
 {facts(values)}{facts(wide, "facts wide")}
-<div class="scroll" tabindex="0">{table}</div></section>
+<div class="scroll" tabindex="0">{genres}</div></section>
 """
 
 
@@ -109,14 +109,12 @@ def comparison(one: Snapshot, other: Snapshot) -> str:
     differing = {
         name: (mine.get(name, ""), theirs.get(name, "")) for name in mine | theirs if mine.get(name) != theirs.get(name)
     }
-    rows = ""
+    rows = []
     for part, lines in (("Results", results), ("Different settings", differing or {"settings": ("the same", "the same")})):
-        rows += f'<tr class="part"><th colspan="3" scope="rowgroup">{part}</th></tr>' + "".join(
-            f'<tr><th scope="row">{breakable(name)}</th><td>{escape(first)}</td><td>{escape(second)}</td></tr>'
-            for name, (first, second) in lines.items()
-        )
-    heads = head_row(["", *(breakable(seen.run.name) for seen in (one, other))])
-    return f'<div class="scroll tall" tabindex="0"><table class="counts compared">{heads}<tbody>{rows}</tbody></table></div>'
+        rows.append(f'<tr class="part"><th colspan="3" scope="rowgroup">{part}</th></tr>')
+        rows += [markup.row(breakable(name), map(escape, values)) for name, values in lines.items()]
+    heads = ["", breakable(one.run.name), breakable(other.run.name)]
+    return f'<div class="scroll tall" tabindex="0">{markup.table(heads, rows, "counts compared")}</div>'
 
 
 def question(name: str) -> str:
@@ -183,8 +181,10 @@ def _measured(report: dict[str, Any]) -> dict[str, Any] | None:
     return report.get("valid") or report.get("folds")
 
 
-def _tracks(accuracy: float, seen: Snapshot) -> str:
-    """Return an accuracy as a count of validation tracks, which says how much it is worth."""
+def _tracks(accuracy: float | None, seen: Snapshot) -> str:
+    """Return an accuracy as a count of validation tracks, which says how much it is worth; empty for None."""
+    if accuracy is None:
+        return ""
     n = seen.started.tracks.get("valid", 0) if seen.started else 0
     return f"{round(accuracy * n)} of {n} validation tracks" if n else f"{percent(accuracy)} of the validation tracks"
 
@@ -198,15 +198,11 @@ def _accuracy(metrics: dict[str, Any]) -> str:
     return f"{percent(metrics['accuracy'])}, 95 % interval {percent(low)} to {percent(high)}"
 
 
-def _genre_row(genre: str, row: dict[str, Any]) -> str:
+def _genre_row(genre: str, scores: dict[str, Any]) -> str:
     """Return a row of the report; without tracks, a genre has no F1."""
-    width = 100 * row["f1"] if row["n"] else 0
-    scores = "".join(f"<td>{f'{row[key]:.2f}' if row['n'] else NO_VALUE}</td>" for key in ("f1", "precision", "recall"))
-    return (
-        f'<tr><th scope="row">{escape(genre)}</th>'
-        f'<td><span class="track"><span class="bar" style="width:{width:.1f}%"></span></span></td>'
-        f"{scores}<td>{row['n']}</td></tr>"
-    )
+    n = scores["n"]
+    shown = [f"{scores[key]:.2f}" if n else NO_VALUE for key in ("f1", "precision", "recall")]
+    return markup.row(escape(genre), [markup.share_bar(scores["f1"] if n else 0), *shown, n])
 
 
 def _results(seen: Snapshot) -> dict[str, str]:
@@ -216,9 +212,9 @@ def _results(seen: Snapshot) -> dict[str, str]:
     seconds = sum(epoch.seconds for epoch in seen.journal.epochs)
     if best:
         found["best epoch"] = str(best.epoch)
-        found["accuracy"] = "" if best.valid_accuracy is None else _tracks(best.valid_accuracy, seen)
+        found["accuracy"] = _tracks(best.valid_accuracy, seen)
         found["log-loss"] = "" if best.valid_log_loss is None else f"{best.valid_log_loss:.3f}"
-        found[_RECORDED.lower()] = "" if best.recorded_accuracy is None else _tracks(best.recorded_accuracy, seen)
+        found[_RECORDED.lower()] = _tracks(best.recorded_accuracy, seen)
     if report is not None:
         valid, seconds = _measured(report), report["seconds"]
         found["best epoch"] = str(report["best_epoch"])

@@ -10,7 +10,7 @@ from genre_app.runs.search.results import Results, Row
 from genre_app.runs.search.search import Search, SearchFolder
 from genre_app.ui import cards, permission
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import NO_VALUE, bar, breakable, head_row, percent
+from genre_app.ui.train.markup import NO_VALUE, bar, breakable, percent, row, share_bar, table
 
 _SHOWN = 10  # trials
 
@@ -52,32 +52,28 @@ def _best(search: Search, results: Results) -> str:
 def _table(rows: tuple[Row, ...], fields: list[str]) -> str:
     if not rows:
         return ""
-    body = "".join(_row(row, fields) for row in rows[:_SHOWN])
-    head = head_row(["trial", "log-loss", "accuracy", *map(breakable, fields)])
     words = [f"And {len(rows) - _SHOWN} more in search.csv."] if len(rows) > _SHOWN else []
-    if any(row.state == "pruned" for row in rows):
+    if any(trial.state == "pruned" for trial in rows):
         words.append("A pruned trial was ended early: it was worse than half of the trials before.")
-    words += [cards.sentence(f"trial {row.number} failed: {row.message}") for row in rows if row.message][:1]
+    words += [cards.sentence(f"trial {trial.number} failed: {trial.message}") for trial in rows if trial.message][:1]
     notes = f'<p class="remark">{escape(" ".join(words))}</p>' if words else ""
-    table = f'<table class="counts">{head}<tbody>{body}</tbody></table>'
-    scrolled = f'<div class="scroll" role="region" aria-label="Trials" tabindex="0">{table}</div>'
+    heads = ["trial", "log-loss", "accuracy", *map(breakable, fields)]
+    trials = table(heads, (_row(trial, fields) for trial in rows[:_SHOWN]))
+    scrolled = f'<div class="scroll" role="region" aria-label="Trials" tabindex="0">{trials}</div>'
     return f"<h4>Trials, the best first</h4>{scrolled}{notes}"
 
 
-def _row(row: Row, fields: list[str]) -> str:
-    log_loss = NO_VALUE if row.log_loss is None else f"{row.log_loss:.3f}"
-    cells = [log_loss, percent(row.accuracy) if row.state == "done" else escape(row.state)]
-    cells += [escape(str(row.settings.get(field, ""))) for field in fields]
-    return f'<tr><th scope="row">{row.number}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+def _row(trial: Row, fields: list[str]) -> str:
+    log_loss = NO_VALUE if trial.log_loss is None else f"{trial.log_loss:.3f}"
+    accuracy = percent(trial.accuracy) if trial.state == "done" else escape(trial.state)
+    return row(str(trial.number), [log_loss, accuracy, *(escape(str(trial.settings.get(field, ""))) for field in fields)])
 
 
 def _importance(results: Results) -> str:
     head = "<h4>Which settings matter</h4>"
     if not results.importance:
         return f'{head}<p class="remark">There are too few trials to say.</p>' if results.rows else ""
-    rows = ""
-    for field, share in results.importance.items():
-        drawn = f'<span class="track"><span class="bar" style="width:{100 * share:.1f}%"></span></span>'
-        rows += f'<tr><th scope="row">{breakable(field)}</th><td>{drawn}</td><td>{100 * share:.0f} %</td></tr>'
+    shares = results.importance.items()
+    rows = "".join(row(breakable(field), [share_bar(share), f"{100 * share:.0f} %"]) for field, share in shares)
     words = "Share of the differences in log-loss that each setting explains:"
     return f'{head}<p class="remark">{words}</p><table class="counts f1">{rows}</table>'
