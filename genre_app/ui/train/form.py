@@ -122,11 +122,6 @@ class Form:
         others = (self.source, self.level, self.recipe, self.preset, self.init_from, self.columns, self.threads)
         return [*others, *self.widgets.values()]
 
-    @property
-    def first_values(self) -> dict[str, Any]:
-        """The values of a form that nobody has touched, by element id."""
-        return {part.elem_id: part.value for part in self.inputs}
-
     def request(self, values: Mapping[Any, Any]) -> Request:
         """Return the request that the form describes; its data is ``DATA`` while no usable music is named.
 

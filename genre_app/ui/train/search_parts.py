@@ -6,9 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-TICK_SECONDS = 3.0
-"""Time between two looks of a page at a running search."""
-
+_TICK_SECONDS = 3.0  # between two looks of a page at a running search
 _SAMPLERS = [("near the best so far", "tpe"), ("independently", "random")]
 
 
@@ -58,7 +56,7 @@ class SearchPanel:
                 self.stop = gr.Button("Stop search", variant="stop", elem_id="search-stop", **hidden)
                 self.resume = gr.Button("Resume search", elem_id="search-resume", **hidden)
             self.said = gr.HTML(elem_id="search-said")
-            self.timer = gr.Timer(TICK_SECONDS, active=False)
+            self.timer = gr.Timer(_TICK_SECONDS, active=False)
 
     @property
     def inputs(self) -> set[Any]:

@@ -101,7 +101,7 @@ class Start:
                 self.stop = gr.Button("Stop checking", visible=False, min_width=120)
                 self.start = gr.Button("Start training", interactive=False, elem_id="train-start", min_width=120)
             self.command = gr.Textbox(
-                _command(form.request(form.first_values), None),
+                _command(form.request({part.elem_id: part.value for part in form.inputs}), None),
                 label="The same in a terminal",
                 lines=1,
                 max_lines=8,
