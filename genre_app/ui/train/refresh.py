@@ -24,7 +24,7 @@ from genre_app.ui.train.charts import MINE, THEIRS, compared_curves, curves, dra
 from genre_app.ui.train.confusion import confusion_card
 from genre_app.ui.train.data import shortened
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS, NO_OTHER, Panel
-from genre_app.ui.train.snapshot import Snapshot, find, snapshot, snapshots
+from genre_app.ui.train.snapshot import Snapshot, snapshots
 
 _FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels; the same as in page.css
 _COPY_SECONDS = 1800.0  # a download's copy is renewed after this time, before gradio deletes it
@@ -47,9 +47,9 @@ def refresh(
     name : str, optional
         The run to show, ``panel.chosen`` by default. If there is no such run, an active one is shown, or else the newest.
     """
-    runs = snapshots()
-    names = [seen.run.name for seen in runs]
-    active = [seen.run.name for seen in runs if seen.status.is_active]
+    runs = {seen.run.name: seen for seen in snapshots()}
+    names = list(runs)
+    active = [seen.run.name for seen in runs.values() if seen.status.is_active]
     name = values[panel.chosen] if name is None else name
     if name not in names:
         name = next(iter(active or names), None)
@@ -65,18 +65,18 @@ def refresh(
 
     seconds = ACTIVE_SECONDS if active else IDLE_SECONDS
     put("pace", seconds, lambda: {panel.timer: gr.Timer(seconds)})
-    rows = [run_card.list_row(seen) for seen in runs]
+    rows = [run_card.list_row(seen) for seen in runs.values()]
     put("table", str(rows), lambda: _table(panel, rows))
     mark = cards.row_mark("runs", names.index(name)) if name is not None else ""
     put("mark", mark, lambda: {panel.mark: mark})
-    seen = next((seen for seen in runs if seen.run.name == name), None)
-    if seen is None:
+    if name is None:
         put("run", None, lambda: _no_run(panel))
         return updates
+    seen = runs[name]
     view = _figure_view(View.from_page(values[panel.view]))
     drawn, other, allowed = _drawn_at(seen), values[panel.other], refusal(profile) is None
-    put("run", name, lambda: _new_run(panel, seen.run.name))
-    put("others", tuple(names), lambda: {panel.other: _other_runs(names, seen.run.name, other)})
+    put("run", name, lambda: _new_run(panel, name))
+    put("others", tuple(names), lambda: {panel.other: _other_runs(names, name, other)})
     put("state", state := run_card.state_card(seen), lambda: {panel.state: state})
     usable = (seen.status.value, seen.run.best.is_file(), _is_resumable(seen), allowed)
     put("buttons", usable, lambda: _buttons(panel, seen, allowed))
@@ -87,16 +87,16 @@ def refresh(
     put("log", log, lambda: {panel.log: log})
     put("downloads", _download_stamp(seen), lambda: _downloads(panel, seen))
     put("command", name, lambda: {panel.command: shortened(seen.description.request.command(data=shown_data()))})
-    put("compared", (other, drawn), lambda: compare(panel, seen.run.name, other))
+    second = runs.get(other)
+    put("compared", (other, drawn, second and _drawn_at(second)), lambda: compare(panel, seen, second))
     return updates
 
 
-def compare(panel: Panel, name: str | None, other: str | None) -> dict[Any, Any]:
+def compare(panel: Panel, one: Snapshot | None, two: Snapshot | None) -> dict[Any, Any]:
     """Return updates that show another run beside the chosen one."""
-    mine, theirs, plots = find(name), find(other), (panel.compared_loss, panel.compared_accuracy)
-    if mine is None or theirs is None or mine == theirs:
+    plots = (panel.compared_loss, panel.compared_accuracy)
+    if one is None or two is None or one.run == two.run:
         return {panel.compared: "", **{plot: gr.LinePlot(visible=False) for plot in plots}}
-    one, two = snapshot(mine), snapshot(theirs)
     charts = draw(plots, compared_curves(one, two), color_map={one.run.name: MINE, two.run.name: THEIRS})
     return {panel.compared: run_card.comparison(one, two), **charts}
 

@@ -29,7 +29,7 @@ from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
 from genre_app.ui.train.search_parts import SearchSettings
 from genre_app.ui.train.searching import Searching
-from genre_app.ui.train.snapshot import find
+from genre_app.ui.train.snapshot import find, snapshots
 from genre_app.ui.train.start import Start
 from genre_app.ui.train.weights import init_choices
 
@@ -104,6 +104,11 @@ class Actions:
         """Show the run in the row that was chosen."""
         return refresh(self.panel, values, profile, name=str(event.row_value[0]))
 
+    def compare(self, name: str | None, other: str | None) -> Values:
+        """Show another run beside the chosen one."""
+        runs = {seen.run.name: seen for seen in snapshots()}
+        return compare(self.panel, runs.get(name or ""), runs.get(other or ""))
+
     def tick(self, values: Values, profile: Profile) -> Values:
         """Return what has changed since the last look."""
         updates = self.look(values, profile)
@@ -119,7 +124,7 @@ class Actions:
         shown.then(None, None, None, js="() => genreApp.show('#run-head')")
         panel.table.select(self.choose, panel.inputs, panel.outputs, **_LOOKING)
         comparison = [panel.compared, panel.compared_loss, panel.compared_accuracy]
-        panel.other.input(lambda name, other: compare(panel, name, other), [panel.chosen, panel.other], comparison, **PRIVATE)
+        panel.other.input(self.compare, [panel.chosen, panel.other], comparison, **PRIVATE)
         for trigger, action, place in (
             (panel.stop.click, self.stop, panel.error),
             (panel.resume.click, self.resume, panel.error),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import gradio as gr
@@ -34,6 +35,22 @@ def test_two_runs_beside_each_other(app, make_run):
     assert "augment.<wbr>mild.<wbr>white_<wbr>noise_<wbr>probability" in compared["run-compared"]
     assert compared["compared-loss"].visible is True
     assert named(handler(app, "run-other", "input").fn("one", ""))["run-compared"] == ""
+
+
+def test_a_comparison_follows_the_other_run(app, make_run):
+    make_run("over", Status.finished)
+    other = make_run("going", Status.running)
+    known = arrive(app, "over", "going")["run-shown"]
+    assert "run-compared" not in arrive(app, "over", "going", known)
+    record(other, {"event": "epoch", "epoch": 5, "valid_accuracy": 0.25, "best": True, "time": time.time() + 60.0})
+    assert "1 of 4 validation tracks" in words(arrive(app, "over", "going", known)["run-compared"])
+
+
+def test_a_run_that_goes_away_is_not_compared(app, make_run, monkeypatch):
+    one, gone = make_run("one", Status.finished), make_run("gone", Status.stopped)
+    gone.delete()
+    monkeypatch.setattr("genre_app.ui.train.snapshot.list_runs", lambda: [one, gone])  # listed, and deleted after that
+    assert named(handler(app, "run-other", "input").fn("one", "gone"))["run-compared"] == ""
 
 
 def test_names_from_folders_are_escaped(app, make_run):
