@@ -6,6 +6,7 @@ settings of a network are lines of TOML.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -101,25 +102,32 @@ class FormField:
         FormError
             If the text is not of the field's kind. `TrainConfig` checks the bounds.
         """
-        try:
-            if self.kind in ("pair", "numbers"):
-                return self._numbers(str(shown or ""))
-            if self.kind == "toml":
-                return tomllib.loads(str(shown or ""))
-        except tomllib.TOMLDecodeError as error:
-            raise FormError(self.path, f"{self.path}: write lines such as dropout = 0.2; {error}") from error
-        except ValueError as error:
-            wanted = "two numbers, such as 5, 40" if self.kind == "pair" else "numbers, such as 0.25, 0.5"
-            raise FormError(self.path, f"{self.path}: write {wanted}") from error
+        if self.kind in ("pair", "numbers"):
+            return self._numbers(str(shown or ""))
+        if self.kind == "toml":
+            return self._settings(str(shown or ""))
         if self.kind == "number" and not isinstance(shown, int | float):
             raise FormError(self.path, f"{self.path}: write a number")
         return (str(shown or "").strip() or None) if self.kind in ("text", "choice") else shown
 
     def _numbers(self, text: str) -> list[float]:
-        numbers = [float(part) for part in re.split(r"\s*[,;]\s*", text.strip()) if part or self.kind == "pair"]
-        if self.kind == "pair" and len(numbers) != 2:
-            raise ValueError
+        try:
+            numbers = [float(part) for part in re.split(r"\s*[,;]\s*", text.strip()) if part or self.kind == "pair"]
+            if self.kind == "pair" and len(numbers) != 2:
+                raise ValueError
+        except ValueError as error:
+            wanted = "two numbers, such as 5, 40" if self.kind == "pair" else "numbers, such as 0.25, 0.5"
+            raise FormError(self.path, f"{self.path}: write {wanted}") from error
         return numbers
+
+    def _settings(self, text: str) -> dict[str, Any]:
+        try:
+            settings = tomllib.loads(text)
+            json.dumps(settings, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            reason = error if isinstance(error, tomllib.TOMLDecodeError) else "no value may be a date, nan or inf"
+            raise FormError(self.path, f"{self.path}: write lines such as dropout = 0.2; {reason}") from error
+        return settings
 
 
 @cache
