@@ -192,7 +192,7 @@ def _found(name: str) -> Run:
     return run
 
 
-def push(name: str, repository: str, profile: Profile, token: gr.OAuthToken | None) -> Iterator[str]:
+def push(name: str, repository: str | None, profile: Profile, token: gr.OAuthToken | None) -> Iterator[str]:
     """Upload a run to the hub, on a Space with the token of the owner who has signed in."""
     try:
         permission.check(profile)
@@ -201,6 +201,9 @@ def push(name: str, repository: str, profile: Profile, token: gr.OAuthToken | No
             raise NotAllowedError("Sign in above first: the upload uses your account of the hub.")
         if token is None and permission.on_network():  # the token of this machine is not the visitor's
             raise NotAllowedError("Upload from the machine that serves this page: genre-app push RUN OWNER/NAME.")
+        repository = (repository or "").strip()
+        if not repository:
+            raise RunError("Write OWNER/NAME of the model into the field first.")
         yield cards.remark("Uploading …")
         upload(run, repository, token=token.token if token else None)
         yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")

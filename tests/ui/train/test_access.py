@@ -81,6 +81,13 @@ def test_visitors_from_elsewhere_do_not_upload_with_the_account_of_the_machine(a
     assert "Upload from the machine that serves this page" in said
 
 
+@pytest.mark.parametrize("repository", [None, "", " "])
+def test_an_upload_needs_a_name(app, make_run, repository):
+    make_run("beats", Status.finished)
+    (said,) = handler(app, "run-push", "click").fn("beats", repository, None, None)
+    assert "Write OWNER/NAME of the model" in said
+
+
 @pytest.mark.usefixtures("_on_a_space")
 def test_runs_of_a_space_are_kept_in_its_storage_or_the_page_says_that_they_are_not(app, tmp_path, monkeypatch):
     monkeypatch.setattr("genre_app.runs.run.SPACE_STORAGE", tmp_path / "data")
