@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
+from genre_app.runs.settings import without_folders
 from genre_app.runs.status import Status
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
@@ -228,10 +230,12 @@ def _results(seen: Snapshot) -> dict[str, str]:
 
 
 def _settings(seen: Snapshot) -> dict[str, str]:
-    request = seen.description.request
-    own = {"recipe": request.recipe, "data": shown_data() or shortened(request.data)}
-    own |= {"init-from": request.init_name, "columns": request.columns}
-    return own | dict(flat(seen.description.config.model_dump(mode="json")))
+    request, settings = seen.description.request, seen.description.config.model_dump(mode="json")
+    own = {"recipe": request.recipe, "data": shortened(request.data), "init-from": request.init_name}
+    if (data := shown_data()) is not None:  # others may not see the folders of this machine
+        own |= {"recipe": Path(request.recipe).name, "data": data}
+        settings = without_folders(settings)
+    return own | {"columns": request.columns} | dict(flat(settings))
 
 
 def flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:

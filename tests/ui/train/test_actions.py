@@ -46,6 +46,17 @@ def test_a_comparison_follows_the_other_run(app, make_run):
     assert "1 of 4 validation tracks" in words(arrive(app, "over", "going", known)["run-compared"])
 
 
+def test_a_comparison_tells_visitors_from_elsewhere_no_folders(app, make_run, monkeypatch):
+    make_run("one", Status.finished, "split.file=/home/ada/split.csv")
+    make_run("two", Status.finished, "augment.waveform.room_folder=/home/ada/rooms", data="/home/ada/music")
+    compare = handler(app, "run-other", "input").fn
+    assert "split.file /home/ada/split.csv" in words(named(compare("one", "two"))["run-compared"])
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    text = words(named(compare("one", "two"))["run-compared"])
+    assert "split.file split.csv" in text
+    assert "/home" not in text
+
+
 def test_a_run_that_goes_away_is_not_compared(app, make_run, monkeypatch):
     one, gone = make_run("one", Status.finished), make_run("gone", Status.stopped)
     gone.delete()
