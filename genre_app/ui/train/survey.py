@@ -87,7 +87,13 @@ def _of(kind: Kind, names: Iterable[str]) -> Survey:
 def _audio(root: Path) -> Iterator[str]:
     """Yield the paths of the audio files below a folder, until the time is over."""
     deadline = time.monotonic() + _SECONDS
-    for folder, folders, files in os.walk(root):
+    walked = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in walked:  # a link leads here too
+            folders.clear()
+            continue
+        walked.add(place)
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -56,6 +57,18 @@ def test_music_is_counted_without_decoding_it(folder, cache, tmp_path):
     for number in range(4, 8):
         (folder / "jazz" / f"jazz.{number:05}.wav").touch()
     assert survey(str(folder)) == Survey("audio", 14, gtzan=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_music_behind_links_is_counted_once(folder, tmp_path):
+    for number in range(8):
+        (folder / "jazz" / f"jazz.{number:05}.wav").touch()
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for genre in ("jazz", "rock"):
+        (linked / genre).symlink_to(folder / genre)
+    (linked / "rock" / "again").symlink_to(linked)
+    assert survey(str(linked)) == Survey("audio", 14, gtzan=True)
 
 
 def test_what_a_browser_has_kept_is_checked():
