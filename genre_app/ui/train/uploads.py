@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from genre_app.data.cache.prepare import SOURCE
 from genre_app.runs.run import list_runs, runs_folder, work_folder
@@ -25,6 +26,7 @@ DIGEST = rf"[0-9a-f]{{{_DIGITS}}}"
 """Regular expression of the digest that a kept file's name begins with."""
 
 _NAME = re.compile(rf"({DIGEST})-.+", re.DOTALL)
+_keeping = Lock()
 
 
 def keep(file: Path) -> Path:
@@ -39,17 +41,18 @@ def keep(file: Path) -> Path:
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:_DIGITS]
     kept = _folder() / f"{digest}-{file.name}"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    if not kept.exists():
-        part = kept.with_name(f".{kept.name}.part")
-        part.unlink(missing_ok=True)
-        try:
-            part.hardlink_to(file)  # gradio deletes its own name of the file within hours
-        except OSError:
-            shutil.copyfile(file, part)
-        part.replace(kept)
-    _touch(kept)
-    with suppress(OSError):  # the upload is kept, whether or not others can be removed
-        _remove_unused()
+    with _keeping:  # two visitors may upload the same file at the same time
+        if not kept.exists():
+            part = kept.with_name(f".{kept.name}.part")
+            part.unlink(missing_ok=True)
+            try:
+                part.hardlink_to(file)  # gradio deletes its own name of the file within hours
+            except OSError:
+                shutil.copyfile(file, part)
+            part.replace(kept)
+        _touch(kept)
+        with suppress(OSError):  # the upload is kept, whether or not others can be removed
+            _remove_unused()
     return kept
 
 

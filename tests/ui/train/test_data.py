@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
@@ -239,6 +240,23 @@ def test_uploads_stay_while_a_run_is_active(uploaded, make_run):
     make_run("busy", Status.paused)
     uploaded(1)
     assert all(path.exists() for path in old)
+
+
+def test_two_uploads_of_one_file_at_the_same_time_are_kept(app, tmp_path, monkeypatch):
+    path = tmp_path / "music.zip"
+    path.write_bytes(b"PK")
+    link = Path.hardlink_to
+
+    def slowly(part: Path, file: Path) -> None:
+        link(part, file)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(Path, "hardlink_to", slowly)
+    upload = handler(app, "train-upload", "upload").fn
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (named(shown)["train-source"] for shown in pool.map(upload, [str(path)] * 2, [None] * 2))
+    assert first == second
+    assert Path(train_data.resolve(first)).read_bytes() == b"PK"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
