@@ -19,6 +19,7 @@ from threading import Lock
 
 from genre_app.data.cache.prepare import SOURCE
 from genre_app.runs.run import list_runs, runs_folder, work_folder
+from genre_app.runs.search.search import list_searches
 
 _KEPT_SECONDS = 24 * 3600.0  # since the last upload or use
 _DIGITS = 10
@@ -76,10 +77,11 @@ def _touch(path: Path) -> None:
 def _remove_unused() -> None:
     """Remove uploads that no run names and nobody used for a day, with what was unpacked and prepared from them.
 
-    While a run is active nothing is removed: it may read what was unpacked from another zip with the same content.
+    While a run or a search is active nothing is removed: it may read what was unpacked from another zip with the same content.
     """
     work = work_folder()
-    if work.is_symlink() or _folder().is_symlink() or any(run.status().is_active for run in list_runs()):
+    is_used = any(run.status().is_active for run in list_runs()) or any(search.is_running() for search in list_searches())
+    if is_used or work.is_symlink() or _folder().is_symlink():
         return
     named = b"".join(path.read_bytes() for file in ("run.json", "search.json") for path in runs_folder().glob(f"*/{file}"))
     by_digest: dict[str, list[Path]] = defaultdict(list)

@@ -21,7 +21,9 @@ from genre_app.data.splits import SplitConfig
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.runs import run as runs
+from genre_app.runs.request import Request
 from genre_app.runs.run import list_runs
+from genre_app.runs.search.search import Search, SearchFolder
 from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from tests.pages import handler, named
@@ -238,6 +240,15 @@ def test_uploads_stay_while_a_run_is_active(uploaded, make_run):
     _, old = uploaded(0)
     age(*old, hours=25)
     make_run("busy", Status.paused)
+    uploaded(1)
+    assert all(path.exists() for path in old)
+
+
+def test_uploads_stay_while_a_search_is_active(uploaded, tmp_path):
+    _, old = uploaded(0)
+    age(*old, hours=25)
+    search = Search.of(Request(recipe="cnn", data="/music"), 5)
+    SearchFolder.create(tmp_path / "runs" / "tuned", search).record_process()
     uploaded(1)
     assert all(path.exists() for path in old)
 
