@@ -53,9 +53,8 @@ def _hear(preset: str, clip: str, path: str | None, seed: int) -> tuple[Any, Any
     except ValueError as error:  # AudioError is one too
         hidden = gr.Audio(visible=False)
         return hidden, hidden, cards.problem(str(error), "Nothing to hear"), seed
-    words = cards.remark(f"{DESCRIPTIONS[preset]} Press again for another random draw.")
-    players = [gr.Audio(_written(part, name), visible=True) for part, name in ((samples, "before"), (changed, "after"))]
-    return players[0], players[1], words, seed + 1
+    before, after = (gr.Audio(_written(*part), visible=True) for part in ((samples, "before"), (changed, "after")))
+    return before, after, cards.remark(f"{DESCRIPTIONS[preset]} Press again for another random draw."), seed + 1
 
 
 def _samples(clip: str, path: str | None) -> NDArray[np.float32]:

@@ -128,11 +128,11 @@ def _sentence(seen: Snapshot, stopping: bool) -> str:
     status, epoch, epochs = seen.status, seen.n_finished, seen.n_epochs
     if stopping:
         return "Stopping after the current step; the state is saved."
-    if end := seen.journal.last(Finished) if status is Status.finished else None:
+    if status is Status.finished and (end := seen.journal.last(Finished)):
         early = f", ended early after epoch {epoch}" if epoch < epochs else ""
         done = f"Finished after {duration(end.seconds)} of training{early}"
         return f"{done}: {_tracks(end.accuracy or 0, seen)} are right." if not seen.trains_on_all else f"{done}."
-    if failure := seen.journal.last(Failed) if status is Status.failed else None:
+    if status is Status.failed and (failure := seen.journal.last(Failed)):
         return failure.message
     if status is Status.running:
         # Without a step since the last start, the time left is unknown.

@@ -58,11 +58,6 @@ class Checked:
     card: str = ""
     form: dict[str, Any] | None = None
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is no result yet."""
-        return not (self.plan or self.card)
-
 
 class Start:
     """The components of the step, laid out when the object is made, inside a `gradio.Column`; and their handlers.
@@ -183,7 +178,7 @@ class Start:
             return {self.plan: alert, self.start: off, self.check: off, self.mark: error_mark(error)}
         shown: Values = {self.command: _command(request, name), self.mark: ""}
         checked: Checked | None = values[self.checked]
-        if checked and checked.goes_on:
+        if checked and not (checked.plan or checked.card):  # the check goes on
             return shown
         plan = checked.plan.of(request) if checked and checked.plan else None
         if plan:

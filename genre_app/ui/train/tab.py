@@ -126,8 +126,8 @@ class Actions:
         comparison = [panel.compared, panel.compared_loss, panel.compared_accuracy]
         panel.other.input(self.compare, [panel.chosen, panel.other], comparison, **PRIVATE)
         for trigger, action, place in (
-            (panel.stop.click, self.stop, panel.error),
-            (panel.resume.click, self.resume, panel.error),
+            (panel.stop.click, _stop, panel.error),
+            (panel.resume.click, lambda run, _: zerogpu.begin(run), panel.error),
             (panel.rename.click, self.rename, panel.manage_error),
             (panel.new_name.submit, self.rename, panel.manage_error),
             (panel.really.click, self.delete, panel.manage_error),
@@ -158,17 +158,6 @@ class Actions:
 
         return handle
 
-    def stop(self, run: Run, _: Values) -> None:
-        """Ask a run to stop."""
-        if run.status() is Status.paused and not zerogpu.is_going(run):
-            run.record_end(Stopped())
-        elif run.status().is_active:
-            run.request_stop()
-
-    def resume(self, run: Run, _: Values) -> None:
-        """Continue a run."""
-        zerogpu.begin(run)
-
     def rename(self, run: Run, values: Values) -> str:
         """Rename a run; return its name."""
         name = (values[self.panel.new_name] or "").strip()
@@ -183,6 +172,13 @@ class Actions:
     def ask(self, name: str) -> tuple[Any, str, str, str]:
         """Ask whether a run is to be deleted."""
         return gr.Column(visible=True), name, run_card.question(name), ""
+
+
+def _stop(run: Run, _: Values) -> None:
+    if run.status() is Status.paused and not zerogpu.is_going(run):
+        run.record_end(Stopped())
+    elif run.status().is_active:
+        run.request_stop()
 
 
 def _found(name: str) -> Run:
