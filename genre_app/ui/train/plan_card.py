@@ -26,7 +26,7 @@ CHANGED = card("<p>The data or the settings have changed: check again.</p>")
 
 def started(name: str) -> str:
     """Return the card after the start of a run."""
-    # Nothing that stops being true: no event of the run changes this card.
+    # No event of the run updates this card, so it says nothing that a later event makes untrue.
     return card(f"<p><b>{escape(name)}</b> has been started. Its own card shows how it goes.</p>", "Started")
 
 

@@ -26,7 +26,8 @@ from genre_app.ui.train.data import shortened
 from genre_app.ui.train.panel import ACTIVE_SECONDS, IDLE_SECONDS, NO_OTHER, Panel
 from genre_app.ui.train.snapshot import Snapshot, snapshots
 
-_FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44  # CSS pixels; the same as in page.css
+# CSS pixels: the widest matrix, the panel that has room for two columns (.evidence in page.css), and the frame of a card.
+_FIGURE_WIDTH, _TWO_COLUMNS_WIDTH, _FRAME_WIDTH = 460, 630, 44
 _COPY_SECONDS = 1800.0  # a download's copy is renewed after this time, before gradio deletes it
 _REDRAWN_SHARE = 1 / 30  # of the time since training began, after which its charts are drawn again
 _MIN_REDRAWN_SECONDS, _MAX_REDRAWN_SECONDS = 1.0, 8.0

@@ -54,7 +54,7 @@ class Searching:
         started.then(None, done, None, js=_SHOW_SEARCHES)
         for button, act in ((panel.stop, SearchFolder.request_stop), (panel.resume, _resume)):
             button.click(self._acting(act), {panel.chosen}, [panel.said, self._turn], **PRIVATE)
-        # One event, of which a browser sends the latest last: the answer for what was chosen or done before comes first.
+        # One event for all causes: a browser sends it again only when its answer has arrived, so no older answer comes last.
         looking = [arriving, panel.chosen.input, panel.timer.tick, self._turn.change]
         gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
         panel.chosen.input(lambda: "", None, panel.said, **PRIVATE)

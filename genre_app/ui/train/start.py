@@ -29,7 +29,7 @@ from genre_app.ui.train.widgets import error_mark
 if TYPE_CHECKING:
     from genre_app.runs.plan import Plan
 
-# One event answers for all that changes the form, and a browser sends it again only when its answer is there. With an event for
+# One event follows all changes of the form, and a browser sends it again only when its answer has arrived. With one event for
 # each cause, the answer for an older form could come last.
 _LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
