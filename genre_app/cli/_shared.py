@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -41,13 +43,25 @@ def open_checkpoint(names: list[str] | None, threads: int | None) -> Checkpoint:
 
     from genre_app.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
     from genre_app.combine import combine
-    from genre_app.errors import CheckpointError
 
     torch.set_num_threads(threads or usable_cores())
-    try:
+    with stopping_on_errors():
         return combine([load_checkpoint(name) for name in names or [DEFAULT_CHECKPOINT]])
-    except CheckpointError as error:
+
+
+@contextmanager
+def stopping_on_errors(out: Path | None = None) -> Iterator[None]:
+    """Stop with exit code 2 if something given cannot be used, or if the file ``out`` cannot be written."""
+    from genre_app.errors import GenreAppError
+
+    try:
+        yield
+    except GenreAppError as error:
         stop(str(error))
+    except OSError as error:
+        if out is None:
+            raise
+        stop(f"{out} cannot be written: {error.strerror or error}")
 
 
 @contextmanager
@@ -75,6 +89,11 @@ def stop(message: str, exit_code: int = 2) -> NoReturn:
     """Print an error to standard error and end the command."""
     print(f"error: {printable(message)}", file=sys.stderr)
     raise typer.Exit(exit_code)
+
+
+def show(data: dict[str, Any], table: str, format_: str) -> None:
+    """Print the result of a command as JSON or as a table."""
+    print(json.dumps(data, allow_nan=False) if format_ == "json" else printable(table))
 
 
 def say(text: str) -> None:

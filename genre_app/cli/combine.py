@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genre_app.cli._shared import ReportFormat, ThreadsOption, open_checkpoint, printable, progress_bar, stop
+from genre_app.cli._shared import ReportFormat, ThreadsOption, open_checkpoint, progress_bar, show, stop, stopping_on_errors
 from genre_app.progress import usable_cores
 
 
@@ -40,26 +39,18 @@ def combine(
         given = None if weights is None else [float(weight) for weight in weights.split(",")]
     except ValueError:
         stop(f"the weights {weights!r} are not numbers separated by commas")
-    parts = [open_checkpoint([name], threads) for name in checkpoints]
-    import torch
-
+    parts = [open_checkpoint([name], 1) for name in checkpoints]  # one thread, as in evaluate
     from genre_app.checkpoint import save_checkpoint
     from genre_app.combine import combine as join
-    from genre_app.errors import CheckpointError, DataError
     from genre_app.evaluation.combination import combine_on
 
-    torch.set_num_threads(1)  # as in evaluate
-    try:
+    with stopping_on_errors(out):
         if data is None:
             joined = join(parts, given)
         else:
-            with progress_bar() as show:
-                found = combine_on(data, parts, weights=given, split=split, workers=threads or usable_cores(), on_track=show)
+            with progress_bar() as bar:
+                found = combine_on(data, parts, weights=given, split=split, workers=threads or usable_cores(), on_track=bar)
             joined = found.checkpoint
-            print(json.dumps(found.to_dict(), allow_nan=False) if format_ == "json" else printable(found.to_table()))
+            show(found.to_dict(), found.to_table(), format_)
         if out is not None:
             save_checkpoint(joined, out)
-    except (DataError, CheckpointError) as error:
-        stop(str(error))
-    except OSError as error:
-        stop(f"{out} cannot be written: {error.strerror or error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +12,9 @@ from genre_app.cli._shared import (
     ReportFormat,
     ThreadsOption,
     open_checkpoint,
-    printable,
     progress_bar,
-    stop,
+    show,
+    stopping_on_errors,
 )
 from genre_app.progress import usable_cores
 
@@ -47,31 +46,17 @@ def evaluate(
 
     Files that cannot be classified are listed in the report.
     """
-    model = open_checkpoint(checkpoint, threads)
-    import torch
-
-    from genre_app.errors import CheckpointError, DataError
+    # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.
+    model, workers = open_checkpoint(checkpoint, 1), threads or usable_cores()
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
     from genre_app.evaluation.evaluate import evaluate as evaluate_tracks
     from genre_app.evaluation.metrics import Report
 
-    # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.
-    torch.set_num_threads(1)
-    workers = threads or usable_cores()
     report: Report | ConditionsReport
-    try:
-        with progress_bar() as show:
-            common: dict[str, Any] = {
-                "split": split,
-                "overlap": overlap,
-                "seconds": seconds,
-                "on_track": show,
-                "workers": workers,
-            }
-            if (conditions, noise, rooms) == (None, None, None):
-                report = evaluate_tracks(data, model, **common)
-            else:
-                report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common)
-    except (DataError, CheckpointError) as error:
-        stop(str(error))
-    print(json.dumps(report.to_dict(), allow_nan=False) if format_ == "json" else printable(report.to_table()))
+    common: dict[str, Any] = {"split": split, "overlap": overlap, "seconds": seconds, "workers": workers}
+    with stopping_on_errors(), progress_bar() as bar:
+        if (conditions, noise, rooms) == (None, None, None):
+            report = evaluate_tracks(data, model, **common, on_track=bar)
+        else:
+            report = evaluate_conditions(data, model, conditions, noise=noise, rooms=rooms, **common, on_track=bar)
+    show(report.to_dict(), report.to_table(), format_)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, monitored, open_checkpoint, printable, stop
+from genre_app.cli._shared import (
+    CheckpointOption,
+    ReportFormat,
+    ThreadsOption,
+    monitored,
+    open_checkpoint,
+    show,
+    stopping_on_errors,
+)
 from genre_app.progress import usable_cores
 
 if TYPE_CHECKING:
@@ -32,26 +39,19 @@ def map(  # noqa: A001 (the command's name)
 
     JSON has the place of each clip. The page shows the map of a collection.
     """
-    base = open_checkpoint(checkpoint, threads)
-    import torch
-
-    from genre_app.errors import CheckpointError, DataError
+    base = open_checkpoint(checkpoint, 1)  # several clips at once are faster than several threads for each
     from genre_app.teaching.data_map import clip_values, data_map
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach
 
-    torch.set_num_threads(1)
-    try:
+    kept = cache or cache_of(folder)
+    with stopping_on_errors(kept):
         examples, _ = folder_examples(folder)
         with monitored() as monitor:
-            taught = teach(examples, base, cache=cache or cache_of(folder), threads=threads or usable_cores(), monitor=monitor)
+            taught = teach(examples, base, cache=kept, threads=threads or usable_cores(), monitor=monitor)
             values = clip_values(by, taught, monitor)
         found = data_map(values, taught.examples, taught, seed=seed)
-    except (DataError, CheckpointError) as error:
-        stop(str(error))
-    except OSError as error:
-        stop(f"{error.filename or cache} cannot be written: {error.strerror or error}")
-    print(json.dumps(found.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(found)))
+    show(found.to_dict(), _table(found), format_)
 
 
 def _table(found: DataMap) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genre_app.cli._shared import stop
+from genre_app.cli._shared import stopping_on_errors
 
 
 def push(
@@ -19,13 +19,10 @@ def push(
 
     The model is then used as --checkpoint hub:OWNER/NAME.
     """
-    from genre_app.errors import CheckpointError, RunError
     from genre_app.runs import push as hub
     from genre_app.runs.run import Run, checked_name, runs_folder
 
-    try:
+    with stopping_on_errors():
         path = Path(run)
         found = Run.open(path if path.is_dir() else runs_folder() / checked_name(run))
         print(hub.push(found, repository, private=private))
-    except (RunError, CheckpointError) as error:
-        stop(str(error))

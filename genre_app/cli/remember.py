@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genre_app.cli._shared import ThreadsOption, monitored, open_checkpoint, stop
+from genre_app.cli._shared import ThreadsOption, monitored, open_checkpoint, stopping_on_errors
 from genre_app.progress import usable_cores
 
 
@@ -22,21 +22,19 @@ def remember(
 
     The answers stay as they are. ``genre-app teach --extend`` can then add genres.
     """
-    base = open_checkpoint([checkpoint], threads)
+    base = open_checkpoint([checkpoint], 1)  # several clips at once are faster than several threads for each
     from dataclasses import replace
 
     import numpy as np
-    import torch
 
     from genre_app.checkpoint import save_checkpoint
     from genre_app.data.sources.folder import match_genres
-    from genre_app.errors import CheckpointError, DataError
+    from genre_app.errors import DataError
     from genre_app.teaching.cached import Embeddings
     from genre_app.teaching.examples import folder_examples
     from genre_app.teaching.memory import remember as describe
 
-    torch.set_num_threads(1)
-    try:
+    with stopping_on_errors(out):
         examples, _ = folder_examples(folder)
         index = match_genres((example.genre for example in examples), base.genres, folder)
         missing = sorted(set(base.genres) - {base.genres[place] for place in index.values()})
@@ -50,7 +48,3 @@ def remember(
         labels = np.array([index[example.genre] for example in examples])
         memory = describe([versions for versions in found if versions is not None], labels, base, len(base.genres))
         save_checkpoint(replace(base, memory=memory), out)
-    except (DataError, CheckpointError) as error:
-        stop(str(error))
-    except OSError as error:
-        stop(f"{out} cannot be written: {error.strerror or error}")

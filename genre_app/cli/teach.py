@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, monitored, open_checkpoint, printable, stop
+from genre_app.cli._shared import (
+    CheckpointOption,
+    ReportFormat,
+    ThreadsOption,
+    monitored,
+    open_checkpoint,
+    show,
+    stop,
+    stopping_on_errors,
+)
 from genre_app.progress import usable_cores
 
 if TYPE_CHECKING:
@@ -39,35 +47,30 @@ def teach(
 
     Two genres with five clips each are enough to try. Each clip is then tested by layers that were fitted without it.
     """
-    base = open_checkpoint(checkpoint, threads)
-    import torch
-
+    base = open_checkpoint(checkpoint, 1)  # several clips at once are faster than several threads for each
     from genre_app.checkpoint import save_checkpoint
-    from genre_app.errors import CheckpointError, DataError
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach as teach_examples
 
-    torch.set_num_threads(1)  # several clips at once are faster than several threads for each
     try:
-        examples, marked = folder_examples(folder)
-        with monitored() as monitor:
-            taught = teach_examples(
-                examples,
-                base,
-                extend=extend,
-                none_of_these={*marked, *(none_of_these or [])},
-                n_recordings=recordings,
-                seed=seed,
-                cache=cache or cache_of(folder),
-                threads=threads or usable_cores(),
-                monitor=monitor,
-            )
-        save_checkpoint(taught.checkpoint, out)
-    except (DataError, CheckpointError) as error:
-        stop(str(error))
-    except OSError as error:
+        with stopping_on_errors():
+            examples, marked = folder_examples(folder)
+            with monitored() as monitor:
+                taught = teach_examples(
+                    examples,
+                    base,
+                    extend=extend,
+                    none_of_these={*marked, *(none_of_these or [])},
+                    n_recordings=recordings,
+                    seed=seed,
+                    cache=cache or cache_of(folder),
+                    threads=threads or usable_cores(),
+                    monitor=monitor,
+                )
+            save_checkpoint(taught.checkpoint, out)
+    except OSError as error:  # of the cache or of the checkpoint
         stop(f"{error.filename or out} cannot be written: {error.strerror or error}")
-    print(json.dumps(taught.to_dict(), allow_nan=False) if format_ == "json" else printable(_table(taught, out)))
+    show(taught.to_dict(), _table(taught, out), format_)
 
 
 def _table(taught: Taught, out: Path) -> str:
