@@ -23,12 +23,10 @@ from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.runs.request import Request
-from genre_app.runs.settings import Value
-from train.results import finished_run, write_table
+from genre_app.vote import vote
+from train.results import APART, finished_run, show_table
 
 _RECIPES = ("groningen-ffnn", "glenn-cnn", "kth-lstm-mfcc")
-_APART: dict[str, Value] = {"split.method": "auto", "scaler": "train"}
-_MARKS = ("<!-- ensemble: python -m train.ensemble -->\n", "<!-- end of ensemble -->")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +39,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
 ) -> None:
     """Train the missing runs and print the table."""
-    requests = [Request(recipe=name, data=str(data), settings=_APART, threads=threads) for name in _RECIPES]
+    requests = [Request(recipe=name, data=str(data), settings=APART, threads=threads) for name in _RECIPES]
     parts = [load_checkpoint(finished_run(out / request.recipe, request).best) for request in requests]
     if not all(part.provenance["data"]["fault_filtered"] for part in parts):
         raise DataError(
@@ -49,10 +47,8 @@ def main(
         )
     splits = fault_filtered()
     found = evaluate_members(data, combine(parts)).tracks
-    text = table([track for track in found if splits.get(gtzan_name(track.track_id) or "") == "valid"])
-    print(text)
-    if write:
-        write_table(text, _MARKS)
+    valid = [track for track in found if splits.get(gtzan_name(track.track_id) or "") == "valid"]
+    show_table(table(valid), "ensemble", write=write)
 
 
 def table(tracks: Sequence[MemberTrack]) -> str:
@@ -71,10 +67,7 @@ def table(tracks: Sequence[MemberTrack]) -> str:
 
 def majority(means: NDArray[np.floating]) -> NDArray[np.intp]:
     """Return the genre with most votes of each track; ``means`` [tracks, networks, genres] are probabilities."""
-    votes = (means.argmax(axis=2)[..., None] == np.arange(means.shape[2])).sum(axis=1)
-    # The mean probability is below one: it decides only between genres with equally many votes.
-    answers: NDArray[np.intp] = (votes + means.mean(axis=1) * (1 - 1e-6)).argmax(axis=1)
-    return answers
+    return np.array([vote(of_track, "majority").argmax() for of_track in means])
 
 
 if __name__ == "__main__":

@@ -24,12 +24,11 @@ from genre_app.evaluation.metrics import wilson_interval
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run
 from train.out_of_fold import KEEP_LAST, blocks, write_split
-from train.results import finished_run, write_table
+from train.results import finished_run, show_table
 
 _COUNTS = (5, 10, 20, 0)  # 0 is all
 _LEAST = 20  # songs for training that a genre needs to be part of this
 _FOLDS = 3
-_MARKS = ("<!-- few songs: python -m train.few_songs -->\n", "<!-- end of few songs -->")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -65,10 +64,8 @@ def main(
         scratch = Request(recipe="transfer", data=data, settings=settings | {"unfreeze": []}, threads=threads)
         name = count or "all"
         runs[count] = finished_run(out / f"tuned-{name}", tuned), finished_run(out / f"scratch-{name}", scratch)
-    text = table(runs)
-    print(f"{len(training)} genres: {', '.join(training)}\n\n{text}")
-    if write:
-        write_table(text, _MARKS)
+    print(f"{len(training)} genres: {', '.join(training)}\n")
+    show_table(table(runs), "few songs", write=write)
 
 
 def songs(tracks: Sequence[AudioTrack]) -> tuple[dict[str, list[AudioTrack]], dict[str, list[AudioTrack]]]:

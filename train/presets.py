@@ -16,10 +16,9 @@ from genre_app.evaluation.conditions.report import evaluate_conditions
 from genre_app.evaluation.evaluate import evaluate
 from genre_app.runs.request import Request
 from genre_app.runs.settings import read_settings
-from train.results import finished_run, write_table
+from train.results import finished_run, show_table
 
 _PRESETS = ("none", "noise", "pitch", "noise+pitch", "recorded")
-_MARKS = ("<!-- presets: python -m train.presets -->\n", "<!-- end of presets -->")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,10 +63,7 @@ def main(
             cells.append("" if kept is None else f"{kept:.0%}")
         rows.append(f"| {f'`{preset}`' if preset else f'that of `{recipe}`'} | {' | '.join(cells)} |")
     lines = [f"| augmentation | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|", *rows]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if write:
-        write_table(text, _MARKS)
+    show_table("\n".join(lines) + "\n", "presets", write=write)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ from genre_app.runs.status import Status
 
 _STATED = Path(__file__).parent / "stated.toml"
 _RESULTS = Path(__file__).parent / "RESULTS.md"
-_MARKS = ("<!-- results: python -m train.results -->\n", "<!-- end of results -->")
-_OURS: dict[str, Value] = {"split.method": "auto", "scaler": "train"}
+APART: dict[str, Value] = {"split.method": "auto", "scaler": "train"}
 _PROTOCOLS = ("own", "apart")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -48,14 +47,11 @@ def main(
         for name in only or stated:
             for of in protocol or _PROTOCOLS:
                 _train(name, of, stated[name], data, audio, out, threads)
-    text = table(stated, out, _parts(_MARKS)[1])
-    print(text)
-    if write:
-        write_table(text, _MARKS)
+    show_table(table(stated, out, _parts("results")[1]), "results", write=write)
 
 
 def _train(name: str, protocol: str, stated: dict[str, Any], data: str, audio: str | None, out: Path, threads: int) -> None:
-    settings = stated.get("settings", {}) | (_OURS if protocol == "apart" else {})
+    settings = stated.get("settings", {}) | (APART if protocol == "apart" else {})
     request = Request(recipe=name, data=data, settings=settings, columns="data", threads=threads)
     config = request.config()
     if config.spec.kind == "summary":
@@ -84,16 +80,20 @@ def finished_run(path: Path, request: Request) -> Run:
     return run
 
 
-def _parts(marks: tuple[str, str]) -> tuple[str, str, str]:
-    before, rest = _RESULTS.read_text(encoding="utf-8").split(marks[0])
-    inside, after = rest.split(marks[1])
-    return before, inside, after
+def _parts(name: str) -> tuple[str, str, str]:
+    """Split train/RESULTS.md at the marks of a table: return the text up to it, the table, and the text after it."""
+    text = _RESULTS.read_text(encoding="utf-8")
+    start = text.index("\n", text.index(f"<!-- {name}: ")) + 1
+    end = text.index(f"<!-- end of {name} -->")
+    return text[:start], text[start:end], text[end:]
 
 
-def write_table(text: str, marks: tuple[str, str]) -> None:
-    """Put a table between two marks of train/RESULTS.md."""
-    before, _, after = _parts(marks)
-    _RESULTS.write_text(f"{before}{marks[0]}{text}{marks[1]}{after}", encoding="utf-8")
+def show_table(text: str, name: str, *, write: bool) -> None:
+    """Print a table, and put it between the marks ``name`` of train/RESULTS.md if ``write``."""
+    print(text)
+    if write:
+        before, _, after = _parts(name)
+        _RESULTS.write_text(before + text + after, encoding="utf-8")
 
 
 def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:

@@ -47,6 +47,8 @@ def library(
     """
     from genre_app.errors import CheckpointError, DataError
     from genre_app.library.catalogue import PLACE, open_catalogue
+    from genre_app.library.classify import local
+    from genre_app.library.ray_engine import check_ray, on_ray
     from genre_app.library.report import summarise
     from genre_app.library.tags import check_mutagen
     from genre_app.progress import StoppedError
@@ -61,7 +63,9 @@ def library(
     try:
         if tags or write_tags or undo:
             check_mutagen()
-        chosen = _engine(engine)
+        chosen = on_ray if engine == "ray" else local
+        if engine == "ray":
+            check_ray()
         model = None if undo else open_checkpoint(checkpoint, 1)
         with open_catalogue(catalogue or folder / PLACE, folder) as opened:
             done, said = _update(folder, opened, model, checkpoint, chosen, processes, retry, stopping)
@@ -80,16 +84,6 @@ def library(
     _show(summarise(tracks), done, said, changes, format_)
     if done["failed"]:
         raise typer.Exit(1)
-
-
-def _engine(name: str) -> Engine:
-    from genre_app.library.classify import local
-    from genre_app.library.ray_engine import check_ray, on_ray
-
-    if name == "local":
-        return local
-    check_ray()
-    return on_ray
 
 
 def _update(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Tracker(StrEnum):
-    """Choices of --log."""
+    """Choices of --log; typer has no lists of literals."""
 
     tensorboard = "tensorboard"
     trackio = "trackio"
