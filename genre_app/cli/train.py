@@ -58,7 +58,12 @@ _Folds = Annotated[
 ]
 _Search = Annotated[
     int,
-    typer.Option(min=0, max=10000, metavar="N", help="Search the fields of the recipe's [search] table with this many trials."),
+    typer.Option(
+        min=0,
+        max=10000,
+        metavar="N",
+        help=r"Search the fields of the recipe's \[search] table with this many trials.",  # else markup
+    ),
 ]
 _Sampler = Annotated[
     Literal["tpe", "random"], typer.Option(help="How --search draws settings: near the best ones so far, or anywhere.")

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 
+from typer.testing import CliRunner
+
 from genre_app import checkpoint as checkpoint_module
 from genre_app.checkpoint import save_checkpoint
+from genre_app.cli import build
 from tests.cli.strict_json import strict
 
 
@@ -39,3 +42,8 @@ def test_help_takes_less_than_a_second_and_loads_nothing_heavy():
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'gradio', 'sklearn')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_shows_words_in_brackets(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "the recipe's [search] table" in CliRunner().invoke(build(), ["train", "--help"]).stdout
