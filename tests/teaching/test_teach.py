@@ -216,6 +216,8 @@ def test_the_command_teaches_a_folder(base, folder, taught, embeddings, tmp_path
     code, text, _ = call(folder, "--out", tmp_path / "b.safetensors", "--threads", "1")
     assert code == 0
     assert "Right: 9 of 9, before 0" in text
+    code, _, err = call(folder, "--out", tmp_path)
+    assert (code, f"error: {tmp_path} cannot be written: " in err) == (2, True)
     code, _, err = call(tmp_path / "nothing", "--out", tmp_path / "c.safetensors")
     assert (code, "is not a folder" in err) == (2, True)
     assert not (tmp_path / "c.safetensors").exists()
