@@ -8,7 +8,7 @@ same prediction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,17 +138,19 @@ def run_members(
     spec, rate = overlapped(checkpoint.spec, overlap), checkpoint.sample_rate
     if clip.sample_rate != rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, the checkpoint {checkpoint.name} needs {rate} Hz")
-    observed = _Observed(clip.blocks(), rate, suppressed)
+    content, n_samples = ContentDetector(rate, suppressed=suppressed), 0
     streams = [MemberStream(checkpoint, index, spec, clip.name) for index in range(len(checkpoint.members))]
     resamplers = Resamplers(rate, (stream.sample_rate for stream in streams))
-    for block in observed:
+    for block in clip.blocks():
+        n_samples += len(block)
+        content.add(block)
         _feed(streams, resamplers.add(block))
     _feed(streams, resamplers.finish())
     starts = segment_start_frames(streams[0].n_frames, spec)
     of_members = [stream.finish(starts) for stream in streams]
-    observed.content.finish()
+    content.finish()
     sounds = streams[0].peaks > SILENT_PEAK
-    return MemberRows(clip.name, starts, of_members, sounds, observed.content, observed.n_samples / rate)
+    return MemberRows(clip.name, starts, of_members, sounds, content, n_samples / rate)
 
 
 def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> list[NDArray[np.float32]]:
@@ -252,21 +254,6 @@ def from_segments(
 def sounding(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return for each row of ``samples`` [n, width] whether it is louder than silence, bool [n]."""
     return peaks(samples) > SILENT_PEAK
-
-
-class _Observed:
-    """Blocks of samples; counts the samples and detects noise and speech as they pass."""
-
-    def __init__(self, blocks: Iterable[NDArray[np.float32]], sample_rate: int, suppressed: bool) -> None:
-        self._blocks = blocks
-        self.n_samples = 0
-        self.content = ContentDetector(sample_rate, suppressed=suppressed)
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for block in self._blocks:
-            self.n_samples += len(block)
-            self.content.add(block)
-            yield block
 
 
 def _feed(streams: list[MemberStream], samples: dict[int, NDArray[np.float32]]) -> None:
