@@ -49,19 +49,14 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [b, n_out, bins // pool, frames // pool] for [b, n_in, bins, frames]."""
         if self.training:
-            return self.shrink(self.norm(self.conv(x)))
-        return self.shrink(F.conv2d(x, *self.fused(), padding=1))
-
-    def shrink(self, x: Tensor) -> Tensor:
-        """Apply max-pool, then ReLU."""
+            x = self.norm(self.conv(x))
+        else:  # the norm is a fixed scale and shift
+            n = self.norm
+            mean, variance = cast(Tensor, n.running_mean), cast(Tensor, n.running_var)
+            fused = fuse_conv_bn_weights(self.conv.weight, None, mean, variance, n.eps, n.weight, n.bias)
+            x = F.conv2d(x, *fused, padding=1)
         # The order does not change the result; after pooling, ReLU has fewer values to process.
         return F.relu(F.max_pool2d(x, self.pool), inplace=True)
-
-    def fused(self) -> tuple[Tensor, Tensor]:
-        """Return weight and bias of the convolution with the norm, then a fixed scale and shift, merged into it."""
-        n = self.norm
-        mean, variance = cast(Tensor, n.running_mean), cast(Tensor, n.running_var)
-        return fuse_conv_bn_weights(self.conv.weight, None, mean, variance, n.eps, n.weight, n.bias)
 
 
 def conv_blocks_3x3(sizes: Sequence[int], pools: Sequence[tuple[int, ...]]) -> nn.Sequential:

@@ -13,8 +13,6 @@ from genre_app.models.cnn import conv_blocks_3x3, through
 from genre_app.models.convolutions import check_blocks, fitted_pools
 from genre_app.models.ensemble import Ensemble, EnsembleSettings
 
-Readout = Literal["last", "mean", "attention"]
-
 
 class LSTMSettings(EnsembleSettings):
     """Settings of `LSTM`.
@@ -43,7 +41,7 @@ class LSTMSettings(EnsembleSettings):
     units: tuple[Size, ...] = Field((128, 32), min_length=1, max_length=8)
     bidirectional: bool = False
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    readout: Readout = "last"
+    readout: Literal["last", "mean", "attention"] = "last"
     channels: tuple[Size, ...] = Field((), max_length=12)
     pools: tuple[tuple[Size, Size], ...] = Field((), max_length=12)
     projection: int = Field(0, ge=0, le=4096)
