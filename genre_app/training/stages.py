@@ -8,7 +8,7 @@ learning rates.
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from itertools import chain, groupby, repeat
 from typing import Any
 
 from torch import nn, optim
@@ -67,14 +67,14 @@ def make_optimiser(model: GenreModel, config: TrainConfig) -> optim.Optimizer:
     begin_stage(model, config, config.epochs)
     depths = {id(p): depth for depth, stage in enumerate(model.stages()) for module in stage for p in module.parameters()}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rates = {id(p): config.stage_rate ** depths[id(p)] for p in trained}
+
+    def kind(parameter: nn.Parameter) -> tuple[bool, float]:
+        return parameter.ndim > 1, config.stage_rate ** depths[id(parameter)]
+
+    # A saved state numbers the parameters in this order: matrices and kernels first, large rates first.
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in of_kind if rates[id(p)] == rate], "weight_decay": decay, "rate": rate}
-        for decay, of_kind in (
-            (config.weight_decay, [p for p in trained if p.ndim > 1]),
-            (0.0, [p for p in trained if p.ndim <= 1]),
-        )
-        for rate in sorted(set(rates.values()), reverse=True)
+        {"params": list(parameters), "weight_decay": config.weight_decay if is_matrix else 0.0, "rate": rate}
+        for (is_matrix, rate), parameters in groupby(sorted(trained, key=kind, reverse=True), key=kind)
     ]
     known: dict[str, type[Any]] = {"adamw": optim.AdamW, "adam": optim.Adam, "sgd": optim.SGD, "rmsprop": optim.RMSprop}
     # On a GPU, the fused implementation launches one kernel for all parameters.
