@@ -1,8 +1,11 @@
-"""The report on a finished network."""
+"""The report on a finished network, and the results of tracks from those of their segments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from torch import Tensor
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.data.dataset import Dataset
@@ -17,8 +20,15 @@ def report_on(
 ) -> Report:
     """Return the metrics of a checkpoint on some tracks; ``leave_one_out`` says that its references are these tracks."""
     features, owners = validation.validation_features(config, checkpoint.model, tracks)
-    probabilities = validation.segment_probabilities(checkpoint.model, features, monitor).cpu().numpy()
-    of_track = np.split(probabilities, np.flatnonzero(np.diff(owners.cpu().numpy())) + 1)
-    labels = tracks.labels.tolist()
-    results = [TrackResult(*of) for of in zip(tracks.track_ids, labels, of_track, strict=True)]
-    return Report(tracks.genres, tuple(results), checkpoint.references, leave_one_out=leave_one_out)
+    probabilities = validation.segment_probabilities(checkpoint.model, features, monitor)
+    results = track_results(tracks.track_ids, tracks.labels, probabilities, owners)
+    return Report(tracks.genres, results, checkpoint.references, leave_one_out=leave_one_out)
+
+
+def track_results(track_ids: Sequence[str], labels: Tensor, probabilities: Tensor, owners: Tensor) -> tuple[TrackResult, ...]:
+    """Return the results of tracks with ``labels`` [n] from the probabilities [s, g] of their segments.
+
+    ``owners`` [s] is the track of each segment, ascending from 0.
+    """
+    of_track = np.split(probabilities.cpu().numpy(), np.flatnonzero(np.diff(owners.cpu().numpy())) + 1)
+    return tuple(TrackResult(*row) for row in zip(track_ids, labels.tolist(), of_track, strict=True))

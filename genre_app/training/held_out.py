@@ -17,13 +17,14 @@ from torch import Tensor
 
 from genre_app.data.dataset import Dataset
 from genre_app.evaluation.calibration import TEMPERATURES, choose_sure_limits
-from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.evaluation.metrics import Report
 from genre_app.files import write_whole
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
 from genre_app.sure import SureLimits
 from genre_app.training import validation
 from genre_app.training.config import TrainConfig
+from genre_app.training.final import track_results
 from genre_app.vote import References
 
 
@@ -149,10 +150,8 @@ class HeldOut:
 
     def report(self, temperature: float) -> Report:
         """Return the metrics of the tracks as files."""
-        probabilities = self.files.probabilities(temperature).numpy().astype(np.float32)
-        of_track = np.split(probabilities, np.flatnonzero(np.diff(self.files.owners.numpy())) + 1)
-        rows = zip(self.track_ids, self.labels.tolist(), of_track, strict=True)
-        return Report(self.genres, tuple(TrackResult(*row) for row in rows))
+        probabilities = self.files.probabilities(temperature).float()
+        return Report(self.genres, track_results(self.track_ids, self.labels, probabilities, self.files.owners))
 
     @property
     def _sets(self) -> list[Logits]:

@@ -239,12 +239,12 @@ class TrainState:
 def _new_model(config: TrainConfig, train: Dataset, device: torch.device) -> tuple[GenreModel, Tensor]:
     """Return a network with random weights, and the state of the generator that dropout draws from."""
     spec = config.spec
-    sizes: dict[str, Any] = {"n_bins": spec.n_bins, "n_frames": spec.input_frames, "settings": config.model_settings}
+    sizes = {"n_bins": spec.n_bins, "n_frames": spec.input_frames, "n_genres": len(train.genres)}
     # The layers draw their weights from the global generator, so that one is seeded and put back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
-            model = create_model(config.model, n_genres=len(train.genres), **sizes)
+            model = create_model(config.model, settings=config.model_settings, **sizes)
         except ValueError as error:
             raise DataError(f"The network {config.model} cannot be built for these data: {first_line(error)}.") from error
         dropout = torch.get_rng_state()

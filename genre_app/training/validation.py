@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from genre_app.augment.logmel import apply_chain
 from genre_app.data.dataset import Dataset, MelDataset
+from genre_app.evaluation.calibration import LEAST_PROBABILITY
 from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
 from genre_app.training.config import TrainConfig
@@ -19,7 +20,6 @@ _RECORDING_SECONDS = 12.0  # as long as the page records
 _RECORDING_SEED = 4  # not the seed of the run, so that all runs are validated on the same recordings
 _BATCH_SEGMENTS = 256
 _BATCH_VALUES = 1 << 21  # of features; a whole song has a hundred times as many as a segment of 3 s
-_LEAST_PROBABILITY = 1e-12  # so that a probability of 0 does not make the log-loss infinite
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def track_means(probabilities: Tensor, owners: Tensor, n_tracks: int) -> Tensor:
 
 def track_log_loss(probabilities: Tensor, labels: Tensor) -> float:
     """Return the mean negative log-likelihood, in nats, of the true genres [tracks] given probabilities [tracks, genres]."""
-    return float(F.nll_loss(probabilities.clamp(min=_LEAST_PROBABILITY).log(), labels))
+    return float(F.nll_loss(probabilities.clamp(min=LEAST_PROBABILITY).log(), labels))
 
 
 def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) -> tuple[Tensor, Tensor]:
