@@ -35,7 +35,7 @@ from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.data.tracks import AudioTrack
 from genre_app.evaluation.combination import Combination, calibrated, combine_by
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
-from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.evaluation.metrics import Report
 from genre_app.predict import classify_columns
 from genre_app.runs.request import Request
 from genre_app.runs.settings import Value
@@ -105,7 +105,7 @@ def main(
     for title, line in _lines(alone, of_transfer, reported, of_mel, of_folds):
         print(f"{title}: {line}")
     if write is not None and kept is None:
-        own = [_whole(found.checkpoint) for found in (alone, of_transfer)]
+        own = [_whole(found.checkpoint.members[0]) for found in (alone, of_transfer)]
         _give(write / "fast.safetensors", alone.checkpoint, own[:1])
         _give(write / "default.safetensors", joined.checkpoint, own)
     elif write is not None and kept is not None:
@@ -179,7 +179,7 @@ def _choose(
 def _with_mix(joined: Checkpoint, shipped: Checkpoint) -> Checkpoint:
     """Return the networks of a fold with the weights, temperatures and limits of the shipped ones."""
     members = [
-        replace(ours, weight=theirs.weight, temperature=theirs.temperature * _own(theirs) / _own(ours))
+        replace(ours, weight=theirs.weight, temperature=_whole(theirs) / _own(ours))
         for ours, theirs in zip(joined.members, shipped.members, strict=True)
     ]
     return replace(joined, members=tuple(members), sure=shipped.sure, temperature=shipped.temperature)
@@ -198,9 +198,9 @@ def _own(member: Member) -> float:
     return float(member.model.temperature)
 
 
-def _whole(alone: Checkpoint) -> float:
-    """Return the temperature of a checkpoint's only network."""
-    return alone.members[0].temperature * _own(alone.members[0])
+def _whole(member: Member) -> float:
+    """Return the temperature of a member with that of its network."""
+    return member.temperature * _own(member)
 
 
 def _by_others(kept: Checkpoint, of_folds: Sequence[_Clips], place: int) -> Checkpoint:
@@ -236,7 +236,7 @@ def _answers(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> tuple
     results, is_sure = [], []
     for checkpoint, tracks in pairs:
         for track in tracks:
-            result = TrackResult(track.track_id, track.label, checkpoint.joined(track.of_members))
+            result = track.joined_by(checkpoint)
             second, first = np.sort(result.probabilities.mean(axis=0))[-2:]
             results.append(result)
             is_sure.append(bool(first >= checkpoint.sure.probability and first - second >= checkpoint.sure.margin))
@@ -259,9 +259,8 @@ def _give(path: Path, chosen: Checkpoint, own: Sequence[float] | None = None) ->
     shipped, members = load_checkpoint(path), []
     own = own or [_own(member) for member in shipped.members]
     for member, of_fold, alone in zip(shipped.members, chosen.members, own, strict=True):
-        whole = of_fold.temperature * _own(of_fold)
         member.model.temperature.fill_(alone)
-        members.append(replace(member, weight=of_fold.weight, temperature=whole / alone))
+        members.append(replace(member, weight=of_fold.weight, temperature=_whole(of_fold) / alone))
     changed = replace(
         shipped,
         members=tuple(members),

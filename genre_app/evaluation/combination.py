@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from genre_app.combine import combine
 from genre_app.errors import DataError
 from genre_app.evaluation.calibration import TEMPERATURES, choose_sure_limits, log_loss
 from genre_app.evaluation.evaluate import MemberTrack, evaluate_members
-from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.evaluation.metrics import ROW_HEAD, Report
 from genre_app.files import AnyPath
 from genre_app.vote import References
 
@@ -55,13 +54,9 @@ class Combination:
     def to_table(self) -> str:
         """Return a row for each report, and what was chosen."""
         width = max(map(len, self.reports))
-        lines = [f"{'checkpoint':{width}}      n  accuracy  95 % interval      log-loss    ECE"]
+        lines = [f"{'checkpoint':{width}}{ROW_HEAD}    ECE"]
         for name, report in self.reports.items():
-            low, high = report.accuracy_interval
-            lines.append(
-                f"{name:{width}}  {len(report.tracks):5d}  {report.accuracy:8.1%}  {low:6.1%} to {high:6.1%}  "
-                f"{report.log_loss:8.3f}  {report.ece:5.3f}"
-            )
+            lines.append(f"{report.to_row(name, width)}  {report.ece:5.3f}")
         sure = self.checkpoint.sure
         weights = ", ".join(f"{weight:.3f}" for weight in self.weights)
         temperatures = ", ".join(f"{member.temperature:.2f}" for member in self.checkpoint.members)
@@ -131,22 +126,18 @@ def combine_by(
         If the checkpoints cannot be combined.
     """
     equal = combine(parts, weights)
-    bounds = np.cumsum([0, *(len(part.members) for part in parts)])
-
-    def of_part(place: int, rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return parts[place].joined(rows[bounds[place] : bounds[place + 1]])
-
-    def report(rows: Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]) -> Report:
-        return replace(_report(equal, tracks, rows), failed=failed)
-
-    alone = [report(partial(of_part, place)) for place in range(len(parts))]
+    bounds = list(pairwise(accumulate((len(part.members) for part in parts), initial=0)))  # of each part's members
+    alone = []
+    for part, (first, end) in zip(parts, bounds, strict=True):
+        alone.append(_report(part, [replace(track, of_members=track.of_members[first:end]) for track in tracks], failed))
     given = None if weights is None else [member.weight for member in equal.members]
     mix, temperatures = choose_mix([track.of_members for track in tracks], _labels(tracks), given)
-    shares = tuple(sum(mix[a:b]) for a, b in pairwise(bounds))
+    shares = tuple(sum(mix[first:end]) for first, end in bounds)
     joined, result = calibrated(with_mix(combine(parts, shares), mix, temperatures), tracks)
     result = replace(result, failed=failed)
     joined.metrics = {"valid": result.to_dict()}
-    rows = {**_named([part.name for part in parts], alone), "equal weights": report(combine(parts).joined), "combined": result}
+    rows = {**_named([part.name for part in parts], alone), "equal weights": _report(combine(parts), tracks, failed)}
+    rows["combined"] = result
     if len(parts) > 1:  # the weights as the checkpoint has them: it makes their sum 1
         shares = tuple(part["weight"] for part in joined.provenance["parts"])
     return Combination(joined, shares, rows)
@@ -156,14 +147,8 @@ def _labels(tracks: Sequence[MemberTrack]) -> NDArray[np.int64]:
     return np.array([track.label for track in tracks])
 
 
-def _report(
-    checkpoint: Checkpoint,
-    tracks: Sequence[MemberTrack],
-    rows: Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]],
-) -> Report:
-    return Report(
-        checkpoint.genres, tuple(TrackResult(track.track_id, track.label, rows(track.of_members)) for track in tracks)
-    )
+def _report(checkpoint: Checkpoint, tracks: Sequence[MemberTrack], failed: tuple[tuple[str, str], ...] = ()) -> Report:
+    return Report(checkpoint.genres, tuple(track.joined_by(checkpoint) for track in tracks), failed=failed)
 
 
 def _named(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Report]:
@@ -244,7 +229,7 @@ def calibrated(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> tuple[C
     if len(checkpoint.members) > 1:
         found = minimize_scalar(loss, bounds=TEMPERATURES, method="bounded")
         checkpoint = replace(checkpoint, temperature=float(found.x))
-    report = _report(checkpoint, tracks, checkpoint.joined)
+    report = _report(checkpoint, tracks)
     references = References.of_tracks(report.probabilities, labels)
     limits = choose_sure_limits(report.probabilities, labels)
     return replace(checkpoint, sure=limits, references=references), replace(report, references=references, leave_one_out=True)

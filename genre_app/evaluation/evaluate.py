@@ -44,6 +44,10 @@ class MemberTrack:
     label: int
     of_members: list[NDArray[np.float32]]
 
+    def joined_by(self, checkpoint: Checkpoint) -> TrackResult:
+        """Return the prediction of a checkpoint with these members."""
+        return TrackResult(self.track_id, self.label, checkpoint.joined(self.of_members))
+
 
 @dataclass(frozen=True, eq=False)
 class MemberTracks:
@@ -109,8 +113,7 @@ def evaluate(
     found = evaluate_members(
         data, checkpoint, split=split, overlap=overlap, seconds=seconds, workers=workers, on_track=on_track
     )
-    joined = found.checkpoint.joined
-    tracks = tuple(TrackResult(track.track_id, track.label, joined(track.of_members)) for track in found.tracks)
+    tracks = tuple(track.joined_by(found.checkpoint) for track in found.tracks)
     return Report(checkpoint.genres, tracks, checkpoint.references, found.failed, notes=found.notes)
 
 

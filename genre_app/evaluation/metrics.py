@@ -40,6 +40,9 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from genre_app.evaluation.calibration import expected_calibration_error, log_loss
 from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
 
+ROW_HEAD = "      n  accuracy  95 % interval      log-loss"
+"""Columns of `Report.to_row` after the name."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrackResult:
@@ -198,6 +201,12 @@ class Report:
                 f"{row['n']:5d}    {answers}"
             )
         return "\n".join([*lines, *([""] if self.failed else []), *(f"failed: {error}" for _, error in self.failed)])
+
+    def to_row(self, name: str, width: int) -> str:
+        """Return a row of a table with `ROW_HEAD`; the name takes ``width`` letters."""
+        low, high = self.accuracy_interval
+        interval = f"{low:6.1%} to {high:6.1%}"
+        return f"{name:{width}}  {len(self.tracks):5d}  {self.accuracy:8.1%}  {interval}  {self.log_loss:8.3f}"
 
     def _voted(self, method: str) -> NDArray[np.float64]:
         tracks = enumerate(self.tracks)

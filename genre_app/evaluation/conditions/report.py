@@ -31,7 +31,7 @@ from genre_app.data.tracks import AudioTrack
 from genre_app.errors import DataError
 from genre_app.evaluation.conditions import STANDARD, Condition, folder_conditions
 from genre_app.evaluation.evaluate import for_each, load_middle
-from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.evaluation.metrics import ROW_HEAD, Report, TrackResult
 from genre_app.files import AnyPath
 from genre_app.predict import NoSoundError, classify
 
@@ -73,21 +73,16 @@ class ConditionsReport:
         lines = [
             self.file.to_table(),
             "",
-            f"{'condition':{width}}      n  accuracy  95 % interval      log-loss  retention",
-            _row("file", width, self.file, None),
-            *(_row(name, width, report, self.retention(name)) for name, report in self.conditions.items()),
+            f"{'condition':{width}}{ROW_HEAD}  retention",
+            self.file.to_row("file", width),
         ]
+        for name, report in self.conditions.items():
+            kept = self.retention(name)
+            lines.append(report.to_row(name, width) + ("" if kept is None else f"  {kept:9.1%}"))
         if self.mean_retention is not None:
             over = "1 condition" if len(self.conditions) == 1 else f"{len(self.conditions)} conditions"
             lines.append(f"mean retention over {over}: {self.mean_retention:.1%}")
         return "\n".join(lines)
-
-
-def _row(name: str, width: int, report: Report, retention: float | None) -> str:
-    low, high = report.accuracy_interval
-    interval = f"{low:6.1%} to {high:6.1%}"
-    kept = "" if retention is None else f"  {retention:9.1%}"
-    return f"{name:{width}}  {len(report.tracks):5d}  {report.accuracy:8.1%}  {interval}  {report.log_loss:8.3f}{kept}"
 
 
 def choose_conditions(
