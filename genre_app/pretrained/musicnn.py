@@ -26,8 +26,8 @@ from genre_app.features import FeatureSpec
 from genre_app.models import GenreModel, create_model
 from genre_app.pretrained.bundle import read_bundle
 
-NETWORKS = {"MSD_musicnn": "MSD_LABELS", "MTT_musicnn": "MTT_LABELS"}
-"""Name of each network, and of the list of its tags in the package."""
+NETWORKS = {"MSD_musicnn": "Million Song Dataset", "MTT_musicnn": "MagnaTagATune"}
+"""Name of each network, and of its training data."""
 
 SPEC = FeatureSpec(
     sample_rate=16000,
@@ -55,7 +55,6 @@ _LAYERS = (
     (nn.Linear, "dense", _WEIGHTS),
     ((nn.BatchNorm1d, nn.BatchNorm2d), "batch_normalization", _NORM),
 )
-_DATA_SETS = {"MSD": "Million Song Dataset", "MTT": "MagnaTagATune"}
 
 
 def fetch_wheel(folder: Path) -> Path:
@@ -127,7 +126,7 @@ def read_wheel(path: Path, which: str, *, n_bytes: int = _BYTES, sha256: str = _
             raise CheckpointError(f"{path} is not the published file: its SHA-256 is {found}, not {sha256}; download it again")
         with zipfile.ZipFile(path) as archive:
             index, data = (_member(archive, f"musicnn/{which}/{name}") for name in (".index", ".data-00000-of-00001"))
-            labels = _labels(_member(archive, "musicnn/configuration.py").decode(), NETWORKS[which])
+            labels = _labels(_member(archive, "musicnn/configuration.py").decode(), which.replace("musicnn", "LABELS"))
             licence = _member(archive, f"{_REQUIREMENT.replace('==', '-')}.dist-info/LICENSE.md").decode()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -144,7 +143,7 @@ def read_wheel(path: Path, which: str, *, n_bytes: int = _BYTES, sha256: str = _
         "network": which,
         "sha256": found,
         "authors": "Jordi Pons and Xavier Serra, Music Technology Group, Universitat Pompeu Fabra",
-        "trained_on": _DATA_SETS[which.split("_")[0]],
+        "trained_on": NETWORKS[which],
     }
     outputs = "50 tags, of which several can be true; training with --init-from replaces the last layer by one for genres"
     provenance = {"source": source, "outputs": outputs, "licence": "ISC", "licence_text": licence.strip()}
