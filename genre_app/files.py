@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -42,8 +43,8 @@ def is_reserved_name(name: str) -> bool:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically: after an interruption, the old file or the new one is complete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file atomically: after an interruption, the old file or the new one is complete. Several threads may write it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
