@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from genre_app.models.base import register
-from genre_app.models.convolutions import check_blocks
+from genre_app.models.base import Size, register
+from genre_app.models.convolutions import check_blocks, fitted_pools
 from genre_app.models.ensemble import Ensemble, EnsembleSettings, View
 
 _ITEMS = 3  # segments at a time: the output of the first block then fits a 1 MB L2 cache (measured)
@@ -31,8 +31,8 @@ class CNNSettings(EnsembleSettings):
         Share of the pooled features that is dropped in training.
     """
 
-    channels: tuple[int, ...] = Field((24, 32, 64, 96, 128), min_length=1, max_length=12)
-    pools: tuple[tuple[int, int], ...] = Field(((4, 2), (2, 2), (2, 2), (2, 2), (2, 2)), min_length=1, max_length=12)
+    channels: tuple[Size, ...] = Field((24, 32, 64, 96, 128), min_length=1, max_length=12)
+    pools: tuple[tuple[Size, Size], ...] = Field(((4, 2), (2, 2), (2, 2), (2, 2), (2, 2)), min_length=1, max_length=12)
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
     views: tuple[View, ...] = Field(("both",), min_length=1, max_length=32)
 
@@ -79,7 +79,8 @@ class _Member(nn.Module):
     def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__()
         sizes = (n_views, *settings.channels)
-        self.blocks = conv_blocks_3x3(sizes, settings.pools)
+        pools, _ = fitted_pools((n_bins, n_frames), settings.pools)
+        self.blocks = conv_blocks_3x3(sizes, pools)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(sizes[-1], n_genres)
 

@@ -53,6 +53,13 @@ def test_an_input_that_is_too_small_is_refused_with_what_to_do():
         fitted_pools((5,), [(4,)], lost=2)
 
 
+def test_a_cnn_on_too_few_bins_is_refused_before_it_is_trained():
+    with pytest.raises(ValueError, match=r"input of 40 x 130 .* 1 x 8 reach the pool of block 5, which takes 2 x 2"):
+        create_model("cnn", n_bins=40, n_frames=130, n_genres=2)
+    with pytest.raises(ValueError, match="pools"):
+        create_model("cnn", n_bins=40, n_frames=130, n_genres=2, settings={"channels": [8], "pools": [[0, 1]]})
+
+
 @pytest.mark.parametrize("name", ["stack", "cnn1d"])
 def test_settings_that_contradict_each_other_are_refused(name):
     def make(**settings):
