@@ -43,7 +43,7 @@ def combine(parts: Sequence[Checkpoint], weights: Sequence[float] | None = None)
             raise CheckpointError(f"checkpoints {first.name} and {part.name} differ in which genres mean none of these")
     if weights is None:
         weights = [1.0] * len(parts)
-    if len(weights) != len(parts) or not all(math.isfinite(weight) and weight > 0 for weight in weights):
+    if len(weights) != len(parts) or not all(weight > 0 for weight in weights) or not math.isfinite(sum(weights)):
         raise CheckpointError(f"give one positive weight for each of the {len(parts)} checkpoints, not {list(weights)}")
     shares = [weight / math.fsum(weights) for weight in weights]
     members = tuple(

@@ -57,6 +57,7 @@ def test_wrong_usage(checkpoint_path, other_path, make_checkpoint, tmp_path):
         ([checkpoint_path, other_path], "nothing to do"),
         ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1,x"], "are not numbers separated by commas"),
         ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1"], "one positive weight for each"),
+        ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1e308,1e308"], "one positive weight for each"),
         ([checkpoint_path, "none", "--out", tmp_path / "a"], "neither a file nor a bundled one"),
         ([checkpoint_path, other_path, "--data", tmp_path / "none"], "is not a folder"),
         ([checkpoint_path, other_path, "--out", tmp_path], "cannot be written"),
