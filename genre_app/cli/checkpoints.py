@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from genre_app.cli._shared import ReportFormat
+from genre_app.cli._shared import ReportFormat, stopping_on_errors
 
 
 def checkpoints(format_: ReportFormat = "table") -> None:
@@ -13,7 +13,8 @@ def checkpoints(format_: ReportFormat = "table") -> None:
 
     rows = []
     for name in bundled_checkpoints():
-        checkpoint = load_checkpoint(name)
+        with stopping_on_errors():
+            checkpoint = load_checkpoint(name)
         members = [{"model": m.model.name, "features": m.spec.kind, "weight": m.weight} for m in checkpoint.members]
         rows.append({"name": name, "members": members, "genres": list(checkpoint.genres), "metrics": checkpoint.metrics})
         if format_ == "table":

@@ -26,6 +26,9 @@ def test_bundled_checkpoints_are_listed(run, checkpoint, tmp_path, monkeypatch):
     assert row["name"] == "default"
     assert row["genres"] == list(checkpoint.genres)
     assert row["metrics"] == checkpoint.metrics
+    (tmp_path / "other.safetensors").write_bytes(b"")
+    code, _, err = run("checkpoints")
+    assert (code, err) == (2, f"error: checkpoint {tmp_path / 'other.safetensors'} is empty\n")
 
 
 def test_help_takes_less_than_a_second_and_loads_nothing_heavy():
