@@ -28,6 +28,11 @@ def expanded(path: AnyPath) -> Path:
     return Path(path)
 
 
+def valid_text(name: str) -> str:
+    """Return the name of a file with its bytes that are not UTF-8 replaced: JSON cannot hold the surrogates of them."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def temporary_folder(name: str) -> Path:
     """Return the folder of this user with this name for temporary files; it is made if it is missing."""
     # The user id: in a container it need not have a name.

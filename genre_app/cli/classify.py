@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,6 +37,7 @@ def classify(
     model = open_checkpoint(checkpoint, threads)
     from genre_app.audio import open_audio
     from genre_app.errors import AudioError, CheckpointError
+    from genre_app.files import valid_text
     from genre_app.predict import classify as classify_clip
     from genre_app.vote import available_votes
 
@@ -56,8 +56,7 @@ def classify(
             result, failed = str(error), True
         except CheckpointError as error:  # the network returns values that are not finite
             stop(str(error))
-        # Bytes of the name that are not UTF-8 would make invalid JSON.
-        write(os.fsencode(file).decode("utf-8", "replace"), result, model)
+        write(valid_text(file), result, model)
         sys.stdout.flush()
     if failed:
         raise typer.Exit(1)

@@ -38,6 +38,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genre_app.evaluation.calibration import expected_calibration_error, log_loss
+from genre_app.files import valid_text
 from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
 
 ROW_HEAD = "      n  accuracy  95 % interval      log-loss"
@@ -172,7 +173,7 @@ class Report:
             "confusion": {"genres": list(self.genres), "matrix": self.confusion.tolist()},
             "by_vote": self.by_vote,
             "segment_accuracy": self.segment_accuracy,
-            "failed": [{"file": file, "error": error} for file, error in self.failed],
+            "failed": [{"file": valid_text(file), "error": error} for file, error in self.failed],
             "notes": list(self.notes),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -31,6 +32,13 @@ def test_evaluate_as_json(run, folder):
     assert low <= report["accuracy"] <= high
     _, again, _ = run("evaluate", folder, "--split", "test", "--format", "json")
     assert strict(again) == report
+
+
+def test_names_that_are_not_utf8_make_valid_json(run, folder, tmp_path):
+    shutil.copytree(folder / "test", tmp_path / "test")
+    (tmp_path / "test" / "rock" / os.fsdecode(b"bad\xff.wav")).write_bytes(b"no music")
+    _, out, _ = run("evaluate", tmp_path / "test", "--format", "json")
+    assert [failed["file"] for failed in strict(out)["failed"]] == ["rock/bad.wav", "rock/bad\ufffd.wav"]
 
 
 def test_evaluate_as_table(run, folder):
