@@ -43,6 +43,9 @@ def main(
 ) -> None:
     """Train the missing runs and print the table."""
     stated = tomllib.loads(_STATED.read_text(encoding="utf-8"))
+    for option, given, known in (("--only", only, stated), ("--protocol", protocol, _PROTOCOLS)):
+        if unknown := sorted({*(given or ())} - {*known}):
+            raise typer.BadParameter(f"there is no {unknown[0]}; choose some of: {', '.join(known)}", param_hint=option)
     if train:
         for name in only or stated:
             for of in protocol or _PROTOCOLS:
