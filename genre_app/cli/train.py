@@ -166,6 +166,8 @@ def _cross_validate(request: Request, out: Path | None, folds: int) -> None:
     from genre_app.runs.folds import cross_validate
     from genre_app.runs.run import free_name, runs_folder
 
+    if folds == 1:
+        stop("cross-validation needs at least 2 folds; set --folds 5, or leave it out")
     cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=say)
 
 

@@ -47,6 +47,12 @@ def test_help_takes_less_than_a_second_and_loads_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_one_fold_is_wrong_usage(folder):
+    result = CliRunner().invoke(build(), ["train", "default", "--data", str(folder), "--folds", "1"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: cross-validation needs at least 2 folds; set --folds 5, or leave it out\n"
+
+
 def test_help_shows_words_in_brackets(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert "the recipe's [search] table" in CliRunner().invoke(build(), ["train", "--help"]).stdout
