@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from genre_app.checkpoint_header import KEY, Header, MemberEntry, UnusableError, parse_header
+from genre_app.checkpoint_header import KEY, MAX_FILE_BYTES, Header, MemberEntry, UnusableError, parse_header
 from genre_app.errors import CheckpointError, first_line
 from genre_app.features import FeatureSpec
 from genre_app.files import write_whole
@@ -32,7 +32,6 @@ from genre_app.vote import References
 
 _PROBABILITIES, _LABELS, _MEMORY = "references.probabilities", "references.labels", "memory."
 # Far above every checkpoint of the project, so that a hostile file cannot exhaust memory.
-_MAX_FILE_BYTES = 1_000_000_000
 _MAX_HEADER_BYTES = 4_000_000
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
@@ -118,7 +117,7 @@ def _check_bytes(path: Path) -> None:
     length = int.from_bytes(head[:8], "little")
     if size == 0:
         raise UnusableError("is empty")
-    if size > _MAX_FILE_BYTES:
+    if size > MAX_FILE_BYTES:
         raise UnusableError(f"has {size / 1e9:.1f} GB, more than any checkpoint of this project")
     if head.startswith(b"PK\x03\x04"):
         raise UnusableError(

@@ -24,6 +24,7 @@ KEY = "genre_app"
 MAX_MEMBERS = 16
 
 # Far above every checkpoint of the project, so that a hostile file cannot exhaust memory.
+MAX_FILE_BYTES = 1_000_000_000
 _MAX_GENRES = 1000
 _MAX_GENRE_LENGTH = 40
 

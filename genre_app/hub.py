@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from genre_app.checkpoint_header import MAX_FILE_BYTES
 from genre_app.errors import CheckpointError, GenreAppError, first_line
 
 PREFIX = "hub:"
 FILE = "model.safetensors"
 """Name of a checkpoint's file on the hub."""
-
-_MAX_BYTES = 2_000_000_000
 
 
 def repository_of(name: str) -> tuple[str, str]:
@@ -52,8 +51,10 @@ def fetch(name: str) -> Path:
             size = get_hf_file_metadata(hf_hub_url(repository, FILE, revision=revision)).size or 0
         except errors.EntryNotFoundError as error:
             raise CheckpointError(f"{name} has no file {FILE}, so it is no model of this program; name another") from error
-        if size > _MAX_BYTES:
-            raise CheckpointError(f"{name}: {size / 1e9:.1f} GB are more than the {_MAX_BYTES / 1e9:.0f} GB of a checkpoint")
+        if size > MAX_FILE_BYTES:
+            raise CheckpointError(
+                f"{name}: {size / 1e9:.1f} GB are more than the {MAX_FILE_BYTES / 1e9:.0f} GB of a checkpoint"
+            )
         return Path(hf_hub_download(repository, FILE, revision=revision))
 
 

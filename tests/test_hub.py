@@ -59,7 +59,7 @@ def test_what_cannot_be_had_is_one_sentence(hub: Hub, monkeypatch: pytest.Monkey
             load_checkpoint(name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
-    monkeypatch.setattr(client, "_MAX_BYTES", 10)
+    monkeypatch.setattr(client, "MAX_FILE_BYTES", 10)
     hub.commit("ada/large", {client.FILE: bytes(11)})
     with pytest.raises(CheckpointError, match="GB are more than"):
         load_checkpoint("hub:ada/large")
