@@ -3,6 +3,6 @@
 `bundle` reads TensorFlow's checkpoint files without TensorFlow; `musicnn` gets the published file and makes the checkpoint.
 """
 
-from genre_app.pretrained.musicnn import NETWORKS, load_pretrained
+from genre_app.pretrained.musicnn import load_pretrained
 
-__all__ = ["NETWORKS", "load_pretrained"]
+__all__ = ["load_pretrained"]

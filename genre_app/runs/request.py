@@ -13,7 +13,7 @@ from genre_app.errors import RecipeError
 from genre_app.hub import PREFIX
 from genre_app.runs.recipes import read_recipe
 from genre_app.runs.settings import Value, read_settings, without_folders, write_setting
-from genre_app.training.config import TrainConfig
+from genre_app.training.config import TrainConfig, with_absolute_paths
 
 _NO_FREEZING = {"freeze": "freeze=none", "unfreeze": "unfreeze=[]"}
 
@@ -65,7 +65,7 @@ class Request(BaseModel):
         RecipeError
             If the recipe or a setting is wrong, or layers are to be frozen without ``init_from``.
         """
-        config = read_recipe(self.recipe, self.settings, self.seed).with_absolute_paths()
+        config = with_absolute_paths(read_recipe(self.recipe, self.settings, self.seed))
         freezes = "freeze" if config.freeze != "none" else "unfreeze" if config.unfreeze else ""
         if freezes and self.init_from is None:
             raise RecipeError(

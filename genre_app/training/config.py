@@ -105,10 +105,6 @@ class TrainConfig(BaseModel):
             raise ValueError("features of kind summary have no spectrogram to change; use no augmentation but mixup")
         return self
 
-    def with_absolute_paths(self) -> TrainConfig:
-        """Return the settings with all paths made absolute."""
-        return _absolute(self)
-
 
 def config_fields(model: type[BaseModel] = TrainConfig, group: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted path and the annotation of each field; a group is followed by its own fields."""
@@ -122,11 +118,12 @@ PATH_FIELDS = frozenset(path for path, annotation in config_fields() if annotati
 """Fields that hold a path of this machine: made absolute at the start of a run and never published."""
 
 
-def _absolute(model: _Model) -> _Model:
+def with_absolute_paths(model: _Model) -> _Model:
+    """Return the settings, and those of their groups, with all paths made absolute."""
     changed: dict[str, Any] = {}
     for name, value in model:
         if isinstance(value, Path):
             changed[name] = expanded(value).absolute()
         elif isinstance(value, BaseModel):
-            changed[name] = _absolute(value)
+            changed[name] = with_absolute_paths(value)
     return model.model_copy(update=changed)

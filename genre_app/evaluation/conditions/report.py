@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint
@@ -36,6 +37,9 @@ from genre_app.files import AnyPath
 from genre_app.predict import NoSoundError, classify
 
 ALL = "all"
+
+_FILE = ""  # key of the unchanged file; no condition has this name
+_BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +192,7 @@ def evaluate_conditions(
     return ConditionsReport(report(_FILE, failed), {name: report(name) for name in conditions})
 
 
-_FILE = ""  # key of the unchanged file; no condition has this name
-_BELOW_TIE = 0.999  # factor that breaks a tie and changes the log-loss by 0.001
-
-
-def _guess(label: int, n_genres: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _guess(label: int, n_genres: int) -> NDArray[np.float32]:
     """Return equal probabilities [1, genres], slightly lower for the true genre so that a tie never counts as right."""
     guess = np.full((1, n_genres), 1.0 / n_genres, np.float32)
     guess[0, label] *= _BELOW_TIE
