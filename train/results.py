@@ -101,7 +101,7 @@ def show_table(text: str, name: str, *, write: bool) -> None:
 
 def table(stated: dict[str, dict[str, Any]], out: Path, old: str = "") -> str:
     """Return the results of the finished runs as a table in Markdown; cells without a run are those of the ``old`` table."""
-    known = {cells[0]: cells for cells in (line.strip("| ").split(" | ") for line in old.splitlines()[2:])}
+    known = {cells[0]: cells for cells in (line[2:-2].split(" | ") for line in old.splitlines()[2:])}
     lines = ["| recipe | source | states | own protocol | n | kept apart | n | log-loss |", "|---" * 8 + "|"]
     for name, facts in stated.items():
         own, apart = (Run(out / f"{name}-{protocol}").report() for protocol in _PROTOCOLS)
