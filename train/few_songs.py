@@ -49,8 +49,8 @@ def main(
     for track in kept:
         place = out / "songs" / track.genre / track.path.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            place.symlink_to(track.path.resolve())
+        place.unlink(missing_ok=True)  # a link to audio that was moved, or to that of another folder
+        place.symlink_to(track.path.resolve())
     runs: dict[int, tuple[Run, Run]] = {}
     for count in counts or _COUNTS:
         file = out / f"songs-{count or 'all'}.csv"

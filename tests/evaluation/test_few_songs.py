@@ -77,3 +77,7 @@ def test_each_run_gets_its_songs_and_the_table_their_results(tmp_path, monkeypat
     asked.clear()
     CliRunner().invoke(few_songs.app, [*given, "--count", "10"], catch_exceptions=False)
     assert list(asked) == ["tuned-10", "scratch-10"]
+    (tmp_path / "audio").rename(tmp_path / "moved")
+    given[1] = str(tmp_path / "moved")
+    CliRunner().invoke(few_songs.app, [*given, "--count", "5"], catch_exceptions=False)
+    assert next((tmp_path / "out" / "songs" / "rock").iterdir()).resolve().parent == tmp_path / "moved" / "rock"
