@@ -37,8 +37,12 @@ OverlapOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="CPU threads; by default one per core.")]
 
 
-def open_checkpoint(names: list[str] | None, threads: int | None) -> Checkpoint:
-    """Load and combine checkpoints, and set the number of CPU threads; stop with exit code 2 if one cannot be used."""
+def open_checkpoint(names: list[str] | None, threads: int | None = 1) -> Checkpoint:
+    """Load and combine checkpoints, and set the number of CPU threads; stop with exit code 2 if one cannot be used.
+
+    One thread is for commands that process several clips at once: that is faster than several threads for each clip, and sums
+    keep their order. None is one thread per core.
+    """
     import torch
 
     from genre_app.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint

@@ -39,7 +39,7 @@ def combine(
         given = None if weights is None else [float(weight) for weight in weights.split(",")]
     except ValueError:
         stop(f"the weights {weights!r} are not numbers separated by commas")
-    parts = [open_checkpoint([name], 1) for name in checkpoints]  # one thread, as in evaluate
+    parts = [open_checkpoint([name]) for name in checkpoints]
     from genre_app.checkpoint import save_checkpoint
     from genre_app.combine import combine as join
     from genre_app.evaluation.combination import combine_on

@@ -46,8 +46,7 @@ def evaluate(
 
     Files that cannot be classified are listed in the report.
     """
-    # Each thread works on a file of its own: faster than several threads a file, and sums keep their order.
-    model, workers = open_checkpoint(checkpoint, 1), threads or usable_cores()
+    model, workers = open_checkpoint(checkpoint), threads or usable_cores()
     from genre_app.evaluation.conditions.report import ConditionsReport, evaluate_conditions
     from genre_app.evaluation.evaluate import evaluate as evaluate_tracks
     from genre_app.evaluation.metrics import Report

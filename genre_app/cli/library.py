@@ -66,7 +66,7 @@ def library(
         chosen = on_ray if engine == "ray" else local
         if engine == "ray":
             check_ray()
-        model = None if undo else open_checkpoint(checkpoint, 1)
+        model = None if undo else open_checkpoint(checkpoint)
         with open_catalogue(catalogue or folder / PLACE, folder) as opened:
             done, said = _update(folder, opened, model, checkpoint, chosen, processes, retry, stopping)
             if tags or write_tags or undo:

@@ -39,7 +39,7 @@ def map(  # noqa: A001 (the command's name)
 
     JSON has the place of each clip. The page shows the map of a collection.
     """
-    base = open_checkpoint(checkpoint, 1)  # several clips at once are faster than several threads for each
+    base = open_checkpoint(checkpoint)
     from genre_app.teaching.data_map import clip_values, data_map
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach

@@ -22,7 +22,7 @@ def remember(
 
     The answers stay as they are. ``genre-app teach --extend`` can then add genres.
     """
-    base = open_checkpoint([checkpoint], 1)  # several clips at once are faster than several threads for each
+    base = open_checkpoint([checkpoint])
     from dataclasses import replace
 
     import numpy as np

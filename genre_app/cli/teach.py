@@ -47,7 +47,7 @@ def teach(
 
     Two genres with five clips each are enough to try. Each clip is then tested by layers that were fitted without it.
     """
-    base = open_checkpoint(checkpoint, 1)  # several clips at once are faster than several threads for each
+    base = open_checkpoint(checkpoint)
     from genre_app.checkpoint import save_checkpoint
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach as teach_examples
