@@ -221,7 +221,8 @@ def calibrated(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> tuple[C
     .. [1] Ranjan and Gneiting 2010, Combining probability forecasts.
     """
     labels = _labels(tracks)
-    rows = [replace(checkpoint, temperature=1.0).joined(track.of_members).astype(np.float64) for track in tracks]
+    plain = replace(checkpoint, temperature=1.0)
+    rows = [plain.joined(track.of_members).astype(np.float64) for track in tracks]
 
     def loss(temperature: float) -> float:
         return log_loss(np.array([tempered(of_track, temperature).mean(axis=0) for of_track in rows]), labels)
