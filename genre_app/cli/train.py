@@ -62,7 +62,8 @@ _Search = Annotated[
         min=0,
         max=10000,
         metavar="N",
-        help=r"Search the fields of the recipe's \[search] table with this many trials.",  # else markup
+        # The backslash is not shown: without it, rich takes the word in brackets for markup.
+        help=r"Search the fields of the recipe's \[search] table with this many trials.",
     ),
 ]
 _Sampler = Annotated[
