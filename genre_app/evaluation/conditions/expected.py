@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, log2, sqrt
+from math import dist, inf, log2
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,7 @@ class Situation:
 
     def steps_to(self, other: Situation) -> float:
         """Return the distance to another situation; from 1 on, they clearly differ."""
-        mine, others = self._place(), other._place()
-        return sqrt(sum((a - b) ** 2 for a, b in zip(mine, others, strict=True)))
+        return dist(self._place(), other._place())
 
     def _place(self) -> tuple[float, ...]:
         lowest, highest = _BAND_HZ
