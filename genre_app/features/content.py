@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_app.features.noise import MIN_SECONDS, is_noise_power, power_spectra
+from genre_app.features.noise import MIN_SECONDS, is_noise
 from genre_app.features.speech import is_speech
 
 PIECE_SECONDS = 10.0
@@ -67,9 +67,8 @@ class ContentDetector:
 
     def _analyse(self) -> None:
         samples = np.concatenate(self._held)
-        power = power_spectra(samples, self._rate)
         self._held, self._n_held = [], 0
-        self._noise.append(is_noise_power(power, self._rate, suppressed=self._suppressed))
+        self._noise.append(is_noise(samples, self._rate, suppressed=self._suppressed))
         self._speech.append(is_speech(samples, self._rate))
 
 

@@ -59,11 +59,7 @@ def is_noise(samples: NDArray[np.float32], sample_rate: int, *, suppressed: bool
     bool or None
         None if there is too little sound.
     """
-    return is_noise_power(power_spectra(samples, sample_rate), sample_rate, suppressed=suppressed)
-
-
-def is_noise_power(power: NDArray[np.float64], sample_rate: int, *, suppressed: bool = False) -> bool | None:
-    """Return the same as `is_noise` for the power spectra [frames, bins] of `power_spectra`."""
+    power = power_spectra(samples, sample_rate)
     least = 1 + int((MIN_SECONDS / FRAME_SECONDS - 1) * 2)
     if len(power) < least or not np.isfinite(power).all():
         return None

@@ -87,7 +87,7 @@ def speech_features(samples: NDArray[np.float32], sample_rate: int) -> NDArray[n
     db, frame_rate = _sounding_bands(samples, sample_rate)
     if len(db) < (MIN_SECONDS - 2 * _FRAME_SECONDS) * frame_rate:
         return None
-    cepstrum = db @ _cosines(db.shape[1])
+    cepstrum = db @ _cosines()
     changes = cepstrum[2:] - cepstrum[:-2]
     onsets = np.maximum(0.0, np.diff(db, axis=0)).mean(axis=1)
     return np.concatenate(
@@ -146,7 +146,8 @@ def _filterbank(n_fft: int, sample_rate: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _cosines(n_bands: int) -> NDArray[np.float64]:
+def _cosines() -> NDArray[np.float64]:
     """Return the orthonormal discrete cosine transform [bands, coefficients]."""
+    n_bands = _BANDS[0]
     angles = np.pi / n_bands * np.outer(np.arange(n_bands) + 0.5, np.arange(_N_CEPSTRA))
     return np.asarray(np.cos(angles) * np.sqrt(np.where(np.arange(_N_CEPSTRA) == 0, 1.0, 2.0) / n_bands))
