@@ -112,14 +112,14 @@ class Pool:
         request = {"source": path, "name": name, **options}
         while True:
             with self._lock:
-                worker, was_idle = (self._idle.pop(), True) if self._idle else (None, False)
-            worker = worker or Worker(self._module)
+                idle = self._idle.pop() if self._idle else None
+            worker = idle or Worker(self._module)
             try:
                 worker.send(request)
                 return ApartStream(self, worker, options["sample_rate"], name)
             except WorkerError as error:
                 worker.stop()
-                if not was_idle:  # an idle worker may have died before this file came
+                if idle is None:  # an idle worker may have died before this file came
                     raise crashed(name) from error
 
     def give_back(self, worker: Worker, *, usable: bool) -> None:

@@ -77,8 +77,10 @@ class AvDecoder:
         self._stream.codec_context.layout = f"{max(1, self._stream.codec_context.layout.nb_channels)}C"
         self.damaged = False
         self.claimed_seconds: float | None = None
+        position = file.tell()
         self._claimed_frames = _mp3_frames(file) if self._format == "mp3" else None
         self._cut_short = self._format == "ogg" and not _ogg_is_whole(file)
+        file.seek(position)  # where FFmpeg goes on reading
         self._n_good = self._n_bad = 0  # packets
         self._gaps = _Gaps()
         self._seconds = self._end = 0.0  # seconds decoded, and the last time stamp of any track
@@ -215,24 +217,22 @@ def _is_usable(frame: AudioFrame) -> bool:
 
 def _mp3_frames(file: Source) -> int | None:
     """Return the number of frames that the first frame of an MP3 states (``Xing`` or ``Info``), or None."""
-    position = file.tell()
     file.seek(0)
     tag = file.read(10)
     size = sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=False)) if tag[:3] == b"ID3" else -10
     file.seek(10 + size)
     head = file.read(4096)
-    file.seek(position)
     found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)", head, re.DOTALL)
     return int.from_bytes(found[1], "big") if found else None
 
 
 def _ogg_is_whole(file: Source) -> bool:
     """Return whether the last page of an Ogg file is complete."""
-    position = file.tell()
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - 2 * _MAX_OGG_PAGE))  # holds at least one whole page
     tail = file.read()
-    file.seek(position)
     page = tail[tail.rfind(b"OggS") :]
-    lacing = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    return len(page) > 26 and len(lacing) == page[26] and len(page) >= 27 + len(lacing) + sum(lacing)
+    if len(page) < 27:
+        return False
+    lacing = page[27 : 27 + page[26]]
+    return len(lacing) == page[26] and len(page) >= 27 + len(lacing) + sum(lacing)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 Codec = Literal["mp3", "opus"]
 
-_OPUS_RATE = 48000  # Hz; Opus always decodes at this rate
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MPEG 1, 2 and 2.5
+# Encoder, container, and the sample rates in Hz: those of MPEG 1, 2 and 2.5; Opus always decodes at 48 kHz.
+_CODECS = {
+    "mp3": ("libmp3lame", "mp3", (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)),
+    "opus": ("libopus", "ogg", (48000,)),
+}
 _FLUSH_SECONDS = 0.1  # silence appended so that the codec also returns the end; longer than a frame of either codec
 
 
@@ -37,11 +40,11 @@ def round_trip(samples: NDArray[np.float32], sample_rate: int, codec: Codec, kil
 
     if not len(samples):
         return samples
-    rate = _OPUS_RATE if codec == "opus" else next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
+    name, container, rates = _CODECS[codec]
+    rate = next((rate for rate in rates if rate >= sample_rate), rates[-1])
     sent = np.asarray(soxr.resample(np.clip(samples, -1.0, 1.0), sample_rate, rate), dtype=np.float32)
     sent = np.pad(sent, (0, round(_FLUSH_SECONDS * rate)))
     file = io.BytesIO()
-    name, container = {"mp3": ("libmp3lame", "mp3"), "opus": ("libopus", "ogg")}[codec]
     with av.open(file, "w", format=container) as written:
         stream = written.add_stream(name, rate=rate, layout="mono")
         assert isinstance(stream, av.AudioStream)  # noqa: S101 - the type is in no signature of av
