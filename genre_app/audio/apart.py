@@ -24,7 +24,7 @@ from genre_app.errors import AudioError
 
 _WORKER = "genre_app.audio.worker"
 _PATIENCE_SECONDS = 60.0  # between two blocks of a file
-_MAX_MESSAGE_BYTES = 1 << 24  # a block has at most half a megabyte
+_MAX_MESSAGE_BYTES = 1 << 25  # a block is half a megabyte, and 48 times as large if it is resampled from 4 kHz to 192 kHz
 
 _pool: Pool | None = None
 

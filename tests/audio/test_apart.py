@@ -47,6 +47,13 @@ def test_a_worker_gives_the_samples_and_the_warnings_of_this_process(
 
 
 @pytest.mark.usefixtures("apart_from_here")
+def test_the_block_of_the_lowest_rate_at_the_highest_one_arrives(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(np.arange(40 * 4000) * 0.03)
+    soundfile.write(tmp_path / "low.wav", tone, 4000)
+    assert load_clip(tmp_path / "low.wav", sample_rate=192000).duration_seconds == 40.0
+
+
+@pytest.mark.usefixtures("apart_from_here")
 def test_errors_are_those_of_this_process(tmp_path: Path) -> None:
     (tmp_path / "notes.mp3").write_text("no music")
     for name, sentence in [("notes.mp3", "this is not an audio file"), ("gone.mp3", "there is no such file"), ("", "a folder")]:
