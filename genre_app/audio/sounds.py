@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genre_app.audio.clip import open_audio
+from genre_app.audio.stream import AudioStream
 from genre_app.errors import AudioError
 
 _SUFFIXES = frozenset({".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
@@ -28,7 +30,7 @@ def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
     Raises
     ------
     ValueError
-        If the folder is missing or holds no sounds, or a sound cannot be read or is silent.
+        If the folder is missing or holds no sounds, or a sound cannot be read or begins with five silent minutes.
     """
     if not folder.is_dir():
         raise ValueError(f"{named} {folder} is not a folder; name one that holds {what} as audio files")
@@ -39,7 +41,7 @@ def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
     for path in found:
         name = f"{path.relative_to(folder)} in {named}"
         with open_audio(path, name=name, min_seconds=0.0) as stream:
-            if not any(block.any() for block in stream.blocks()):
+            if not any(block.any() for block in _beginning(stream)):
                 raise AudioError(f"{name}: it is silent; remove it")
     return tuple(found)
 
@@ -52,10 +54,15 @@ def read_sound(path: Path, sample_rate: int) -> NDArray[np.float32]:
     AudioError
         If the file cannot be decoded.
     """
-    blocks: list[NDArray[np.float32]] = []
     with open_audio(path, sample_rate=sample_rate, min_seconds=0.0) as stream:
-        for block in stream.blocks():
-            blocks.append(block)
-            if stream.n_samples >= _MAX_SECONDS * sample_rate:
-                break
-    return np.concatenate(blocks)[: round(_MAX_SECONDS * sample_rate)]
+        return np.concatenate(list(_beginning(stream)))
+
+
+def _beginning(stream: AudioStream) -> Iterator[NDArray[np.float32]]:
+    """Yield the blocks of the first five minutes."""
+    left = round(_MAX_SECONDS * stream.sample_rate)
+    for block in stream.blocks():
+        yield block[:left]
+        left -= len(block)
+        if left <= 0:
+            return

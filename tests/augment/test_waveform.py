@@ -163,3 +163,8 @@ def test_a_folder_that_cannot_be_used_is_named_in_one_sentence(samples, tmp_path
     (tmp_path / "void").mkdir()
     soundfile.write(tmp_path / "void" / "void.wav", np.zeros(0), RATE)
     assert "holds no audio samples" in complaint(tmp_path / "void")
+    (tmp_path / "late").mkdir()
+    late = np.zeros(301 * 8000)  # only the first five minutes of a sound are used
+    late[-100:] = 0.5
+    soundfile.write(tmp_path / "late" / "late.wav", late, 8000)
+    assert "late.wav in background_folder: it is silent" in complaint(tmp_path / "late")
