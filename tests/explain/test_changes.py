@@ -69,6 +69,13 @@ def test_a_room_rings_on():
     assert power(long[late]) > 100 * power(short[late])
 
 
+@pytest.mark.parametrize("seconds", [1e-6, 0.001])  # shorter than the time until the first reflections
+def test_a_room_of_hardly_any_reverberation_is_a_room(seconds):
+    samples = changed(tone(440.0), "room", seconds).samples
+    assert np.isfinite(samples).all()
+    assert samples.any()
+
+
 def test_a_clip_of_which_nothing_is_left_has_no_answer(checkpoint):
     deep = tone(50.0)
     faded = Clip((deep.samples * np.hanning(len(deep.samples))).astype(np.float32), RATE)  # without clicks at its ends

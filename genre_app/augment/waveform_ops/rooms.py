@@ -43,7 +43,7 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
     numpy.ndarray, float64 [n]
         Of energy 1; the direct sound is its first sample.
     """
-    time = np.arange(round(_TAIL_T60 * t60_seconds * sample_rate)) / sample_rate
+    time = np.arange(max(1, round(_TAIL_T60 * t60_seconds * sample_rate))) / sample_rate
     steeper = rng.uniform(*_STEEPER)
     tail = np.zeros(len(time))
     for hz in _OCTAVES_HZ:
@@ -65,7 +65,8 @@ def drawn_response(sample_rate: int, direct_db: float, t60_seconds: float, rng: 
     early = np.zeros(max(len(tail), int(at.max()) + 1))
     np.add.at(early, at, rng.choice([-1.0, 1.0], count) * loudness)
     share = rng.uniform(*_EARLY_SHARE)
-    after = np.pad(tail * np.sqrt((1.0 - share) / np.sum(tail**2)), (0, len(early) - len(tail)))
+    energy = max(np.sum(tail**2), np.finfo(np.float64).tiny)  # 0 if the tail ends before the first early reflection
+    after = np.pad(tail * np.sqrt((1.0 - share) / energy), (0, len(early) - len(tail)))
     after += early * np.sqrt(share / np.sum(early**2))
     after *= np.sqrt(10.0 ** (-direct_db / 10.0) / np.sum(after**2))
     after[0] += 1.0
