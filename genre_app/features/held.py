@@ -37,13 +37,13 @@ class Held:
         return self._samples[len(self._samples) - min(n_samples, self.n_samples) :]
 
     def segment(self, start_frame: int, spec: FeatureSpec) -> NDArray[np.float32]:
-        """Return a segment with ``n_fft // 2`` samples of context at both ends; a stream shorter than a segment is repeated."""
+        """Return a segment with its context, as `genre_app.features.segments.Segments` has it."""
         half = spec.n_fft // 2
         if self.n_samples and 1 + self.n_samples // spec.hop_length < spec.segment_frames:
-            repeated = np.resize(self.latest(self.n_samples), half + spec.segment_samples)
+            repeated = np.resize(self.latest(self.n_samples), spec.segment_samples + spec.n_fft - half)
             return np.concatenate([np.zeros(half, np.float32), repeated])
         at = start_frame * spec.hop_length - half
-        return self.between(at, at + spec.segment_samples + 2 * half)
+        return self.between(at, at + spec.segment_samples + spec.n_fft)
 
     def drop_before(self, position: int) -> None:
         """Forget the samples before ``position``."""

@@ -64,7 +64,7 @@ def is_complete(starts: list[int], spec: FeatureSpec, n_samples: int) -> bool:
 
     A segment belongs to a clip if the centre of its last frame does. The context after that centre may arrive later.
     """
-    return starts[-1] * spec.hop_length + spec.segment_samples + spec.n_fft // 2 <= n_samples
+    return starts[-1] * spec.hop_length + spec.segment_samples + spec.n_fft - spec.n_fft // 2 <= n_samples
 
 
 def first_needed(starts: list[int], shared: FeatureSpec, spec: FeatureSpec, n_samples: int) -> int:
@@ -85,9 +85,9 @@ class Segments:
     Attributes
     ----------
     start_frames : list of int
-    samples : numpy.ndarray, float32 [s, n_fft // 2 + segment_samples + n_fft // 2]
-        Each segment with ``n_fft // 2`` samples of context at both ends, which the outermost frames need; zeros beyond the
-        clip. A clip shorter than a segment is repeated.
+    samples : numpy.ndarray, float32 [s, segment_samples + n_fft]
+        Each segment with the context that its outermost frames need: ``n_fft // 2`` samples before it, and the rest of
+        ``n_fft`` after it; zeros beyond the clip. A clip shorter than a segment is repeated.
     """
 
     start_frames: list[int]

@@ -95,8 +95,8 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
         Mono samples at ``spec.sample_rate``.
     spec : FeatureSpec
     padded : bool
-        The samples include ``n_fft // 2`` samples of context at both ends, as those of `split` do. If False, zeros are added
-        there, as in librosa.
+        The samples include ``n_fft`` samples of context, half of them at each end, as those of `split` do. If False, zeros are
+        added there, as in librosa.
 
     Returns
     -------
@@ -114,12 +114,12 @@ def extract(samples: Tensor, spec: FeatureSpec, *, padded: bool = False) -> Tens
     """
     if samples.ndim != 2 or samples.dtype != torch.float32:
         raise ValueError(f"samples must be a float32 matrix [segments, samples], got {samples.dtype} {tuple(samples.shape)}")
-    half = spec.n_fft // 2
+    before, after = spec.n_fft // 2, spec.n_fft - spec.n_fft // 2  # samples of context
     if spec.kind == "summary":
-        rows = samples[:, half : samples.shape[1] - half] if padded else samples
+        rows = samples[:, before : samples.shape[1] - after] if padded else samples
         return torch.from_numpy(np.stack([summarise(row, spec) for row in rows.cpu().numpy()])[:, :, None]).to(samples.device)
     if not padded:
-        samples = torch.nn.functional.pad(samples, (half, half))
+        samples = torch.nn.functional.pad(samples, (before, after))
     window = analysis_window(spec.n_fft, samples.device)
     # [s, n_fft // 2 + 1, frames]
     spectrum = torch.stft(samples, spec.n_fft, spec.hop_length, window=window, center=False, return_complex=True)
