@@ -8,6 +8,6 @@ with the length of the file, and the samples do not depend on the block size.
 
 from genre_app.audio.clip import Clip, load_clip, open_audio
 from genre_app.audio.sounds import read_sound, sound_files
-from genre_app.audio.stream import MIN_SECONDS, AudioStream
+from genre_app.audio.stream import AudioStream
 
-__all__ = ["MIN_SECONDS", "AudioStream", "Clip", "load_clip", "open_audio", "read_sound", "sound_files"]
+__all__ = ["AudioStream", "Clip", "load_clip", "open_audio", "read_sound", "sound_files"]

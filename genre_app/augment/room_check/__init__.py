@@ -7,7 +7,7 @@ response of the loudspeaker, the room and the microphone together. The frequency
 """
 
 from genre_app.augment.room_check.check import RoomCheck, check_room
-from genre_app.augment.room_check.preset import preset_settings, room_preset, room_settings
+from genre_app.augment.room_check.preset import preset_settings, room_settings
 from genre_app.augment.room_check.signal import SAMPLE_RATE, room_signal
 
-__all__ = ["SAMPLE_RATE", "RoomCheck", "check_room", "preset_settings", "room_preset", "room_settings", "room_signal"]
+__all__ = ["SAMPLE_RATE", "RoomCheck", "check_room", "preset_settings", "room_settings", "room_signal"]

@@ -177,7 +177,8 @@ def _edges(response: ImpulseResponse) -> tuple[float, float]:
     middle = (edges[:-1] >= 0.9 * _MIDDLE_HZ[0]) & (edges[1:] <= 1.1 * _MIDDLE_HZ[-1])
     inside = levels >= np.median(levels[middle]) - _EDGE_DB
     inside |= np.append(inside[1:], False) & np.insert(inside[:-1], 0, False)  # a single gap is a mode of the room
-    centre = int(np.flatnonzero(middle)[len(np.flatnonzero(middle)) // 2])
+    places = np.flatnonzero(middle)
+    centre = int(places[len(places) // 2])
     below, above = np.flatnonzero(~inside[:centre]), np.flatnonzero(~inside[centre + 1 :])
     low = edges[below[-1] + 1] if len(below) else edges[0]
     high = edges[centre + 1 + above[0]] if len(above) else edges[-1]

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from genre_app.augment.config import AugmentConfig, LogMelConfig, RecordingConfig
 from genre_app.augment.room_check.check import RoomCheck
 
-SHARES = {"mild_share": 0.3, "recorded_share": 0.6}
-"""Shares of each batch, those of the recipe `default`."""
+_SHARES = {"augment.mild_share": 0.3, "augment.recorded_share": 0.6}  # of each batch, those of the recipe `default`
 
 # Probabilities near those of the preset `recorded`. No measurement stands behind them, nor behind the widths below: they leave
 # room for other places of the microphone in the same room.
@@ -21,9 +19,9 @@ _T60_BOUNDS, _HZ_BOUNDS, _DB_BOUNDS = (0.05, 10.0), (20.0, 24000.0), (-80.0, 80.
 
 
 def room_settings(check: RoomCheck) -> dict[str, Any]:
-    """Return fields of `RecordingConfig` whose ranges lie around the measured values.
+    """Return fields of `genre_app.augment.config.RecordingConfig` whose ranges lie around the measured values.
 
-    The same fields are valid for `LogMelConfig` and `WaveformConfig`. Where the noise hid the reverberation, its range is the
+    The fields are valid for spectrograms and for waveforms. Where the noise hid the reverberation, its range is the
     default.
     """
     settings: dict[str, Any] = {"room_probability": _ROOM}
@@ -40,19 +38,12 @@ def room_settings(check: RoomCheck) -> dict[str, Any]:
     settings["coloured_noise_snr_db"] = _within((check.snr_db - _SNR_DB, check.snr_db + _SNR_DB), _DB_BOUNDS, 1)
     settings["suppress_probability"] = _SUPPRESS if check.is_suppressed else 0.0
     settings["clip_probability"] = _CLIP if check.is_clipped else 0.0
-    RecordingConfig(**settings)  # checks the bounds
     return settings
-
-
-def room_preset(check: RoomCheck) -> AugmentConfig:
-    """Return the augmentation of a measured room, as an entry of `genre_app.augment.presets.PRESETS`."""
-    return AugmentConfig(recorded_share=0.5, recorded=LogMelConfig(**room_settings(check)), spare_rest=True)
 
 
 def preset_settings(check: RoomCheck) -> dict[str, Any]:
     """Return the fields of a recipe that the room changes, by dotted path; the recipe's other augmentations stay."""
-    recorded = {f"augment.recorded.{name}": value for name, value in room_settings(check).items()}
-    return {**{f"augment.{name}": share for name, share in SHARES.items()}, **recorded}
+    return _SHARES | {f"augment.recorded.{name}": value for name, value in room_settings(check).items()}
 
 
 def _within(pair: tuple[float, float], bounds: tuple[float, float], digits: int) -> list[float]:
