@@ -131,6 +131,7 @@ def test_a_codec_keeps_length_and_timing(codec, rate):
     assert np.corrcoef(back[middle], samples[middle])[0, 1] > 0.9
     assert np.abs(back[-rate // 20 :]).max() > 0.2 * np.abs(samples[-rate // 20 :]).max()
     assert len(round_trip(samples[:0], rate, codec, 56)) == 0
+    assert np.corrcoef(round_trip(samples, rate, codec, 320)[middle], samples[middle])[0, 1] > 0.9
 
 
 def test_a_codec_of_few_bits_loses_more(pieces):
