@@ -123,5 +123,5 @@ def _display_name(source: object, name: str | None) -> str:
         name = source if isinstance(source, str) else getattr(source, "name", None)
     if not isinstance(name, str):
         return "clip"
-    base = Path(name).name or name
+    base = Path(name).name or name or "clip"
     return "".join(c if c.isprintable() else "?" for c in base)[:_MAX_NAME_LENGTH]
