@@ -63,12 +63,13 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
     bands |= {"htk": spec.mel_scale == "htk", "norm": spec.mel_norm}
     mel = librosa.feature.melspectrogram(S=magnitude**spec.power, sr=rate, n_fft=n_fft, **bands)
     log_mel = librosa.power_to_db(mel, ref=np.max if spec.db_reference == "max" else 1.0, top_db=spec.top_db)
+
+    def separated(own: NDArray[np.float32], other: NDArray[np.float32]) -> Any:
+        part = spectrum * librosa.util.softmask(own, other, power=2.0, split_zeros=True)
+        return librosa.istft(part, n_fft=n_fft, hop_length=hop, length=len(samples), dtype=samples.dtype)
+
     steady, struck = _running_median(magnitude), _running_median(magnitude.T).T
-    harmonic, percussive = (
-        librosa.istft(part, n_fft=n_fft, hop_length=hop, length=len(samples), dtype=samples.dtype)
-        for own, other in ((steady, struck), (struck, steady))
-        for part in [spectrum * librosa.util.softmask(own, other, power=2.0, split_zeros=True)]
-    )
+    harmonic, percussive = separated(steady, struck), separated(struck, steady)
     onsets = librosa.onset.onset_strength(S=log_mel, sr=rate, n_fft=n_fft, hop_length=hop)
     width = librosa.time_to_frames(_TEMPOGRAM_SECONDS, sr=rate, hop_length=hop).item()
     tempogram = librosa.feature.tempogram(onset_envelope=onsets, sr=rate, hop_length=hop, win_length=width)

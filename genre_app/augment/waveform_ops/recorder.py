@@ -152,7 +152,7 @@ def _db(power: NDArray[np.floating] | np.floating) -> NDArray[np.float64]:
 
 def _blocks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
     """Return the mean power of each block; the last block is padded by reflection."""
-    block = max(1, round(_BLOCK_SECONDS * sample_rate))
+    block = round(_BLOCK_SECONDS * sample_rate)
     count = -(-len(samples) // block)
     padded = np.pad(samples.astype(np.float64), (0, count * block - len(samples)), mode="symmetric" if count > 1 else "edge")
     return np.asarray(np.square(padded).reshape(count, block).mean(axis=1))
@@ -173,6 +173,6 @@ def _random_walk(count: int, length: int, steps: float, rng: Generator) -> NDArr
 
 def _with_gain(samples: Samples, sample_rate: int, gain_db: NDArray[np.float64]) -> Samples:
     """Apply a gain in dB [blocks] that holds at the centre of each block and is interpolated between."""
-    block = max(1, round(_BLOCK_SECONDS * sample_rate))
+    block = round(_BLOCK_SECONDS * sample_rate)
     gains = np.interp(np.arange(len(samples)), (np.arange(len(gain_db)) + 0.5) * block, gain_db)
     return (samples * 10.0 ** (gains / 20.0)).astype(np.float32)
