@@ -188,7 +188,24 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
 
 
 def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
-    name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
+    # From Python 3.12 on, a member may have a second name in Unicode, which then is its `filename`.
+    for name in (member.orig_filename, member.filename):
+        problem = _name_problem(name, limits)
+        if problem is not None:
+            return problem
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack the file itself"
+    if member.flag_bits & 0x2041:  # encrypted, strongly so, or with its names hidden
+        return "is encrypted; pack it without a password"
+    if member.flag_bits & 0x20:
+        return "is a patch for another file, not a file; pack it again"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
+        return "is packed by an uncommon method; pack it as an ordinary zip"
+    return None
+
+
+def _name_problem(name: str, limits: Limits) -> str | None:
     parts = name.rstrip("/").split("/")
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         return "has a control character in its name; rename it"
@@ -211,14 +228,6 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str | None:
         return f"lies more than {limits.depth} folders deep; use fewer nested folders"
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
         return "has a name that is too long; rename it"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"is {_KINDS.get(kind, 'a special file')}, not a file; pack the file itself"
-    if member.flag_bits & 0x2041:  # encrypted, strongly so, or with its names hidden
-        return "is encrypted; pack it without a password"
-    if member.flag_bits & 0x20:
-        return "is a patch for another file, not a file; pack it again"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without bounds on memory
-        return "is packed by an uncommon method; pack it as an ordinary zip"
     return None
 
 

@@ -54,6 +54,21 @@ def test_a_null_byte_is_refused(tmp_path, work):
     refused(path, work, "control character")
 
 
+def test_a_second_name_is_checked_too(tmp_path, work, monkeypatch):
+    """Python 3.12 takes the name from the field "Unicode path" of a member, if there is one."""
+    read = zipfile.ZipFile.infolist
+
+    def infolist(archive):
+        for member in read(archive):
+            if member.orig_filename == "blues/x.wav":
+                member.filename = "blues/<b>.wav"
+        return read(archive)
+
+    path = pack(tmp_path / "a.zip", GOOD | {"blues/x.wav": b"x"})
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", infolist)
+    refused(path, work, "the character <")
+
+
 CLASHES = {
     "twice": (["blues/a.wav", "blues/a.wav"], "is in it twice"),
     "letter case": (["blues/a.wav", "Blues/A.wav"], "is in it twice"),
