@@ -234,22 +234,21 @@ def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            lacking = [name for name in ("track_id", "split") if name not in (reader.fieldnames or ())]
-            if lacking:
-                raise DataError(f"The split file {path} has no column {lacking[0]}; its first line must be track_id,split.")
-            rows = [(row["track_id"] or "", row["split"] or "") for row in reader]
+            columns = reader.fieldnames or ()
+            rows = [(reader.line_num, row.get("track_id") or "", row.get("split") or "") for row in reader]
     except FileNotFoundError as error:
         raise DataError(f"There is no split file {path}; check the path.") from error
-    except DataError:
-        raise
     except (OSError, csv.Error, ValueError) as error:
         raise DataError(f"The split file {path} cannot be read as CSV text: {error}; save it as UTF-8.") from error
+    lacking = [name for name in ("track_id", "split") if name not in columns]
+    if lacking:
+        raise DataError(f"The split file {path} has no column {lacking[0]}; its first line must be track_id,split.")
     known: dict[str, set[str]] = defaultdict(set)
     for track_id in [*(track.track_id for track in tracks), *skipped]:
         for alias in _aliases(track_id):
             known[alias].add(track_id)
     splits: dict[str, str] = {}
-    for line, (name, stated) in enumerate(rows, 2):
+    for line, name, stated in rows:
         split = split_of_name(stated)
         if split is None:
             raise DataError(f"The split file {path}, line {line}: {stated!r} is no split; write train, valid or test.")

@@ -256,6 +256,7 @@ BAD_CSV = {
     "empty": ("", "has no column track_id"),
     "an odd split": (GOOD + "a/002.wav,holdout\n", "line 6: 'holdout' is no split"),
     "cut off": (GOOD + "a/002.wav\n", "line 6: '' is no split"),
+    "after an empty line": (GOOD + "\na/002.wav,holdout\n", "line 7: 'holdout' is no split"),
     "an unknown track": (GOOD + "c/000.wav,train\n", "line 6: 'c/000.wav' is no track of the data"),
     "ambiguous": (GOOD + "002,train\n", "line 6: '002' could be a/002.wav, b/002.wav"),
     "on both sides": (GOOD + "a/000.wav,valid\n", "line 6: a/000.wav is in both train and valid"),
