@@ -69,7 +69,7 @@ class Store:
                 raise DataError(f"{path} is not a {cls.KIND}: it has no {name}; a {cls.KIND} holds {', '.join(cls._files())}.")
         try:
             spec = cls._spec(json.loads((path / "spec.json").read_text(encoding="utf-8")))
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise DataError(f"{path / 'spec.json'} cannot be used: {first_line(error)}; make the {cls.KIND} again.") from error
         values = open_array(path / cls.ARRAY, spec.n_bins, cls.DTYPES)
         return cls(path, spec, read_index(path / "index.csv", len(values)), values)

@@ -167,7 +167,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
 
 
 def _read_others(folder: Path) -> list[str]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads((folder / OTHERS).read_text(encoding="utf-8"))
         if isinstance(found, list):
             return [name for name in found if isinstance(name, str)]

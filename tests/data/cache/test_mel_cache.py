@@ -56,6 +56,7 @@ def damage(folder, name, change):
 DAMAGES = {
     "no index": (lambda f: (f / "index.csv").unlink(), "has no index.csv"),
     "spec not JSON": (lambda f: (f / "spec.json").write_text("{"), "spec.json cannot be used"),
+    "spec too deep": (lambda f: (f / "spec.json").write_text("[" * 100_000), "spec.json cannot be used"),
     "spec a list": (lambda f: (f / "spec.json").write_text("[]"), "spec.json cannot be used"),
     "spec lacks a field": (lambda f: damage(f, "spec.json", lambda t: t.replace("hop_length", "hop")), "lacks hop_length"),
     "spec of MFCC": (lambda f: damage(f, "spec.json", lambda t: t.replace("log_mel", "mfcc")), "kind is 'mfcc'"),

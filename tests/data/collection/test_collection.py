@@ -155,6 +155,15 @@ def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -
         assert (found.id, found.seconds) == (clip.id, 3.0)
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", "[" * 100_000])
+def test_a_damaged_list_of_genres_that_mean_none_of_these_is_empty(collection: Collection, content: str) -> None:
+    collection.add_genre("noise")
+    collection.mark_none_of_these("noise", True)
+    (collection.folder / "none_of_these.json").write_text(content)
+    contents = collection.read()
+    assert (list(contents.genres), contents.none_of_these) == (["noise"], frozenset())
+
+
 def test_a_copied_file_is_a_clip_and_training_opens_the_folder(collection: Collection, tmp_path: Path) -> None:
     collection.add("dub", song(tmp_path, "a.wav"), origin="file")
     collection.add_genre("ska")
