@@ -71,7 +71,9 @@ def write_rows(parquet: Path, folder: Path, mark: str, shown: str, monitor: Moni
                     meter.advance(1, 1)
             if n_rows and not n_written:
                 raise DataError(f"{shown}: {parquet.name} holds no audio, only its names; download it yourself.")
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the disk; the errors of pyarrow about damage have no number
         parquet.unlink(missing_ok=True)
         raise DataError(f"{shown}: {parquet.name} arrived damaged ({first_line(error)}); start again.") from error
 
@@ -114,8 +116,11 @@ def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
         import soundfile
 
         buffer = io.BytesIO()
-        samples, rate = np.asarray(value["array"], np.float32), int(value.get("sampling_rate") or 22050)
-        soundfile.write(buffer, samples, rate, "FLOAT", format="WAV")
+        try:
+            samples, rate = np.asarray(value["array"], np.float32), int(value.get("sampling_rate") or 22050)
+            soundfile.write(buffer, samples, rate, "FLOAT", format="WAV")
+        except (TypeError, ValueError, OverflowError, soundfile.LibsndfileError):
+            return None, name  # the array or the rate is not that of a sound
         data, stated = buffer.getvalue(), f"{Path(stated).stem}.wav"
     if Path(stated).suffix.lower() not in AUDIO_SUFFIXES:
         ending = next((ending for magic, ending in _MAGIC.items() if data and data.startswith(magic)), ".wav")

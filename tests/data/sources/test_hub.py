@@ -204,11 +204,18 @@ def test_data_sets_without_audio_or_genre_are_told(served, tmp_path):
     with pytest.raises(DataError, match="holds no audio, only its names"):
         fetch("a/links", tmp_path / "work")
 
+    for array, rate in (([[0.5, 0.5], [0.5]], 8000), ([[0.5]], -1), ([[0.5]], 1 << 40)):
+        kind = pa.struct([("array", pa.list_(pa.list_(pa.float32()))), ("sampling_rate", pa.int64())])
+        served.put("data/train-0.parquet", table([({"array": array, "sampling_rate": rate}, 0)], audio=kind))
+        with pytest.raises(DataError, match="holds no audio"):
+            fetch("a/numbers", tmp_path / "work")
 
-def test_a_damaged_parquet_is_told_and_fetched_anew(gtzan, tmp_path):
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: whole[:4] + b"\xff" * 16 + whole[20:]])
+def test_a_damaged_parquet_is_told_and_fetched_anew(gtzan, tmp_path, damage):
     path = gtzan.folder / "data/test-00000-of-00001.parquet"
     whole = path.read_bytes()
-    path.write_bytes(whole[:100])
+    path.write_bytes(damage(whole))
     with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet arrived damaged"):
         fetch("confit/gtzan", tmp_path / "work")
     path.write_bytes(whole)
