@@ -10,6 +10,7 @@ as it came.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from genre_app.audio import Clip, load_clip
 from genre_app.data.collection.index import CollectedClip, Contents, read_contents, write_others, write_table
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
-from genre_app.files import remove_abandoned
+from genre_app.files import remove_abandoned, write_whole
 
 SAMPLE_RATE = 22_050
 MAX_CLIP_SECONDS = 30.0
@@ -185,7 +186,9 @@ class Collection:
             contents.genres.setdefault(genre, []).append(row)  # type: ignore[attr-defined]
             write_table(self.folder, contents.clips)
             # Last: a line without a clip is not listed, but a clip without a line has lost its source.
-            _write_flac(self.folder / file, pcm)
+            flac = io.BytesIO()
+            soundfile.write(flac, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+            write_whole(self.folder / file, flac.getvalue())
         return Added(row, remark)
 
     def move(self, clip_id: str, genre: str) -> CollectedClip:
@@ -283,15 +286,6 @@ def _middle(clip: Clip) -> tuple[np.ndarray, str]:
         raise AudioError(f"{clip.name}: this part is silent (under -60 dBFS); check the input or its level")
     cut = f"{clip.name}: {seconds:.0f} s long, so the middle {MAX_CLIP_SECONDS:g} s was taken." if start else ""
     return samples, " ".join([cut, *clip.warnings]).strip()
-
-
-def _write_flac(path: Path, pcm: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        soundfile.write(temporary, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _file_digest(path: Path) -> str:

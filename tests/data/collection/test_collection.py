@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_unusable_sound_is_refused_and_nothing_stays(
 ) -> None:
     with pytest.raises(AudioError, match=words):
         collection.add("dub", song(tmp_path, "a.wav", seconds), origin="file")
+    assert collection.read().clips == []
+
+
+def test_a_clip_that_cannot_be_written_is_refused_in_a_sentence(collection: Collection) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 22050 * 3).astype(np.float32)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # bytes: more than the table, less than the clip
+    try:
+        with pytest.raises(DataError, match=r"mine: the collection cannot be changed \(File too large\)"):
+            collection.add("dub", Clip(noise, 22050, name="a"), origin="live")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert collection.read().clips == []
 
 
@@ -217,7 +230,7 @@ def test_a_clip_whose_line_could_not_be_written_is_not_there(
     def killed(*_: object) -> None:
         raise SystemExit
 
-    for name in ("write_table", "_write_flac"):
+    for name in ("write_table", "write_whole"):
         with monkeypatch.context() as patch:
             patch.setattr(f"genre_app.data.collection.collection.{name}", killed)
             with pytest.raises(SystemExit):
