@@ -104,6 +104,10 @@ class Collection:
                 (self.folder / old).rename(self.folder / f".{old}.moving")
                 (self.folder / f".{old}.moving").rename(self.folder / target)
             else:
+                names = {clip.id for clip in contents.genres.get(target, [])}
+                twice = next((clip.id for clip in contents.genres[old] if clip.id in names), None)
+                if twice is not None:  # copied into the folders by hand
+                    raise DataError(f"{old} and {target} both have a file {twice}; rename one of the two first.")
                 for clip in contents.genres[old]:
                     (self.folder / clip.file).replace(self.folder / target / clip.id)
                 shutil.rmtree(self.folder / old)
@@ -249,10 +253,12 @@ class Collection:
             raise DataError(f"The genre {name!r} is no longer in this collection.")
 
     def _find(self, contents: Contents, clip_id: str) -> CollectedClip:
-        found = next((clip for clip in contents.clips if clip.id == clip_id), None)
-        if found is None:
+        found = [clip for clip in contents.clips if clip.id == clip_id]
+        if not found:
             raise DataError("This clip is no longer in the collection.")
-        return found
+        if len(found) > 1:  # copied into the folders by hand
+            raise DataError(f"{len(found)} clips have the name {clip_id}; rename their files first.")
+        return found[0]
 
     def _check_room(self, contents: Contents, seconds: float) -> None:
         if len(contents.clips) >= self.limits.clips:

@@ -185,6 +185,19 @@ def test_a_copied_file_is_a_clip_and_training_opens_the_folder(collection: Colle
     assert sorted(track.genre for track in open_source(collection.folder, tmp_path / "work", QUIET).tracks) == ["dub", "ska"]
 
 
+def test_of_two_copied_files_with_one_name_none_is_taken_for_the_other(collection: Collection) -> None:
+    for genre, hz in (("dub", 200), ("ska", 300)):
+        collection.add_genre(genre)
+        song(collection.folder / genre, "01.wav", hz=hz)
+    for change in (collection.delete, collection.path, lambda name: collection.move(name, "dub")):
+        with pytest.raises(DataError, match=r"2 clips have the name 01\.wav"):
+            change("01.wav")
+    with pytest.raises(DataError, match=r"dub and ska both have a file 01\.wav"):
+        collection.rename_genre("dub", "ska")
+    assert collection.rename_genre("dub", "jazz") == "jazz"
+    assert [clip.file for clip in collection.read().clips] == ["jazz/01.wav", "ska/01.wav"]
+
+
 def test_a_zip_brings_everything_to_another_collection(collection: Collection, tmp_path: Path) -> None:
     for number, genre in enumerate(("dub", "ska", "ska")):
         path = song(tmp_path, f"{number}.wav", hz=200 + 50 * number)
