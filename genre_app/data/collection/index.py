@@ -114,12 +114,14 @@ def read_contents(folder: Path) -> Contents:
     known = {clip.id: clip for clip in _read_table(folder / TABLE)}
     genres: dict[str, list[CollectedClip]] = {}
     try:
-        for genre in sorted((entry for entry in folder.iterdir() if _is_genre(entry)), key=lambda path: path.name.casefold()):
-            files = [entry for entry in genre.iterdir() if entry.suffix.lower() in AUDIO_SUFFIXES and entry.name[0] != "."]
-            clips = [_described(known.get(file.name), file) for file in files if file.is_file()]
-            genres[genre.name] = sorted(clips, key=lambda clip: (clip.date, clip.file))
+        folders = [entry for entry in folder.iterdir() if _is_genre(entry)]
+        for genre in sorted(folders, key=lambda path: path.name.casefold()):
+            with suppress(FileNotFoundError):  # another window has just removed the genre
+                files = [entry for entry in genre.iterdir() if entry.suffix.lower() in AUDIO_SUFFIXES and entry.name[0] != "."]
+                clips = [_described(known.get(file.name), file) for file in files if file.is_file()]
+                genres[genre.name] = sorted(clips, key=lambda clip: (clip.date, clip.file))
     except FileNotFoundError:
-        pass  # a collection without clips yet, or another window has just removed a genre
+        pass  # a collection without clips yet
     except OSError as error:
         raise DataError(f"{folder.name}: this collection cannot be read ({error.strerror}).") from error
     return Contents(genres, frozenset(_read_others(folder)) & frozenset(genres))

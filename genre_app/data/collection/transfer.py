@@ -33,7 +33,7 @@ def export_zip(collection: Collection, target: Path) -> int:
     Raises
     ------
     DataError
-        If there are no clips.
+        If there are no clips, or a file cannot be read or written.
     """
     clips = collection.read().clips
     if not clips:
@@ -48,6 +48,9 @@ def export_zip(collection: Collection, target: Path) -> int:
                 if (collection.folder / name).is_file():
                     archive.write(collection.folder / name, name)
         temporary.replace(target)
+    except OSError as error:  # also a clip that another window has just moved or deleted
+        what = f"the collection cannot be exported ({error.strerror or error}); try again"
+        raise DataError(f"{collection.folder.name}: {what}.") from error
     finally:
         temporary.unlink(missing_ok=True)
     return len(clips)

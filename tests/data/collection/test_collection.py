@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import resource
+import shutil
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -158,6 +160,34 @@ def test_windows_do_not_overwrite_each_other(collection: Collection, tmp_path: P
     contents = collection.read()
     assert {genre: len(clips) for genre, clips in contents.genres.items()} == {"g0": 4, "g1": 4, "g2": 4}
     assert sorted(clip.source for clip in contents.clips) == sorted(path.name for path in songs)
+
+
+def test_a_genre_that_another_window_removes_meanwhile_hides_no_other(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for genre, hz in (("dub", 200), ("ska", 300)):
+        collection.add(genre, song(tmp_path, f"{hz}.wav", hz=hz), origin="file")
+    iterdir = Path.iterdir
+
+    def removing(folder: Path) -> Iterator[Path]:
+        if folder.name == "dub":
+            shutil.rmtree(folder)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", removing)
+    assert list(collection.read().genres) == ["ska"]
+
+
+def test_a_clip_that_another_window_removes_meanwhile_stops_the_export(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.add("dub", song(tmp_path, "a.wav"), origin="file")
+    contents = collection.read()
+    collection.remove_genre("dub")
+    monkeypatch.setattr(Collection, "read", lambda _: contents)
+    with pytest.raises(DataError, match=r"mine: the collection cannot be exported \(No such file or directory\)"):
+        export_zip(collection, tmp_path / "out.zip")
+    assert not list(tmp_path.glob("*out.zip*"))
 
 
 def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
