@@ -13,7 +13,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -165,7 +165,10 @@ class Collection:
         DataError
             If the collection is full, has this clip already, or the genre's name cannot be used.
         """
-        clip = audio if isinstance(audio, Clip) else _decoded(Path(audio), name)
+        if isinstance(audio, Clip):
+            clip = audio
+        else:
+            clip = load_clip(audio, sample_rate=SAMPLE_RATE, name=name, max_seconds=MAX_FILE_SECONDS)
         source, (samples, remark) = name or clip.name, _middle(clip)
         pcm = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2")
         digest = hashlib.sha256(pcm.tobytes()).hexdigest()
@@ -187,7 +190,7 @@ class Collection:
                 probability=round(probability, 4),
                 checkpoint=checkpoint,
             )
-            contents.genres.setdefault(genre, []).append(row)  # type: ignore[attr-defined]
+            contents.genres.setdefault(genre, []).append(row)
             write_table(self.folder, contents.clips)
             # Last: a line without a clip is not listed, but a clip without a line has lost its source.
             flac = io.BytesIO()
@@ -268,14 +271,10 @@ class Collection:
                 f"A collection here takes {self.limits.seconds / 60:.0f} minutes of sound; delete some clips first."
             )
 
-    def _write_others(self, contents: Contents, genres: frozenset[str] | set[str]) -> None:
-        if set(genres) != contents.none_of_these:
+    def _write_others(self, contents: Contents, genres: Set[str]) -> None:
+        if genres != contents.none_of_these:
             write_others(self.folder, genres)
         write_table(self.folder, read_contents(self.folder).clips)
-
-
-def _decoded(path: Path, name: str | None) -> Clip:
-    return load_clip(path, sample_rate=SAMPLE_RATE, name=name, max_seconds=MAX_FILE_SECONDS)
 
 
 def _middle(clip: Clip) -> tuple[np.ndarray, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -89,7 +89,7 @@ class Contents:
         Genres whose clips get no genre.
     """
 
-    genres: Mapping[str, list[CollectedClip]] = field(default_factory=dict)
+    genres: dict[str, list[CollectedClip]] = field(default_factory=dict)
     none_of_these: frozenset[str] = frozenset()
 
     @property

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from genre_app.data.collection.collection import Collection
-from genre_app.data.collection.index import OTHERS, TABLE
+from genre_app.data.collection.index import OTHERS, TABLE, CollectedClip
 from genre_app.data.sources.archive import Limits as ZipLimits
 from genre_app.data.sources.archive import unpack
 from genre_app.data.sources.folder import AudioFolder
@@ -71,24 +70,23 @@ def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None =
     DataError
         If the zip is damaged, hostile, or has no audio in genre folders.
     """
-    work = Path(tempfile.mkdtemp(prefix="genre-app-import-"))
-    try:
-        found = AudioFolder.find(unpack(path, work, limits=limits or _ZIP_LIMITS))
+    with tempfile.TemporaryDirectory(prefix="genre-app-import-", ignore_cleanup_errors=True) as work:
+        found = AudioFolder.find(unpack(path, Path(work), limits=limits or _ZIP_LIMITS))
         contents = Collection(found.path).read()
         rows = {clip.id: clip for clip in contents.clips}
         added, refused = 0, [reason for _, reason in found.refused]
         for track in found.tracks:
-            row = rows.get(track.path.name)
+            row = rows.get(track.path.name, CollectedClip(track.track_id, origin="file"))
             try:
                 collection.add(
                     track.genre,
                     track.path,
-                    origin=row.origin if row else "file",
-                    name=(row.source if row else "") or track.path.name,
-                    answer=row.answer if row else "",
-                    probability=row.probability if row else 0.0,
-                    checkpoint=row.checkpoint if row else "",
-                    source_sha256=row.source_sha256 if row else "",
+                    origin=row.origin,
+                    name=row.source or track.path.name,
+                    answer=row.answer,
+                    probability=row.probability,
+                    checkpoint=row.checkpoint,
+                    source_sha256=row.source_sha256,
                 )
                 added += 1
             except (AudioError, DataError) as error:
@@ -97,6 +95,4 @@ def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None =
         for genre in contents.none_of_these:
             if genre in here:
                 collection.mark_none_of_these(genre, True)
-        return Imported(added, tuple(refused))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    return Imported(added, tuple(refused))
