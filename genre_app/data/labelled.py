@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genre_app.checkpoint_header import check_genres
@@ -15,7 +16,7 @@ from genre_app.data.cache.store import differences
 from genre_app.data.sources import open_source
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.data.sources.gtzan import KNOWN_DAMAGED, gtzan_name
-from genre_app.data.splits import SplitConfig, check_enough, copies, divide, units_of
+from genre_app.data.splits import SplitConfig, check_enough, divide, units_of
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
@@ -52,7 +53,7 @@ class Data:
     music: dict[str, int] = field(default_factory=dict)
 
     def of(self, split: str) -> list[CachedTrack]:
-        """Return the tracks of a split, sorted by track id."""
+        """Return the tracks of a split, in the order of the store's index."""
         return [track for track in self.tracks if track.split == split]
 
 
@@ -97,14 +98,14 @@ def open_data(
     StoppedError
         If ``monitor`` says so.
     """
-    found = open_source(source, Path(work), monitor)
+    found = open_source(source, work, monitor)
     if not isinstance(found, AudioFolder):
         _check_spec(found, spec)
-        return _split(source, found, split, seed)
+        return _split(source, found, split, seed, {}, None)
     has_split = split.file is not None or split.trains_on_all or any(track.split for track in found.tracks)
     check_enough((track.genre for track in found.tracks), found.path, least=1 if has_split else 2)
     _check_names((track.genre for track in found.tracks), found.path, "rename or merge the folders")
-    made = prepare(found.path, found.tracks, spec, Path(work), processes=processes, retry=retry, monitor=monitor)
+    made = prepare(found.path, found.tracks, spec, work, processes=processes, retry=retry, monitor=monitor)
     try:
         return _split(source, made.store, split, seed, made.entries, found)
     except DataError as error:
@@ -120,11 +121,10 @@ def _split(
     store: MelCache | FeatureTable,
     split: SplitConfig,
     seed: int,
-    entries: Mapping[str, Entry] | None = None,
-    folder: AudioFolder | None = None,
+    entries: Mapping[str, Entry],
+    folder: AudioFolder | None,
 ) -> Data:
     """Split the tracks of a store; ``entries`` and ``folder`` belong to a store that was computed from audio."""
-    entries = entries or {}
     pieces = split.method == "pieces" and split.file is None
     if pieces:
         if not isinstance(store, FeatureTable):
@@ -148,7 +148,7 @@ def _split(
     check_enough((track.genre for track in tracks), f"{source}, as it is divided,", least=1)
     units = [[track] for track in tracks] if pieces else units_of(tracks, content)
     return Data(
-        store=store.with_tracks(tracks),
+        store=replace(store, tracks=tracks),
         tracks=tracks,
         genres=tuple(sorted({track.genre for track in tracks})),
         notes=tuple(notes),
@@ -194,11 +194,15 @@ def _file_notes(folder: AudioFolder, entries: Mapping[str, Entry]) -> list[str]:
 
 
 def _copy_notes(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[str]:
+    groups: dict[str, list[CachedTrack]] = defaultdict(list)
+    for track in tracks:
+        groups[content[track.track_id]].append(track)
     notes = []
-    for group in copies(tracks, content):
-        genres = sorted({track.genre for track in group})
-        odd = f", in different genres: {', '.join(genres)}" if len(genres) > 1 else ""
-        notes.append(f"Exact copies of each other: {', '.join(track.track_id for track in group)}{odd}.")
+    for group in groups.values():
+        if len(group) > 1:
+            genres = sorted({track.genre for track in group})
+            odd = f", in different genres: {', '.join(genres)}" if len(genres) > 1 else ""
+            notes.append(f"Exact copies of each other: {', '.join(track.track_id for track in group)}{odd}.")
     return _first(notes, "There are {} more groups of exact copies.")
 
 

@@ -125,31 +125,19 @@ def check_enough(genres: Iterable[str], where: object, *, least: int) -> None:
         )
 
 
-def copies(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
-    """Return the groups of tracks that are exact copies of each other."""
-    groups: dict[str, list[CachedTrack]] = defaultdict(list)
-    for track in tracks:
-        groups[content[track.track_id]].append(track)
-    return [group for group in groups.values() if len(group) > 1]
-
-
 def units_of(tracks: Sequence[CachedTrack], content: Mapping[str, str]) -> list[list[CachedTrack]]:
     """Group the tracks with the same music, recognised by content or by GTZAN's name of the track."""
-    parents = list(range(len(tracks)))
+    from scipy.cluster.hierarchy import DisjointSet  # slow to import, and the page needs only `SplitConfig`
 
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = index = parents[parents[index]]
-        return index
-
+    same = DisjointSet(range(len(tracks)))
     first: dict[str, int] = {}
     for index, track in enumerate(tracks):
         name = gtzan_name(track.track_id)
         for key in (f"content {content[track.track_id]}", *([f"name {name}"] if name else [])):
-            parents[root(index)] = root(first.setdefault(key, index))
+            same.merge(first.setdefault(key, index), index)
     units: dict[int, list[CachedTrack]] = defaultdict(list)
     for index, track in enumerate(tracks):
-        units[root(index)].append(track)
+        units[same[index]].append(track)
     return list(units.values())
 
 

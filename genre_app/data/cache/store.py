@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, ClassVar, Self
@@ -98,10 +98,6 @@ class Store:
     def digest(self, track: CachedTrack) -> str:
         """Return a digest of a track's rows; only exact copies have the same."""
         return hashlib.blake2b(self.rows_as_stored(track).tobytes(), digest_size=16).hexdigest()
-
-    def with_tracks(self, tracks: Sequence[CachedTrack]) -> Self:
-        """Return the same rows with another index."""
-        return replace(self, tracks=tuple(tracks))
 
     def rows_as_stored(self, track: CachedTrack) -> NDArray[Any]:
         """Return a view of the rows of a track, in the type in which they are stored."""
