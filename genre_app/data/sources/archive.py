@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
@@ -116,9 +116,9 @@ def unpack(path: Path, work: Path, *, limits: Limits | None = None, monitor: Mon
         raise DataError(f"{path.name} cannot be unpacked into {work}: {error.strerror or error}.") from error
 
 
-def member_names(path: Path, limits: Limits | None = None) -> list[str]:
+def member_names(path: Path) -> list[str]:
     """Return the names of the files that `unpack` would write; raises `DataError` if the zip's directory is refused."""
-    return [member.filename for member in _listed(path, limits or Limits())]
+    return [member.filename for member in _listed(path, Limits())]
 
 
 def _unpack(path: Path, size: int, part: Path, limits: Limits, monitor: Monitor) -> None:
@@ -164,19 +164,19 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
         raise DataError(f"it is not a readable zip, or a part of it is missing ({error}); pack or upload it again") from error
     if len(members) > limits.files:
         raise DataError(f"it holds {len(members)} files, more than {limits.files}; pack it into several zips")
-    folders: dict[str, str] = {}
+    folders: set[str] = set()
     files: dict[str, str] = {}
     for member in members:
         problem = _problem(member, limits)
         if problem is not None:
             raise DataError(f"{_shown(member.orig_filename)} in it {problem}")
-        parts = _folded(member.filename.rstrip("/")).split("/")
-        for end in range(1, len(parts) + int(member.is_dir())):
-            folders["/".join(parts[:end])] = member.filename
-        if not member.is_dir():
-            name = "/".join(parts)
-            if name in files:
-                raise DataError(f"{_shown(files[name])} is in it twice, apart from upper and lower case; keep one of them")
+        name = unicodedata.normalize("NFC", member.filename.rstrip("/")).casefold()
+        folders.update(map(str, PurePosixPath(name).parents))
+        if member.is_dir():
+            folders.add(name)
+        elif name in files:
+            raise DataError(f"{_shown(files[name])} is in it twice, apart from upper and lower case; keep one of them")
+        else:
             files[name] = member.filename
     for name, shown in files.items():
         if name in folders:
@@ -242,10 +242,6 @@ def _too_much(total: int, size: int, limits: Limits) -> str:
     if total > limits.unpacked_bytes:
         return f"it unpacks to more than {limits.unpacked_bytes >> 20} MB; unpack it yourself and give the folder"
     return f"it unpacks to {total >> 20} MB, more than {limits.ratio:g} times its size ({size} bytes), unlike music; check it"
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _shown(name: str) -> str:

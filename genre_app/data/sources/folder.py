@@ -126,15 +126,12 @@ def _split_folder(root: Path, split: str) -> Path:
 
 def _wrapped(files: list[tuple[str, ...]]) -> str | None:
     """Return the folder to enter if the genre folders are one level deeper, None if they are on this level."""
-    inner = {parts[0]: False for parts in files if len(parts) > 1}  # whether a folder directly contains audio
-    for parts in files:
-        if len(parts) == 2:
-            inner[parts[0]] = True
-    wrappers = [name for name in inner if not inner[name]]
+    folders = {parts[0] for parts in files if len(parts) > 1}
+    wrappers = folders - {parts[0] for parts in files if len(parts) == 2}  # a genre's folder directly contains audio
     known = [name for name in wrappers if name.lower() in _GTZAN_FOLDERS]
     if len(known) == 1:
         return known[0]
-    return wrappers[0] if len(inner) == 1 and wrappers else None
+    return wrappers.pop() if len(folders) == 1 and wrappers else None
 
 
 def _refuse(error: OSError) -> None:

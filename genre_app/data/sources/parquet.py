@@ -82,15 +82,17 @@ def _columns(schema: pa.Schema, shown: str) -> tuple[str, str, list[str]]:
     """Return the names of the audio and the genre column, and the names of numbered genres."""
     features = _stated_features(schema)
     kinds = {name: feature.get("_type") for name, feature in features.items()}
-    by_kind = [name for name in schema.names if kinds.get(name) == "Audio"]
-    audio = next(iter([*by_kind, *(name for name in ("audio", "file", "wav") if name in schema.names)]), None)
-    classes = [name for name in schema.names if kinds.get(name) == "ClassLabel"]
-    genre = next(iter([name for name in ("genre", "label", "style") if name in schema.names] or classes), None)
-    if audio is None or genre is None:
-        lacks = "audio" if audio is None else "genre"
-        raise DataError(f"{shown} has no column for the {lacks} (it has {', '.join(schema.names)}); choose another data set.")
-    names = features[genre].get("names") if kinds.get(genre) == "ClassLabel" else None
-    return audio, genre, names if isinstance(names, list) else []
+    audio = [name for name in schema.names if kinds.get(name) == "Audio"]
+    audio += [name for name in ("audio", "file", "wav") if name in schema.names]
+    genre = [name for name in ("genre", "label", "style") if name in schema.names]
+    genre += [name for name in schema.names if kinds.get(name) == "ClassLabel"]
+    for column, found in (("audio", audio), ("genre", genre)):
+        if not found:
+            raise DataError(
+                f"{shown} has no column for the {column} (it has {', '.join(schema.names)}); choose another data set."
+            )
+    names = features[genre[0]].get("names") if kinds.get(genre[0]) == "ClassLabel" else None
+    return audio[0], genre[0], names if isinstance(names, list) else []
 
 
 def _stated_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
@@ -123,8 +125,7 @@ def _audio_of(value: Any, name: str) -> tuple[bytes | None, str]:
             return None, name  # the array or the rate is not that of a sound
         data, stated = buffer.getvalue(), f"{Path(stated).stem}.wav"
     if Path(stated).suffix.lower() not in AUDIO_SUFFIXES:
-        ending = next((ending for magic, ending in _MAGIC.items() if data and data.startswith(magic)), ".wav")
-        stated += ending
+        stated += next((ending for magic, ending in _MAGIC.items() if data and data.startswith(magic)), ".wav")
     return data, stated
 
 
