@@ -50,7 +50,6 @@ class Failure:
     passing: bool = False
 
 
-_Results = Iterator[tuple[AudioTrack, Rows | Failure]]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -61,7 +60,9 @@ def n_workers(n_files: int, spec: FeatureSpec) -> int:
     return max(1, min(usable_cores(), n_files // per_worker))
 
 
-def read_all(tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor) -> _Results:
+def read_all(
+    tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
+) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
     """Decode files and compute their rows, in any order.
 
     Parameters
@@ -158,16 +159,14 @@ def in_pool(
                         result = future.result()
                         yield flying.pop(future), result
             except BrokenProcessPool:
-                suspects.extend(flying.values())
                 if not alone:
-                    continue
-                if not ready.done() or ready.exception() is not None:
+                    suspects.extend(flying.values())
+                elif not ready.done() or ready.exception() is not None:
                     # No worker can start at all, for example when the program is a script without a main guard.
-                    yield from ((item, here(item)) for item in [*suspects, *waiting])
+                    yield from ((item, here(item)) for item in [*flying.values(), *suspects, *waiting])
                     return
-                for item in flying.values():  # the one file in work: it crashes its process
-                    suspects.remove(item)
-                    yield item, crashed(item)
+                else:
+                    yield from ((item, crashed(item)) for item in flying.values())  # at most the one file in work
             except BaseException:  # also GeneratorExit: the workers must not finish their files first
                 stop.set()
                 for future in flying:
