@@ -52,6 +52,11 @@ class Summary:
     failed: list[Track]
 
     @property
+    def n_copies(self) -> int:
+        """Number of files whose content another file has, too; one file of each group is none."""
+        return sum(len(group) - 1 for group in self.duplicates)
+
+    @property
     def genres(self) -> list[str]:
         """The genres that occur, the most frequent first."""
         return [genre for genre, _ in sorted((self.sure + self.unsure).items(), key=lambda item: (-item[1], item[0]))]
@@ -71,8 +76,9 @@ class Summary:
         width = max((len(name) for name in [*self.genres, *self.rejected]), default=0)
         lines = [f"{g:<{width}}  {self.sure[g] + self.unsure[g]:>6}  {self.sure[g]:>6} sure" for g in self.genres]
         lines += [f"{words:<{width}}  {n:>6}" for words, n in sorted(self.rejected.items())]
-        n_copies = sum(len(group) - 1 for group in self.duplicates)
-        return "\n".join([*lines, f"{self.n_files} files, {n_copies} of them copies; {len(self.failed)} cannot be classified"])
+        return "\n".join(
+            [*lines, f"{self.n_files} files, {self.n_copies} of them copies; {len(self.failed)} cannot be classified"]
+        )
 
 
 def summarise(tracks: Sequence[Track]) -> Summary:
@@ -111,10 +117,8 @@ def report_html(tracks: Sequence[Track], title: str, checkpoint: str) -> str:
         Name of the checkpoint that answered.
     """
     found = summarise(tracks)
-    n_copies = sum(len(group) - 1 for group in found.duplicates)
-    n_sure = sum(found.sure.values())
-    said = f"{found.n_files} files, classified by {checkpoint}: {n_sure} sure, {len(found.doubtful)} unsure, "
-    said += f"{sum(found.rejected.values())} without music, {n_copies} copies, {len(found.failed)} not classified."
+    said = f"{found.n_files} files, classified by {checkpoint}: {found.sure.total()} sure, {len(found.doubtful)} unsure, "
+    said += f"{found.rejected.total()} without music, {found.n_copies} copies, {len(found.failed)} not classified."
     unsure = [
         (track.shown, *(f"{genre} {p:.0%}" for genre, p in track.answer.top(2))) for track in found.doubtful if track.answer
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET, *, retry:
     meter = Meter("reading files", len(changed), sum(size for size, _, _ in changed.values()), monitor)
     for path, stamp in changed.items():
         try:
-            content, reason = _content(folder / path, meter), ""
+            content, reason = content_of(folder / path, meter.check), ""
         except OSError as error:
             content, reason = "", f"it cannot be read: {error.strerror or error}"
         catalogue.put_file(path, stamp, content, reason)
@@ -78,12 +79,8 @@ def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET, *, retry:
     return Scan(len(stamps), len(changed), len(removed), said)
 
 
-def content_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return _content(path, Meter("", 0, 0.0, QUIET))
-
-
-def _content(path: Path, meter: Meter) -> str:
+def content_of(path: Path, check: Callable[[], object] = lambda: None) -> str:
+    """Return the SHA-256 of a file; ``check`` is called after each block, and may raise."""
     if not path.is_file():  # a pipe or a device might never end
         what = "this link leads nowhere" if path.is_symlink() else "it is not a file"
         raise OSError(None, what)
@@ -91,5 +88,5 @@ def _content(path: Path, meter: Meter) -> str:
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
-            meter.check()
+            check()
     return digest.hexdigest()

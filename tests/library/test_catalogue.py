@@ -102,15 +102,15 @@ def test_a_broken_file_has_its_sentence_and_waits_until_it_changes(music, update
 
 
 def test_a_file_that_could_not_be_read_is_read_again_on_request(music, update, monkeypatch):
-    read = scan_module._content
+    read = scan_module.content_of
 
-    def failing(path, meter):
+    def failing(path, check):
         if path.name == "2.flac":
             raise OSError(5, "Input/output error")
-        return read(path, meter)
+        return read(path, check)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scan_module, "_content", failing)
+        patch.setattr(scan_module, "content_of", failing)
         assert update(music).tracks["2.flac"].error == "it cannot be read: Input/output error"
     assert update(music).names == []
     again = update(music, retry=True)
