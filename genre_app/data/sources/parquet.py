@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 16  # rows in memory at once
+_NAME_BYTES = 200  # file systems take 255; a mark, a number and a suffix are added
 _MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b".snd": ".au"}
 
 
@@ -139,5 +140,6 @@ def _write_file(target: Path, data: bytes) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return the name without the characters that have a meaning in paths; may be empty."""
-    return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name)[-120:].strip(" .")
+    """Return the end of a name without the characters that have a meaning in paths; may be empty."""
+    letters = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name)[-120:]
+    return letters.encode("utf-8", "ignore")[-_NAME_BYTES:].decode("utf-8", "ignore").strip(" .")

@@ -185,6 +185,14 @@ def test_names_cannot_leave_the_folder(served, tmp_path):
     assert {path.parent for path in files} == {folder / "train" / "_up"}
 
 
+def test_names_that_no_file_system_takes_are_shortened(served, tmp_path):
+    content = [({"bytes": wav(i), "path": f"{'日本' * 50}{i}.wav"}, i) for i in range(2)]
+    served.put("data/train-0.parquet", table(content, genre=False, names=["日本" * 100, "blues \ud800"]))
+    tracks = AudioFolder.find(fetch("someone/music", tmp_path / "work")).tracks
+    assert [track.genre for track in tracks] == ["blues", "日本" * 33]
+    assert [track.path.name[-6:] for track in tracks] == ["本1.wav", "本0.wav"]
+
+
 def test_an_ending_is_told_by_the_content(served, tmp_path):
     flac = io.BytesIO()
     soundfile.write(flac, synthesise(0.6), 22050, format="FLAC")
