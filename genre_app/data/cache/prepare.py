@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def prepare(
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / f"{name}.lock", monitor):
             done = work / f"{name}-{_digest(sorted(stamps.items()))}"
-            if not _is_finished(done) or (retry and _is_stale(done, stamps)):
+            store = None if retry and _is_stale(done, stamps) else _finished(done, spec)
+            if store is None:
                 part = work / f"{name}.part"
                 part.mkdir(exist_ok=True)
                 (part / SOURCE).write_bytes(os.fsencode(folder.resolve()))
@@ -118,8 +120,9 @@ def prepare(
                 for old in work.glob(f"{name}-*"):
                     if old != done:
                         shutil.rmtree(old, ignore_errors=True)
+                store = open_store(done, spec)
             shutil.rmtree(done / ROWS, ignore_errors=True)  # joined by now
-            store, entries = open_store(done, spec), read_journal(done, stamps)
+            entries = read_journal(done, stamps)
     except OSError as error:
         what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
         raise DataError(
@@ -134,8 +137,11 @@ def _is_stale(cache: Path, stamps: Mapping[str, Stamp]) -> bool:
     return has_failed and time.time() - (cache / JOURNAL).stat().st_mtime > _RETRY_SECONDS
 
 
-def _is_finished(folder: Path) -> bool:
-    return (MelCache.is_cache(folder) or FeatureTable.is_cache(folder)) and (folder / JOURNAL).is_file()
+def _finished(folder: Path, spec: FeatureSpec) -> MelCache | FeatureTable | None:
+    """Open a cache; return None if it is missing or damaged, as after a loss of power."""
+    with suppress(DataError):
+        return open_store(folder, spec) if (folder / JOURNAL).is_file() else None
+    return None
 
 
 def _is_text(name: str) -> bool:

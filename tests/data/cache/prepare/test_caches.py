@@ -110,6 +110,16 @@ def test_what_did_not_change_is_not_decoded_again(music, tmp_path, decoded):
     assert equal(again, first)
 
 
+@pytest.mark.parametrize("name", ["log_mel.npy", "index.csv", "spec.json"])
+def test_a_damaged_cache_is_built_again(music, tmp_path, name):
+    before = stored(make(music, tmp_path))
+    (file,) = (tmp_path / "work").rglob(name)
+    file.write_bytes(b"")  # what a loss of power may leave
+    after = stored(make(music, tmp_path))
+    assert after.keys() == before.keys()
+    assert all(np.array_equal(after[track], before[track]) for track in before)
+
+
 def test_only_what_changed_is_decoded_again(music, tmp_path, decoded):
     first = make(music, tmp_path)
     before = stored(first)
