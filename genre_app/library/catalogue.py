@@ -162,14 +162,12 @@ class Catalogue:
 
     def put_answer(self, content: str, answer: Answer) -> None:
         """Store the answer of the selected checkpoint."""
-        values = (
-            *(answer.genre, answer.rejected, answer.sure, json.dumps(dict(answer.probabilities))),
-            *(json.dumps(answer.warnings), answer.error, answer.time),
-        )
+        lists = {"probabilities": json.dumps(dict(answer.probabilities)), "warnings": json.dumps(answer.warnings)}
         with self._database:
             self._database.execute(
-                "INSERT OR REPLACE INTO answers SELECT ?, value, ?, ?, ?, ?, ?, ?, ? FROM settings WHERE key = 'checkpoint'",
-                (content, *values),
+                "INSERT OR REPLACE INTO answers SELECT :content, value, :genre, :rejected, :sure, :probabilities, :warnings,"
+                " :error, :time FROM settings WHERE key = 'checkpoint'",
+                {**vars(answer), **lists, "content": content},
             )
 
     def tracks(self) -> list[Track]:

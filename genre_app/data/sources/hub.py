@@ -8,13 +8,14 @@ resumed. A complete data set is used again without a request to the hub.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from genre_app.data.lock import locked
 from genre_app.data.sources.parquet import write_rows
@@ -154,17 +155,15 @@ def list_files(repository: str, revision: str | None) -> Listing:
     raise DataError(f"{PREFIX}{repository} has no parquet files; download its audio yourself and give the folder.")
 
 
-class _Watched:
-    """A file that reports each block written to it, so that a download can be followed and stopped."""
+class _Watched(io.BufferedWriter):
+    """A file that reports each block appended to it, so that a download can be followed and stopped."""
 
-    def __init__(self, file: BinaryIO, meter: Meter) -> None:
-        self._file, self._meter = file, meter
+    def __init__(self, path: Path, meter: Meter) -> None:
+        super().__init__(io.FileIO(path, "ab"))
+        self._meter = meter
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def write(self, block: bytes) -> int:
-        n_bytes = self._file.write(block)
+    def write(self, block: Any, /) -> int:
+        n_bytes = super().write(block)
         self._meter.advance_bytes(n_bytes)
         return n_bytes
 
@@ -180,15 +179,14 @@ def download(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> 
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.name.replace("/", "--")
-    with path.open("ab") as target:
+    with _Watched(path, meter) as target:
         meter.advance_bytes(target.tell(), free=True)
         if target.tell() < file.size:
             disable_progress_bars("huggingface_hub.http_get")
             constants.DOWNLOAD_CHUNK_SIZE = _BLOCK_BYTES
             url = hf_hub_url(listing.repository, file.name, repo_type="dataset", revision=listing.revision)
             headers = build_hf_headers() | {"Accept-Encoding": "identity"}  # a compressed answer cannot be resumed
-            watched = cast(BinaryIO, _Watched(target, meter))
-            http_get(url, watched, resume_size=target.tell(), headers=headers, expected_size=file.size)
+            http_get(url, target, resume_size=target.tell(), headers=headers, expected_size=file.size)
     with path.open("rb") as target:
         is_whole = file.sha256 in ("", hashlib.file_digest(target, "sha256").hexdigest())
     if not is_whole or path.stat().st_size != file.size:
