@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -164,7 +165,8 @@ def _read_table(path: Path) -> list[CollectedClip]:
             with suppress(ValueError, TypeError):
                 words = {name: row.get(name) or "" for name in _WORDS}
                 numbers = {name: float(row.get(name) or 0.0) for name in ("seconds", "probability")}
-                clips.append(CollectedClip(**words, **numbers))  # type: ignore[arg-type]
+                if all(map(math.isfinite, numbers.values())):
+                    clips.append(CollectedClip(**words, **numbers))  # type: ignore[arg-type]
     return clips
 
 

@@ -192,7 +192,7 @@ def test_a_clip_that_another_window_removes_meanwhile_stops_the_export(
 
 def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
     clip = collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip
-    for content in (b"\xff\xfe\0", b"file,seconds\ndub/x,abc\n,\n", b""):
+    for content in (b"\xff\xfe\0", b"file,seconds\ndub/x,abc\n,\n", f"file,seconds\n{clip.file},1e999\n".encode(), b""):
         (collection.folder / "clips.csv").write_bytes(content)
         (found,) = collection.read().clips
         assert (found.id, found.seconds) == (clip.id, 3.0)
