@@ -103,7 +103,7 @@ class Catalogue:
     def claim(self, folder: Path, path: Path) -> None:
         """Remember the folder; refuse the catalogue of another folder that still exists."""
         now, known = folder.resolve(), self._setting("folder")
-        before = Path(_path(known)) if known else now
+        before = Path(os.fsdecode(known)) if known else now
         is_inside = path.resolve() == now / PLACE  # it moved with its folder, or was copied with it
         if before != now and not is_inside and before.is_dir():
             raise DataError(f"{path} is the catalogue of {before}; name another file for {folder}.")
@@ -129,11 +129,11 @@ class Catalogue:
     def stamps(self) -> dict[str, Stamp]:
         """Return the state in which each file was read."""
         rows = self._database.execute("SELECT path, size, mtime_ns, readable FROM files")
-        return {_path(path): (size, mtime_ns, bool(readable)) for path, size, mtime_ns, readable in rows}
+        return {os.fsdecode(path): (size, mtime_ns, bool(readable)) for path, size, mtime_ns, readable in rows}
 
     def unread(self) -> set[str]:
         """Return the files that could not be read."""
-        return {_path(path) for (path,) in self._database.execute("SELECT path FROM files WHERE content IS NULL")}
+        return {os.fsdecode(path) for (path,) in self._database.execute("SELECT path FROM files WHERE content IS NULL")}
 
     def put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         """Store the state and the content of a file; an empty ``content`` means that it cannot be read."""
@@ -213,17 +213,13 @@ def _key(path: str) -> str | bytes:
         return data
 
 
-def _path(key: str | bytes) -> str:
-    return os.fsdecode(key)
-
-
 def _track(key: str | bytes, size: int, mtime_ns: int, readable: int, content: str | None, error: str, *found: Any) -> Track:
     answer = None
     if found[-1] is not None:
         genre, rejected, sure, probabilities, warnings, time = found
         known = _parsed(probabilities, dict)
         answer = Answer(genre, rejected, bool(sure), known, tuple(_parsed(warnings, list)), error, time)
-    return Track(_path(key), (size, mtime_ns, bool(readable)), content or "", answer, error)
+    return Track(os.fsdecode(key), (size, mtime_ns, bool(readable)), content or "", answer, error)
 
 
 def _parsed(text: str, kind: type) -> Any:

@@ -53,7 +53,7 @@ class Summary:
 
     @property
     def n_copies(self) -> int:
-        """Number of files whose content another file has, too; one file of each group is none."""
+        """Number of copies: of the files with the same content, all but one."""
         return sum(len(group) - 1 for group in self.duplicates)
 
     @property

@@ -28,6 +28,7 @@ from genre_app.data.collection.index import CollectedClip, Contents, read_conten
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
 from genre_app.files import remove_abandoned, write_whole
+from genre_app.members import SILENT_PEAK
 
 SAMPLE_RATE = 22_050
 MAX_CLIP_SECONDS = 30.0
@@ -35,7 +36,6 @@ MIN_CLIP_SECONDS = 2.0
 MAX_FILE_SECONDS = 1800.0
 """Longest file from which a clip is taken."""
 
-_SILENT_PEAK = 1e-3  # -60 dBFS, as in `genre_app.members`
 _LOCK_SECONDS = 20.0
 
 
@@ -287,7 +287,7 @@ def _middle(clip: Clip) -> tuple[np.ndarray, str]:
         raise AudioError(f"{clip.name}: {seconds:.1f} s is too short; at least {MIN_CLIP_SECONDS:g} s is needed")
     start = max(0, (len(samples) - most) // 2)
     samples = samples[start : start + most]
-    if float(np.abs(samples - samples.mean()).max()) < _SILENT_PEAK:
+    if float(np.abs(samples - samples.mean()).max()) < SILENT_PEAK:
         raise AudioError(f"{clip.name}: this part is silent (under -60 dBFS); check the input or its level")
     cut = f"{clip.name}: {seconds:.0f} s long, so the middle {MAX_CLIP_SECONDS:g} s was taken." if start else ""
     return samples, " ".join([cut, *clip.warnings]).strip()
