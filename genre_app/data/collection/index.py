@@ -18,6 +18,7 @@ from pathlib import Path
 import soundfile
 
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
+from genre_app.data.tracks import is_text
 from genre_app.errors import DataError
 from genre_app.files import write_whole
 
@@ -118,8 +119,7 @@ def read_contents(folder: Path) -> Contents:
         folders = [entry for entry in folder.iterdir() if _is_genre(entry)]
         for genre in sorted(folders, key=lambda path: path.name.casefold()):
             with suppress(FileNotFoundError):  # another window has just removed the genre
-                files = [entry for entry in genre.iterdir() if entry.suffix.lower() in AUDIO_SUFFIXES and entry.name[0] != "."]
-                clips = [_described(known.get(file.name), file) for file in files if file.is_file()]
+                clips = [_described(known.get(file.name), file) for file in genre.iterdir() if _is_clip(file)]
                 genres[genre.name] = sorted(clips, key=lambda clip: (clip.date, clip.file))
     except FileNotFoundError:
         pass  # a collection without clips yet
@@ -143,7 +143,13 @@ def write_others(folder: Path, genres: Iterable[str]) -> None:
 
 
 def _is_genre(entry: Path) -> bool:
-    return entry.is_dir() and not entry.name.startswith((".", "__")) and not entry.is_symlink()
+    shown = is_text(entry.name) and not entry.name.startswith((".", "__"))
+    return shown and entry.is_dir() and not entry.is_symlink()
+
+
+def _is_clip(entry: Path) -> bool:
+    shown = is_text(entry.name) and not entry.name.startswith(".")
+    return shown and entry.suffix.lower() in AUDIO_SUFFIXES and entry.is_file()
 
 
 def _described(row: CollectedClip | None, file: Path) -> CollectedClip:

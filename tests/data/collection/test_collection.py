@@ -215,6 +215,16 @@ def test_a_copied_file_is_a_clip_and_training_opens_the_folder(collection: Colle
     assert sorted(track.genre for track in open_source(collection.folder, tmp_path / "work", QUIET).tracks) == ["dub", "ska"]
 
 
+def test_a_copied_file_whose_name_is_no_text_is_left_out(collection: Collection, tmp_path: Path) -> None:
+    collection.add_genre("dub")
+    try:
+        shutil.copy(song(tmp_path, "a.wav"), os.fsencode(collection.folder / "dub") + b"/\xff.wav")
+    except OSError:
+        pytest.skip("the file system takes names of UTF-8 only")
+    assert collection.add("dub", song(tmp_path, "b.wav"), origin="file").clip in collection.read().clips
+    assert len(collection.read().clips) == 1
+
+
 def test_of_two_copied_files_with_one_name_none_is_taken_for_the_other(collection: Collection) -> None:
     for genre, hz in (("dub", 200), ("ska", 300)):
         collection.add_genre(genre)
