@@ -59,7 +59,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
         first = not prediction.rejected and prediction.duration_seconds < _GUESS_SECONDS
         note = "only a first guess" if first else cards.agreement(prediction)
         heading = "" if prediction.is_music else f'<h3 class="measure">{escape(cards.measure(prediction))}</h3>'
-        body = f'{cards.headline(prediction)}<p class="sub">{note}</p>{heading}{cards.bars(prediction)}'
+        body = f'{cards.headline(prediction)}<p class="sub">{escape(note)}</p>{heading}{cards.bars(prediction)}'
     elif result.is_silent:
         body = _without_answer("Silence", "Is the microphone muted, or the wrong one chosen?")
     elif result.is_noise:

@@ -108,6 +108,8 @@ def test_genres_of_a_checkpoint_are_escaped(song, checkpoint):
     listener = Listener(replace(checkpoint, genres=tuple(f"{evil}{i}" for i in range(10))))
     play(listener, song[: 6 * RATE])
     result = listener.result()
-    for html in (view.card(result), view.announcement(result), view.figure(result, listener._checkpoint.genres)):
+    other = replace(result, prediction=replace(result.prediction, none_of_these=listener._checkpoint.genres))
+    shown = (view.card(result), view.card(other), view.announcement(result))
+    for html in (*shown, view.figure(result, listener._checkpoint.genres)):
         assert "<script" not in html
         assert "&lt;script" in html
