@@ -15,7 +15,7 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.sessions import LISTENING, Session, Sessions
 from genre_app.ui.offered import offered_now
-from genre_app.ui.service import PROBLEMS, VOTE_NAMES, RequestError, still_offered
+from genre_app.ui.service import PROBLEMS, VOTE_NAMES, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
 EVERY_SECONDS = 1.0
@@ -137,7 +137,7 @@ def end(session: Session | None) -> Any:
     session.end()
     try:
         result = session.listener.result(session.vote)
-    except RequestError as error:
+    except PROBLEMS as error:
         return cards.problem(str(error))
     session.latest = result.prediction
     return live_view.card(result, stopped=True)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from gradio.state_holder import StateHolder
 
+from genre_app.checkpoint import Checkpoint
+from genre_app.errors import CheckpointError
 from genre_app.ui.live import tab as live
 from genre_app.ui.live import view
 from genre_app.ui.live.listener import WINDOW_SECONDS, Listener
@@ -81,6 +83,17 @@ def test_a_recording_that_is_stopped_at_once_gets_a_reason(bundled, song, tmp_pa
     assert "Listening" in live.listen(piece(tmp_path, song[:RATE]), session)[0]
     assert "Listening" not in (card := live.end(session))
     assert "The recording is too short" in card
+
+
+def test_a_checkpoint_that_fails_on_the_last_second_gets_a_reason(bundled, song, tmp_path, monkeypatch):
+    session, _ = live.begin("default", "mean", None)
+    live.listen(piece(tmp_path, song[: round(4.5 * RATE)]), session)
+
+    def fail(*_):
+        raise CheckpointError("its output is not finite")
+
+    monkeypatch.setattr(Checkpoint, "probabilities", fail)
+    assert "its output is not finite" in live.end(session)
 
 
 def test_a_damaged_piece_is_reported(bundled, tmp_path):
