@@ -18,11 +18,12 @@ _writing = Lock()
 
 def example_path(genre: str) -> Path:
     """Return the file of an example, one of `genre_app.audio.demos.DEMOS`; it is written if it is missing."""
-    path = Path(_folder().name) / f"{genre}.flac"
-    with _writing:  # a second visitor waits for the file
+    demo = DEMOS[genre]  # first, because a visitor's text must not become a path
+    with _writing:  # a second visitor waits for the folder and the file
+        path = Path(_folder().name) / f"{genre}.flac"
         if not path.exists():
             unfinished = path.with_suffix(".part")
-            soundfile.write(unfinished, DEMOS[genre](_SECONDS, _RATE), _RATE, format="FLAC")
+            soundfile.write(unfinished, demo(_SECONDS, _RATE), _RATE, format="FLAC")
             unfinished.replace(path)
     return path
 
