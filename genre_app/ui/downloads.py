@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
+from threading import Lock
 
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
+
+_copying = Lock()
 
 
 def download(name: str, content: str | bytes) -> str:
@@ -22,10 +26,13 @@ def download_file(source: Path, name: str) -> str:
     stamp = f"{source} {source.stat().st_mtime_ns}"
     path = Path(get_upload_folder()) / hashlib.sha256(stamp.encode()).hexdigest() / _safe(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        part = path.with_name(f".{path.name}.part")
-        shutil.copyfile(source, part)
-        part.replace(path)
+    with _copying:  # a second visitor waits for the copy
+        try:
+            os.utime(path)  # gradio deletes files by their age
+        except FileNotFoundError:
+            part = path.with_name(f".{path.name}.part")
+            shutil.copyfile(source, part)
+            part.replace(path)
     return str(path)
 
 
