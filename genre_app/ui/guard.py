@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre_app.ui.permission import HOSTS, on_network, on_space, shares
 
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Not OPTIONS: a browser asks by it for another site whether that site may send any header, as a proxy's ``X-Forwarded-Host``.
+_SAFE_METHODS = ("GET", "HEAD")
 _SHARE_DOMAIN = ".gradio.live"  # of gradio's share links
 
 

@@ -72,6 +72,16 @@ def test_another_site_may_send_nothing(monkeypatch, environment, headers, same):
     assert refusal("GET", headers) is None
 
 
+def test_another_site_may_not_ask_which_headers_it_may_send(monkeypatch):
+    """gradio allows it all headers of a page in a network, and a made-up name of a proxy would let it send anything."""
+    for name, value in LAN.items():
+        monkeypatch.setenv(name, value)
+    host = {"host": "192.168.1.7:7860"}
+    assert refusal("OPTIONS", Headers(host)) is None
+    assert refusal("OPTIONS", Headers({**host, "origin": "http://192.168.1.7:7860"})) is None
+    assert refusal("OPTIONS", Headers({**host, "origin": "http://evil.example"}))
+
+
 @pytest.mark.parametrize(
     ("port", "origin"), [(":443", "https://localhost"), ("", "https://localhost"), (":80", "http://localhost")]
 )
