@@ -153,6 +153,18 @@ def test_words_for_runs_of_answers(checkpoint):
     assert np.isnan(curves["blues"][3:]).all()
 
 
+def test_an_answer_that_is_none_of_the_genres_is_not_called_speech(checkpoint):
+    rows = np.full((1, 10), 0.05)
+    rows[0, 0] = 0.55
+    blues = certain(checkpoint, rows)
+    other = replace(blues, none_of_these=("blues",))
+    along = what_if.Along("room", (blues,) * 4 + (other,) * 4, "")
+    assert "blues from 0 to 0.6, none of these from 0.9 to 2" in what_if.leaders(along)
+    assert what_if.curves(along)["blues"] == pytest.approx([0.55] * 8)  # it has probabilities, so its curve has no gap
+    assert 'alt="' in what_if.figure(along, VIEW)
+    assert excerpt.words(other).endswith(" 5 % (none of these)")
+
+
 def test_words_for_an_answer(checkpoint):
     rows = np.full((1, 10), 0.05)
     rows[0, 0] = 0.55

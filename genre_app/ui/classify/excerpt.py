@@ -10,7 +10,7 @@ import soundfile
 
 from genre_app.audio import Clip, open_audio
 from genre_app.checkpoint import Checkpoint
-from genre_app.prediction import Prediction
+from genre_app.prediction import Prediction, Rejection
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import clock
@@ -18,6 +18,9 @@ from genre_app.ui.service import RequestError
 
 SECONDS = 30.0
 """Length of the excerpt of a longer clip; the work grows with it."""
+
+REJECTIONS: dict[Rejection, str] = {"noise": "no music heard", "speech": "sounds like speech", "other": "none of these"}
+"""Words for an answer that is rejected."""
 
 _SPARE_SECONDS = 2.0  # a clip that is only this much longer is used whole
 _NOTHING = {
@@ -81,9 +84,7 @@ def words(prediction: Prediction | None) -> str:
     if prediction is None:
         return "<b>Nothing to hear</b>"
     (first, p), (second, q) = prediction.ranked(2)
-    doubt = {None: "", "noise": " (no music heard)", "speech": " (sounds like speech)", "other": " (none of these)"}[
-        prediction.rejected
-    ]
+    doubt = f" ({REJECTIONS[prediction.rejected]})" if prediction.rejected else ""
     return f"<b>{escape(first)}</b> {cards.percent(p)}, then {escape(second)} {cards.percent(q)}{doubt}"
 
 

@@ -197,7 +197,7 @@ def figure(along: Along | None, view: Any) -> str:
         [shown(value) for value in change.values],
         f"{change.label}, {change.unit}",
         curves(along),
-        [((first + last) / 2, words) for first, last, words, is_genre in _runs(along) if not is_genre],
+        [((first + last) / 2, words) for first, last, words, is_drawn in _runs(along) if not is_drawn],
         change.values.index(change.neutral),
         at,
         within(view),
@@ -234,11 +234,11 @@ def leaders(along: Along) -> str:
 
 
 def _runs(along: Along) -> list[tuple[int, int, str, bool]]:
-    """Return runs of values with the same outcome: first, last, words, and whether it is a genre."""
+    """Return runs of values with the same outcome: first, last, words, and whether the curves have probabilities there."""
     found, place = [], 0
-    for (words, is_genre), group in groupby(_outcome(one) for one in along.answers):
+    for (words, is_drawn), group in groupby(_outcome(one) for one in along.answers):
         n = len(list(group))
-        found.append((place, place + n - 1, words, is_genre))
+        found.append((place, place + n - 1, words, is_drawn))
         place += n
     return found
 
@@ -246,9 +246,9 @@ def _runs(along: Along) -> list[tuple[int, int, str, bool]]:
 def _outcome(found: Prediction | None) -> tuple[str, bool]:
     if found is None:
         return "nothing to hear", False
-    if found.genre is not None:
-        return found.genre, True
-    return "no music heard" if found.is_noise else "sounds like speech", False
+    if found.rejected is None:
+        return found.guess, True
+    return excerpt.REJECTIONS[found.rejected], found.is_music
 
 
 def shown(value: float) -> str:
