@@ -22,6 +22,7 @@ from genre_app.ui.permission import HOSTS, on_network, on_space, shares
 
 # Not OPTIONS: a browser asks by it for another site whether that site may send any header, as a proxy's ``X-Forwarded-Host``.
 _SAFE_METHODS = ("GET", "HEAD")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _SHARE_DOMAIN = ".gradio.live"  # of gradio's share links
 
 
@@ -48,42 +49,29 @@ class Guard:
 
 def refusal(method: str, headers: Headers) -> str | None:
     """Return a sentence on why a request is refused; None if it may pass."""
-    host = _split(headers.get("host", ""))
-    if not _is_known(host[0]):
-        return f"This page is not served as {host[0][:100]!r}. If it should be, set {HOSTS} to this name before you start it."
+    host = headers.get("host", "")
+    name = _split(host)[0]
+    if not _is_known(name):
+        return f"This page is not served as {name[:100]!r}. If it should be, set {HOSTS} to this name before you start it."
     origin = headers.get("origin")
     if method in _SAFE_METHODS or origin is None:
         return None
-    named = [host, *(_split(name) for name in headers.get("x-forwarded-host", "").split(",") if name.strip())]
-    site = _split_origin(origin)
-    if site is not None and (site in _with_port(named, origin) or site[0] in _listed()):
-        return None
+    scheme, _, site = origin.partition("://")
+    if scheme in _DEFAULT_PORTS:
+        port = _DEFAULT_PORTS[scheme]
+        sender = _split(site, port)
+        served = [_split(other, port) for other in (host, *headers.get("x-forwarded-host", "").split(","))]
+        if sender[0] and (sender in served or sender[0] in _listed()):
+            return None
     return "This request comes from another web site, so it is refused. Open this page itself."
 
 
-def _with_port(named: list[tuple[str, int | None]], origin: str) -> list[tuple[str, int]]:
-    default = _default_port(origin)
-    return [(name, port or default) for name, port in named]
-
-
-def _default_port(origin: str) -> int:
-    return 443 if origin.startswith("https:") else 80
-
-
-def _split(host: str) -> tuple[str, int | None]:
+def _split(host: str, default_port: int = 0) -> tuple[str, int]:
     """Return the name and the port of a Host header; an empty name if it is malformed."""
     with suppress(ValueError):
         parts = urlsplit(f"//{host.strip()}")
-        return (parts.hostname or "").rstrip("."), parts.port
-    return "", None
-
-
-def _split_origin(origin: str) -> tuple[str, int] | None:
-    with suppress(ValueError):
-        parts = urlsplit(origin)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return parts.hostname.rstrip("."), parts.port or _default_port(origin)
-    return None
+        return (parts.hostname or "").rstrip("."), parts.port or default_port
+    return "", default_port
 
 
 def _is_known(name: str) -> bool:
