@@ -41,34 +41,35 @@ class Overview:
     spec: FeatureSpec
 
 
+def picture_spec(sample_rate: int, hop_seconds: float) -> FeatureSpec:
+    """Return the specification of a spectrogram to look at, with about ``hop_seconds`` from column to column."""
+    n_fft = 1 << max(9, round(np.log2(sample_rate * _WINDOW_SECONDS)))
+    hop_length = max(16, round(sample_rate * hop_seconds))
+    return FeatureSpec(sample_rate=sample_rate, n_fft=n_fft, hop_length=hop_length, fmax=sample_rate / 2, top_db=200.0)
+
+
 class OverviewTap:
     """A stream that passes a clip's samples on to `genre_app.predict.classify` and computes their `Overview`.
 
     Parameters
     ----------
     audio : Clip or AudioStream
+
+    Attributes
+    ----------
+    name : str
+        Name of the file.
+    sample_rate : int
+        Hz.
     """
 
     def __init__(self, audio: Clip | AudioStream) -> None:
         self._audio = audio
-        rate = audio.sample_rate
-        n_fft = 1 << max(9, round(np.log2(rate * _WINDOW_SECONDS)))
-        self._spec = FeatureSpec(
-            sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * _HOP_SECONDS)), fmax=rate / 2, top_db=200.0
-        )
-        self._held = np.zeros(n_fft // 2, np.float32)  # zeros before the clip, as `extract` pads it
+        self.name, self.sample_rate = audio.name, audio.sample_rate
+        self._spec = picture_spec(audio.sample_rate, _HOP_SECONDS)
+        self._held = np.zeros(self._spec.n_fft // 2, np.float32)  # zeros before the clip, as `extract` pads it
         self._power: list[NDArray[np.float32]] = []  # each [n_mels, columns]
         self._merged = 1  # STFT columns to a column kept
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self._audio.name
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-        return self._audio.sample_rate
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from genre_app.features.speech import is_speech
 from genre_app.members import segment_means
 from genre_app.predict import Prediction, as_speech, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
-from genre_app.ui.overview import Overview
+from genre_app.ui.overview import Overview, picture_spec
 from genre_app.vote import DEFAULT_VOTE
 
 WINDOW_SECONDS = 30.0
@@ -90,22 +90,22 @@ class Listener:
         spec, rate = checkpoint.spec, checkpoint.sample_rate
         self._checkpoint, self._suppressed, self._rate = checkpoint, suppressed, rate
         self._spec = spec.model_copy(update={"segment_hop_seconds": min(HOP_SECONDS, spec.segment_seconds)})
-        n_fft = 1 << max(9, round(np.log2(rate * 0.093)))  # 93 ms, as in the picture of a file
-        self._picture = FeatureSpec(
-            sample_rate=rate, n_fft=n_fft, hop_length=max(16, round(rate * COLUMN_SECONDS)), fmax=rate / 2, top_db=200.0
-        )
+        self._picture = picture_spec(rate, COLUMN_SECONDS)
         self._columns = np.full((self._picture.n_mels, _N_COLUMNS), _FLOOR_DB, np.float32)
         self._next_column = 0
         self._specs = [member.spec for member in checkpoint.members]
         self._segments: list[_Segment] = []
         self._next_start = 0  # start frame of the next segment
         # Zeros lie before the stream, as before a clip.
-        half = max(n_fft, *(member.spec.n_fft for member in checkpoint.members)) // 2
-        self._streams = {rate_: Held(half) for rate_ in (rate, *(member.spec.sample_rate for member in checkpoint.members))}
+        half = max(spec.n_fft for spec in (self._picture, *self._specs)) // 2
+        self._streams = {rate_: Held(half) for rate_ in (rate, *(spec.sample_rate for spec in self._specs))}
         self._held = self._streams[rate]
         self._resamplers = Resamplers(rate, self._streams)
         self._resampler: tuple[int, soxr.ResampleStream] | None = None
         self._began: float | None = None
+        self._n_piece = round(PIECE_SECONDS * rate)  # samples that decide whether the stream is speech
+        shortest = self._spec.seconds(self._spec.segment_frames - 1)
+        self._n_judged = max(round(JUDGED_SECONDS * rate), round(shortest * rate))  # that decide whether it is noise or silence
 
     def add(self, samples: NDArray[np.float32], sample_rate: int) -> None:
         """Process the next samples, float32 [n], at ``sample_rate`` Hz."""
@@ -148,13 +148,13 @@ class Listener:
             )
         else:
             long_enough = seconds >= _FIRST_SECONDS
-            silent = long_enough and not sounding(self._recent()[None])[0]
+            silent = long_enough and not sounding(self._held.latest(self._n_judged)[None])[0]
             noise = not silent and (any(segment.is_noise for segment in segments) or (not segments and self._is_noise()))
             if long_enough and not (segments or silent or noise):  # shorter than a segment
                 clip = Clip(self._held.latest(self._held.n_samples), self._rate, _NAME)
                 prediction = classify(clip, self._checkpoint, vote=vote)
-        if prediction is not None:
-            prediction = self._marked(prediction)
+        if prediction is not None and self._is_speech():
+            prediction = as_speech(prediction)
         missed = 0.0 if self._began is None else time.monotonic() - self._began - seconds
         return LiveResult(
             prediction,
@@ -166,27 +166,12 @@ class Listener:
             missed if missed > _BEHIND_SECONDS else 0.0,
         )
 
-    def _recent(self) -> NDArray[np.float32]:
-        """Return the last seconds, which decide whether the stream is noise or silence."""
-        return self._held.latest(self._n_judged)
-
     def _is_noise(self) -> bool:
-        return is_noise(self._recent(), self._rate, suppressed=self._suppressed) is True
+        return is_noise(self._held.latest(self._n_judged), self._rate, suppressed=self._suppressed) is True
 
-    def _marked(self, prediction: Prediction) -> Prediction:
-        """Take the genre from the prediction if the last piece of audio is speech."""
-        piece, rate = self._held.latest(self._n_piece), self._rate
-        if len(piece) < self._n_piece or not is_speech(piece, rate):
-            return prediction
-        return as_speech(prediction)
-
-    @property
-    def _n_piece(self) -> int:
-        return round(PIECE_SECONDS * self._rate)
-
-    @property
-    def _n_judged(self) -> int:
-        return max(round(JUDGED_SECONDS * self._rate), round(self._spec.seconds(self._spec.segment_frames - 1) * self._rate))
+    def _is_speech(self) -> bool:
+        piece = self._held.latest(self._n_piece)
+        return len(piece) == self._n_piece and is_speech(piece, self._rate) is True
 
     def _add_columns(self) -> None:
         spec, half = self._picture, self._picture.n_fft // 2
