@@ -6,6 +6,7 @@ The limits hold for the page and its API, where strangers share one machine. The
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -139,13 +140,11 @@ def names_of(name: str) -> list[str]:
 def _one_named(name: str, own: str | None) -> Checkpoint:
     if own and name == own_choice(own):
         return _load_file(Path(own), name)
-    if name.startswith(_TAUGHT):
-        taught = _taught(name.removeprefix(_TAUGHT))
-        if taught is None:
-            raise _no_checkpoint(name)
-        return _load_file(taught, name)
     if name.startswith(_RUN):
         return _load_file(finished_run(name).best, name)
+    taught = _taught(name.removeprefix(_TAUGHT)) if name.startswith(_TAUGHT) else None
+    if taught is not None:
+        return _load_file(taught, name)
     if name != DEFAULT_CHECKPOINT and name not in bundled_checkpoints():
         raise _no_checkpoint(name)
     with _loading:  # visitors who come at the same time wait for one load
@@ -162,15 +161,12 @@ def _taught(name: str) -> Path | None:
 
 def finished_run(name: str) -> Run:
     """Open the run whose checkpoint is offered as ``name``, by its folder alone; raises `RequestError` if there is none."""
-    if not name.startswith(_RUN):
-        raise _no_checkpoint(name)
-    try:
-        run = Run.open(runs_folder() / checked_name(name.removeprefix(_RUN)))
-    except RunError as error:
-        raise _no_checkpoint(name) from error
-    if run.status().is_active or not run.best.is_file():
-        raise _no_checkpoint(name)
-    return run
+    if name.startswith(_RUN):
+        with suppress(RunError):  # there is no run of this name
+            run = Run.open(runs_folder() / checked_name(name.removeprefix(_RUN)))
+            if not run.status().is_active and run.best.is_file():
+                return run
+    raise _no_checkpoint(name)
 
 
 def _no_checkpoint(name: str) -> RequestError:
