@@ -2,10 +2,9 @@
 window.genreApp = (() => {
   const find = (selector) => document.querySelector(selector);
 
-  // Wait up to a second for an element, as gradio builds it.
-  const appears = async (selector) => {
-    for (let frame = 0; frame < 60 && !find(selector); frame++) await new Promise(requestAnimationFrame);
-    return find(selector);
+  // Wait until something is true, for so many frames at most: gradio builds the page and its tabs bit by bit.
+  const until = async (isTrue, frames = 60) => {
+    for (let frame = 0; frame < frames && !isTrue(); frame++) await new Promise(requestAnimationFrame);
   };
 
   const say = (title, message, failed) => {
@@ -247,7 +246,7 @@ window.genreApp = (() => {
     },
     // Wait until a tab that the server has chosen is shown.
     opened: async (name) => {
-      for (let frame = 0; frame < 60 && !isOpen(name); frame++) await new Promise(requestAnimationFrame);
+      await until(() => isOpen(name));
       keepTab(name);
     },
     openTab: () => {
@@ -257,9 +256,9 @@ window.genreApp = (() => {
     say,
     tellIn,
     view,
-    // Scroll to a part of the page, and move the keyboard's focus there. gradio builds a tab when it is first opened.
+    // Scroll to a part of the page, and move the keyboard's focus there.
     show: async (place) => {
-      for (let frame = 0; frame < 120 && !find(place)?.offsetParent; frame++) await new Promise(requestAnimationFrame);
+      await until(() => find(place)?.offsetParent, 120);
       const found = find(place);
       if (!found) return;
       found.tabIndex = -1;
@@ -270,7 +269,7 @@ window.genreApp = (() => {
     // Open Live and let it listen until the answer is sure.
     listen: async () => {
       tabs().find((tab) => slug(tab) === "live").click();
-      for (let frame = 0; frame < 300 && !find("#live .record-button")?.offsetParent; frame++) await new Promise(requestAnimationFrame);
+      await until(() => find("#live .record-button")?.offsetParent, 300);
       genreMicrophone.listenOnce();
       find("#live .record-button")?.click();
       find("#live-vote")?.scrollIntoView({ block: "nearest" });
@@ -279,8 +278,10 @@ window.genreApp = (() => {
     record: async () => {
       if (find("#music .stop-button")?.offsetParent) return;
       find("#music button[aria-label=Clear]")?.click();
-      (await appears('#music button[aria-label="Record audio"]'))?.click();
-      (await appears("#music .record-button"))?.click();
+      for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
+        await until(() => find(selector));
+        find(selector)?.click();
+      }
     },
   };
 })();
