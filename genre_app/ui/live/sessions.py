@@ -110,7 +110,7 @@ class Sessions:
         self._all: WeakSet[Session] = WeakSet()
         self._lock = Lock()
 
-    def admit(self, session: Session, limit: int = LISTENING) -> None:
+    def admit(self, session: Session, limit: int) -> None:
         """Count a new session.
 
         Raises

@@ -70,13 +70,12 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
         body = _without_answer("No answer", "The recording is too short: listen for at least 5 s.")
     else:
         body = '<p class="genre quiet">Listening …</p>'
-    warnings = [_MISSED.format(result.missed_seconds)] if result.missed_seconds else []
-    items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
+    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
     return f"""
 <section class="card" aria-label="Live vote"{" data-sure" if is_sure else ""}>
   <h2 class="eyebrow">{eyebrow}</h2>
   {body}
-  {f'<ul class="warnings">{items}</ul>' if items else ""}
+  {missed}
 </section>
 """
 
