@@ -53,7 +53,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
         raise _error(RequestError("No files arrived: give at least one"))
     if len(files) > MAX_FILES:
         raise _error(RequestError(f"{len(files)} files are more than the {MAX_FILES} that one call takes"))
-    budget = Budget.of_batch()
+    budget = Budget()
     rows = [classify_file(path, checkpoint, vote, budget) for path in files]
     return [row.prediction.to_dict() if row.prediction else {"file": row.file, "error": row.error} for row in rows]
 

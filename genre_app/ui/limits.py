@@ -28,11 +28,6 @@ class Budget:
     seconds: float = MAX_BATCH_SECONDS
     total: float = MAX_BATCH_SECONDS
 
-    @classmethod
-    def of_batch(cls) -> Budget:
-        """Return the budget of a new batch."""
-        return cls(MAX_BATCH_SECONDS, MAX_BATCH_SECONDS)
-
 
 def longest_seconds(checkpoint: Checkpoint, overlap: float | None) -> float:
     """Return the length of the longest clip that has at most `MAX_SEGMENTS` segments, at most `MAX_SECONDS`."""

@@ -114,7 +114,7 @@ class Parts:
         genres = _known_genres(checkpoint, chosen, request)
         truths = truth.true_genres(paths, truth.folders_of(sent, paths), genres)
         rows: list[Row] = []
-        budget, going = Budget.of_batch(), Going(asked)
+        budget, going = Budget(), Going(asked)
         yield {**self.emptied(), **self.buttons(can_repeat=False, can_stop=bool(paths)), self.going: going}
         for path, true_genre in zip(paths, truths, strict=True):
             yield {self.status: _status(rows, len(paths), Path(path).name), self.table: to_html(rows), self.state: [*rows]}
