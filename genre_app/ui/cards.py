@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from genre_app.prediction import REJECTED_WORDS, Prediction, Rejection
 from genre_app.sure import SureLimits
@@ -151,10 +152,15 @@ def bars(prediction: Prediction) -> str:
     return f'<ol class="bars">{rows}</ol>'
 
 
-def vote_choices(prediction: Prediction | None, available: tuple[str, ...]) -> list[tuple[str, str]]:
+def vote_radio(prediction: Prediction | None, vote: str) -> dict[str, Any]:
+    """Return the settings of the choice of votes, below an answer or, without one, as on a first visit."""
+    return {"choices": vote_choices(prediction), "value": vote, "info": vote_info(prediction, vote)}
+
+
+def vote_choices(prediction: Prediction | None = None) -> list[tuple[str, str]]:
     """Return label and value of each vote; the label has the vote's genre, and ≠ if it differs from the chosen vote's."""
     if prediction is None or not prediction.is_music:
-        return [(VOTE_NAMES[name], name) for name in available]
+        return [(VOTE_NAMES[name], name) for name in (prediction.votes if prediction else VOTE_NAMES)]
     labels = []
     for name, genre in prediction.votes.items():
         dissent = "\N{NO-BREAK SPACE}≠" if genre != prediction.genre else ""
@@ -173,12 +179,18 @@ def vote_info(prediction: Prediction | None, vote: str) -> str:
     return f"{does} {', '.join(others)} {'disagrees' if len(others) == 1 else 'disagree'} (≠)."
 
 
-def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> str:
-    """Put the drawn figure on the page, with a description for those who cannot see it.
+def image(url: str, words: str) -> str:
+    """Put a drawn figure on the page, with a description for those who cannot see it."""
+    return f'<img class="figure" alt="{escape(words)}" src="{url}">'
+
+
+def figure(url: str, prediction: Prediction, axes: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> str:
+    """Put the drawn figure of an answer on the page.
 
     Parameters
     ----------
-    webp_base64 : str
+    url : str
+        Of the image.
     prediction : Prediction
     axes : tuple of float
         Left, top, width and height of the time axis, as shares of the figure. The page's script plays from where it is
@@ -193,7 +205,7 @@ def figure(webp_base64: str, prediction: Prediction, axes: tuple[float, float, f
         words += f" {prediction.n_agree} of {prediction.n_sounding} frames are won by {prediction.guess}."
     left, top, width, height = axes
     return (
-        f'<div class="marked"><img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{webp_base64}">'
+        f'<div class="marked">{image(url, words)}'
         f'<span class="time-axis" data-duration="{prediction.duration_seconds:.3f}" title="Click to play from here" '
         f'style="left:{left:.2%};top:{top:.2%};width:{width:.2%};height:{height:.2%}">'
         f'<i></i><b class="playhead"></b></span></div>'

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+Updates = dict[Any, Any]
+"""What a handler changes on the page: new values or properties by component."""
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": ()}
 """Arguments of an event that is no endpoint of the API and shows no progress.
@@ -16,7 +20,16 @@ For each event that runs, gradio looks up in the tree of the page all components
 to show its progress on them. With the outputs of the form of the Train tab this took seconds of each visit.
 """
 
+BROWSER_PLAYER: dict[str, Any] = {"buttons": [], "waveform_options": gr.WaveformOptions(show_recording_waveform=False)}
+"""Arguments of a `gradio.Audio` whose player is the browser's own, which needs less room than gradio's and no waveform."""
+
+_ASSETS = Path(__file__).parent / "assets"
 _turns = count(1)
+
+
+def assets(*names: str) -> str:
+    """Return the text of scripts or style sheets, one after another."""
+    return "".join((_ASSETS / name).read_text(encoding="utf-8") for name in names)
 
 
 def in_queue(name: str, tell: str) -> dict[str, Any]:

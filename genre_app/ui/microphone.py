@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 from html import escape
-from pathlib import Path
 from typing import Literal
 
 import gradio as gr
 
 from genre_app.features import noise
+from genre_app.ui.frame import BROWSER_PLAYER, assets
 
 JUDGED_SECONDS = 6.0
 """Noise is told from music by this much of the latest sound, here and in the browser."""
 
-_ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("microphone_noise.js", "microphone_recording.js", "microphone.js")  # each uses those before it
 
 
@@ -57,15 +56,10 @@ def panel(recorder: str, kind: Literal["take", "live", "example", "room"]) -> gr
     )
 
 
-def recorder(elem_id: str, label: str) -> gr.Audio:
-    """Lay out a recorder of takes whose player is the browser's own."""
+def recorder(elem_id: str, label: str, *, streaming: bool = False) -> gr.Audio:
+    """Lay out a recorder whose player is the browser's own; with ``streaming``, it sends the sound while it records."""
     return gr.Audio(
-        sources=["microphone"],
-        type="filepath",
-        label=label,
-        elem_id=elem_id,
-        buttons=[],
-        waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+        sources=["microphone"], type="filepath", streaming=streaming, label=label, elem_id=elem_id, **BROWSER_PLAYER
     )
 
 
@@ -84,10 +78,4 @@ def script() -> str:
         "tonal": noise.MOST_TONAL,
         "judged": JUDGED_SECONDS,
     }
-    parts = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    return f"{{\nconst NOISE = {json.dumps(numbers)};\n{parts}}}"  # in a block, the names are the script's own
-
-
-def styles() -> str:
-    """Return the style sheet of the panel and of Live's picture."""
-    return (_ASSETS / "microphone.css").read_text(encoding="utf-8")
+    return f"{{\nconst NOISE = {json.dumps(numbers)};\n{assets(*_SCRIPTS)}}}"  # in a block, the names are the script's own

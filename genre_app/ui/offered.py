@@ -7,6 +7,11 @@ import gradio as gr
 from genre_app.ui.service import still_offered
 
 
+def checkpoint_dropdown(info: str = "The trained model that answers. Several are averaged.") -> gr.Dropdown:
+    """Lay out the choice of the checkpoints that answer."""
+    return gr.Dropdown(**still_offered(None), label="Checkpoint", info=info)
+
+
 def offered_now(chosen: list[str] | None, own: str | None = None) -> gr.Dropdown:
     """Return an update of a checkpoint dropdown, as from `still_offered`; tell the visitor if a chosen checkpoint is gone."""
     offered = still_offered(chosen, own)

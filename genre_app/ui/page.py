@@ -17,7 +17,7 @@ from genre_app.progress import usable_cores
 from genre_app.runs.host import share_heaps
 from genre_app.ui import api, microphone, visits
 from genre_app.ui.classify.tab import warm_up
-from genre_app.ui.frame import Frame
+from genre_app.ui.frame import Frame, assets
 from genre_app.ui.guard import Guard
 from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
@@ -34,8 +34,6 @@ TABS = [
 ]
 """Label of each tab, and its package in `genre_app.ui`. The package's module ``tab`` has a function ``build(frame)``."""
 
-_ASSETS = Path(__file__).parent / "assets"
-_STYLES = ("batch.css", "collect.css")
 _HEADER = """
 <header class="top"><h1>Genre app</h1><p>Which genre is it? An answer, and the evidence frame by frame.</p></header>
 <p id="upload-problem" role="alert" hidden></p>
@@ -69,12 +67,11 @@ def build_app() -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server, login, checks of requests."""
     secret = None if on_space() else login()  # on a Space, the owner signs in with Hugging Face, and all others may classify
-    script = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("folders.js", "page.js"))
-    script = script.replace("MAX_BYTES", str(MAX_BYTES))
+    script = assets("folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
     return {
         "theme": _theme(),
-        "css_paths": _ASSETS / "page.css",
-        "css": microphone.styles() + "".join((_ASSETS / name).read_text(encoding="utf-8") for name in _STYLES),
+        "css_paths": Path(__file__).parent / "assets" / "page.css",
+        "css": assets("microphone.css", "batch.css", "collect.css"),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "state_session_capacity": visits.MAX_VISITS,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from gradio import routes
 from jinja2 import BaseLoader, Environment
 
-_SCRIPT = Path(__file__).parent / "assets" / "rest.js"
+from genre_app.ui.frame import assets
 
 
 def rest_between_events() -> None:
@@ -30,5 +29,5 @@ class _WithScript(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
         """Return a page, where it is stored, and whether that is still so."""
         page, place, is_current = self._pages.get_source(environment, template)
-        script = f"<head><script>{{% raw %}}{_SCRIPT.read_text(encoding='utf-8')}{{% endraw %}}</script>"
+        script = f"<head><script>{{% raw %}}{assets('rest.js')}{{% endraw %}}</script>"
         return page.replace("<head>", script, 1), place, is_current

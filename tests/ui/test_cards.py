@@ -46,7 +46,7 @@ def test_noise_gets_no_genre_in_large_letters(checkpoint, tmp_path):
     assert "No music heard" in headline
     assert not any(genre in headline for genre in prediction.genres)
     # Nor from the votes, which agree on nothing, nor from the description of the figure.
-    assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
+    assert [label for label, _ in cards.vote_choices(prediction)] == list(service.VOTE_NAMES.values())
     assert "agree" not in cards.vote_info(prediction, "mean")
     assert "won by" not in cards.figure("", prediction)
     assert "which means nothing for noise" in cards.final_vote(prediction)
@@ -92,7 +92,7 @@ def test_speech_gets_no_genre_but_shows_the_guess(checkpoint):
     headline = cards.headline(prediction)
     assert "This sounds like speech, not music" in headline
     assert not any(genre in headline for genre in prediction.genres)
-    assert [label for label, _ in cards.vote_choices(prediction, VOTES)] == list(service.VOTE_NAMES.values())
+    assert [label for label, _ in cards.vote_choices(prediction)] == list(service.VOTE_NAMES.values())
     card = re.sub("<[^>]+>", " ", cards.final_vote(prediction))
     assert "All of it sounds like speech." in card
     assert "which means nothing for speech" in card
@@ -128,7 +128,7 @@ def test_votes_stand_side_by_side_with_who_disagrees(checkpoint):
     a, b = np.full(10, 0.01), np.full(10, 0.01)
     a[0], a[1], b[1] = 0.5, 0.42, 0.91  # two frames for the first genre, but the third is surer
     prediction = certain(checkpoint, [a, a, b])
-    labels = {vote: label for label, vote in cards.vote_choices(prediction, VOTES)}
+    labels = {vote: label for label, vote in cards.vote_choices(prediction)}
     assert labels["majority"] == "Majority: blues\N{NO-BREAK SPACE}≠"
     assert labels["mean"] == "Mean: classical"
     assert set(labels) == set(VOTES)

@@ -16,7 +16,8 @@ from PIL import Image
 from genre_app.audio import Clip
 from genre_app.prediction import Prediction
 from genre_app.ui.cells import cells
-from genre_app.ui.figures import View, clock, draw, mel_rows, to_webp
+from genre_app.ui.classify.answer_figure import draw
+from genre_app.ui.figures import View, clock, mel_rows, to_webp
 from genre_app.ui.overview import MAX_COLUMNS, OverviewTap
 
 RATE = 22050

@@ -19,7 +19,7 @@ from genre_app.ui.collect.correct import add_corrected
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.offered import offered_now
-from genre_app.ui.service import VOTE_NAMES, names_of
+from genre_app.ui.service import names_of
 
 _GONE = "This row is gone; classify the files again."
 _OPENED = "async (opened) => { if (opened) { await genreApp.opened('classify'); await genreApp.show('#music'); } }"
@@ -75,11 +75,10 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
         missing = _missing(row)
         if row is None or row.prediction is None or missing:
             return {said: cards.problem(missing or _GONE, "Not opened"), is_open: False, path: None}
-        choices, voted = cards.vote_choices(None, tuple(VOTE_NAMES)), row.prediction.vote
         return {
             path: row.path,
             checkpoint: offered_now(names_of(row.prediction.checkpoint), own),
-            vote: gr.Radio(choices, value=voted, info=cards.vote_info(None, voted)),
+            vote: gr.Radio(**cards.vote_radio(None, row.prediction.vote)),
             overlap: AS_TRAINED,
             frame.tabs: gr.Tabs(selected="Classify"),
             said: "",

@@ -18,9 +18,9 @@ from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, in_queue
 from genre_app.ui.limits import Budget
-from genre_app.ui.offered import offered_now
+from genre_app.ui.offered import checkpoint_dropdown, offered_now
 from genre_app.ui.player import native_player
-from genre_app.ui.service import MAX_FILES, PROBLEMS, VOTE_NAMES, answer, checkpoint_named, still_offered
+from genre_app.ui.service import MAX_FILES, PROBLEMS, answer, checkpoint_named
 from genre_app.vote import DEFAULT_VOTE
 
 _INTRO = """
@@ -29,7 +29,6 @@ hear it, or open it in Classify to see why.</p><p id="songs-problem" role="alert
 """
 
 
-VOTE_CHOICES = [(label, name) for name, label in VOTE_NAMES.items()]
 _WITH_FOLDERS = (
     "(files, checkpoint, vote, ...rest) => [files, checkpoint, vote, genreFolders.known(), performance.now(), ...rest.slice(2)]"
 )
@@ -177,9 +176,8 @@ def build(frame: Frame) -> None:
         with gr.Column(scale=4, min_width=320):
             files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
             folder = gr.Button("Choose a folder", size="sm")
-            info = "The trained model that answers. Several are averaged."
-            checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=info)
-            vote = gr.Dropdown(VOTE_CHOICES, value=DEFAULT_VOTE, label="Vote")
+            checkpoint = checkpoint_dropdown()
+            vote = gr.Dropdown(cards.vote_choices(), value=DEFAULT_VOTE, label="Vote")
             with gr.Row():
                 again = gr.Button("Classify again", interactive=False, min_width=140)
                 stop = gr.Button("Stop", interactive=False, min_width=100)

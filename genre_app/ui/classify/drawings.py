@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,20 +16,7 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from genre_app.explain import Grid
-from genre_app.ui.figures import (
-    DARK,
-    DPI,
-    LIGHT,
-    NARROW,
-    RANGE_DB,
-    TICKS_SECONDS,
-    Ink,
-    View,
-    clock,
-    mel_rows,
-    shortened,
-    text_width,
-)
+from genre_app.ui.figures import View, draw_spectrogram, mark_time, shortened, style_axes, text_width, write_title
 from genre_app.ui.overview import Overview
 
 _PADDING = 27  # CSS pixels: both sides of an accordion, which the page measures, around its figure
@@ -38,16 +25,10 @@ _SHADE = 0.55  # opacity of the black over what is not marked
 _LINES = (("#e69f00", "o"), ("#3b9ddd", "s"), ("#009e73", "^"), ("#cc79a7", "D"))
 
 
-@dataclass(frozen=True, eq=False)
-class Marked:
-    """The parts that speak for a genre: a title, and the marked cells [bands, moments]."""
-
-    title: str
-    mask: NDArray[np.bool_]
-
-
-def draw_parts(overview: Overview, grid: Grid, marked: Sequence[Marked], start_seconds: float, view: View) -> Figure:
-    """Draw a spectrogram for each genre, with its marked cells outlined and the others darkened.
+def draw_parts(
+    overview: Overview, grid: Grid, marked: Mapping[str, NDArray[np.bool_]], start_seconds: float, view: View
+) -> Figure:
+    """Draw a spectrogram for each genre, with the cells that speak for it outlined and the others darkened.
 
     Parameters
     ----------
@@ -55,25 +36,23 @@ def draw_parts(overview: Overview, grid: Grid, marked: Sequence[Marked], start_s
         Of the excerpt.
     grid : Grid
         Of the excerpt.
-    marked : sequence of Marked
+    marked : mapping of str to numpy.ndarray, bool [bands, moments]
+        Title and marked cells of each spectrogram.
     start_seconds : float
         Where the excerpt begins in the clip.
     view : View
     """
-    ink, size, narrow = _style(view)
-    title, panel, foot = 26, 110 if narrow else 150, 38  # CSS pixels
+    title, panel, foot = 26, 110 if view.is_narrow else 150, 38  # CSS pixels
     height = len(marked) * (title + panel) + foot
-    figure = Figure(figsize=(view.width / DPI, height / DPI), dpi=DPI * view.pixel_ratio, facecolor="none")
-    left, right = (16 + text_width("10 k", size)) / view.width, 1 - 10 / view.width
-    for index, part in enumerate(marked):
+    figure = view.blank(height)
+    left, right = (16 + text_width("10 k", view.text_size)) / view.width, 1 - 10 / view.width
+    for index, (words, mask) in enumerate(marked.items()):
         top = index * (title + panel) + title
         ax = figure.add_axes((left, 1 - (top + panel) / height, right - left, panel / height), facecolor="none")
-        _draw_panel(ax, overview, grid, part.mask)
-        _frame(ax, ink, size)
-        last = index == len(marked) - 1
-        _mark_time(ax, start_seconds, float(grid.times[-1]), 4 if narrow else 9, size if last else None, ink)
-        x, y = 4 / view.width if narrow else left, 1 - (top - 11) / height
-        figure.text(x, y, part.title, fontsize=size + 0.5, color=ink.text, va="center", parse_math=False)
+        _draw_panel(ax, overview, grid, mask)
+        style_axes(ax, view)
+        write_title(ax, words, 1 - (top - 11) / height, view)
+    mark_time(figure.axes, start_seconds, float(grid.times[-1]), view)
     return figure
 
 
@@ -104,18 +83,17 @@ def draw_change(
         Place of the slider's value among the ticks.
     view : View
     """
-    ink, size, narrow = _style(view)
-    height = 220 if narrow else 260
-    figure = Figure(figsize=(view.width / DPI, height / DPI), dpi=DPI * view.pixel_ratio, facecolor="none")
-    names = [shortened(name, 12 if narrow else 24) for name in probabilities]
+    ink, size = view.ink, view.text_size
+    height = 220 if view.is_narrow else 260
+    figure = view.blank(height)
+    names = [shortened(name, 12 if view.is_narrow else 24) for name in probabilities]
     left, right = (16 + text_width("100 %", size)) / view.width, 1 - (22 + max(text_width(n, size) for n in names)) / view.width
     ax = figure.add_axes((left, 46 / height, right - left, 1 - (46 + 26) / height), facecolor="none")
-    _frame(ax, ink, size)
-    _draw_place(ax, neutral, "as it is", 1.0, ":", ink, size)
+    style_axes(ax, view)
+    _draw_place(ax, neutral, "as it is", 1.0, ":", view)
     if at is not None and at != neutral:
-        _draw_place(
-            ax, at, "now", 1.0 if abs(at - neutral) * (right - left) * view.width > 60 * len(ticks) else 0.9, "-", ink, size
-        )
+        is_apart = abs(at - neutral) * (right - left) * view.width > 60 * len(ticks)
+        _draw_place(ax, at, "now", 1.0 if is_apart else 0.9, "-", view)
     for (colour, marker), values in zip(_LINES, probabilities.values(), strict=False):
         ax.plot(values, color=colour, marker=marker, markersize=5, linewidth=2)
     for place, words in gaps:
@@ -138,12 +116,12 @@ def draw_change(
     return figure
 
 
-def _draw_place(ax: Axes, place: float, words: str, height: float, style: str, ink: Ink, size: float) -> None:
+def _draw_place(ax: Axes, place: float, words: str, height: float, style: str, view: View) -> None:
     """Draw a vertical line at a value, with its name at a height of the axes."""
-    ax.axvline(place, color=ink.faint, linestyle=style, linewidth=1.2)
+    ax.axvline(place, color=view.ink.faint, linestyle=style, linewidth=1.2)
     ax.annotate(
         words, (place, height), (5, -4) if height < 1 else (0, 5), xycoords=("data", "axes fraction"),
-        textcoords="offset points", fontsize=size, color=ink.text, ha="left" if height < 1 else "center",
+        textcoords="offset points", fontsize=view.text_size, color=view.ink.text, ha="left" if height < 1 else "center",
     )  # fmt: skip
 
 
@@ -153,25 +131,8 @@ def within(view: object) -> View:
     return replace(seen, width=seen.width - _PADDING)
 
 
-def _style(view: View) -> tuple[Ink, float, bool]:
-    narrow = view.width < NARROW
-    return DARK if view.dark else LIGHT, 8.0 if narrow else 9.5, narrow
-
-
-def _frame(ax: Axes, ink: Ink, size: float) -> None:
-    ax.tick_params(colors=ink.text, labelsize=size, length=3, width=0.8)
-    for spine in ax.spines.values():
-        spine.set_edgecolor(ink.faint)
-        spine.set_linewidth(0.8)
-
-
 def _draw_panel(ax: Axes, overview: Overview, grid: Grid, mask: NDArray[np.bool_]) -> None:
-    n_mels, step, top = overview.spec.n_mels, overview.column_seconds, float(overview.db.max())
-    whole = (-0.5 * step, (overview.db.shape[1] - 0.5) * step, -0.5, n_mels - 0.5)
-    ax.imshow(
-        overview.db, cmap="magma", vmin=top - RANGE_DB, vmax=top, origin="lower", aspect="auto",
-        interpolation="antialiased", extent=whole,
-    )  # fmt: skip
+    draw_spectrogram(ax, overview)
     rows = band_rows(overview, grid)
     shade = np.zeros((*mask.shape, 4))
     shade[..., 3] = np.where(mask, 0.0, _SHADE)
@@ -180,8 +141,6 @@ def _draw_panel(ax: Axes, overview: Overview, grid: Grid, mask: NDArray[np.bool_
     outline.set_path_effects([Stroke(linewidth=3.2, foreground="#000000"), Normal()])
     ax.add_collection(outline)
     ax.set_xlim(0, grid.times[-1])
-    ax.set_ylim(-0.5, n_mels - 0.5)
-    ax.set_yticks(*mel_rows(overview))
 
 
 def band_rows(overview: Overview, grid: Grid) -> NDArray[np.float64]:
@@ -201,18 +160,6 @@ def outlines(mask: NDArray[np.bool_], times: NDArray[np.float64], rows: NDArray[
         *([(times[j], rows[i]), (times[j + 1], rows[i])] for i, j in level),
         *([(times[j], rows[i]), (times[j], rows[i + 1])] for i, j in upright),
     ]
-
-
-def _mark_time(ax: Axes, start: float, duration: float, most: int, size: float | None, ink: Ink) -> None:
-    step = next((s for s in TICKS_SECONDS if duration / s <= most), duration)
-    ticks = step * np.arange(max(0.0, np.ceil(start / step - 1e-6)), (start + duration) / step + 1e-6)
-    names = ax.set_xticks(ticks - start, [clock(t, start + duration) if size else "" for t in ticks])
-    if size is None:
-        return
-    if ticks[-1] - start > 0.985 * duration:
-        names[-1].label1.set_horizontalalignment("right")  # to stay within the picture
-    unit = "s" if start + duration < 60 else "min:s" if start + duration < 3600 else "h:min:s"
-    ax.set_xlabel(f"time, {unit}", fontsize=size, color=ink.text, labelpad=1)
 
 
 def _apart(places: Sequence[float], least: float) -> list[float]:

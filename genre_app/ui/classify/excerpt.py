@@ -14,7 +14,7 @@ from genre_app.prediction import Prediction, Rejection
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import clock
-from genre_app.ui.service import RequestError
+from genre_app.ui.service import RequestError, checkpoint_named
 
 SECONDS = 30.0
 """Length of the excerpt of a longer clip; the work grows with it."""
@@ -35,31 +35,53 @@ def stretch(prediction: Prediction) -> tuple[float, float]:
     if duration <= SECONDS + _SPARE_SECONDS:
         return 0.0, duration
     starts, ends = prediction.segment_starts, prediction.segment_ends
-    latest = duration - SECONDS
+    sounds, latest = prediction.segment_sounds, duration - SECONDS
     best, distance = 0.0, np.inf
-    for start in starts[prediction.segment_sounds & (starts <= latest)]:
-        inside = prediction.segment_sounds & (starts >= start) & (ends <= start + SECONDS)
+    for start in starts[sounds & (starts <= latest)]:
+        inside = sounds & (starts >= start) & (ends <= start + SECONDS)
         if inside.any():
             mean = prediction.segment_probabilities[inside].mean(axis=0)
             far = float(np.abs(mean - prediction.probabilities).sum())
-            best, distance = min((distance, best), (far, float(start)))[::-1]
+            if far < distance:
+                best, distance = float(start), far
     return best, best + SECONDS
 
 
-def read(path: str | None, prediction: Prediction | None, checkpoint: Checkpoint) -> Clip:
-    """Decode the excerpt of the clip that was answered.
+def asked(
+    path: str | None, checkpoint: list[str], own: str | None, prediction: Prediction | None
+) -> tuple[Checkpoint, Prediction, Clip]:
+    """Return the checkpoint, the answer and the excerpt that a visitor asks about.
+
+    Parameters
+    ----------
+    path : str or None
+        The clip's file.
+    checkpoint : list of str
+        As in `genre_app.ui.service.checkpoint_named`.
+    own : str or None
+        Path of the visitor's own checkpoint.
+    prediction : Prediction or None
+        The answer for the clip.
 
     Raises
     ------
     RequestError
-        If there is no answer, or it was rejected; one sentence.
+        If there is no such checkpoint, no answer, or it was rejected; one sentence.
     AudioError
         If the file cannot be decoded.
+    CheckpointError
+        If the checkpoint cannot be used.
     """
+    chosen = checkpoint_named(checkpoint, own)
     if path is None or prediction is None:
         raise RequestError("There is no answer yet: choose a clip first")
     if not prediction.is_music and prediction.rejected:
         raise RequestError(_NOTHING[prediction.rejected])
+    return chosen, prediction, read(path, prediction, chosen)
+
+
+def read(path: str, prediction: Prediction, checkpoint: Checkpoint) -> Clip:
+    """Decode the excerpt of the clip that was answered; raises `AudioError` if that fails."""
     start, end = (round(seconds * checkpoint.sample_rate) for seconds in stretch(prediction))
     kept, position = [], 0
     with open_audio(path, sample_rate=checkpoint.sample_rate, name=prediction.name) as stream:

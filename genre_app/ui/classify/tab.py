@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,21 +11,14 @@ import gradio as gr
 from genre_app.audio.demos import DEMOS
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify import frames, more
-from genre_app.ui.classify.answers import AS_TRAINED, Parts, Updates, classified, figure, nothing, revoted
+from genre_app.ui.classify.answer_figure import draw
+from genre_app.ui.classify.answers import AS_TRAINED, Parts, figure
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
-from genre_app.ui.figures import View, draw, to_webp
-from genre_app.ui.frame import PRIVATE, Frame, in_queue
-from genre_app.ui.offered import offered_now
-from genre_app.ui.service import (
-    CONCURRENT,
-    PROBLEMS,
-    VOTE_NAMES,
-    answer,
-    check_own,
-    own_choice,
-    still_offered,
-)
+from genre_app.ui.figures import View, to_webp
+from genre_app.ui.frame import BROWSER_PLAYER, PRIVATE, Frame, in_queue
+from genre_app.ui.offered import checkpoint_dropdown, offered_now
+from genre_app.ui.service import CONCURRENT, PROBLEMS, answer, check_own, own_choice, still_offered
 from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
@@ -46,7 +38,6 @@ class Inputs:
     """The components that a visitor acts on."""
 
     upload: gr.UploadButton
-    record: gr.Button
     audio: gr.Audio
     examples: dict[str, gr.Button]
     checkpoint: gr.Dropdown
@@ -55,134 +46,110 @@ class Inputs:
     overlap: gr.Radio
     options: gr.Accordion
 
+    @property
+    def replacing(self) -> list[Any]:
+        """Events by which another clip replaces the loaded one, besides those of the player."""
+        return [self.upload.upload, *(button.click for button in self.examples.values())]
+
 
 def build(frame: Frame) -> None:
     """Lay out the tab and connect it; called within its `gradio.Tab`."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
-            upload, record, audio = _lay_out_player()
+            upload, audio = _lay_out_player()
             with gr.Row(elem_classes="examples"):
                 gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
                 examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
             queue = in_queue("clips", _TELL_PLACE)
             correction = correct.lay_out("classify")
-            vote = gr.Radio(
-                cards.vote_choices(None, tuple(VOTE_NAMES)),
-                value=DEFAULT_VOTE,
-                label="Vote",
-                info=cards.vote_info(None, DEFAULT_VOTE),
-                elem_id="vote",
-            )
+            vote = gr.Radio(**cards.vote_radio(None, DEFAULT_VOTE), label="Vote", elem_id="vote")
             options = _lay_out_options()
         with gr.Column(scale=7, min_width=320):
             evidence = _lay_out_evidence()
             below = more.lay_out()
     parts = Parts(card=card, vote=vote, state=gr.State(None), more=below, **evidence)
-    inputs = Inputs(upload, record, audio, examples, *options)
+    inputs = Inputs(upload, audio, examples, **options)
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"audio": audio, "vote": vote, "overlap": inputs.overlap}
     frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
     _connect_runs(frame, inputs, parts, own, _HEAVY | queue)
-    _connect_options(frame, inputs, own)
+    arriving = [frame.app.load, frame.tab["Classify"].select]
+    gr.on(arriving, offered_now, [inputs.checkpoint, own], inputs.checkpoint, **PRIVATE)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
     _connect_more(inputs, parts, own)
 
 
-def _lay_out_player() -> tuple[gr.UploadButton, gr.Button, gr.Audio]:
+def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
     listen = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
     listen.click(None, None, None, js="() => genreApp.listen()")
     with gr.Row(elem_classes="sources"):
         # The page's script puts files that are dropped anywhere on the page into this button.
         upload = gr.UploadButton("Upload a song", variant="secondary", size="lg", min_width=120, elem_id="upload-song")
         record = gr.Button("Record", variant="secondary", size="lg", min_width=120, elem_id="record-song")
+    record.click(None, None, None, js="() => genreApp.record()")
     audio = gr.Audio(
         sources=["upload", "microphone"],
         type="filepath",
         label="Music",
         elem_id="music",
         editable=False,
-        buttons=[],
-        # The browser's own player, whose time the page's script reads and sets. The figure shows more than a waveform.
-        waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+        **BROWSER_PLAYER,  # the page's script reads and sets its time, and the figure shows more than a waveform
     )
     microphone.panel("music", "take")
-    return upload, record, audio
+    return upload, audio
 
 
-def _lay_out_options() -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML, gr.Radio, gr.Accordion]:
+def _lay_out_options() -> dict[str, Any]:
+    """Return components by their name in `Inputs`."""
     with gr.Accordion("Options", open=False) as accordion:
-        checkpoint = gr.Dropdown(
-            **still_offered(None),
-            label="Checkpoint",
-            info="The trained model that answers. Several are averaged.",
-        )
-        upload = gr.UploadButton("Use a checkpoint of your own", size="sm")
-        remark = gr.HTML(elem_id="own-checkpoint")
-        overlap = gr.Radio(
-            OVERLAPS,
-            value=AS_TRAINED,
-            label="Overlap of neighbouring frames",
-            info="More overlap gives more frames: a finer picture, a longer wait.",
-            elem_id="overlap",
-        )
-    return checkpoint, upload, remark, overlap, accordion
+        return {
+            "options": accordion,
+            "checkpoint": checkpoint_dropdown(),
+            "own_upload": gr.UploadButton("Use a checkpoint of your own", size="sm"),
+            "own_remark": gr.HTML(elem_id="own-checkpoint"),
+            "overlap": gr.Radio(
+                OVERLAPS,
+                value=AS_TRAINED,
+                label="Overlap of neighbouring frames",
+                info="More overlap gives more frames: a finer picture, a longer wait.",
+                elem_id="overlap",
+            ),
+        }
 
 
 def _lay_out_evidence() -> dict[str, Any]:
     """Return components by their name in `Parts`."""
-    shown = gr.HTML(cards.NO_FIGURE, elem_id="figure")
-    mark = gr.HTML(elem_id="frame-mark")
-    outline = gr.HTML(elem_id="outline")
-    page = gr.Dropdown([], label="Frames from", visible=False, interactive=True)
-    table = gr.Dataframe(
-        headers=frames.HEADERS,
-        datatype=["number", "str", "str", "str"],
-        column_widths=["15%", "20%", "32%", "33%"],
-        show_label=False,
-        label="Frames",
-        interactive=False,
-        visible=False,
-        max_height=300,
-        elem_id="frames",
-        buttons=[],
-    )
+    shown = {
+        "figure": gr.HTML(cards.NO_FIGURE, elem_id="figure"),
+        "mark": gr.HTML(elem_id="frame-mark"),
+        "outline": gr.HTML(elem_id="outline"),
+        "page": gr.Dropdown([], label="Frames from", visible=False, interactive=True),
+        "table": gr.Dataframe(
+            headers=frames.HEADERS,
+            datatype=["number", "str", "str", "str"],
+            column_widths=["15%", "20%", "32%", "33%"],
+            show_label=False,
+            label="Frames",
+            interactive=False,
+            visible=False,
+            max_height=300,
+            elem_id="frames",
+            buttons=[],
+        ),
+    }
     with gr.Row():
         json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
         csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
-    return {
-        "figure": shown,
-        "mark": mark,
-        "outline": outline,
-        "page": page,
-        "table": table,
-        "json": json_button,
-        "csv": csv_button,
-    }
+    return {**shown, "json": json_button, "csv": csv_button}
 
 
 def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, heavy: dict[str, Any]) -> None:
     """Connect everything that classifies a clip."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
-
-    def run(path: str | None, *options: Any) -> Iterator[Updates]:
-        *values, recorded = options
-        yield from classified(parts, path, *values, take=path is not None and path == recorded)
-
-    def run_if(path: str | None, *options: Any) -> Iterator[Updates]:
-        *rest, wanted = options
-        if path is not None and wanted:
-            yield from run(path, *rest)
-        else:
-            yield {parts.card: gr.skip()}
-
-    def run_again(path: str | None, *options: Any) -> Iterator[Updates]:
-        yield from run_if(path, *options, True)
-
-    options = [inputs.checkpoint, parts.vote, inputs.overlap, view, own, take]
-    clip = [audio, *options]
+    clip = [audio, inputs.checkpoint, parts.vote, inputs.overlap, view, own, take]
     # The player is filled by an event of its own: where a handler fills it and then yields without it, the browser is left with
     # a value that gradio refuses as the input of the next event.
     filled = [
@@ -193,37 +160,28 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, hea
             for button in inputs.examples.values()
         ),
     ]
-    runs: list[Any] = [
-        audio.upload(run, clip, parts.all(), **heavy),
-        *(event.then(run, clip, parts.all(), **heavy) for event in filled),
-    ]
+    loaded: list[Any] = [audio.upload, *(event.then for event in filled)]
+    runs = [event(parts.classified, clip, parts.all(), **heavy) for event in loaded]
     changed = [inputs.checkpoint.input, inputs.overlap.input]
-    runs.append(gr.on(changed, run_again, clip, parts.all(), cancels=runs, **heavy))
+    runs.append(gr.on(changed, parts.classified_again, clip, parts.all(), cancels=runs, **heavy))
     taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **PRIVATE)
-    runs.append(taken_own.then(run_again, clip, parts.all(), **heavy))
+    runs.append(taken_own.then(parts.classified_again, clip, parts.all(), **heavy))
     # An answer that is still on its way would otherwise replace a later one.
-    replaced = [inputs.upload.upload, *(button.click for button in inputs.examples.values())]
-    gr.on(replaced, None, cancels=runs, **PRIVATE)
-    audio.clear(lambda vote: nothing(parts, vote), parts.vote, parts.all(), cancels=runs, **PRIVATE)
+    gr.on(inputs.replacing, None, cancels=runs, **PRIVATE)
+    audio.clear(parts.nothing, parts.vote, parts.all(), cancels=runs, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
-        run_after = event.then(run_if, [*clip, wanted], parts.all(), **heavy)
-        gr.on([audio.clear, audio.upload, audio.stop_recording, *replaced], None, cancels=run_after, **PRIVATE)
+        run_after = event.then(parts.classified_if, [*clip, wanted], parts.all(), **heavy)
+        gr.on([audio.clear, audio.upload, audio.stop_recording, *inputs.replacing], None, cancels=run_after, **PRIVATE)
         return run_after
 
     frame.classify_after = classify_after
 
 
-def _connect_options(frame: Frame, inputs: Inputs, own: gr.State) -> None:
-    arriving = [frame.app.load, frame.tab["Classify"].select]
-    gr.on(arriving, offered_now, [inputs.checkpoint, own], inputs.checkpoint, **PRIVATE)
-    inputs.record.click(None, None, None, js="() => genreApp.record()")
-
-
 def _connect_evidence(parts: Parts) -> None:
     position = gr.Number(visible=False)
     parts.vote.input(
-        lambda state, vote: revoted(parts, state, vote),
+        parts.revoted,
         [parts.state, parts.vote],
         [parts.card, parts.vote, parts.json, parts.csv, parts.state, *parts.more.all()],
         **PRIVATE,
@@ -243,11 +201,11 @@ def _connect_more(inputs: Inputs, parts: Parts, own: gr.State) -> None:
     view = gr.JSON(visible=False)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
     redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
-    explained = more.connect(parts.more, more.Asked(inputs.audio, inputs.checkpoint, own, parts.state), redraw)
+    explained = more.connect(parts.more, [inputs.audio, inputs.checkpoint, own], parts.state, redraw)
     # An explanation of the last answer would otherwise appear below the next one.
     audio, changed = inputs.audio, (inputs.checkpoint.input, inputs.overlap.input, parts.vote.input, inputs.own_upload.upload)
-    replaced = [audio.upload, audio.stop_recording, audio.clear, inputs.upload.upload]
-    gr.on([*replaced, *changed, *(b.click for b in inputs.examples.values())], None, cancels=explained, **PRIVATE)
+    replaced = [audio.upload, audio.stop_recording, audio.clear, *inputs.replacing]
+    gr.on([*replaced, *changed], None, cancels=explained, **PRIVATE)
 
 
 def _take_own(path: str) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -17,10 +16,9 @@ from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify import excerpt
 from genre_app.ui.classify.drawings import draw_change, within
-from genre_app.ui.figures import to_webp
-from genre_app.ui.service import PROBLEMS, Answer, RequestError, checkpoint_named
-
-Updates = dict[Any, Any]
+from genre_app.ui.figures import to_url
+from genre_app.ui.frame import BROWSER_PLAYER, Updates
+from genre_app.ui.service import PROBLEMS, Answer, RequestError
 
 _SHOWN = 4
 """Genres that are drawn."""
@@ -69,7 +67,7 @@ class WhatIf:
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return list(vars(self).values())
 
     def closed(self, *, visible: bool) -> Updates:
         """Return updates that close and empty the accordion, because the answer is another one."""
@@ -86,6 +84,70 @@ class WhatIf:
             self.along: None,
         }
 
+    def followed(
+        self,
+        path: str | None,
+        checkpoint: list[str],
+        own: str | None,
+        state: Answer | None,
+        name: str,
+        along: Along | None,
+        view: Any,
+    ) -> Iterator[Updates]:
+        """Classify the clip at each value of the chosen change, and draw the answers; nothing is computed twice."""
+        if along is not None and along.change == name:
+            yield {self.said: gr.skip()}
+            return
+        values, answers = CHANGES[name].values, []
+        yield {**self.emptied(), self.said: cards.progress(0, len(values), 0)}
+        try:
+            chosen, prediction, clip = excerpt.asked(path, checkpoint, own, state.prediction if state else None)
+            for found in what_if(clip, chosen, name, values, vote=prediction.vote):
+                answers.append(found)
+                yield {self.said: cards.progress(len(answers), len(values), 0)}
+        except PROBLEMS as error:
+            yield {self.said: cards.problem(str(error), _PROBLEM)}
+            return
+        along = Along(name, tuple(answers), excerpt.of_which(prediction))
+        yield {
+            self.said: f'<p role="status">{escape(leaders(along))}</p>',
+            self.figure: figure(along, view),
+            self.hear: gr.Column(visible=True),
+            self.slider: gr.Slider(**_slider(name)),
+            self.along: along,
+        }
+
+    def heard(
+        self,
+        path: str | None,
+        checkpoint: list[str],
+        own: str | None,
+        state: Answer | None,
+        along: Along | None,
+        value: float,
+        view: Any,
+    ) -> Iterator[Updates]:
+        """Play the sound at the slider's value, and say how it is classified."""
+        yield {self.words: cards.remark("Changing the sound …")}
+        try:
+            if along is None:
+                raise RequestError("Choose a change first")
+            chosen, prediction, clip = excerpt.asked(path, checkpoint, own, state.prediction if state else None)
+            values = CHANGES[along.change].values
+            value = float(np.clip(value, values[0], values[-1]))
+            sound = changed(clip, along.change, value)
+            found = answer(sound, chosen, prediction.vote)
+        except PROBLEMS as error:
+            yield {self.words: cards.problem(str(error), _PROBLEM)}
+            return
+        along = replace(along, at=value)
+        yield {
+            self.player: gr.Audio(excerpt.playable(sound, f"{along.change} {value:g}"), visible=True),
+            self.words: f'<p class="heard-as" role="status">At {shown(value)}: {excerpt.words(found)}</p>',
+            self.figure: figure(along, view),
+            self.along: along,
+        }
+
 
 def lay_out() -> WhatIf:
     """Lay out the closed accordion; it is hidden until there is an answer."""
@@ -100,10 +162,9 @@ def lay_out() -> WhatIf:
                 label="Changed sound",
                 interactive=False,
                 visible=False,
-                buttons=[],
                 elem_id="what-if-sound",
                 elem_classes="heard",
-                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+                **BROWSER_PLAYER,
             )
             words = gr.HTML(elem_id="what-if-words")
     return WhatIf(accordion, change, said, figure, hear, slider, button, player, words, gr.State(None))
@@ -114,77 +175,6 @@ def _slider(name: str) -> dict[str, Any]:
     low, high = change.values[0], change.values[-1]
     label = f"{change.label}, {change.unit}"
     return {"minimum": low, "maximum": high, "value": change.neutral, "step": change.step, "label": label, "interactive": True}
-
-
-def followed(
-    what: WhatIf,
-    path: str | None,
-    checkpoint: list[str],
-    own: str | None,
-    state: Answer | None,
-    name: str,
-    along: Along | None,
-    view: Any,
-) -> Iterator[Updates]:
-    """Classify the clip at each value of the chosen change, and draw the answers; nothing is computed twice."""
-    if along is not None and along.change == name:
-        yield {what.said: gr.skip()}
-        return
-    values = CHANGES[name].values
-    yield {**what.emptied(), what.said: cards.progress(0, len(values), 0)}
-    try:
-        chosen = checkpoint_named(checkpoint, own)
-        clip = excerpt.read(path, state.prediction if state else None, chosen)
-        assert state is not None  # noqa: S101 - or the line before has raised
-        answers = []
-        for found in what_if(clip, chosen, name, values, vote=state.prediction.vote):
-            answers.append(found)
-            yield {what.said: cards.progress(len(answers), len(values), 0)}
-    except PROBLEMS as error:
-        yield {what.said: cards.problem(str(error), _PROBLEM)}
-        return
-    along = Along(name, tuple(answers), excerpt.of_which(state.prediction))
-    yield {
-        what.said: f'<p role="status">{escape(leaders(along))}</p>',
-        what.figure: figure(along, view),
-        what.hear: gr.Column(visible=True),
-        what.slider: gr.Slider(**_slider(name)),
-        what.along: along,
-    }
-
-
-def heard(
-    what: WhatIf,
-    path: str | None,
-    checkpoint: list[str],
-    own: str | None,
-    state: Answer | None,
-    along: Along | None,
-    value: float,
-    view: Any,
-) -> Iterator[Updates]:
-    """Play the sound at the slider's value, and say how it is classified."""
-    yield {what.words: cards.remark("Changing the sound …")}
-    try:
-        if along is None:
-            raise RequestError("Choose a change first")
-        chosen = checkpoint_named(checkpoint, own)
-        clip = excerpt.read(path, state.prediction if state else None, chosen)
-        assert state is not None  # noqa: S101 - or the line before has raised
-        change = CHANGES[along.change]
-        value = float(np.clip(value, change.values[0], change.values[-1]))
-        sound = changed(clip, along.change, value)
-        found = answer(sound, chosen, state.prediction.vote)
-    except PROBLEMS as error:
-        yield {what.words: cards.problem(str(error), _PROBLEM)}
-        return
-    along = replace(along, at=value)
-    yield {
-        what.player: gr.Audio(excerpt.playable(sound, f"{along.change} {value:g}"), visible=True),
-        what.words: f'<p class="heard-as" role="status">At {shown(value)}: {excerpt.words(found)}</p>',
-        what.figure: figure(along, view),
-        what.along: along,
-    }
 
 
 def figure(along: Along | None, view: Any) -> str:
@@ -202,9 +192,7 @@ def figure(along: Along | None, view: Any) -> str:
         at,
         within(view),
     )
-    image = base64.b64encode(to_webp(drawn)).decode("ascii")
-    words = f"Probabilities of the genres along the change. {leaders(along)}"
-    return f'<img class="figure" alt="{escape(words, quote=True)}" src="data:image/webp;base64,{image}">'
+    return cards.image(to_url(drawn), f"Probabilities of the genres along the change. {leaders(along)}")
 
 
 def curves(along: Along) -> dict[str, list[float]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -16,17 +15,15 @@ from genre_app.explain import Explanation, answer, at_once, explain, hertz, mask
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify import excerpt
-from genre_app.ui.classify.drawings import Marked, draw_parts, within
-from genre_app.ui.figures import clock, to_webp
+from genre_app.ui.classify.drawings import draw_parts, within
+from genre_app.ui.figures import clock, to_url
+from genre_app.ui.frame import BROWSER_PLAYER, Updates
 from genre_app.ui.overview import Overview, OverviewTap
-from genre_app.ui.service import PROBLEMS, Answer, checkpoint_named
-
-Updates = dict[Any, Any]
+from genre_app.ui.service import PROBLEMS, Answer
 
 _LOOKING = "Removing one part of the sound after another, to see which ones decide …"
 _HOW = "Outlined: the parts whose removal lowers this genre most, at most a fifth of the sound. The rest is darkened."
 _PROBLEM = "No explanation"
-_HEARD = ("only", "without")  # names of the players' files
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +44,21 @@ class Found:
     explanation: Explanation
     overview: Overview
 
+    @property
+    def genres(self) -> list[str]:
+        """The winner and the runner-up."""
+        return [genre for genre, _ in self.prediction.ranked(2)]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What speaks most for each of them."""
+        return [decisive(self.explanation, genre, self.start_seconds) for genre in self.genres]
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of the excerpt in the clip."""
+        return excerpt.stretch(self.prediction)[0]
+
 
 @dataclass(frozen=True)
 class Why:
@@ -65,7 +77,7 @@ class Why:
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return list(vars(self).values())
 
     def closed(self, *, visible: bool) -> Updates:
         """Return updates that close and empty the accordion, because the answer is another one."""
@@ -77,6 +89,50 @@ class Why:
             self.only: None,
             self.without: None,
             self.found: None,
+        }
+
+    def explained(
+        self, path: str | None, checkpoint: list[str], own: str | None, state: Answer | None, found: Found | None, view: Any
+    ) -> Iterator[Updates]:
+        """Fill the accordion when it is opened: first the figure, then the sound; nothing is computed twice."""
+        if found is not None:
+            yield {self.said: gr.skip()}
+            return
+        yield {self.said: cards.remark(_LOOKING)}
+        try:
+            chosen, prediction, clip = excerpt.asked(path, checkpoint, own, state.prediction if state else None)
+            found = Found(prediction, explain(clip, chosen), _overview(clip))
+            yield {self.said: summary(found), self.figure: figure(found, view), self.found: found}
+            first = found.genres[0]
+            yield {self.genre: gr.Radio(found.genres, value=first), **self._sounds(found, clip, chosen, first)}
+        except PROBLEMS as error:
+            yield {self.said: cards.problem(str(error), _PROBLEM), self.figure: ""}
+
+    def heard(
+        self, path: str | None, checkpoint: list[str], own: str | None, found: Found | None, genre: str
+    ) -> Iterator[Updates]:
+        """Fill the players with the parts that speak for another genre."""
+        if found is None:
+            yield {self.only: gr.skip()}
+            return
+        yield dict.fromkeys([self.only_words, self.without_words], cards.remark("Listening …"))
+        try:
+            chosen, _, clip = excerpt.asked(path, checkpoint, own, found.prediction)
+            yield self._sounds(found, clip, chosen, genre)
+        except PROBLEMS as error:
+            yield {self.said: cards.problem(str(error), _PROBLEM)}
+
+    def _sounds(self, found: Found, clip: Clip, checkpoint: Checkpoint, genre: str) -> Updates:
+        mask, grid = found.explanation.marked(genre), found.explanation.grid
+        sounds = [mask_audio(clip, grid, mask, keep=keep) for keep in (True, False)]
+        answers = at_once(lambda sound: answer(sound, checkpoint, found.prediction.vote), sounds)
+        only, without = (f'<p class="heard-as" role="status">Answer: {excerpt.words(heard_as)}</p>' for heard_as in answers)
+        return {
+            self.sounds: gr.Column(visible=True),
+            self.only: gr.Audio(excerpt.playable(sounds[0], f"only {genre}")),
+            self.only_words: only,
+            self.without: gr.Audio(excerpt.playable(sounds[1], f"without {genre}")),
+            self.without_words: without,
         }
 
 
@@ -96,87 +152,23 @@ def lay_out() -> Why:
 
 
 def _lay_out_player(label: str, name: str) -> tuple[gr.Audio, gr.HTML]:
-    waveform = gr.WaveformOptions(show_recording_waveform=False)
-    player = gr.Audio(label=label, interactive=False, buttons=[], elem_id=name, elem_classes="heard", waveform_options=waveform)
+    player = gr.Audio(label=label, interactive=False, elem_id=name, elem_classes="heard", **BROWSER_PLAYER)
     return player, gr.HTML(elem_id=f"{name}-words")
-
-
-def explained(
-    why: Why, path: str | None, checkpoint: list[str], own: str | None, state: Answer | None, found: Found | None, view: Any
-) -> Iterator[Updates]:
-    """Fill the accordion when it is opened: first the figure, then the sound; nothing is computed twice."""
-    if found is not None:
-        yield {why.said: gr.skip()}
-        return
-    yield {why.said: cards.remark(_LOOKING)}
-    try:
-        chosen = checkpoint_named(checkpoint, own)
-        clip = excerpt.read(path, state.prediction if state else None, chosen)
-        assert state is not None  # noqa: S101 - or the line before has raised
-        found = Found(state.prediction, explain(clip, chosen), _overview(clip))
-        yield {
-            why.said: summary(found),
-            why.figure: figure(found, view),
-            why.found: found,
-        }
-        genres = [genre for genre, _ in found.prediction.ranked(2)]
-        yield {why.genre: gr.Radio(genres, value=genres[0]), **_sounds(why, found, clip, chosen, genres[0])}
-    except PROBLEMS as error:
-        yield {why.said: cards.problem(str(error), _PROBLEM), why.figure: ""}
-
-
-def heard(
-    why: Why, path: str | None, checkpoint: list[str], own: str | None, found: Found | None, genre: str
-) -> Iterator[Updates]:
-    """Fill the players with the parts that speak for another genre."""
-    if found is None:
-        yield {why.only: gr.skip()}
-        return
-    yield {why.only_words: cards.remark("Listening …"), why.without_words: cards.remark("Listening …")}
-    try:
-        chosen = checkpoint_named(checkpoint, own)
-        yield _sounds(why, found, excerpt.read(path, found.prediction, chosen), chosen, genre)
-    except PROBLEMS as error:
-        yield {why.said: cards.problem(str(error), _PROBLEM)}
-
-
-def _sounds(why: Why, found: Found, clip: Clip, checkpoint: Checkpoint, genre: str) -> Updates:
-    mask, grid = found.explanation.marked(genre), found.explanation.grid
-    sounds = [mask_audio(clip, grid, mask, keep=keep) for keep in (True, False)]
-    answers = at_once(lambda sound: answer(sound, checkpoint, found.prediction.vote), sounds)
-    only, without = (gr.Audio(excerpt.playable(sound, f"{name} {genre}")) for sound, name in zip(sounds, _HEARD, strict=True))
-    only_words, without_words = (
-        f'<p class="heard-as" role="status">Answer: {excerpt.words(heard_as)}</p>' for heard_as in answers
-    )
-    return {
-        why.sounds: gr.Column(visible=True),
-        why.only: only,
-        why.only_words: only_words,
-        why.without: without,
-        why.without_words: without_words,
-    }
 
 
 def figure(found: Found | None, view: Any) -> str:
     """Draw the figure for a visitor's page."""
     if found is None:
         return ""
-    marked = [
-        Marked(f"Parts that speak for {genre}", found.explanation.marked(genre)) for genre, _ in found.prediction.ranked(2)
-    ]
-    start, _ = excerpt.stretch(found.prediction)
-    drawn = draw_parts(found.overview, found.explanation.grid, marked, start, within(view))
-    image = base64.b64encode(to_webp(drawn)).decode("ascii")
-    description = "Spectrograms with the decisive parts outlined. " + " ".join(
-        decisive(found.explanation, genre, start) for genre, _ in found.prediction.ranked(2)
-    )
-    return f'<img class="figure" alt="{escape(description, quote=True)}" src="data:image/webp;base64,{image}">'
+    explanation = found.explanation
+    marked = {f"Parts that speak for {genre}": explanation.marked(genre) for genre in found.genres}
+    drawn = draw_parts(found.overview, explanation.grid, marked, found.start_seconds, within(view))
+    return cards.image(to_url(drawn), " ".join(["Spectrograms with the decisive parts outlined.", *found.sentences]))
 
 
 def summary(found: Found) -> str:
     """Say in words which parts decide."""
-    start, _ = excerpt.stretch(found.prediction)
-    items = "".join(f"<li>{escape(decisive(found.explanation, genre, start))}</li>" for genre, _ in found.prediction.ranked(2))
+    items = "".join(f"<li>{escape(words)}</li>" for words in found.sentences)
     about = escape(_HOW + excerpt.of_which(found.prediction))
     return f'<div role="status"><ul class="decisive">{items}</ul><p class="remark">{about}</p></div>'
 

@@ -14,8 +14,8 @@ from genre_app.ui.collect import correct
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.live import view as live_view
 from genre_app.ui.live.sessions import LISTENING, Session, Sessions
-from genre_app.ui.offered import offered_now
-from genre_app.ui.service import PROBLEMS, VOTE_NAMES, still_offered
+from genre_app.ui.offered import checkpoint_dropdown, offered_now
+from genre_app.ui.service import PROBLEMS
 from genre_app.vote import DEFAULT_VOTE
 
 EVERY_SECONDS = 1.0
@@ -28,23 +28,14 @@ def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
-            audio = gr.Audio(
-                sources=["microphone"],
-                type="filepath",
-                streaming=True,
-                label="Live",
-                elem_id="live",
-                buttons=[],
-                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
-            )
+            audio = microphone.recorder("live", "Live", streaming=True)
             microphone.panel("live", "live")
             card = gr.HTML(live_view.IDLE, elem_id="live-vote")
             correction = correct.lay_out("live")
             with gr.Accordion("Options", open=False):
                 later = "Applies from the next recording."
-                checkpoint = gr.Dropdown(**still_offered(None), label="Checkpoint", info=later)
-                votes = [(label, name) for name, label in VOTE_NAMES.items()]
-                vote = gr.Dropdown(votes, value=DEFAULT_VOTE, label="Vote", info=later)
+                checkpoint = checkpoint_dropdown(later)
+                vote = gr.Dropdown(cards.vote_choices(), value=DEFAULT_VOTE, label="Vote", info=later)
         with gr.Column(scale=7, min_width=320):
             figure = gr.HTML(live_view.NO_FIGURE, elem_id="live-figure")
             announcement = gr.HTML("<p></p>", elem_id="live-said")
