@@ -165,6 +165,14 @@ def test_an_answer_that_is_none_of_the_genres_is_not_called_speech(checkpoint):
     assert excerpt.words(other).endswith(" 5 % (none of these)")
 
 
+def test_without_any_answer_there_are_words_and_no_figure(checkpoint):
+    """The part of a long clip that is used may sound like speech although the clip does not."""
+    speech = replace(certain(checkpoint, np.full((1, 10), 0.1)), is_speech=True)
+    along = what_if.Along("room", (speech,) * 8, "")
+    assert what_if.leaders(along).endswith(": sounds like speech from 0 to 2.")
+    assert what_if.figure(along, VIEW) == ""
+
+
 def test_words_for_an_answer(checkpoint):
     rows = np.full((1, 10), 0.05)
     rows[0, 0] = 0.55

@@ -178,15 +178,16 @@ def _slider(name: str) -> dict[str, Any]:
 
 
 def figure(along: Along | None, view: Any) -> str:
-    """Draw the figure for a visitor's page."""
-    if along is None:
+    """Draw the figure for a visitor's page; empty if there are no answers to draw."""
+    drawn_curves = curves(along) if along is not None else {}
+    if along is None or not drawn_curves:
         return ""
     change = CHANGES[along.change]
     at = None if along.at is None else float(np.interp(along.at, change.values, range(len(change.values))))
     drawn = draw_change(
         [shown(value) for value in change.values],
         f"{change.label}, {change.unit}",
-        curves(along),
+        drawn_curves,
         [((first + last) / 2, words) for first, last, words, is_drawn in _runs(along) if not is_drawn],
         change.values.index(change.neutral),
         at,
