@@ -76,6 +76,8 @@ def _split(host: str, default_port: int = 0) -> tuple[str, int]:
 
 def _is_known(name: str) -> bool:
     """Return whether a page of this name can only be this one. Nobody can give an IP address to another machine."""
+    if not name:  # it is missing or malformed
+        return False
     if name == "localhost" or name in _listed():
         return True
     with suppress(ValueError):

@@ -39,6 +39,8 @@ LISTED = {"GENRE_APP_HOSTS": "music.example, other.example:8443"}
         (LISTED, "music.example", True),
         (LISTED, "other.example", True),
         (LISTED, "evil.example", False),
+        (LISTED, "", False),
+        (LISTED, "[", False),
     ],
 )
 def test_a_foreign_name_is_refused(monkeypatch, environment, host, known):
