@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
+from genre_app.ui.service import MAX_BYTES
 from tests.chromium import drop_folder
 
 pytestmark = pytest.mark.browser
@@ -53,6 +54,19 @@ def test_a_dropped_folder_becomes_a_table_that_is_sorted_filtered_played_and_ope
     assert sounding(page) == []
     assert page.url.endswith("/")  # the address of Classify
     expect(page.locator("#music")).to_be_focused()
+
+
+def test_a_refused_file_is_told_until_others_come(page, song, tmp_path):
+    large = tmp_path / "large.wav"
+    with large.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    page.get_by_role("tab", name="Batch").click()
+    songs, told = page.locator("#songs input[type=file]"), page.locator("#songs-problem")
+    songs.set_input_files(large)
+    expect(told).to_contain_text("large.wav: 100 MB are more than the 100 MB")
+    songs.set_input_files(song)
+    expect(told).to_be_empty()
+    expect(page.locator("#progress")).to_contain_text("1 of 1 done")
 
 
 def arranged_by_keyboard(page: Page) -> None:

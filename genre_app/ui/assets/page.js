@@ -72,18 +72,20 @@ window.genreApp = (() => {
     const place = event.target.closest?.("#music, #songs") ?? (event.target.closest?.(".sources") && find("#music"));
     const files = [...(event.dataTransfer?.files ?? event.target.files ?? [])];
     if (!place || !files.length) return;
+    const isSong = place.id === "music";
     const large = files.find((file) => file.size > MAX_BYTES);
+    if (!isSong) find("#songs-problem").textContent = "";
     if (large) {
       event.preventDefault();
       event.stopImmediatePropagation();
       if (event.type === "change") event.target.value = "";
       const size = Math.round(large.size / 1e6);
       const message = `${large.name}: ${size} MB are more than the ${MAX_BYTES / 1e6} MB that this page takes; cut it shorter.`;
-      if (place.id === "music") say("No answer", message, true);
+      if (isSong) say("No answer", message, true);
       else find("#songs-problem").textContent = message;
       return;
     }
-    if (place.id !== "music") return;
+    if (!isSong) return;
     say("Final vote", `Uploading ${files[0].name} …`);
     if (files.every((file) => file.type.startsWith("audio/"))) return;
     const passed = new DataTransfer();
