@@ -13,19 +13,9 @@ from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
 from genre_app.prediction import Prediction
+from genre_app.ui import figures
 from genre_app.ui.cells import Cells, cells
-from genre_app.ui.figures import (
-    DPI,
-    LIGHT,
-    RANGE_DB,
-    View,
-    draw_spectrogram,
-    mark_time,
-    shortened,
-    style_axes,
-    text_width,
-    write_title,
-)
+from genre_app.ui.figures import View
 from genre_app.ui.overview import Overview
 
 _WINNER = "#ffb020"  # contrasts with both ends of both heat maps
@@ -51,8 +41,8 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
     heights = (24, 130 if view.is_narrow else 190, 34, max(120, 19 * n_genres), 40)
     total = sum(heights)
     figure = view.blank(total)
-    names = [shortened(name, 12 if view.is_narrow else 24) for name in prediction.genres]
-    left = (16 + max(text_width(name, view.text_size) for name in (*names, "10 k"))) / view.width
+    names = [figures.shortened(name, 12 if view.is_narrow else 24) for name in prediction.genres]
+    left = (16 + max(figures.text_width(name, view.text_size) for name in (*names, "10 k"))) / view.width
     right = 1 - 10 / view.width
 
     def axes(top: int, height: int) -> Axes:
@@ -60,7 +50,7 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
 
     spectrogram = axes(heights[0], heights[1])
     heat = axes(sum(heights[:3]), heights[3])
-    draw_spectrogram(spectrogram, overview)
+    figures.draw_spectrogram(spectrogram, overview)
     layout = cells(prediction)
     columns = max(1, int((right - left) * view.width * view.pixel_ratio))
     _draw_heat(heat, names, layout, view, columns)
@@ -69,11 +59,11 @@ def draw(prediction: Prediction, overview: Overview, view: View) -> Figure:
 
     for ax, words in ((spectrogram, "Mel-spectrogram, Hz"), (heat, "Genre by frame")):
         ax.set_xlim(0, prediction.duration_seconds)
-        style_axes(ax, view)
-        write_title(ax, words, ax.get_position().y1 + 13 / total, view)
+        figures.style_axes(ax, view)
+        figures.write_title(ax, words, ax.get_position().y1 + 13 / total, view)
     per = f" ({layout.frames_per_cell} frames to a column)" if layout.frames_per_cell > 1 else ""
-    mark_time((spectrogram, heat), 0.0, prediction.duration_seconds, view, per)
-    _draw_key(figure, spectrogram, colormaps["magma"], f"−{RANGE_DB:.0f}", "0 dB", view)
+    figures.mark_time((spectrogram, heat), 0.0, prediction.duration_seconds, view, per)
+    _draw_key(figure, spectrogram, colormaps["magma"], f"−{figures.RANGE_DB:.0f}", "0 dB", view)
     _draw_key(figure, heat, view.ink.heat, "0", "100 %", view, wins=prediction.is_music)
     return figure
 
@@ -105,7 +95,7 @@ def _mark_winners(ax: Axes, layout: Cells) -> None:
     centres = (layout.edges[:-1] + layout.edges[1:])[layout.sounds] / 2
     winners = layout.probabilities.argmax(axis=1)[layout.sounds]
     many = len(layout.sounds) > 60
-    dots: dict[str, Any] = {"s": 5, "edgecolors": "none"} if many else {"s": 22, "edgecolors": LIGHT.text}
+    dots: dict[str, Any] = {"s": 5, "edgecolors": "none"} if many else {"s": 22, "edgecolors": figures.LIGHT.text}
     ax.scatter(centres, winners, color=_WINNER, linewidths=0.7, zorder=3, **dots)
 
 
@@ -119,7 +109,7 @@ def _silences(layout: Cells) -> list[tuple[float, float]]:
 def _draw_key(figure: Figure, ax: Axes, colours: Colormap, low: str, high: str, view: View, *, wins: bool = False) -> None:
     """Draw a colour bar at the right end of the title's line; with ``wins``, also a dot that is explained."""
     box, width, size = ax.get_position(), view.width, view.text_size
-    height = figure.get_size_inches()[1] * DPI
+    height = figure.get_size_inches()[1] * figures.DPI
     bar_width = 56 / width
     left, middle = box.x1 - (44 if high.endswith("%") else 34) / width - bar_width, box.y1 + 13 / height
     place = TransformedBbox(Bbox.from_bounds(left, middle - 4 / height, bar_width, 8 / height), figure.transFigure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,40 @@ RECORDING = "your recording"
 """Name of a clip from the microphone."""
 
 
-@dataclass(frozen=True)
 class Parts:
-    """The components that handlers fill."""
+    """The components that an answer fills. The constructor adds those of the evidence to the page.
 
-    card: gr.HTML
-    vote: gr.Radio
-    figure: gr.HTML
-    mark: gr.HTML
-    outline: gr.HTML
-    page: gr.Dropdown
-    table: gr.Dataframe
-    json: gr.DownloadButton
-    csv: gr.DownloadButton
-    state: gr.State
-    more: More
+    Parameters
+    ----------
+    card : gradio.HTML
+        Shows the final vote.
+    vote : gradio.Radio
+        The choice of the vote.
+    """
+
+    def __init__(self, card: gr.HTML, vote: gr.Radio) -> None:
+        self.card, self.vote = card, vote
+        self.figure = gr.HTML(cards.NO_FIGURE, elem_id="figure")
+        self.mark = gr.HTML(elem_id="frame-mark")
+        self.outline = gr.HTML(elem_id="outline")
+        self.page = gr.Dropdown([], label="Frames from", visible=False, interactive=True)
+        self.table = gr.Dataframe(
+            headers=frames.HEADERS,
+            datatype=["number", "str", "str", "str"],
+            column_widths=["15%", "20%", "32%", "33%"],
+            show_label=False,
+            label="Frames",
+            interactive=False,
+            visible=False,
+            max_height=300,
+            elem_id="frames",
+            buttons=[],
+        )
+        with gr.Row():
+            self.json = gr.DownloadButton("Download JSON", size="sm", visible=False)
+            self.csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
+        self.more = More()
+        self.state = gr.State(None)  # the `Answer`
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""

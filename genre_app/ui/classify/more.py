@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -17,12 +16,12 @@ from genre_app.ui.frame import PRIVATE, Updates
 _HEAVY: dict[str, Any] = {**PRIVATE, "concurrency_id": "explain", "concurrency_limit": 2}
 
 
-@dataclass(frozen=True)
 class More:
-    """The two accordions."""
+    """The two accordions. The constructor adds them to the page; they are hidden until there is an answer."""
 
-    why: Why
-    what_if: WhatIf
+    def __init__(self) -> None:
+        self.why = Why()
+        self.what_if = WhatIf()
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
@@ -35,11 +34,6 @@ class More:
     def offered(self) -> Updates:
         """Return updates that show both, closed as they are."""
         return {part.accordion: gr.Accordion(visible=True) for part in (self.why, self.what_if)}
-
-
-def lay_out() -> More:
-    """Lay out both accordions; they are hidden until there is an answer."""
-    return More(why.lay_out(), what_if.lay_out())
 
 
 def connect(more: More, clip: Sequence[Any], answer: gr.State, redraw: gr.Button) -> list[Any]:

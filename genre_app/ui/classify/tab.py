@@ -11,11 +11,9 @@ import gradio as gr
 from genre_app.audio.demos import DEMOS
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify import frames, more
-from genre_app.ui.classify.answer_figure import draw
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, figure
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
-from genre_app.ui.figures import View, to_webp
 from genre_app.ui.frame import BROWSER_PLAYER, PRIVATE, Frame, in_queue
 from genre_app.ui.offered import checkpoint_dropdown, offered_now
 from genre_app.ui.service import CONCURRENT, PROBLEMS, answer, check_own, own_choice, still_offered
@@ -35,21 +33,33 @@ _HEAVY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """The components that a visitor acts on."""
+    """The components that bring a clip."""
 
     upload: gr.UploadButton
     audio: gr.Audio
     examples: dict[str, gr.Button]
-    checkpoint: gr.Dropdown
-    own_upload: gr.UploadButton
-    own_remark: gr.HTML
-    overlap: gr.Radio
-    options: gr.Accordion
 
     @property
     def replacing(self) -> list[Any]:
         """Events by which another clip replaces the loaded one, besides those of the player."""
         return [self.upload.upload, *(button.click for button in self.examples.values())]
+
+
+class Options:
+    """The options. Making them puts them on the page, in a closed accordion."""
+
+    def __init__(self) -> None:
+        with gr.Accordion("Options", open=False) as self.accordion:
+            self.checkpoint = checkpoint_dropdown()
+            self.own_upload = gr.UploadButton("Use a checkpoint of your own", size="sm")
+            self.own_remark = gr.HTML(elem_id="own-checkpoint")
+            self.overlap = gr.Radio(
+                OVERLAPS,
+                value=AS_TRAINED,
+                label="Overlap of neighbouring frames",
+                info="More overlap gives more frames: a finer picture, a longer wait.",
+                elem_id="overlap",
+            )
 
 
 def build(frame: Frame) -> None:
@@ -64,21 +74,19 @@ def build(frame: Frame) -> None:
             queue = in_queue("clips", _TELL_PLACE)
             correction = correct.lay_out("classify")
             vote = gr.Radio(**cards.vote_radio(None, DEFAULT_VOTE), label="Vote", elem_id="vote")
-            options = _lay_out_options()
+            options = Options()
         with gr.Column(scale=7, min_width=320):
-            evidence = _lay_out_evidence()
-            below = more.lay_out()
-    parts = Parts(card=card, vote=vote, state=gr.State(None), more=below, **evidence)
-    inputs = Inputs(upload, audio, examples, **options)
+            parts = Parts(card, vote)
+    inputs = Inputs(upload, audio, examples)
     own = gr.State(None)  # path of the visitor's own checkpoint
-    frame.parts |= {"audio": audio, "vote": vote, "overlap": inputs.overlap}
-    frame.parts |= {"checkpoint": inputs.checkpoint, "own": own, "options": inputs.options}
-    _connect_runs(frame, inputs, parts, own, _HEAVY | queue)
+    frame.parts |= {"audio": audio, "vote": vote, "overlap": options.overlap}
+    frame.parts |= {"checkpoint": options.checkpoint, "own": own, "options": options.accordion}
+    _connect_runs(frame, inputs, options, parts, own, _HEAVY | queue)
     arriving = [frame.app.load, frame.tab["Classify"].select]
-    gr.on(arriving, offered_now, [inputs.checkpoint, own], inputs.checkpoint, **PRIVATE)
+    gr.on(arriving, offered_now, [options.checkpoint, own], options.checkpoint, **PRIVATE)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
-    _connect_more(inputs, parts, own)
+    _connect_more(inputs, options, parts, own)
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
@@ -101,55 +109,11 @@ def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
     return upload, audio
 
 
-def _lay_out_options() -> dict[str, Any]:
-    """Return components by their name in `Inputs`."""
-    with gr.Accordion("Options", open=False) as accordion:
-        return {
-            "options": accordion,
-            "checkpoint": checkpoint_dropdown(),
-            "own_upload": gr.UploadButton("Use a checkpoint of your own", size="sm"),
-            "own_remark": gr.HTML(elem_id="own-checkpoint"),
-            "overlap": gr.Radio(
-                OVERLAPS,
-                value=AS_TRAINED,
-                label="Overlap of neighbouring frames",
-                info="More overlap gives more frames: a finer picture, a longer wait.",
-                elem_id="overlap",
-            ),
-        }
-
-
-def _lay_out_evidence() -> dict[str, Any]:
-    """Return components by their name in `Parts`."""
-    shown = {
-        "figure": gr.HTML(cards.NO_FIGURE, elem_id="figure"),
-        "mark": gr.HTML(elem_id="frame-mark"),
-        "outline": gr.HTML(elem_id="outline"),
-        "page": gr.Dropdown([], label="Frames from", visible=False, interactive=True),
-        "table": gr.Dataframe(
-            headers=frames.HEADERS,
-            datatype=["number", "str", "str", "str"],
-            column_widths=["15%", "20%", "32%", "33%"],
-            show_label=False,
-            label="Frames",
-            interactive=False,
-            visible=False,
-            max_height=300,
-            elem_id="frames",
-            buttons=[],
-        ),
-    }
-    with gr.Row():
-        json_button = gr.DownloadButton("Download JSON", size="sm", visible=False)
-        csv_button = gr.DownloadButton("Download CSV", size="sm", visible=False)
-    return {**shown, "json": json_button, "csv": csv_button}
-
-
-def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, heavy: dict[str, Any]) -> None:
+def _connect_runs(frame: Frame, inputs: Inputs, options: Options, parts: Parts, own: gr.State, heavy: dict[str, Any]) -> None:
     """Connect everything that classifies a clip."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
-    clip = [audio, inputs.checkpoint, parts.vote, inputs.overlap, view, own, take]
+    clip = [audio, options.checkpoint, parts.vote, options.overlap, view, own, take]
     # The player is filled by an event of its own: where a handler fills it and then yields without it, the browser is left with
     # a value that gradio refuses as the input of the next event.
     filled = [
@@ -162,9 +126,11 @@ def _connect_runs(frame: Frame, inputs: Inputs, parts: Parts, own: gr.State, hea
     ]
     loaded: list[Any] = [audio.upload, *(event.then for event in filled)]
     runs = [event(parts.classified, clip, parts.all(), **heavy) for event in loaded]
-    changed = [inputs.checkpoint.input, inputs.overlap.input]
+    changed = [options.checkpoint.input, options.overlap.input]
     runs.append(gr.on(changed, parts.classified_again, clip, parts.all(), cancels=runs, **heavy))
-    taken_own = inputs.own_upload.upload(_take_own, inputs.own_upload, [own, inputs.checkpoint, inputs.own_remark], **PRIVATE)
+    taken_own = options.own_upload.upload(
+        _take_own, options.own_upload, [own, options.checkpoint, options.own_remark], **PRIVATE
+    )
     runs.append(taken_own.then(parts.classified_again, clip, parts.all(), **heavy))
     # An answer that is still on its way would otherwise replace a later one.
     gr.on(inputs.replacing, None, cancels=runs, **PRIVATE)
@@ -197,13 +163,16 @@ def _connect_evidence(parts: Parts) -> None:
     )
 
 
-def _connect_more(inputs: Inputs, parts: Parts, own: gr.State) -> None:
+def _connect_more(inputs: Inputs, options: Options, parts: Parts, own: gr.State) -> None:
     view = gr.JSON(visible=False)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
     redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
-    explained = more.connect(parts.more, [inputs.audio, inputs.checkpoint, own], parts.state, redraw)
+    explained = more.connect(parts.more, [inputs.audio, options.checkpoint, own], parts.state, redraw)
     # An explanation of the last answer would otherwise appear below the next one.
-    audio, changed = inputs.audio, (inputs.checkpoint.input, inputs.overlap.input, parts.vote.input, inputs.own_upload.upload)
+    audio, changed = (
+        inputs.audio,
+        (options.checkpoint.input, options.overlap.input, parts.vote.input, options.own_upload.upload),
+    )
     replaced = [audio.upload, audio.stop_recording, audio.clear, *inputs.replacing]
     gr.on([*replaced, *changed], None, cancels=explained, **PRIVATE)
 
@@ -222,7 +191,6 @@ def _take_own(path: str) -> Any:
 def warm_up() -> None:
     """Answer an example once, so that the first visitor does not wait for imports and the checkpoint; write the others."""
     with suppress(*PROBLEMS):  # without a usable checkpoint the page opens, and says so when it is asked
-        found = answer(example_path("classical"))
-        to_webp(draw(found.prediction, found.overview, View()))
+        figure(answer(example_path("classical")), None)
     for genre in DEMOS:
         example_path(genre)

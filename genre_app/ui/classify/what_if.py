@@ -50,20 +50,27 @@ class Along:
     at: float | None = None
 
 
-@dataclass(frozen=True)
 class WhatIf:
-    """The components of the accordion."""
+    """The components of the change. The constructor adds them to the page, in an accordion that is hidden at first."""
 
-    accordion: gr.Accordion
-    change: gr.Radio
-    said: gr.HTML
-    figure: gr.HTML
-    hear: gr.Column
-    slider: gr.Slider
-    button: gr.Button
-    player: gr.Audio
-    words: gr.HTML
-    along: gr.State
+    def __init__(self) -> None:
+        with gr.Accordion("What if it sounded different?", open=False, visible=False, elem_id="what-if") as self.accordion:
+            self.change = gr.Radio(_CHOICES, value=_FIRST, label="Change", elem_id="what-if-change")
+            self.said = gr.HTML(elem_id="what-if-said")
+            self.figure = gr.HTML(elem_id="what-if-figure")
+            with gr.Column(visible=False) as self.hear:
+                self.slider = gr.Slider(**_slider(_FIRST), elem_id="what-if-value")
+                self.button = gr.Button("Hear it", size="sm")
+                self.player = gr.Audio(
+                    label="Changed sound",
+                    interactive=False,
+                    visible=False,
+                    elem_id="what-if-sound",
+                    elem_classes="heard",
+                    **BROWSER_PLAYER,
+                )
+                self.words = gr.HTML(elem_id="what-if-words")
+        self.along = gr.State(None)
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
@@ -147,27 +154,6 @@ class WhatIf:
             self.figure: figure(along, view),
             self.along: along,
         }
-
-
-def lay_out() -> WhatIf:
-    """Lay out the closed accordion; it is hidden until there is an answer."""
-    with gr.Accordion("What if it sounded different?", open=False, visible=False, elem_id="what-if") as accordion:
-        change = gr.Radio(_CHOICES, value=_FIRST, label="Change", elem_id="what-if-change")
-        said = gr.HTML(elem_id="what-if-said")
-        figure = gr.HTML(elem_id="what-if-figure")
-        with gr.Column(visible=False) as hear:
-            slider = gr.Slider(**_slider(_FIRST), elem_id="what-if-value")
-            button = gr.Button("Hear it", size="sm")
-            player = gr.Audio(
-                label="Changed sound",
-                interactive=False,
-                visible=False,
-                elem_id="what-if-sound",
-                elem_classes="heard",
-                **BROWSER_PLAYER,
-            )
-            words = gr.HTML(elem_id="what-if-words")
-    return WhatIf(accordion, change, said, figure, hear, slider, button, player, words, gr.State(None))
 
 
 def _slider(name: str) -> dict[str, Any]:

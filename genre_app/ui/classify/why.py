@@ -60,20 +60,21 @@ class Found:
         return excerpt.stretch(self.prediction)[0]
 
 
-@dataclass(frozen=True)
 class Why:
-    """The components of the explanation."""
+    """The components of the explanation. The constructor adds them to the page, in an accordion that is hidden at first."""
 
-    accordion: gr.Accordion
-    said: gr.HTML
-    figure: gr.HTML
-    sounds: gr.Column
-    genre: gr.Radio
-    only: gr.Audio
-    only_words: gr.HTML
-    without: gr.Audio
-    without_words: gr.HTML
-    found: gr.State
+    def __init__(self) -> None:
+        with gr.Accordion("Why this answer?", open=False, visible=False, elem_id="why") as self.accordion:
+            self.said = gr.HTML(elem_id="why-said")
+            self.figure = gr.HTML(elem_id="why-figure")
+            with gr.Column(visible=False) as self.sounds:
+                self.genre = gr.Radio([], label="Hear the parts that speak for", elem_id="why-genre")
+                with gr.Row():
+                    with gr.Column(min_width=240):
+                        self.only, self.only_words = _lay_out_player("Only these parts", "why-only")
+                    with gr.Column(min_width=240):
+                        self.without, self.without_words = _lay_out_player("Without these parts", "why-without")
+        self.found = gr.State(None)
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
@@ -134,21 +135,6 @@ class Why:
             self.without: gr.Audio(excerpt.playable(sounds[1], f"without {genre}")),
             self.without_words: without,
         }
-
-
-def lay_out() -> Why:
-    """Lay out the closed accordion; it is hidden until there is an answer."""
-    with gr.Accordion("Why this answer?", open=False, visible=False, elem_id="why") as accordion:
-        said = gr.HTML(elem_id="why-said")
-        figure = gr.HTML(elem_id="why-figure")
-        with gr.Column(visible=False) as sounds:
-            genre = gr.Radio([], label="Hear the parts that speak for", elem_id="why-genre")
-            with gr.Row():
-                with gr.Column(min_width=240):
-                    only, only_words = _lay_out_player("Only these parts", "why-only")
-                with gr.Column(min_width=240):
-                    without, without_words = _lay_out_player("Without these parts", "why-without")
-    return Why(accordion, said, figure, sounds, genre, only, only_words, without, without_words, gr.State(None))
 
 
 def _lay_out_player(label: str, name: str) -> tuple[gr.Audio, gr.HTML]:
