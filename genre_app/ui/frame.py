@@ -68,6 +68,9 @@ class Frame:
         The tabs built so far and the one being built, by label. The ``select`` event occurs when a visitor opens it.
     parts : dict
         Components of a tab that later tabs read or fill, by a name that the tab has chosen.
+    answering : list
+        Set by the Classify tab: its events that another clip must cancel, since their answers would otherwise replace a later
+        one.
     classify_after : callable
         Set by the Classify tab: classifies the loaded clip after an event if a checkbox is then ticked.
     """
@@ -76,4 +79,5 @@ class Frame:
     tabs: gr.Tabs
     tab: dict[str, gr.Tab] = field(default_factory=dict)
     parts: dict[str, gr.components.Component | gr.blocks.BlockContext] = field(default_factory=dict)
+    answering: list[Any] = field(default_factory=list)
     classify_after: Callable[[Any, gr.Checkbox], Any] = field(init=False)

@@ -211,6 +211,14 @@ def test_only_an_event_of_its_own_fills_the_player(app):
     assert all(len(function.outputs) == 1 for function in filling)
 
 
+def test_a_row_of_batch_that_is_opened_cancels_what_classify_is_doing(app):
+    """The answer of an earlier, longer clip, or an explanation of it, would otherwise appear below the row's file."""
+    opened = handler(app, "results", "open")
+    cancelling = [function for function in app.fns.values() if function.targets == opened.targets and function.cancels]
+    names = {app.fns[number].name for function in cancelling for number in function.cancels}
+    assert names == {"classified", "classified_again", "explained", "heard", "followed"}
+
+
 def test_the_page_opens_without_any_checkpoint_and_says_so(tmp_path, song, monkeypatch):
     monkeypatch.setattr("genre_app.checkpoint.checkpoint_folder", lambda: tmp_path / "none")
     service._load.cache_clear()

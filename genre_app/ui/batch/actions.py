@@ -85,7 +85,8 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
             is_open: True,
         }
 
-    shown = opened(open_row, [rows, own], [path, checkpoint, vote, overlap, frame.tabs, said, is_open], **PRIVATE)
+    outputs = [path, checkpoint, vote, overlap, frame.tabs, said, is_open]
+    shown = opened(open_row, [rows, own], outputs, cancels=frame.answering, **PRIVATE)
     filled = shown.then(lambda path: path or gr.skip(), path, audio, **PRIVATE)  # an event of its own, as in Classify
     # After the tab has opened, since the figure is drawn as wide as the tab.
     frame.classify_after(filled.then(None, is_open, None, js=_OPENED), is_open)

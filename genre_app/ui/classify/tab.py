@@ -46,7 +46,7 @@ class Inputs:
 
 
 class Options:
-    """The options. Making them puts them on the page, in a closed accordion."""
+    """The options. The constructor adds them to the page, in a closed accordion."""
 
     def __init__(self) -> None:
         with gr.Accordion("Options", open=False) as self.accordion:
@@ -81,12 +81,12 @@ def build(frame: Frame) -> None:
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"audio": audio, "vote": vote, "overlap": options.overlap}
     frame.parts |= {"checkpoint": options.checkpoint, "own": own, "options": options.accordion}
-    _connect_runs(frame, inputs, options, parts, own, _HEAVY | queue)
+    runs = _connect_runs(frame, inputs, options, parts, own, _HEAVY | queue)
     arriving = [frame.app.load, frame.tab["Classify"].select]
     gr.on(arriving, offered_now, [options.checkpoint, own], options.checkpoint, **PRIVATE)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
-    _connect_more(inputs, options, parts, own)
+    frame.answering = [*runs, *_connect_more(inputs, options, parts, own)]
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
@@ -109,8 +109,10 @@ def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
     return upload, audio
 
 
-def _connect_runs(frame: Frame, inputs: Inputs, options: Options, parts: Parts, own: gr.State, heavy: dict[str, Any]) -> None:
-    """Connect everything that classifies a clip."""
+def _connect_runs(
+    frame: Frame, inputs: Inputs, options: Options, parts: Parts, own: gr.State, heavy: dict[str, Any]
+) -> list[Any]:
+    """Connect everything that classifies a clip; return the events that another clip must cancel."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
     clip = [audio, options.checkpoint, parts.vote, options.overlap, view, own, take]
@@ -142,6 +144,7 @@ def _connect_runs(frame: Frame, inputs: Inputs, options: Options, parts: Parts, 
         return run_after
 
     frame.classify_after = classify_after
+    return runs
 
 
 def _connect_evidence(parts: Parts) -> None:
@@ -163,18 +166,18 @@ def _connect_evidence(parts: Parts) -> None:
     )
 
 
-def _connect_more(inputs: Inputs, options: Options, parts: Parts, own: gr.State) -> None:
+def _connect_more(inputs: Inputs, options: Options, parts: Parts, own: gr.State) -> list[Any]:
+    """Connect what explains the answer; return the events that another answer must cancel."""
     view = gr.JSON(visible=False)
     redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
     redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
-    explained = more.connect(parts.more, [inputs.audio, options.checkpoint, own], parts.state, redraw)
+    audio = inputs.audio
+    explained = more.connect(parts.more, [audio, options.checkpoint, own], parts.state, redraw)
     # An explanation of the last answer would otherwise appear below the next one.
-    audio, changed = (
-        inputs.audio,
-        (options.checkpoint.input, options.overlap.input, parts.vote.input, options.own_upload.upload),
-    )
     replaced = [audio.upload, audio.stop_recording, audio.clear, *inputs.replacing]
+    changed = [options.checkpoint.input, options.overlap.input, parts.vote.input, options.own_upload.upload]
     gr.on([*replaced, *changed], None, cancels=explained, **PRIVATE)
+    return explained
 
 
 def _take_own(path: str) -> Any:
