@@ -103,8 +103,8 @@ class Embeddings:
         known = _read(kept, self._checkpoint, 1 + self._n_recordings) if kept else None
         if known is not None:
             return known
-        sum_ = zlib.crc32(sound)
-        seeds = [zlib.crc32(f"{self._seed} {version}".encode(), sum_) for version in range(self._n_recordings)]
+        checksum = zlib.crc32(sound)
+        seeds = [zlib.crc32(f"{self._seed} {version}".encode(), checksum) for version in range(self._n_recordings)]
         versions = [clip, *(_recorded(clip, seed) for seed in seeds)]
         embedder = self._embedders.get()
         try:

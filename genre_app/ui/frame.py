@@ -20,9 +20,6 @@ For each event that runs, gradio looks up in the tree of the page all components
 to show its progress on them. With the outputs of the form of the Train tab this took seconds of each visit.
 """
 
-BROWSER_PLAYER: dict[str, Any] = {"buttons": [], "waveform_options": gr.WaveformOptions(show_recording_waveform=False)}
-"""Arguments of a `gradio.Audio` whose player is the browser's own, which needs less room than gradio's and no waveform."""
-
 _ASSETS = Path(__file__).parent / "assets"
 _turns = count(1)
 

@@ -12,7 +12,8 @@ from typing import Literal
 import gradio as gr
 
 from genre_app.features import noise
-from genre_app.ui.frame import BROWSER_PLAYER, assets
+from genre_app.ui.frame import assets
+from genre_app.ui.player import BROWSER_PLAYER
 
 JUDGED_SECONDS = 6.0
 """Noise is told from music by this much of the latest sound, here and in the browser."""

@@ -51,4 +51,4 @@ def test_clips_are_played_moved_deleted_and_exported(visit, fresh, make_clip):
     with page.expect_download() as download:
         page.get_by_role("button", name="Export as zip").click()
     assert download.value.suggested_filename == "my-music.zip"
-    assert failures == []
+    assert not failures, "\n".join(failures)

@@ -14,8 +14,9 @@ from genre_app.ui.classify import frames, more
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, figure
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
-from genre_app.ui.frame import BROWSER_PLAYER, PRIVATE, Frame, in_queue
+from genre_app.ui.frame import PRIVATE, Frame, in_queue
 from genre_app.ui.offered import checkpoint_dropdown, offered_now
+from genre_app.ui.player import BROWSER_PLAYER
 from genre_app.ui.service import CONCURRENT, PROBLEMS, answer, check_own, own_choice, still_offered
 from genre_app.vote import DEFAULT_VOTE
 

@@ -17,7 +17,8 @@ from genre_app.ui import cards
 from genre_app.ui.classify import excerpt
 from genre_app.ui.classify.drawings import draw_change, within
 from genre_app.ui.figures import to_url
-from genre_app.ui.frame import BROWSER_PLAYER, Updates
+from genre_app.ui.frame import Updates
+from genre_app.ui.player import native_player
 from genre_app.ui.service import PROBLEMS, Answer, RequestError
 
 _SHOWN = 4
@@ -61,14 +62,7 @@ class WhatIf:
             with gr.Column(visible=False) as self.hear:
                 self.slider = gr.Slider(**_slider(_FIRST), elem_id="what-if-value")
                 self.button = gr.Button("Hear it", size="sm")
-                self.player = gr.Audio(
-                    label="Changed sound",
-                    interactive=False,
-                    visible=False,
-                    elem_id="what-if-sound",
-                    elem_classes="heard",
-                    **BROWSER_PLAYER,
-                )
+                self.player = native_player("Changed sound", "what-if-sound", visible=False, elem_classes="heard")
                 self.words = gr.HTML(elem_id="what-if-words")
         self.along = gr.State(None)
 

@@ -17,8 +17,9 @@ from genre_app.ui import cards
 from genre_app.ui.classify import excerpt
 from genre_app.ui.classify.drawings import draw_parts, within
 from genre_app.ui.figures import clock, to_url
-from genre_app.ui.frame import BROWSER_PLAYER, Updates
+from genre_app.ui.frame import Updates
 from genre_app.ui.overview import Overview, OverviewTap
+from genre_app.ui.player import native_player
 from genre_app.ui.service import PROBLEMS, Answer
 
 _LOOKING = "Removing one part of the sound after another, to see which ones decide …"
@@ -138,7 +139,7 @@ class Why:
 
 
 def _lay_out_player(label: str, name: str) -> tuple[gr.Audio, gr.HTML]:
-    player = gr.Audio(label=label, interactive=False, elem_id=name, elem_classes="heard", **BROWSER_PLAYER)
+    player = native_player(label, name, elem_classes="heard")
     return player, gr.HTML(elem_id=f"{name}-words")
 
 

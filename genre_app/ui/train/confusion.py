@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_app.ui.figures import DARK, DPI, LIGHT, NARROW, View, shortened, text_width, to_webp
+from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width, to_webp
 
 _CELL_SIZE = (16, 52)  # CSS pixels, smallest and largest
 _MARGIN, _AXIS_TITLE = 8, 34  # CSS pixels
@@ -58,7 +58,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     ink = DARK if view.dark else LIGHT
     counts = np.asarray(matrix, dtype=float)
     n = len(genres)
-    size = 8.0 if view.width < NARROW else 9.0
+    size = 8.0 if view.is_narrow else 9.0
     names = [shortened(name, 12) for name in genres]
     longest = max(text_width(name, size) for name in names)
     labels = longest + _AXIS_TITLE
