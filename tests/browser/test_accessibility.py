@@ -132,6 +132,16 @@ def test_arrows_move_between_tabs_and_radios(shared, song):
     assert float(outline.removesuffix("px")) >= 2
 
 
+def test_the_tab_key_closes_a_list_of_choices(shared):
+    page = shared
+    page.get_by_role("tab", name="Batch").click()
+    for name in ("Checkpoint", "Vote"):  # of several choices, and of one
+        page.get_by_role("combobox", name=name).locator("visible=true").focus()
+        expect(page.locator(".option-list, ul.options")).to_have_count(1)
+        page.keyboard.press("Tab")
+        expect(page.locator(".option-list, ul.options")).to_have_count(0)
+
+
 def test_targets_are_large_enough_on_a_phone(phone, long_song):
     assert too_small(phone) == []
     loaded(phone, long_song)

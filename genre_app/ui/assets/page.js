@@ -231,6 +231,12 @@ window.genreApp = (() => {
       const isTyped = target.matches("#train-form :is(input[type=number], input[type=text], textarea):not([role=combobox])");
       if (isTyped) setTimeout(() => find("#train-typed")?.click()); // gradio reads the field first
     });
+  // gradio opens the list of a dropdown at each key, also at Tab, and the list then stays open over the page.
+  document.addEventListener(
+    "keydown",
+    (event) => event.key === "Tab" && event.target.matches?.("[role=combobox]") && event.stopPropagation(),
+    true,
+  );
   // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
   document.addEventListener("focusin", ({ target }) => {
     if (target.type !== "radio") return;

@@ -163,7 +163,7 @@ def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, mak
     assert options.open is True
     assert tabs.selected == "Classify"
     # A loaded clip is classified with the new checkpoint at once.
-    function = next(function for function in app.fns.values() if function.name == "run_if")
+    function = next(function for function in app.fns.values() if function.name == "classified_if")
     view = {"width": 700, "pixel_ratio": 1, "dark": False}
     _, vote, _ = (named(update) for update in function.fn(song, ["run: mine"], "mean", "trained", view, None, None, True))
     assert vote["State"].prediction.checkpoint == "run: mine"
