@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,5 +84,7 @@ def in_a_sentence(shown: str, kind: str, raised: type[GenreAppError]) -> Iterato
     except errors.LocalTokenNotFoundError as error:
         raise raised(f"{shown}: you are not logged in to the hub; log in with: hf auth login.") from error
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # HTTPError is that of the client's HTTP library
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise raised(f"{shown} cannot be saved, since the disk is full; free some space and start again.") from error
         what = f"cannot be reached ({first_line(error)}); check the connection and start again"
         raise raised(f"{shown} {what}{'; finished parts are kept.' if kind == 'data set' else '.'}") from error

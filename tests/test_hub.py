@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,15 @@ def test_what_cannot_be_had_is_one_sentence(hub: Hub, monkeypatch: pytest.Monkey
     hub.commit("ada/large", {client.FILE: bytes(11)})
     with pytest.raises(CheckpointError, match="GB are more than"):
         load_checkpoint("hub:ada/large")
+    monkeypatch.setattr(client, "MAX_FILE_BYTES", 1000)
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("huggingface_hub.hf_hub_download", full)
+        with pytest.raises(CheckpointError, match="hub:ada/large cannot be saved, since the disk is full"):
+            load_checkpoint("hub:ada/large")
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}")
     with pytest.raises(CheckpointError, match="hub:ada/other cannot be reached"):
         load_checkpoint("hub:ada/other")

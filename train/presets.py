@@ -44,6 +44,9 @@ def main(
     threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
 ) -> None:
     """Train the missing runs and print the table."""
+    for one in heard or ():
+        if "=" not in one:
+            raise typer.BadParameter(f"--heard {one!r} must read NAME=FOLDER")
     folders = {"file": data, **dict(one.split("=", 1) for one in heard or ())}
     head: list[str] = []
     rows = []

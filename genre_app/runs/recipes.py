@@ -45,7 +45,7 @@ def recipe_path(recipe: str) -> Path:
 
 def describe_recipe(name: str) -> str:
     """Return the first line of a recipe, which describes it."""
-    return recipe_path(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+    return recipe_path(name).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
 
 
 def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: int | None = None) -> TrainConfig:
@@ -132,7 +132,7 @@ def _read_values(path: Path, settings: Mapping[str, Value] | None) -> dict[str, 
     """Read the values of a recipe and apply settings to them."""
     try:
         values = deepcopy(_parse(path, path.stat().st_mtime_ns))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"recipe {path.name} is not TOML: {error}") from error
     for field, value in sorted((settings or {}).items(), key=lambda setting: setting[0].count(".")):
         _change(values, field, value)

@@ -61,6 +61,6 @@ def _parse(text: str) -> Value:
     try:
         parsed = tomllib.loads(f"value = {text}")
         json.dumps(parsed, allow_nan=False)
-    except (tomllib.TOMLDecodeError, TypeError, ValueError):  # JSON has no dates and no infinity
+    except (tomllib.TOMLDecodeError, TypeError, ValueError, RecursionError):  # JSON has no dates and no infinity
         return text
     return parsed["value"] if len(parsed) == 1 else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genre_app.errors import RecipeError
-from genre_app.runs.recipes import read_recipe, recipe_names, recipes_folder
+from genre_app.runs.recipes import describe_recipe, read_recipe, recipe_names, recipes_folder
 
 
 def test_recipes_are_read_and_changed(tmp_path):
@@ -36,6 +36,18 @@ def test_recipes_are_read_and_changed(tmp_path):
 def test_wrong_recipes_and_settings_are_named(name, settings, message):
     with pytest.raises(RecipeError, match=message):
         read_recipe(name, settings, None)
+
+
+def test_a_recipe_that_is_nested_too_deeply_is_named(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("epochs = " + "[" * 100_000)
+    with pytest.raises(RecipeError, match=r"deep\.toml is not TOML"):
+        read_recipe(str(path))
+
+
+def test_a_recipe_without_a_description_has_an_empty_one(tmp_path):
+    (tmp_path / "bare.toml").touch()
+    assert describe_recipe(str(tmp_path / "bare.toml")) == ""
 
 
 def test_an_unknown_preset_is_named_even_if_a_setting_changes_a_field_of_it(tmp_path):

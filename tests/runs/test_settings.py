@@ -65,6 +65,10 @@ def test_values_that_json_cannot_hold_stay_text(text):
     assert read_settings([f"a={text}"]) == {"a": text}
 
 
+def test_a_value_that_is_nested_too_deeply_stays_text():
+    assert read_settings(["a=" + "[" * 100_000]) == {"a": "[" * 100_000}
+
+
 def test_a_text_without_an_equals_sign_is_refused():
     with pytest.raises(RecipeError, match="--set 'epochs' must read FIELD=VALUE"):
         read_settings(["epochs"])

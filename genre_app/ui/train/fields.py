@@ -124,6 +124,10 @@ class FormField:
         try:
             settings = tomllib.loads(text)
             json.dumps(settings, allow_nan=False)
+        except RecursionError as error:
+            raise FormError(
+                self.path, f"{self.path}: its values are nested too deeply; write lines such as dropout = 0.2"
+            ) from error
         except (TypeError, ValueError) as error:
             reason = error if isinstance(error, tomllib.TOMLDecodeError) else "no value may be a date, nan or inf"
             raise FormError(self.path, f"{self.path}: write lines such as dropout = 0.2; {reason}") from error

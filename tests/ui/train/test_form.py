@@ -175,6 +175,7 @@ def test_the_command_is_the_same_as_the_form(app):
         ({"set-augment-waveform-background_probability": 0.5}, "needs a background_folder", "augment-waveform"),
         ({"set-model_settings": "dropout 3"}, "model_settings: write lines such as dropout = 0.2", "model_settings"),
         ({"set-model_settings": "dropout = 1979-05-27"}, "no value may be a date, nan or inf", "model_settings"),
+        ({"set-model_settings": "dropout = " + "[" * 100_000}, "nested too deeply", "model_settings"),
         ({"set-model_settings": "dropout = nan"}, "no value may be a date, nan or inf", "model_settings"),
         ({"set-model_settings": "droppout = 0.3"}, "there is no field 'droppout'", "model_settings"),
         ({"set-model": "cnn", "set-model_settings": "dropout = 3"}, "dropout: must be less than 1, got 3", "model_settings"),
