@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +94,7 @@ def _matrix(possible: Sequence[tuple[Prediction, str]], view: View) -> str:
     named = {name for pair in pairs for name in pair}
     genres = [*(genre for genre in possible[0][0].genres if genre in named), *sorted(named - set(possible[0][0].genres))]
     counts = [[pairs.count((truth, answer)) for answer in genres] for truth in genres]
-    image, width = confusion_image(counts, genres, view)
     wrong = [f"{pairs.count(pair)} × {pair[0]} as {pair[1]}" for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
-    alt = escape("Confusion matrix. " + ("; ".join(wrong) or "No answer is wrong") + ".", quote=True)
-    shown = f'<img class="confusion" style="width:{width}px" alt="{alt}" src="data:image/webp;base64,{image}">'
+    words = "Confusion matrix. " + ("; ".join(wrong) or "No answer is wrong") + "."
+    shown = confusion_image(counts, genres, words, view)
     return f"<details><summary>Which genres are confused</summary>{shown}</details>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width, to_webp
+from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width, to_url
 
 _CELL_SIZE = (16, 52)  # CSS pixels, smallest and largest
 _MARGIN, _AXIS_TITLE = 8, 34  # CSS pixels
@@ -19,29 +18,27 @@ _DARK_TEXT, _BRIGHT_TEXT = "#111827", "#ffffff"
 _KEPT_IMAGES = 64  # of up to 60 kB each
 
 
-def confusion_image(matrix: Sequence[Sequence[int]], genres: Sequence[str], view: View) -> tuple[str, int]:
-    """Return the drawn matrix as a WebP image in base64, and its width in CSS pixels; takes the arguments of `draw_confusion`.
+def confusion_image(matrix: Sequence[Sequence[int]], genres: Sequence[str], words: str, view: View) -> str:
+    """Return the drawn matrix as HTML, with ``words`` for those who cannot see it; other parameters as in `draw_confusion`.
 
     An image is drawn once: a run's matrix often stays the same for many looks of a page, and drawing one of 10 genres takes
     0.2 s (measured).
     """
-    return _image(tuple(map(tuple, matrix)), tuple(genres), view)
+    url, width = _image(tuple(map(tuple, matrix)), tuple(genres), view)
+    return f'<img class="confusion" style="width:{width}px" alt="{escape(words)}" src="{url}">'
 
 
 @lru_cache(_KEPT_IMAGES)
 def _image(matrix: tuple[tuple[int, ...], ...], genres: tuple[str, ...], view: View) -> tuple[str, int]:
     figure = draw_confusion(matrix, genres, view)
-    return base64.b64encode(to_webp(figure)).decode("ascii"), round(figure.get_size_inches()[0] * DPI)
+    return to_url(figure), round(figure.get_size_inches()[0] * DPI)
 
 
 def confusion_card(matrix: Sequence[Sequence[int]], genres: Sequence[str], title: str, view: View) -> str:
-    """Return the drawn matrix with words for those who cannot see it; parameters as in `draw_confusion`."""
-    image, width = confusion_image(matrix, genres, view)
+    """Return the drawn matrix below a title; other parameters as in `draw_confusion`."""
     right, total = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
-    return (
-        f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3><img class="confusion" style="width:{width}px" '
-        f'alt="{right} of {total} validation tracks on the diagonal" src="data:image/webp;base64,{image}"></section>'
-    )
+    image = confusion_image(matrix, genres, f"{right} of {total} validation tracks on the diagonal", view)
+    return f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3>{image}</section>'
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view: View) -> Figure:

@@ -283,5 +283,5 @@ def test_a_confusion_matrix_is_drawn_once_for_each_view(monkeypatch):
         ([[7, 0], [0, 2]], wide),
         ([[7, 0], [1, 1]], narrow),
     ):
-        confusion.confusion_image(matrix, ["high", "low"], view)
+        confusion.confusion_image(matrix, ["high", "low"], "", view)
     assert len(drawn) == 3
