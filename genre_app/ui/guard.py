@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre_app.ui.permission import HOSTS, on_network, on_space, shares
 
-# Not OPTIONS: a browser asks by it for another site whether that site may send any header, as a proxy's ``X-Forwarded-Host``.
+# OPTIONS is not safe: with it, a browser asks whether another site may send headers such as ``X-Forwarded-Host``, and gradio
+# would allow all of them.
 _SAFE_METHODS = ("GET", "HEAD")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SHARE_DOMAIN = ".gradio.live"  # of gradio's share links

@@ -167,7 +167,7 @@ class Panel:
             self.results: gr.Row(visible=True),
             self.card: markup.result(found),
             self.wrong: markup.wrong(found, sources),
-            self.confusion: confusion_card(found["confusion"], found["genres"], title, shape),
+            self.confusion: confusion_card(found["confusion"], found["genres"], title, shape, "clips"),
             self.file: gr.DownloadButton(value=download_file(taught_file(collection), f"{collection.folder.name}.safetensors")),
         }
 

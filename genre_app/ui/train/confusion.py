@@ -34,10 +34,12 @@ def _image(matrix: tuple[tuple[int, ...], ...], genres: tuple[str, ...], view: V
     return to_url(figure), round(figure.get_size_inches()[0] * DPI)
 
 
-def confusion_card(matrix: Sequence[Sequence[int]], genres: Sequence[str], title: str, view: View) -> str:
-    """Return the drawn matrix below a title; other parameters as in `draw_confusion`."""
+def confusion_card(
+    matrix: Sequence[Sequence[int]], genres: Sequence[str], title: str, view: View, counted: str = "validation tracks"
+) -> str:
+    """Return the drawn matrix below a title; ``counted`` says of what, and the other parameters are as in `draw_confusion`."""
     right, total = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
-    image = confusion_image(matrix, genres, f"{right} of {total} validation tracks on the diagonal", view)
+    image = confusion_image(matrix, genres, f"{right} of {total} {counted} on the diagonal", view)
     return f'<section class="card"><h3 class="eyebrow">{escape(title)}</h3>{image}</section>'
 
 

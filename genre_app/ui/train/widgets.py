@@ -41,6 +41,6 @@ def error_mark(error: Exception | None) -> str:
     """
     if not isinstance(error, FormError) or not error.path:
         return ""
-    # Each letter as CSS's escape, so that no text can leave the quotes.
+    # Each letter is escaped for CSS, so that no text can leave the quotes.
     text = "".join(f"\\{ord(letter):06x}" for letter in sentence(error))
     return f'<style>#{element(error.path)}::after{{content:"{text}"}}</style>'

@@ -285,3 +285,6 @@ def test_a_confusion_matrix_is_drawn_once_for_each_view(monkeypatch):
     ):
         confusion.confusion_image(matrix, ["high", "low"], "", view)
     assert len(drawn) == 3
+    assert "8 of 9 clips on the diagonal" in confusion.confusion_card(
+        [[7, 0], [1, 1]], ["high", "low"], "Left out", wide, "clips"
+    )
