@@ -278,7 +278,7 @@ class Collection:
 
 
 def _middle(clip: Clip) -> tuple[np.ndarray, str]:
-    """Return the middle 30 s of a clip, and a remark if something was left out."""
+    """Return the middle 30 s of a clip, and a remark if half a second or more was left out."""
     if clip.sample_rate != SAMPLE_RATE:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, a collection stores {SAMPLE_RATE} Hz")
     samples, most = clip.samples, round(MAX_CLIP_SECONDS * SAMPLE_RATE)
@@ -289,8 +289,10 @@ def _middle(clip: Clip) -> tuple[np.ndarray, str]:
     samples = samples[start : start + most]
     if float(np.abs(samples - samples.mean()).max()) < SILENT_PEAK:
         raise AudioError(f"{clip.name}: this part is silent (under -60 dBFS); check the input or its level")
-    cut = f"{clip.name}: {seconds:.0f} s long, so the middle {MAX_CLIP_SECONDS:g} s was taken." if start else ""
-    return samples, " ".join([cut, *clip.warnings]).strip()
+    remarks = [*clip.warnings]
+    if round(seconds) > MAX_CLIP_SECONDS:
+        remarks.insert(0, f"{clip.name}: {seconds:.0f} s long, so the middle {MAX_CLIP_SECONDS:g} s was taken.")
+    return samples, " ".join(remarks)
 
 
 def _file_digest(path: Path) -> str:

@@ -70,6 +70,13 @@ def test_of_a_long_file_the_middle_is_taken(collection: Collection, tmp_path: Pa
     assert spectrum[300 * 30] < 1e-3 * spectrum.max()
 
 
+def test_a_file_of_30_seconds_that_is_a_little_longer_needs_no_remark(collection: Collection, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "song.wav", tone(30.01, 500), 22050)
+    added = collection.add("dub", tmp_path / "song.wav", origin="file")
+    assert added.remark == ""
+    assert added.clip.seconds == 30
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(1.0, "too short"), (0.0, "no audio|empty|short")])
 def test_unusable_sound_is_refused_and_nothing_stays(
     collection: Collection, tmp_path: Path, seconds: float, words: str
