@@ -33,9 +33,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy  # not scipy.stats, which takes a second to import; scipy loads it at its first use
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genre_app.evaluation.calibration import expected_calibration_error, log_loss
 from genre_app.files import valid_text
@@ -139,12 +138,16 @@ class Report:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """Number of tracks by true genre (rows) and predicted genre (columns) [g, g]."""
+        from sklearn.metrics import confusion_matrix  # here: slow to import, and the page starts without it
+
         matrix = confusion_matrix(self.labels, self._answers, labels=range(len(self.genres)))
         return np.asarray(matrix, dtype=np.int64)
 
     @cached_property
     def per_genre(self) -> dict[str, dict[str, float | None]]:
         """Precision, recall, F1 and number of tracks of each genre; the first three are None for a genre without tracks."""
+        from sklearn.metrics import precision_recall_fscore_support  # here: slow to import, and the page starts without it
+
         genres = range(len(self.genres))
         columns = precision_recall_fscore_support(self.labels, self._answers, labels=genres, zero_division=0.0)
         rows = {}
@@ -228,5 +231,5 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
     """Return the 95 % Wilson interval of the share ``n_right / n``."""
-    interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+    interval = scipy.stats.binomtest(n_right, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

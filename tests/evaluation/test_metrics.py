@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -93,3 +95,12 @@ def test_the_report_as_json_and_table(report):
     assert "4 tracks, 1 failed" in table
     assert "75.0%" in table
     assert "x.wav: broken" in table
+
+
+def test_they_import_no_slow_library_before_they_need_it():
+    """The page imports them when it starts."""
+    code = (
+        "import sys, genre_app.evaluation.metrics\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'scipy.stats', 'sklearn')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
