@@ -118,13 +118,14 @@ class Page:
     """Counts the times that it is computed; the status, and a header that names a visitor, can be chosen."""
 
     def __init__(self) -> None:
-        self.times, self.status, self.headers = 0, 200, {}
+        self.times, self.status, self.headers, self.rest = 0, 200, {}, ""
 
     async def __call__(self, scope, receive, send):
         self.times += 1
         await asyncio.sleep(0.01)
         answer = PlainTextResponse if scope["path"] == "/other" else JSONResponse
-        await answer(f"{scope['path']} {self.times}", status_code=self.status, headers=self.headers)(scope, receive, send)
+        text = f"{scope['path']} {self.times}{self.rest}"
+        await answer(text, status_code=self.status, headers=self.headers)(scope, receive, send)
 
 
 @pytest.fixture
@@ -141,6 +142,16 @@ def test_the_page_is_computed_once_for_all_visitors(page, client):
     answers = [client.get("/config", headers={"user-agent": str(number)}) for number in range(3)]
     assert [answer.json() for answer in answers] == ["/config 1"] * 3
     assert client.get("/").json() == "/ 2"
+
+
+def test_the_page_is_compressed_for_a_browser_that_can_read_it(page, client):
+    page.rest = " and so on" * 1000
+    plain, compressed = ({"accept-encoding": coding} for coding in ("identity", "gzip"))
+    answers = [client.get("/config", headers=headers) for headers in (compressed, plain, compressed)]
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None, "gzip"]
+    assert all(answer.headers["vary"] == "Accept-Encoding" for answer in answers)
+    assert int(answers[0].headers["content-length"]) < len(answers[0].content) / 10
+    assert [answer.json()[:9] for answer in answers] == ["/config 1", "/config 2", "/config 1"]
 
 
 def test_each_way_to_address_the_page_has_an_answer_of_its_own(page, client):
