@@ -9,8 +9,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+import scipy  # its submodules are imported at first use; scipy.optimize is slow to import
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
 
 from genre_app.checkpoint import Checkpoint, tempered
 from genre_app.combine import combine
@@ -198,7 +198,7 @@ def choose_mix(
         return log_loss(np.add.reduceat(np.asarray(mean) / shares.sum(), first) / counts, labels)
 
     bounds = [tuple(map(math.log, TEMPERATURES))] * n_members + [(-5.0, 5.0)] * (n_members if weights is None else 0)
-    found = minimize(loss, np.zeros(len(bounds)), method="L-BFGS-B", bounds=bounds)
+    found = scipy.optimize.minimize(loss, np.zeros(len(bounds)), method="L-BFGS-B", bounds=bounds)
     shares, temperatures = read(found.x)
     return [float(share) for share in shares / shares.sum()], [float(value) for value in temperatures]
 
@@ -228,7 +228,7 @@ def calibrated(checkpoint: Checkpoint, tracks: Sequence[MemberTrack]) -> tuple[C
         return log_loss(np.array([tempered(of_track, temperature).mean(axis=0) for of_track in rows]), labels)
 
     if len(checkpoint.members) > 1:
-        found = minimize_scalar(loss, bounds=TEMPERATURES, method="bounded")
+        found = scipy.optimize.minimize_scalar(loss, bounds=TEMPERATURES, method="bounded")
         checkpoint = replace(checkpoint, temperature=float(found.x))
     report = _report(checkpoint, tracks)
     references = References.of_tracks(report.probabilities, labels)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.data.labelled import Data
@@ -155,6 +154,8 @@ def _add_to_run(folder: Path) -> None:
 
 def _divide(data: Data, folds: int, seed: int) -> Iterator[Data]:
     """Yield the data once a fold, with the tracks of the fold as validation tracks."""
+    from sklearn.model_selection import StratifiedGroupKFold  # here: slow to import, and most runs have no folds
+
     tracks = [track for track in data.tracks if track.split in ("train", "valid")]
     music = [data.music[track.track_id] for track in tracks]
     for genre in data.genres:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy  # its submodules are imported at first use; scipy.optimize is slow to import
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from genre_app.data.dataset import Dataset
@@ -133,7 +133,7 @@ class HeldOut:
             return sum(validation.track_log_loss(of_set, self.labels) for of_set in means)
 
         low, high = map(math.log, TEMPERATURES)
-        return math.exp(minimize_scalar(log_loss, bounds=(low, high), method="bounded").x)
+        return math.exp(scipy.optimize.minimize_scalar(log_loss, bounds=(low, high), method="bounded").x)
 
     def sure_limits(self, temperature: float) -> SureLimits:
         """Return the limits of a sure answer, chosen on files and simulated recordings together."""
