@@ -153,7 +153,7 @@ def record(browser: Browser, address: str) -> None:
         page.get_by_role("button", name="Record", exact=True).click()
         page.wait_for_function("[...document.querySelectorAll('.mic-time')].some((time) => time.textContent >= '0:06')")
         page.get_by_role("button", name="Stop", exact=True).click()
-        genre = page.locator("#music-vote .genre, [aria-label='Final vote'] .genre").first
+        genre = page.locator("[aria-label='Final vote'] .genre:not(.quiet)")  # quiet while the clip is classified
         expect(genre).to_be_visible()
         say("recorded", f"a clip, answered: {' '.join(genre.inner_text().split())}")
 
