@@ -13,7 +13,7 @@ import soundfile
 from genre_app.audio import load_clip
 from genre_app.augment.room_check import SAMPLE_RATE, RoomCheck, check_room, preset_settings, room_signal
 from genre_app.augment.room_check.check import MAX_SECONDS
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.evaluation.conditions.expected import expected
 from genre_app.runs.recipes import recipe_names, recipe_text
 from genre_app.ui import cards, microphone
@@ -22,6 +22,7 @@ from genre_app.ui.collect.store import belongs_to_session
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.player import native_player
+from genre_app.ui.service import PROBLEMS
 
 RECIPE_FILE = "my-room.toml"
 
@@ -85,8 +86,8 @@ def check(path: str | None, browser: Any) -> tuple[Any, ...]:
         clip = load_clip(file, sample_rate=SAMPLE_RATE, name="The recording", max_seconds=MAX_SECONDS)
         suppresses = browser.get("noiseSuppression") if isinstance(browser, dict) else None
         found = check_room(clip, browser_suppresses=suppresses if isinstance(suppresses, bool) else None)
-    except (AudioError, DataError) as error:
-        return None, cards.problem(str(error), "Not measured"), gr.Column(visible=False), None, None
+    except PROBLEMS as error:
+        return None, cards.problem(cards.told(error), "Not measured"), gr.Column(visible=False), None, None
     shown = room_card.card(found, expected(found))
     if belongs_to_session():
         return None, shown, gr.Column(visible=False), None, None
