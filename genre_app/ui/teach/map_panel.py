@@ -74,7 +74,7 @@ def _draw(name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[Any, Any
 
 def _mapped(collection: Collection, kind: Kind, monitor: Monitor) -> DataMap:
     examples, _ = examples_of(collection)
-    taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, monitor=monitor)
+    taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, prune=True, monitor=monitor)
     return data_map(clip_values(kind, taught, monitor), taught.examples, taught)
 
 

@@ -175,8 +175,15 @@ class Panel:
 def _taught(collection: Collection, monitor: Monitor, *, extend: bool) -> Taught:
     """Teach from a collection, and keep the model in its folder."""
     examples, others = examples_of(collection)
-    cache = collection.folder / CACHE
-    taught = teach(examples, checkpoint_named(None), extend=extend, none_of_these=others, cache=cache, monitor=monitor)
+    taught = teach(
+        examples,
+        checkpoint_named(None),
+        extend=extend,
+        none_of_these=others,
+        cache=collection.folder / CACHE,
+        prune=True,
+        monitor=monitor,
+    )
     save_checkpoint(taught.checkpoint, taught_file(collection))
     return taught
 

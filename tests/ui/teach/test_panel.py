@@ -79,6 +79,11 @@ def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, m
     assert checkpoint_named("taught: my-music").genres == ("high", "low")
     # A page that is loaded again shows the same.
     assert "6 of 6 right" in named(shower(app).fn("my-music", VIEW, visitor("b")))["teach-card"]
+    # What was computed of a clip goes with the clip.
+    collection = collection_of(None, "my-music")
+    collection.delete(collection.read().clips[0].id)
+    taught(app, "my-music", "a")
+    assert len(list((collection.folder / CACHE).rglob("*.safetensors"))) == 5
     with pytest.raises(RequestError, match="There is no checkpoint"):
         checkpoint_named("taught: ../my-music")
 
