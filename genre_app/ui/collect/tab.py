@@ -17,13 +17,12 @@ from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room, store
 from genre_app.ui.collect.board import board, number, shown_name
 from genre_app.ui.downloads import download_file
-from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.frame import PRIVATE, Frame, assets, turn
 from genre_app.ui.player import native_player
 from genre_app.ui.service import MAX_BYTES, PROBLEMS, max_upload_bytes
 from genre_app.ui.teach import panel as teach
 
-_ASSETS = Path(__file__).parents[1] / "assets"
-_SCRIPTS = ("collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
+_SCRIPTS = ("collect_shared.js", "collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
 # Several visitors act at once. A second action of one visitor waits for the collection's lock.
 _TOGETHER: dict[str, Any] = {**PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
 _TAKE = """
@@ -194,5 +193,4 @@ def _intro() -> str:
 
 
 def _script() -> str:
-    text = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    return text.replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))
+    return assets(*_SCRIPTS).replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))
