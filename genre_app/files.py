@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -34,11 +36,24 @@ def valid_text(name: str) -> str:
 
 
 def temporary_folder(name: str) -> Path:
-    """Return the folder of this user with this name for temporary files; it is made if it is missing."""
+    """Return the folder of this user with this name for temporary files; it is made if it is missing.
+
+    Raises
+    ------
+    PermissionError
+        If another user could have put files there: whoever comes first can make a folder of any name in ``/tmp``.
+    """
     # The user id: in a container it need not have a name.
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     path = Path(tempfile.gettempdir()) / f"genre-app-{name}-{user}"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True)
+    found = path.lstat()
+    # On Windows, the temporary folder itself belongs to the user.
+    is_own = not hasattr(os, "getuid") or (found.st_uid == user and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    if not (is_own and stat.S_ISDIR(found.st_mode)):
+        reason = "this is not a folder of yours alone; remove it, or set TMPDIR to a folder of your own"
+        raise PermissionError(errno.EPERM, reason, str(path))
     return path
 
 

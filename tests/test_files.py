@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
-from genre_app.files import write_whole
+import pytest
+
+from genre_app.files import temporary_folder, write_whole
 
 
 def test_several_threads_write_the_same_file(tmp_path):
@@ -14,3 +17,30 @@ def test_several_threads_write_the_same_file(tmp_path):
         list(pool.map(lambda part: write_whole(path, part), data * 10))
     assert path.read_bytes() in data
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "shared"))
+    return tmp_path / "shared"
+
+
+def test_a_temporary_folder_is_closed_to_others(temporary):
+    folder = temporary_folder("locks")
+    assert folder == temporary_folder("locks")
+    assert folder.parent == temporary
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("way", ["by another user", "as a link", "open to all", "as a file"])
+def test_a_temporary_folder_that_somebody_else_has_made_is_not_used(temporary, monkeypatch, way):
+    folder = temporary_folder("locks")
+    if way == "by another user":
+        monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    elif way == "open to all":
+        folder.chmod(0o777)
+    else:
+        folder.rmdir()
+        folder.symlink_to(temporary.parent) if way == "as a link" else folder.touch()
+    with pytest.raises(PermissionError, match=r"not a folder of yours alone; remove it, or set TMPDIR .*genre-app-locks-\d+"):
+        temporary_folder("locks")

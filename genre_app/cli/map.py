@@ -48,7 +48,8 @@ def map(  # noqa: A001 (the command's name)
     with stopping_on_errors(kept):
         examples, _ = folder_examples(folder)
         with monitored() as monitor:
-            taught = teach(examples, base, cache=kept, threads=threads or usable_cores(), monitor=monitor)
+            cores = threads or usable_cores()
+            taught = teach(examples, base, cache=kept, prune=cache is None, threads=cores, monitor=monitor)
             values = clip_values(by, taught, monitor)
         found = data_map(values, taught.examples, taught, seed=seed)
     show(found.to_dict(), _table(found), format_)

@@ -64,6 +64,7 @@ def teach(
                     n_recordings=recordings,
                     seed=seed,
                     cache=cache or cache_of(folder),
+                    prune=cache is None,  # a cache that the user names may serve several folders
                     threads=threads or usable_cores(),
                     monitor=monitor,
                 )

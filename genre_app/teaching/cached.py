@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -66,6 +68,7 @@ class Embeddings:
             f"{_VERSION} {networks_digest(checkpoint)} {RECORDING.model_dump_json()} {n_recordings} {seed} {MAX_CLIP_SECONDS}"
         )
         self._folder = folder / hashlib.sha256(what.encode()).hexdigest()[:16] if folder else None
+        self._began, self._used = time.time(), set[str]()
         if self._folder is not None:
             remove_abandoned(self._folder)
         self._embedders: SimpleQueue[Embedder] = SimpleQueue()
@@ -96,10 +99,22 @@ class Embeddings:
                 pool.shutdown(cancel_futures=True)
         return found, failed
 
+    def prune(self) -> None:
+        """Delete the kept embeddings, those of other checkpoints too, of sounds that `of_files` has not met.
+
+        Files that were written since this object was made stay: another process may teach clips that were added meanwhile.
+        """
+        for path in self._folder.parent.glob("*/*.safetensors") if self._folder else ():
+            with suppress(OSError):
+                if path.name not in self._used and path.stat().st_mtime < self._began:
+                    path.unlink()
+
     def _of_file(self, path: Path) -> list[Embedding]:
         clip = read_middle(path, self._checkpoint.sample_rate)
         sound = clip.samples.tobytes()
         kept = self._folder / f"{hashlib.sha256(sound).hexdigest()[:24]}.safetensors" if self._folder else None
+        if kept:
+            self._used.add(kept.name)
         known = _read(kept, self._checkpoint, 1 + self._n_recordings) if kept else None
         if known is not None:
             return known

@@ -38,6 +38,7 @@ def teach(
     n_recordings: int = 2,
     seed: int = 0,
     cache: Path | None = None,
+    prune: bool = False,
     threads: int | None = None,
     monitor: Monitor = QUIET,
 ) -> Taught:
@@ -61,6 +62,8 @@ def teach(
         Of the simulated recordings.
     cache : pathlib.Path, optional
         Folder in which embeddings are kept, so that teaching again takes seconds.
+    prune : bool
+        Delete the embeddings of other clips from ``cache``.
     threads : int, optional
         By default one per core.
     monitor : Monitor
@@ -92,6 +95,8 @@ def teach(
     check_examples(examples, min_genres=min_genres)
     store = Embeddings(checkpoint, n_recordings=n_recordings, seed=seed, folder=cache, threads=threads or usable_cores())
     found, failed = store.of_files([example.path for example in examples], monitor)
+    if prune:
+        store.prune()
     kept = [example for example, versions in zip(examples, found, strict=True) if versions is not None]
     embeddings = [versions for versions in found if versions is not None]
     check_examples(kept, failed, min_genres=min_genres)

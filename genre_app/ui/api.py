@@ -10,10 +10,11 @@ from typing import Any
 import gradio as gr
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
+from genre_app.errors import GenreAppError
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.limits import Budget
-from genre_app.ui.service import CONCURRENT, MAX_FILES, PROBLEMS, RequestError, answer, checkpoint_choices
+from genre_app.ui.service import CONCURRENT, MAX_FILES, RequestError, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
 
 
@@ -34,7 +35,7 @@ def classify(
     """
     try:
         return answer(audio, checkpoint=checkpoint, vote=vote, overlap=overlap).prediction.to_dict()
-    except PROBLEMS as error:
+    except GenreAppError as error:
         raise _error(error) from error
 
 

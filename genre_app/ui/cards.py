@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from html import escape
 from typing import Any
 
+from genre_app.errors import GenreAppError
 from genre_app.prediction import REJECTED_WORDS, Prediction, Rejection
+from genre_app.progress import StoppedError
 from genre_app.sure import SureLimits
 from genre_app.ui.figures import clock
 from genre_app.ui.limits import MAX_SECONDS
@@ -59,6 +62,15 @@ _DOES = {
     "geometric": "Averages log-probabilities: one frame that firmly rules a genre out counts heavily.",
     "knn": "Picks the genre of the training tracks with the most similar predictions.",
 }
+
+
+def told(error: Exception) -> str:
+    """Return what a visitor reads of an error; if the program did not expect the error, the log gets its traceback."""
+    if isinstance(error, GenreAppError | StoppedError):
+        return str(error)
+    traceback.print_exception(error)
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return f"This failed unexpectedly ({reason}); try again, or look into the log of the server."
 
 
 def problem(message: str, eyebrow: str = "No answer") -> str:

@@ -53,8 +53,8 @@ class RequestError(GenreAppError):
     """A visitor's request cannot be answered; the message is one sentence for them."""
 
 
-PROBLEMS = (AudioError, CheckpointError, RequestError)
-"""Errors whose message is meant for the visitor."""
+PROBLEMS = (Exception,)
+"""What handlers catch: an error that left a handler would leave the page waiting. `genre_app.ui.cards.told` describes it."""
 
 
 @dataclass(frozen=True, eq=False)

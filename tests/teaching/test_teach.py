@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,34 @@ def test_embeddings_are_kept_and_give_the_same_result(base, folder, taught, embe
     for found in (again, mended):
         np.testing.assert_array_equal(found.report.probabilities, taught.report.probabilities)
         np.testing.assert_array_equal(found.recorded.probabilities, taught.recorded.probabilities)
+
+
+def test_embeddings_of_clips_that_were_removed_are_deleted(base, folder, taught, embeddings, tmp_path) -> None:
+    shutil.copytree(embeddings, tmp_path / "cache")
+    shutil.copytree(folder, tmp_path / "music")
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.rename(tmp_path / "cache" / "of another checkpoint")
+    shutil.copytree(tmp_path / "cache" / "of another checkpoint", kept)
+    for file in (tmp_path / "cache").rglob("*.safetensors"):
+        os.utime(file, (0, 0))
+    written_meanwhile = kept / "0.safetensors"
+    written_meanwhile.touch()
+    os.utime(written_meanwhile, (time.time() + 60,) * 2)
+    foreign = kept / "notes.txt"
+    foreign.touch()
+    (tmp_path / "music" / "low" / "low0.wav").unlink()
+
+    def names() -> list[int]:
+        return [len(list(kept.with_name(name).iterdir())) for name in (kept.name, "of another checkpoint")]
+
+    examples = folder_examples(tmp_path / "music")[0]
+    teach(examples, base, cache=tmp_path / "cache")
+    assert names() == [9 + 2, 9]  # the cache may serve other folders too
+    found = teach(examples, base, cache=tmp_path / "cache", prune=True)
+    assert names() == [8 + 2, 8]
+    assert len(found.examples) == 8
+    assert written_meanwhile.exists()
+    assert foreign.exists()
 
 
 def test_an_embedding_is_what_the_last_layer_gets(base) -> None:

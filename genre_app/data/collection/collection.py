@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ import soundfile
 from filelock import FileLock, Timeout
 
 from genre_app.audio import Clip, load_clip
+from genre_app.data.collection.folders import join_folders, remove_folder
 from genre_app.data.collection.index import CollectedClip, Contents, read_contents, write_others, write_table
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
@@ -104,13 +104,7 @@ class Collection:
                 (self.folder / old).rename(self.folder / f".{old}.moving")
                 (self.folder / f".{old}.moving").rename(self.folder / target)
             else:
-                names = {clip.id for clip in contents.genres.get(target, [])}
-                twice = next((clip.id for clip in contents.genres[old] if clip.id in names), None)
-                if twice is not None:  # copied into the folders by hand
-                    raise DataError(f"{old} and {target} both have a file {twice}; rename one of the two first.")
-                for clip in contents.genres[old]:
-                    (self.folder / clip.file).replace(self.folder / target / clip.id)
-                shutil.rmtree(self.folder / old)
+                join_folders(self.folder / old, self.folder / target)
             self._write_others(contents, {target if name == old else name for name in contents.none_of_these})
             return target
 
@@ -118,7 +112,7 @@ class Collection:
         """Delete a genre with its clips; return how many there were."""
         with self._changing() as contents:
             self._known(contents, name)
-            shutil.rmtree(self.folder / name)
+            remove_folder(self.folder / name, contents.genres[name])
             self._write_others(contents, contents.none_of_these - {name})
             return len(contents.genres[name])
 

@@ -1,8 +1,7 @@
-// The board of the Collect tab. gradio runs this, followed by the other collect_*.js, once: when the tab is first opened, with
+// The board of the Collect tab. gradio runs this, between the other collect_*.js, once: when the tab is first opened, with
 // `element`, `trigger`, `upload` and `watch`. The server renders the board anew after each action, so all events are handled on
 // `element`.
 
-const page = (selector) => document.querySelector(selector);
 const part = (selector) => element.querySelector(selector);
 const cardOf = (place) => place.closest?.(".genre-card");
 const genreOf = (place) => cardOf(place)?.dataset.genre;
@@ -16,13 +15,7 @@ let take = null; // the recording in progress: { genre, stopped }
 let target = ""; // genre that the recording goes to; empty if it was cancelled
 let playing = null; // id of the clip in the player
 
-const say = (words, failed = false) => {
-  const place = page("#collect-said p");
-  if (!place) return;
-  place.setAttribute("role", failed ? "alert" : "status");
-  place.classList.toggle("failed", failed);
-  place.textContent = words;
-};
+const say = sayIn("#collect-said p");
 
 const act = (data, ...focus) => {
   focusAfter = focus;

@@ -66,12 +66,6 @@ const strip = () => page("#collect-strip");
 const panel = () => page("#collect-take-microphone .mic-panel");
 const recorder = (name) => page(`#collect-take .${name}-button`);
 
-const appears = async (find) => {
-  const end = performance.now() + PATIENCE_MS;
-  while (!find() && performance.now() < end) await new Promise(requestAnimationFrame);
-  return find();
-};
-
 const closeTake = () => {
   take = null;
   delete strip().dataset.open;

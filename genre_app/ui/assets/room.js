@@ -1,5 +1,5 @@
-// The room check of the Collect tab: play the test signal while the microphone records. gradio runs this once, when the panel is
-// first shown.
+// The room check of the Collect tab: play the test signal while the microphone records. gradio runs this once, after
+// collect_shared.js, when the panel is first shown.
 
 const PERMISSION_MS = 60000; // for the visitor to allow the microphone
 const PATIENCE_MS = 5000; // for gradio's recorder and player to appear
@@ -7,26 +7,12 @@ const BEFORE_MS = 500; // recorded before the signal, whose own silence follows
 const AFTER_MS = 1200; // after the signal: delay of the loudspeaker, wireless ones included, and reverberation
 const LONGEST_MS = 20000; // the signal lasts 7 s; a loudspeaker that is gone never ends it
 
-const page = (selector) => document.querySelector(selector);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const panel = () => page("#room-take-microphone .mic-panel");
 const recorder = (name) => page(`#room-take .${name}-button`);
 const player = () => page("#room-signal audio");
 let isRunning = false;
 
-const say = (words, failed = false) => {
-  const place = page("#room-said p");
-  if (!place) return;
-  place.setAttribute("role", failed ? "alert" : "status");
-  place.classList.toggle("failed", failed);
-  place.textContent = words;
-};
-
-const appears = async (find, ms = PATIENCE_MS) => {
-  const end = performance.now() + ms;
-  while (!find() && performance.now() < end) await pause(50);
-  return find();
-};
+const say = sayIn("#room-said p");
 
 const refused = () => panel()?.querySelector(".mic-problem").textContent && !panel().classList.contains("recording");
 

@@ -240,7 +240,7 @@ def classify_file(path: str, checkpoint: str | list[str] | None, vote: str | Non
     try:
         return Row(name, answer(path, checkpoint=checkpoint, vote=vote, budget=budget).prediction)
     except PROBLEMS as error:
-        return Row(name, None, str(error))
+        return Row(name, None, cards.told(error))
 
 
 def _status(rows: list[Row], total: int, doing: str = "") -> str:

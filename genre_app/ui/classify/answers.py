@@ -108,7 +108,7 @@ class Parts:
             if is_take and prediction.is_noise:
                 raise RequestError(cards.NO_MUSIC)
         except PROBLEMS as error:
-            yield {**self.nothing(vote), self.card: cards.problem(str(error))}
+            yield {**self.nothing(vote), self.card: cards.problem(cards.told(error))}
             return
         yield self._voted(found)
         pages = frames.pages(prediction)

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from genre_app.audio.demos import DEMOS
+from genre_app.errors import GenreAppError
 from genre_app.ui import cards, microphone
 from genre_app.ui.classify import frames, more
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, figure
@@ -186,7 +187,7 @@ def _take_own(path: str) -> Any:
     try:
         checkpoint = check_own(path)
     except PROBLEMS as error:
-        return gr.skip(), gr.skip(), cards.problem(str(error), "Not taken")
+        return gr.skip(), gr.skip(), cards.problem(cards.told(error), "Not taken")
     networks = " + ".join(member.model.name for member in checkpoint.members)
     words = f"{networks}, {len(checkpoint.genres)} genres: {', '.join(checkpoint.genres)}"
     return path, gr.Dropdown(**still_offered([own_choice(path)], path)), cards.remark(words)
@@ -194,7 +195,7 @@ def _take_own(path: str) -> Any:
 
 def warm_up() -> None:
     """Answer an example once, so that the first visitor does not wait for imports and the checkpoint; write the others."""
-    with suppress(*PROBLEMS):  # without a usable checkpoint the page opens, and says so when it is asked
+    with suppress(GenreAppError):  # without a usable checkpoint the page opens, and says so when it is asked
         figure(answer(example_path("classical")), None)
     for genre in DEMOS:
         example_path(genre)

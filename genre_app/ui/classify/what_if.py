@@ -107,7 +107,7 @@ class WhatIf:
                 answers.append(found)
                 yield {self.said: cards.progress(len(answers), len(values), 0)}
         except PROBLEMS as error:
-            yield {self.said: cards.problem(str(error), _PROBLEM)}
+            yield {self.said: cards.problem(cards.told(error), _PROBLEM)}
             return
         along = Along(name, tuple(answers), excerpt.of_which(prediction))
         yield {
@@ -139,7 +139,7 @@ class WhatIf:
             sound = changed(clip, along.change, value)
             found = answer(sound, chosen, prediction.vote)
         except PROBLEMS as error:
-            yield {self.words: cards.problem(str(error), _PROBLEM)}
+            yield {self.words: cards.problem(cards.told(error), _PROBLEM)}
             return
         along = replace(along, at=value)
         yield {

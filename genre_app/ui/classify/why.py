@@ -108,7 +108,7 @@ class Why:
             first = found.genres[0]
             yield {self.genre: gr.Radio(found.genres, value=first), **self._sounds(found, clip, chosen, first)}
         except PROBLEMS as error:
-            yield {self.said: cards.problem(str(error), _PROBLEM), self.figure: ""}
+            yield {self.said: cards.problem(cards.told(error), _PROBLEM), self.figure: ""}
 
     def heard(
         self, path: str | None, checkpoint: list[str], own: str | None, found: Found | None, genre: str
@@ -122,7 +122,7 @@ class Why:
             chosen, _, clip = excerpt.asked(path, checkpoint, own, found.prediction)
             yield self._sounds(found, clip, chosen, genre)
         except PROBLEMS as error:
-            yield {self.said: cards.problem(str(error), _PROBLEM)}
+            yield {self.said: cards.problem(cards.told(error), _PROBLEM)}
 
     def _sounds(self, found: Found, clip: Clip, checkpoint: Checkpoint, genre: str) -> Updates:
         mask, grid = found.explanation.marked(genre), found.explanation.grid

@@ -11,14 +11,14 @@ from typing import Any
 import gradio as gr
 
 from genre_app.audio import Clip
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.prediction import Prediction
 from genre_app.ui import cards
 from genre_app.ui.classify.answers import RECORDING
 from genre_app.ui.collect.board import MICROPHONE
 from genre_app.ui.collect.store import belongs_to_session, collection_of
 from genre_app.ui.frame import PRIVATE, Frame
-from genre_app.ui.service import Answer
+from genre_app.ui.service import PROBLEMS, Answer
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def add_corrected(
             source_sha256=source_sha256,
             **_answer(prediction),
         )
-    except (AudioError, DataError) as error:
-        return cards.problem(str(error), "Not added")
+    except PROBLEMS as error:
+        return cards.problem(cards.told(error), "Not added")
     where = "your collection" if belongs_to_session() else f"the collection {collection.folder.name}"
     remark = f" {cards.sentence(added.remark)}" if added.remark else ""
     return cards.remark(f"Added to {added.clip.genre} in {where}.{remark} The Collect tab shows it.")

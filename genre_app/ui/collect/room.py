@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,19 +12,19 @@ import soundfile
 from genre_app.audio import load_clip
 from genre_app.augment.room_check import SAMPLE_RATE, RoomCheck, check_room, preset_settings, room_signal
 from genre_app.augment.room_check.check import MAX_SECONDS
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.evaluation.conditions.expected import expected
 from genre_app.runs.recipes import recipe_names, recipe_text
 from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room_card
 from genre_app.ui.collect.store import belongs_to_session
 from genre_app.ui.downloads import download
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import PRIVATE, Frame, assets
 from genre_app.ui.player import native_player
+from genre_app.ui.service import PROBLEMS
 
 RECIPE_FILE = "my-room.toml"
 
-_ASSETS = Path(__file__).parents[1] / "assets"
 _INTRO = """
 <p class="intro">Plays 5 s of a rising tone and music, and records them. Put loudspeaker and microphone where you will use them,
 then keep quiet. The recording is deleted within two hours.</p>
@@ -42,7 +41,7 @@ def build(frame: Frame) -> None:
     settings = gr.State(None)
     browser = gr.JSON(visible=False)
     with gr.Accordion("Check your room", open=False, elem_id="room"):
-        gr.HTML(_INTRO, js_on_load=(_ASSETS / "room.js").read_text(encoding="utf-8"))
+        gr.HTML(_INTRO, js_on_load=assets("collect_shared.js", "room.js"))
         microphone.panel("room-take", "room")
         with gr.Row(elem_classes="actions"):
             start = gr.Button("Play and record", variant="primary", min_width=220, scale=0, elem_id="room-start")
@@ -85,8 +84,8 @@ def check(path: str | None, browser: Any) -> tuple[Any, ...]:
         clip = load_clip(file, sample_rate=SAMPLE_RATE, name="The recording", max_seconds=MAX_SECONDS)
         suppresses = browser.get("noiseSuppression") if isinstance(browser, dict) else None
         found = check_room(clip, browser_suppresses=suppresses if isinstance(suppresses, bool) else None)
-    except (AudioError, DataError) as error:
-        return None, cards.problem(str(error), "Not measured"), gr.Column(visible=False), None, None
+    except PROBLEMS as error:
+        return None, cards.problem(cards.told(error), "Not measured"), gr.Column(visible=False), None, None
     shown = room_card.card(found, expected(found))
     if belongs_to_session():
         return None, shown, gr.Column(visible=False), None, None

@@ -123,15 +123,18 @@ def collection_of(session: str | None, name: str | None = None) -> Collection:
         return Collection(collections_folder() / checked_collection(name or last_used()))
     if not session:
         raise DataError("This visit has no session, so it has no collection; load the page again.")
-    with _sessions:
-        folder = _session_folder(session)
-        if not folder.is_dir():
-            delete_stale_sessions()
-            if len(_session_folders()) >= MAX_SESSIONS:
-                raise DataError("Too many visitors collect music at the moment; try again later.")
-            folder.mkdir(parents=True, mode=0o700)
-            _start_sweeper()
-        os.utime(folder)
+    try:
+        with _sessions:
+            folder = _session_folder(session)
+            if not folder.is_dir():
+                delete_stale_sessions()
+                if len(_session_folders()) >= MAX_SESSIONS:
+                    raise DataError("Too many visitors collect music at the moment; try again later.")
+                folder.mkdir(parents=True, mode=0o700)
+                _start_sweeper()
+            os.utime(folder)
+    except OSError as error:
+        raise DataError(f"Your collection cannot be created ({error.strerror or error}).") from error
     return Collection(folder, SESSION_LIMITS)
 
 

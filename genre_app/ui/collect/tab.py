@@ -12,21 +12,17 @@ import gradio as gr
 
 from genre_app.data.collection import Collection
 from genre_app.data.collection.transfer import export_zip
-from genre_app.errors import AudioError, DataError
+from genre_app.errors import DataError
 from genre_app.ui import cards, microphone
 from genre_app.ui.collect import actions, room, store
 from genre_app.ui.collect.board import board, number, shown_name
 from genre_app.ui.downloads import download_file
-from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.frame import PRIVATE, Frame, assets, turn
 from genre_app.ui.player import native_player
-from genre_app.ui.service import MAX_BYTES, max_upload_bytes
+from genre_app.ui.service import MAX_BYTES, PROBLEMS, max_upload_bytes
 from genre_app.ui.teach import panel as teach
 
-PROBLEMS = (AudioError, DataError)
-"""Errors whose message is meant for the visitor."""
-
-_ASSETS = Path(__file__).parents[1] / "assets"
-_SCRIPTS = ("collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
+_SCRIPTS = ("collect_shared.js", "collect.js", "collect_input.js", "collect_events.js")  # one function, in this order
 # Several visitors act at once. A second action of one visitor waits for the collection's lock.
 _TOGETHER: dict[str, Any] = {**PRIVATE, "concurrency_id": "collect", "concurrency_limit": 8, "trigger_mode": "multiple"}
 _TAKE = """
@@ -92,7 +88,7 @@ def switch(name: str | None, chosen: str | None, request: gr.Request) -> tuple[A
     """Open another collection, or create it."""
     try:
         name = store.choose(name or "")
-    except DataError as error:
+    except PROBLEMS as error:
         return chosen, gr.skip(), gr.skip(), gr.skip(), _problem(error)
     return name, gr.Dropdown(store.collection_names(), value=name), "", *_shown(name, request, f"This is {name}.")
 
@@ -134,10 +130,10 @@ def play(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[
         clip = next((clip for clip in collection.read().clips if clip.id == wanted), None)
         path = collection.path(wanted)
         file = download_file(path, path.name)
-    except PROBLEMS as error:
-        return gr.skip(), _problem(error)
     except OSError:
         return gr.skip(), _problem(DataError("This clip is no longer in the collection."))
+    except PROBLEMS as error:
+        return gr.skip(), _problem(error)
     label = f"{clip.genre}: {shown_name(clip)}" if clip else "Clip"
     return gr.Audio(file, label=label, visible=True), gr.skip()
 
@@ -164,8 +160,8 @@ def _board(chosen: str | None, request: gr.Request, expanded: Sequence[str] = ()
         collection = _collection(chosen, request)
         name = "" if store.belongs_to_session() else collection.folder.name
         return board(collection.read(), expanded, name)
-    except DataError as error:
-        return cards.problem(str(error), "No collection")
+    except PROBLEMS as error:
+        return cards.problem(cards.told(error), "No collection")
 
 
 def _shown(chosen: str | None, request: gr.Request, words: str, expanded: Sequence[str] = ()) -> tuple[str, str]:
@@ -178,7 +174,7 @@ def _status(words: str) -> str:
 
 
 def _problem(error: Exception) -> str:
-    return f'<p class="failed" role="alert" data-turn="{turn()}">{escape(cards.full_stop(str(error)))}</p>'
+    return f'<p class="failed" role="alert" data-turn="{turn()}">{escape(cards.full_stop(cards.told(error)))}</p>'
 
 
 def _intro() -> str:
@@ -197,5 +193,4 @@ def _intro() -> str:
 
 
 def _script() -> str:
-    text = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    return text.replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))
+    return assets(*_SCRIPTS).replace("MAX_BYTES", str(MAX_BYTES)).replace("MAX_ZIP_BYTES", str(max_upload_bytes()))

@@ -78,7 +78,7 @@ def begin(
         session = Session(checkpoint, vote, own, speech=speech)
         _sessions.admit(session, LISTENING)
     except PROBLEMS as error:
-        return None, cards.problem(str(error))
+        return None, cards.problem(cards.told(error))
     if request is not None and request.session_hash:
         _heard[request.session_hash] = session
     return session, gr.skip()
@@ -114,7 +114,7 @@ def listen(path: str | None, session: Session | None) -> tuple[Any, Any, Any]:
         result = session.listener.result(session.vote)
         session.latest = result.prediction
     except PROBLEMS as error:
-        return cards.problem(str(error)), gr.skip(), gr.skip()
+        return cards.problem(cards.told(error)), gr.skip(), gr.skip()
     words = live_view.announcement(result)
     changed = f"<p>{words}</p>" if words != session.announced else gr.skip()
     session.announced = words
@@ -129,6 +129,6 @@ def end(session: Session | None) -> Any:
     try:
         result = session.listener.result(session.vote)
     except PROBLEMS as error:
-        return cards.problem(str(error))
+        return cards.problem(cards.told(error))
     session.latest = result.prediction
     return live_view.card(result, stopped=True)

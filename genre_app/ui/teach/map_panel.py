@@ -11,14 +11,14 @@ import gradio as gr
 
 from genre_app.data.collection import Collection
 from genre_app.errors import GenreAppError
-from genre_app.progress import Monitor, StoppedError
+from genre_app.progress import Monitor
 from genre_app.teaching.data_map import DataMap, Kind, clip_values, data_map
 from genre_app.teaching.examples import CACHE
 from genre_app.teaching.teach import teach
 from genre_app.ui import cards
 from genre_app.ui.collect.store import collection_of
 from genre_app.ui.frame import PRIVATE
-from genre_app.ui.service import checkpoint_named
+from genre_app.ui.service import PROBLEMS, checkpoint_named
 from genre_app.ui.teach import map_card, markup
 from genre_app.ui.teach.job import OFF, WAITING, examples_of, followed, one_at_a_time
 
@@ -65,16 +65,16 @@ def _draw(name: str, kind: Kind, request: gr.Request) -> Iterator[tuple[Any, Any
             lambda progress: (markup.progress(progress), gr.skip(), gr.skip()),
         )
         shown = map_card.card(found, {clip.file: clip.source for clip in collection.read().clips})
-    except (GenreAppError, StoppedError) as error:
-        shown = cards.problem(str(error), "No map")
     except OSError as error:
         shown = cards.problem(f"The embeddings cannot be written: {error.strerror or error}.", "No map")
+    except PROBLEMS as error:
+        shown = cards.problem(cards.told(error), "No map")
     yield shown, gr.Button(interactive=True), drawn
 
 
 def _mapped(collection: Collection, kind: Kind, monitor: Monitor) -> DataMap:
     examples, _ = examples_of(collection)
-    taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, monitor=monitor)
+    taught = teach(examples, checkpoint_named(None), cache=collection.folder / CACHE, prune=True, monitor=monitor)
     return data_map(clip_values(kind, taught, monitor), taught.examples, taught)
 
 
@@ -83,8 +83,8 @@ def _move(name: str, event: gr.EventData, request: gr.Request) -> str:
     try:
         collection = collection_of(request.session_hash, name)
         clip = collection.move(str(event.file).rpartition("/")[2], str(event.genre))
-    except (AttributeError, GenreAppError) as error:
-        return cards.problem(str(error), "Not moved")
+    except PROBLEMS as error:
+        return cards.problem(cards.told(error), "Not moved")
     return f'<p role="status">{escape(clip.source)} is now {escape(clip.genre)}.</p>'
 
 

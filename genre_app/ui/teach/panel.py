@@ -22,7 +22,7 @@ from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, turn
 from genre_app.ui.player import native_player
-from genre_app.ui.service import checkpoint_named, own_choice, still_offered, taught_choice
+from genre_app.ui.service import PROBLEMS, checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_panel, markup
 from genre_app.ui.teach.job import OFF, WAITING, examples_of, followed, one_at_a_time
 from genre_app.ui.train.confusion import confusion_card
@@ -134,10 +134,10 @@ class Panel:
             yield {**self._idle(markup.done(taught.seconds, named)), self.taught: turn()}
         except StoppedError:
             yield self._idle("")
-        except GenreAppError as error:
-            yield self._idle(cards.problem(str(error), "Not taught"))
         except OSError as error:
             yield self._idle(cards.problem(f"The model cannot be written: {error.strerror or error}.", "Not taught"))
+        except PROBLEMS as error:
+            yield self._idle(cards.problem(cards.told(error), "Not taught"))
 
     def stopped(self) -> dict[Any, Any]:
         """Return what Stop leaves."""
@@ -175,8 +175,15 @@ class Panel:
 def _taught(collection: Collection, monitor: Monitor, *, extend: bool) -> Taught:
     """Teach from a collection, and keep the model in its folder."""
     examples, others = examples_of(collection)
-    cache = collection.folder / CACHE
-    taught = teach(examples, checkpoint_named(None), extend=extend, none_of_these=others, cache=cache, monitor=monitor)
+    taught = teach(
+        examples,
+        checkpoint_named(None),
+        extend=extend,
+        none_of_these=others,
+        cache=collection.folder / CACHE,
+        prune=True,
+        monitor=monitor,
+    )
     save_checkpoint(taught.checkpoint, taught_file(collection))
     return taught
 
@@ -192,8 +199,8 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
             file = taught_file(found)
             if not file.is_file():
                 raise DataError("Teach a model first.")
-        except GenreAppError as error:
-            return {status: cards.problem(str(error), "Not done"), used: False}
+        except PROBLEMS as error:
+            return {status: cards.problem(cards.told(error), "Not done"), used: False}
         chosen = taught_choice(found.folder.name)
         if belongs_to_session():
             own_path, chosen = str(file), own_choice(str(file))

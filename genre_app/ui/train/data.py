@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +26,6 @@ UPLOAD = "upload: "
 """Prefix of the name of an uploaded file in the field for the music."""
 
 _SUFFIXES = (".zip", ".csv")
-
-PROBLEMS = (ValueError, OSError, RuntimeError)
-"""Errors that wrong data or settings can raise; `sentence` describes them."""
 
 
 def keep_upload(path: str) -> str:
@@ -84,7 +82,9 @@ def look(request: Request) -> Iterator[Progress | Plan]:
 
 
 def sentence(error: Exception) -> str:
-    """Describe in one sentence why data or settings cannot be used."""
+    """Describe in one sentence why data or settings cannot be used; an error of the program goes to the log too."""
+    if not isinstance(error, failure.EXPECTED):
+        traceback.print_exception(error)
     text = failure.sentence(error)
     if "--columns data" in text:
         text += " On this page: All settings, Starting weights, spectrogram, CPU threads."

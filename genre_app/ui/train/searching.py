@@ -14,8 +14,9 @@ from genre_app.runs.search.results import Results, read
 from genre_app.runs.search.search import Search, SearchFolder, list_searches
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import PRIVATE, turn
+from genre_app.ui.service import PROBLEMS
 from genre_app.ui.train import data as train_data
-from genre_app.ui.train.data import PROBLEMS, sentence
+from genre_app.ui.train.data import sentence
 from genre_app.ui.train.form import Profile, Values
 from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings

@@ -17,9 +17,10 @@ from genre_app.runs.request import Request
 from genre_app.runs.run import checked_name, new_run, runs_folder
 from genre_app.ui import cards, permission
 from genre_app.ui.frame import PRIVATE, turn
+from genre_app.ui.service import PROBLEMS
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train import plan_card
-from genre_app.ui.train.data import PROBLEMS, sentence, shortened
+from genre_app.ui.train.data import sentence, shortened
 from genre_app.ui.train.fields import FormError
 from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.markup import progress_bar

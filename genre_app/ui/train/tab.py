@@ -22,7 +22,7 @@ from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
-from genre_app.ui.service import run_choice, still_offered
+from genre_app.ui.service import PROBLEMS, run_choice, still_offered
 from genre_app.ui.train import hear, run_card
 from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.panel import Panel
@@ -205,6 +205,8 @@ def push(name: str, repository: str | None, profile: Profile, token: gr.OAuthTok
         yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")
     except (NotAllowedError, RunError, CheckpointError, OSError) as error:
         yield cards.problem(str(error), "Not uploaded")
+    except PROBLEMS as error:
+        yield cards.problem(cards.told(error), "Not uploaded")
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:

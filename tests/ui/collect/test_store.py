@@ -8,6 +8,7 @@ import time
 import pytest
 
 from genre_app.errors import DataError
+from genre_app.files import temporary_folder
 from genre_app.ui.collect import store
 
 
@@ -48,6 +49,13 @@ def test_a_name_is_one_part_of_a_path(home, name):
         with pytest.raises(DataError):
             store.collection_of(None, name)
     assert not home.exists()
+
+
+def test_a_folder_of_another_user_holds_no_visitors_collections(space):
+    temporary_folder("sessions").chmod(0o777)
+    with pytest.raises(DataError, match="not a folder of yours alone") as caught:
+        store.collection_of("first")
+    assert str(space) not in str(caught.value)  # visitors do not see the server's folders
 
 
 @pytest.mark.parametrize("variable", [("SPACE_ID", "somebody/genre-app"), ("GRADIO_SERVER_NAME", "0.0.0.0")])

@@ -79,6 +79,11 @@ def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, m
     assert checkpoint_named("taught: my-music").genres == ("high", "low")
     # A page that is loaded again shows the same.
     assert "6 of 6 right" in named(shower(app).fn("my-music", VIEW, visitor("b")))["teach-card"]
+    # What was computed of a clip goes with the clip.
+    collection = collection_of(None, "my-music")
+    collection.delete(collection.read().clips[0].id)
+    taught(app, "my-music", "a")
+    assert len(list((collection.folder / CACHE).rglob("*.safetensors"))) == 5
     with pytest.raises(RequestError, match="There is no checkpoint"):
         checkpoint_named("taught: ../my-music")
 
@@ -109,6 +114,26 @@ def test_a_map_whose_embeddings_cannot_be_written_says_so_and_can_be_drawn_again
     *_, (card, button, _) = handler(app, "draw-map", "click").fn("my-music", "embedding", visitor("a"))
     assert "cannot be written" in card
     assert button.interactive
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not enough memory: /home/me"), ValueError(), KeyError("bug")])
+def test_after_any_error_one_can_teach_and_draw_again(app, at_home, music, monkeypatch, capsys, error):
+    def failing(*_: object, **__: object):
+        raise error
+
+    collect(collection_of(None, "my-music"), music)
+    monkeypatch.setattr("genre_app.ui.teach.panel.teach", failing)
+    monkeypatch.setattr("genre_app.ui.teach.map_panel.teach", failing)
+    words = f"This failed unexpectedly ({type(error).__name__}); try again, or look into the log of the server."
+    end = taught(app, "my-music", "a")[-1]
+    assert words in end["teach-status"]
+    assert (end["teach"].interactive, end["Stop"].visible) == (True, False)
+    *_, (card, button, _) = handler(app, "draw-map", "click").fn("my-music", "embedding", visitor("a"))
+    assert words in card
+    assert button.interactive
+    log = capsys.readouterr().err
+    assert log.count("Traceback") == 2
+    assert str(error) in log
 
 
 def test_a_clip_that_is_gone_is_not_played_in_silence(app, at_home):
