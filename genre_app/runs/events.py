@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 _Count = Annotated[int, Field(ge=0, le=1 << 53)]  # JSON's integers are exact up to here
-_Time = Annotated[float, Field(ge=0.0, le=1e11)]  # seconds since 1970: up to the year 5138
+_Time = Annotated[float, Field(ge=0.0, le=1e11)]  # seconds: since 1970, up to the year 5138
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Pid = Annotated[int, Field(ge=1, lt=1 << 31)]
 
@@ -140,12 +141,12 @@ class Epoch(BaseEvent):
     epoch: _Count
     train_loss: _Number | None = None
     learning_rate: _Number = 0.0
-    seconds: _Number = 0.0
+    seconds: _Time = 0.0
     valid_log_loss: _Number | None = None
-    valid_accuracy: _Number | None = None
-    valid_segment_accuracy: _Number | None = None
+    valid_accuracy: _Share | None = None
+    valid_segment_accuracy: _Share | None = None
     recorded_log_loss: _Number | None = None
-    recorded_accuracy: _Number | None = None
+    recorded_accuracy: _Share | None = None
     confusion: Annotated[list[list[_Count]], AfterValidator(_square)] | None = None
     best: bool = False
 
@@ -177,9 +178,9 @@ class Finished(BaseEvent):
     """The run has finished: accuracy and log-loss of the validation tracks, seconds of training."""
 
     event: Literal["finished"] = "finished"
-    accuracy: _Number | None = None
+    accuracy: _Share | None = None
     log_loss: _Number | None = None
-    seconds: _Number = 0.0
+    seconds: _Time = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
