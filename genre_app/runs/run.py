@@ -23,7 +23,6 @@ Format
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -44,6 +43,7 @@ from genre_app.runs import events
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
+from genre_app.runs.report import read_report
 from genre_app.runs.request import Request
 from genre_app.runs.status import Status, status_of
 from genre_app.training.config import TrainConfig
@@ -160,11 +160,9 @@ class Run(TaskFolder):
         return status, journal
 
     def report(self) -> dict[str, Any] | None:
-        """Read the final report, None before the run has finished."""
-        with suppress(OSError, ValueError):
-            report: dict[str, Any] = json.loads((self.path / "report.json").read_bytes())
-            return report
-        return None
+        """Read the final report, None before the run has finished; raises `RunError` if it is damaged."""
+        path = self.path / "report.json"
+        return read_report(path) if path.exists() else None
 
     def begin(self) -> None:
         """Record that a process is about to start; raises `RunError` if one works on the run already, or it has finished."""

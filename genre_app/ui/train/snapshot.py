@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from genre_app.errors import RunError
 from genre_app.runs.events import Epoch, Finished, Started, Stepped
 from genre_app.runs.journal import Journal
+from genre_app.runs.report import Report
 from genre_app.runs.run import Description, Run, list_runs
 from genre_app.runs.status import Status
 
@@ -59,9 +60,15 @@ class Snapshot:
         return finished.accuracy if finished else best.valid_accuracy if best else None
 
     @property
-    def report(self) -> dict[str, Any] | None:
-        """The report of a finished run."""
-        return self.run.report() if self.status is Status.finished else None
+    def report(self) -> Report | None:
+        """The report of a finished run; None if it is damaged."""
+        with suppress(RunError):
+            return self.read_report()
+        return None
+
+    def read_report(self) -> Report | None:
+        """Read the report of a finished run; raises `RunError` if it is damaged."""
+        return cast("Report | None", self.run.report()) if self.status is Status.finished else None
 
 
 def find(name: str | None) -> Run | None:
