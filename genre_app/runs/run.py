@@ -27,6 +27,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,7 +66,7 @@ class Description(BaseModel):
     format_version: Literal[1] = 1
     request: Request
     config: TrainConfig
-    created: float
+    created: events.Seconds
 
 
 @dataclass(frozen=True)
@@ -243,12 +244,18 @@ def free_name(recipe: str, suffix: str = "") -> str:
     return next(name for name in names if not (runs_folder() / name).exists())
 
 
-def list_runs(folder: Path | None = None) -> list[Run]:
-    """Return all runs of a folder, by default of the folder of runs; the newest first."""
+def list_runs(folder: Path | None = None, on_damaged: Callable[[RunError], object] = lambda _: None) -> list[Run]:
+    """Return all runs of a folder, by default of the folder of runs; the newest first.
+
+    ``on_damaged`` gets the error of each run whose ``run.json`` cannot be read.
+    """
     created: dict[Run, float] = {}
     for path in (folder or runs_folder()).glob("*/run.json"):
         if not path.parent.name.startswith("."):  # `Run.delete` is removing it
             run = Run(path.parent)
-            with suppress(RunError):
+            try:
                 created[run] = run.description().created
+            except RunError as error:
+                if path.exists():  # else it was deleted or renamed meanwhile
+                    on_damaged(error)
     return sorted(created, key=lambda run: (-created[run], run.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,15 @@ def list_row(seen: Snapshot) -> list[str]:
     """Return a row of the table of runs."""
     accuracy = f"{100 * seen.accuracy:.0f} %" if seen.accuracy is not None else NO_VALUE if seen.trains_on_all else ""
     return [seen.run.name, _BADGES.get(seen.status, seen.status.value), accuracy, f"{seen.n_finished}/{seen.n_epochs}"]
+
+
+def not_shown(damaged: Sequence[RunError]) -> str:
+    """Say why runs are not in the table: the first error, and how many more there are; empty if there is none."""
+    if not damaged:
+        return ""
+    first, *others = sorted(map(str, damaged))
+    more = f" {len(others)} more cannot be read." if others else ""
+    return cards.problem(shortened(first) + more, "Run not shown")
 
 
 def state_card(seen: Snapshot) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -76,10 +77,10 @@ def find(name: str | None) -> Run | None:
     return next((run for run in list_runs() if run.name == name), None)
 
 
-def snapshots() -> list[Snapshot]:
-    """Read all runs, the newest first."""
+def snapshots(on_damaged: Callable[[RunError], object] = lambda _: None) -> list[Snapshot]:
+    """Read all runs, the newest first; ``on_damaged`` gets the error of each run that cannot be read."""
     found = []
-    for run in list_runs():
+    for run in list_runs(on_damaged=on_damaged):
         with suppress(RunError):  # the run was deleted meanwhile
             found.append(snapshot(run))
     return found

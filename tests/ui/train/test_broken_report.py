@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from functools import reduce
 from operator import getitem
@@ -10,6 +11,7 @@ from operator import getitem
 import pytest
 
 from genre_app.errors import RunError
+from genre_app.runs.run import Run
 from genre_app.runs.status import Status
 from tests.pages import handler, named
 from tests.ui.train.page import REPORT, arrive, words
@@ -82,3 +84,30 @@ def test_python_gets_a_sentence_too(make_run):
     (run.path / "report.json").write_text("{}")
     with pytest.raises(RunError, match=r"report.json cannot be read \(best_epoch is missing\)"):
         run.report()
+
+
+@pytest.mark.parametrize("created", ["1e30", "NaN", "Infinity", "-1", '"today"', "null", "1e308", "1" * 400])
+def test_a_run_with_an_absurd_time_is_named_and_the_others_are_shown(app, make_run, created):
+    run = make_run("it", Status.finished)
+    make_run("other", Status.finished)
+    assert arrive(app)["runs-damaged"] == ""
+    path = run.path / "run.json"
+    path.write_text(re.sub(r'"created": *[0-9.e+]+', f'"created":{created}', path.read_text()))
+    with pytest.raises(RunError, match=r"run.json is damaged or of another version \(created"):
+        Run.open(run.path)
+    shown = arrive(app, "it")
+    assert [row[0] for row in shown["runs"].value["data"]] == ["other"]
+    assert "other" in shown["run-head"]
+    assert "3 of 4 right" in words(shown["run-report"])
+    said = words(shown["runs-damaged"])
+    assert said.startswith(f"Run not shown {path} is damaged or of another version (created")
+    assert said.endswith("; start a new run.")
+
+
+def test_runs_that_cannot_be_read_are_counted_and_none_is_left_to_show(app, make_run):
+    for name in ("one", "two"):
+        (make_run(name, Status.finished).path / "run.json").write_text("{")
+    shown = arrive(app)
+    assert shown["runs"].visible is False
+    assert words(shown["runs-damaged"]).endswith("start a new run. 1 more cannot be read.")
+    assert "runs-damaged" not in arrive(app, remembered=shown["run-shown"])
