@@ -24,6 +24,7 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import run_choice, still_offered
 from genre_app.ui.train import hear, run_card
+from genre_app.ui.train.data import sentence
 from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
@@ -149,7 +150,7 @@ class Actions:
                 permission.check(profile)
                 name = action(_found(name), values) or name
             except (NotAllowedError, RunError, OSError) as problem:
-                error = cards.problem(str(problem), "Not done")
+                error = cards.problem(sentence(problem), "Not done")
             updates = refresh(panel, values, profile, name=name)
             shown = find(updates[panel.chosen])
             # For an active run, or without one, the buttons of `manage_error` are hidden, and so is the place.
@@ -204,7 +205,7 @@ def push(name: str, repository: str | None, profile: Profile, token: gr.OAuthTok
         upload(run, repository, token=token.token if token else None)
         yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")
     except (NotAllowedError, RunError, CheckpointError, OSError) as error:
-        yield cards.problem(str(error), "Not uploaded")
+        yield cards.problem(sentence(error), "Not uploaded")
 
 
 def _connect_classify(panel: Panel, frame: Frame) -> None:
