@@ -20,9 +20,9 @@ def push(
     The model is then used as --checkpoint hub:OWNER/NAME.
     """
     from genre_app.runs import push as hub
-    from genre_app.runs.run import Run, checked_name, runs_folder
+    from genre_app.runs.run import Run, runs_folder
 
     with stopping_on_errors():
         path = Path(run)
-        found = Run.open(path if path.is_dir() else runs_folder() / checked_name(run))
+        found = Run.open(path if path.is_dir() else runs_folder() / run)
         print(hub.push(found, repository, private=private))

@@ -169,7 +169,13 @@ def _cross_validate(request: Request, out: Path | None, folds: int) -> None:
 
     if folds == 1:
         stop("cross-validation needs at least 2 folds; set --folds 5, or leave it out")
-    cross_validate(request, folds, out or runs_folder() / free_name(request.recipe), say=say)
+    folder = out or runs_folder() / free_name(request.recipe)
+    try:
+        cross_validate(request, folds, folder, say=say)
+    except (KeyboardInterrupt, OSError):
+        if folder.is_dir():  # else nothing was trained yet
+            say(f"stopped; finished folds are kept; continue with: {request.command(str(folder))} --folds {folds}")
+        raise
 
 
 def _create(request: Request, out: Path | None) -> Run:

@@ -11,23 +11,27 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-_Count = Annotated[int, Field(ge=0, le=1 << 53)]  # JSON's integers are exact up to here
-_Time = Annotated[float, Field(ge=0.0, le=1e11)]  # seconds since 1970: up to the year 5138
+Count = Annotated[int, Field(ge=0, le=1 << 53)]  # JSON's integers are exact up to here
+Seconds = Annotated[float, Field(ge=0.0, le=1e11)]  # since 1970: up to the year 5138
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Pid = Annotated[int, Field(ge=1, lt=1 << 31)]
 
 
-def _square(matrix: list[list[_Count]]) -> list[list[_Count]]:
+def _square(matrix: list[list[Count]]) -> list[list[Count]]:
     if any(len(row) != len(matrix) for row in matrix):
         raise ValueError("a confusion matrix has as many columns as rows")
     return matrix
+
+
+Matrix = Annotated[list[list[Count]], AfterValidator(_square)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseEvent:
     """One line; ``time`` is in seconds since 1970."""
 
-    time: _Time = field(default_factory=lambda: round(time.time(), 3))
+    time: Seconds = field(default_factory=lambda: round(time.time(), 3))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,7 @@ class Process(BaseEvent):
 
     event: Literal["process"] = "process"
     pid: _Pid
-    pid_created: _Time
+    pid_created: Seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +64,8 @@ class Preparing(BaseEvent):
 
     event: Literal["preparing"] = "preparing"
     stage: str
-    done: _Count = 0
-    total: _Count = 0
+    done: Count = 0
+    total: Count = 0
     eta_seconds: _Number | None = None
 
 
@@ -85,14 +89,14 @@ class Started(BaseEvent):
 
     event: Literal["started"] = "started"
     device: str = ""
-    processes: _Count = 1
-    epoch: _Count = 0
-    step: _Count = 0
-    epochs: _Count = 0
-    steps: _Count = 0
-    tracks: dict[str, _Count] = field(default_factory=dict)
-    segments: _Count = 0
-    parameters: _Count = 0
+    processes: Count = 1
+    epoch: Count = 0
+    step: Count = 0
+    epochs: Count = 0
+    steps: Count = 0
+    tracks: dict[str, Count] = field(default_factory=dict)
+    segments: Count = 0
+    parameters: Count = 0
     genres: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -116,9 +120,9 @@ class Stepped(BaseEvent):
     """
 
     event: Literal["step"] = "step"
-    epoch: _Count
-    step: _Count
-    steps: _Count
+    epoch: Count
+    step: Count
+    steps: Count
     loss: _Number | None = None
     learning_rate: _Number = 0.0
     samples_per_second: _Number = 0.0
@@ -137,16 +141,16 @@ class Epoch(BaseEvent):
     """
 
     event: Literal["epoch"] = "epoch"
-    epoch: _Count
+    epoch: Count
     train_loss: _Number | None = None
     learning_rate: _Number = 0.0
-    seconds: _Number = 0.0
+    seconds: Seconds = 0.0
     valid_log_loss: _Number | None = None
-    valid_accuracy: _Number | None = None
-    valid_segment_accuracy: _Number | None = None
+    valid_accuracy: Share | None = None
+    valid_segment_accuracy: Share | None = None
     recorded_log_loss: _Number | None = None
-    recorded_accuracy: _Number | None = None
-    confusion: Annotated[list[list[_Count]], AfterValidator(_square)] | None = None
+    recorded_accuracy: Share | None = None
+    confusion: Matrix | None = None
     best: bool = False
 
 
@@ -177,9 +181,9 @@ class Finished(BaseEvent):
     """The run has finished: accuracy and log-loss of the validation tracks, seconds of training."""
 
     event: Literal["finished"] = "finished"
-    accuracy: _Number | None = None
+    accuracy: Share | None = None
     log_loss: _Number | None = None
-    seconds: _Number = 0.0
+    seconds: Seconds = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,7 @@ from genre_app.runs.card import write_card
 from genre_app.runs.data import open_data
 from genre_app.runs.host import prepare_process
 from genre_app.runs.provenance import digest, provenance
+from genre_app.runs.report import read_report
 from genre_app.runs.request import Request
 from genre_app.training.config import TrainConfig
 from genre_app.training.datasets import load_split, wave_pool
@@ -147,8 +148,8 @@ def _add_to_run(folder: Path) -> None:
     if not checkpoint.provenance["n_valid"]:
         calibrate_by_folds(checkpoint, folder)
         save_checkpoint(checkpoint, folder / "best.safetensors")
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        write_whole(folder / "report.json", json.dumps(report | checkpoint.metrics, indent=1).encode())
+        report = read_report(folder / "report.json") | checkpoint.metrics
+        write_whole(folder / "report.json", json.dumps(report, indent=1).encode())
     write_card(checkpoint, folder / "card.md", read_folds(folder, checkpoint.provenance))
 
 

@@ -23,11 +23,11 @@ Format
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,6 +44,7 @@ from genre_app.runs import events
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
+from genre_app.runs.report import read_report
 from genre_app.runs.request import Request
 from genre_app.runs.status import Status, status_of
 from genre_app.training.config import TrainConfig
@@ -65,7 +66,7 @@ class Description(BaseModel):
     format_version: Literal[1] = 1
     request: Request
     config: TrainConfig
-    created: float
+    created: events.Seconds
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,9 @@ class Run(TaskFolder):
         return status, journal
 
     def report(self) -> dict[str, Any] | None:
-        """Read the final report, None before the run has finished."""
-        with suppress(OSError, ValueError):
-            report: dict[str, Any] = json.loads((self.path / "report.json").read_bytes())
-            return report
-        return None
+        """Read the final report, None before the run has finished; raises `RunError` if it is damaged."""
+        path = self.path / "report.json"
+        return read_report(path) if path.exists() else None
 
     def begin(self) -> None:
         """Record that a process is about to start; raises `RunError` if one works on the run already, or it has finished."""
@@ -245,12 +244,18 @@ def free_name(recipe: str, suffix: str = "") -> str:
     return next(name for name in names if not (runs_folder() / name).exists())
 
 
-def list_runs(folder: Path | None = None) -> list[Run]:
-    """Return all runs of a folder, by default of the folder of runs; the newest first."""
+def list_runs(folder: Path | None = None, on_damaged: Callable[[RunError], object] = lambda _: None) -> list[Run]:
+    """Return all runs of a folder, by default of the folder of runs; the newest first.
+
+    ``on_damaged`` gets the error of each run whose ``run.json`` cannot be read.
+    """
     created: dict[Run, float] = {}
     for path in (folder or runs_folder()).glob("*/run.json"):
         if not path.parent.name.startswith("."):  # `Run.delete` is removing it
             run = Run(path.parent)
-            with suppress(RunError):
+            try:
                 created[run] = run.description().created
+            except RunError as error:
+                if path.exists():  # else it was deleted or renamed meanwhile
+                    on_damaged(error)
     return sorted(created, key=lambda run: (-created[run], run.name))

@@ -16,10 +16,10 @@ from typing import Any, cast
 from genre_app.audio import AudioStream, open_audio
 from genre_app.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, bundled_checkpoints, load_checkpoint
 from genre_app.combine import combine
-from genre_app.errors import AudioError, CheckpointError, GenreAppError, RunError
+from genre_app.errors import AudioError, CheckpointError, GenreAppError
 from genre_app.predict import MAX_OVERLAP, classify
 from genre_app.prediction import Prediction
-from genre_app.runs.run import Run, checked_name, runs_folder
+from genre_app.runs.run import Run, runs_folder
 from genre_app.ui.collect.store import belongs_to_session, collection_names, collection_of, taught_file
 from genre_app.ui.limits import MAX_SECONDS, Budget, in_words, longest_seconds
 from genre_app.ui.overview import Overview, OverviewTap
@@ -42,7 +42,7 @@ VOTE_NAMES = {"majority": "Majority", "mean": "Mean", "geometric": "Geometric me
 MAX_COMBINED = 4
 """Checkpoints that are averaged for one answer; each takes its time."""
 
-_AND = " + "  # between the names of checkpoints that are averaged; no name of a run has spaces
+_AND = " + "  # between the names of checkpoints that are averaged
 _RUN = "run: "
 _TAUGHT = "taught: "
 _OWN = "yours: "
@@ -161,9 +161,11 @@ def _taught(name: str) -> Path | None:
 
 def finished_run(name: str) -> Run:
     """Open the run whose checkpoint is offered as ``name``, by its folder alone; raises `RequestError` if there is none."""
-    if name.startswith(_RUN):
-        with suppress(RunError):  # there is no run of this name
-            run = Run.open(runs_folder() / checked_name(name.removeprefix(_RUN)))
+    folder = name.removeprefix(_RUN)
+    # Any folder that `list_runs` lists, since the user may have named it by --out; but a visitor's text never becomes a path.
+    if name.startswith(_RUN) and folder[:1] not in ("", ".") and Path(folder).name == folder:
+        with suppress(ValueError):  # there is no run of this name, or no file can have it
+            run = Run.open(runs_folder() / folder)
             if not run.status().is_active and run.best.is_file():
                 return run
     raise _no_checkpoint(name)

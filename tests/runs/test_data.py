@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -16,7 +18,8 @@ from genre_app.errors import DataError
 from genre_app.runs import executor as job
 from genre_app.runs import folds
 from genre_app.runs.folds import cross_validate
-from genre_app.runs.run import Run
+from genre_app.runs.request import Request
+from genre_app.runs.run import Run, runs_folder
 from genre_app.runs.status import Status
 from tests.runs.beats import quiet, same, weights
 from train.results import finished_run
@@ -138,6 +141,29 @@ def test_folds_begin_with_the_checkpoint_that_is_asked_for(make_run, cache, tmp_
     summary = cross_validate(begun, 4, tmp_path / "zero", say=quiet)
     assert summary["log_loss"] == pytest.approx(np.log(2), abs=1e-3)  # it knows nothing
     assert told["asked_sha256"] != summary["asked_sha256"]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_interrupted_cross_validation_says_how_to_continue_it(command, cache, recipe, monkeypatch, interruption):
+    trained, whole = [], folds._train_fold
+
+    def train_fold(*given):
+        if len(trained) == 1:
+            raise interruption
+        trained.append(whole(*given))
+        return trained[-1]
+
+    asked = Request(recipe=str(recipe), data=str(cache), settings={"epochs": 1}, threads=1)
+    monkeypatch.setattr(folds, "_train_fold", train_fold)
+    stopped = command(*shlex.split(asked.command())[2:], "--folds", 3)
+    assert stopped.exit_code != 0
+    (line,) = [line for line in stopped.stdout.splitlines() if line.startswith("stopped")]
+    again = shlex.split(line.removeprefix("stopped; finished folds are kept; continue with: "))
+    trained.append(None)
+    done = command(*again[2:])
+    assert len(trained) == 4, "the first fold was not trained again"
+    assert f"wrote {runs_folder() / 'beat-1' / 'folds.json'}" in done.stdout
+    assert [path.name for path in runs_folder().iterdir()] == ["beat-1"]
 
 
 def test_more_folds_than_a_genre_has_tracks_are_refused(make_run, own):

@@ -82,3 +82,8 @@ def test_what_cannot_be_pushed_is_one_sentence(hub, trained, tmp_path, monkeypat
     assert "hub:ada/beats" in result.stderr
     assert hub.commits == {}
     assert not any(Path(tmp_path / "cache").glob("*"))
+
+
+def test_a_run_is_pushed_by_the_name_that_its_user_gave_it(hub, make_run):
+    make_run("my run")
+    assert "The run my run has no finished checkpoint" in push("my run", "ada/beats").stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, ValidationError, model_validator
@@ -54,6 +55,13 @@ class Range(BaseModel):
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step must be above 0, got {self.step}")
         return self
+
+    @property
+    def has_one_value(self) -> bool:
+        """Whether ``low`` plus ``step`` is beyond ``high``."""
+        # In decimal, as Optuna counts: in binary, 0.3 - 0.1 is less than 0.2.
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step or 0))
+        return low + step > high
 
 
 Space = TypeAliasType("Space", "dict[str, Range | list[Value]]")
@@ -150,6 +158,9 @@ def _read(path: str, stated: Any, config: TrainConfig) -> Range | list[Value]:
         found = Range.model_validate(stated)
     except ValidationError as error:
         raise RecipeError(f"{path}: {validation_message(error, list(Range.model_fields))}") from error
+    if found.has_one_value:  # checked here and not in `Range`: the search.json of an older search is still read
+        got = f"got {found.step} for {found.low} to {found.high}"
+        raise RecipeError(f"{path}: step must be at most high - low, else only low is drawn; {got}")
     if annotation in (float, float | None):
         step = None if found.step is None else float(found.step)
         return found.model_copy(update={"low": float(found.low), "high": float(found.high), "step": step})

@@ -15,7 +15,7 @@ from genre_app.runs import failure
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
-from genre_app.ui.permission import on_space
+from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError
 from genre_app.ui.train import uploads
 
@@ -26,6 +26,10 @@ UPLOAD = "upload: "
 """Prefix of the name of an uploaded file in the field for the music."""
 
 _SUFFIXES = (".zip", ".csv")
+
+_ROOT = r"(?:[A-Za-z]:[\\/]|\\\\|/)"
+_FOLDERS = re.compile(rf"""(?<=["']){_ROOT}[^"'\n]*[\\/]|(?<![^\s"'(\[=,:;<>|]){_ROOT}(?=[^\s\\/])(?:[^\s\\/:"']+[\\/]+)*""")
+"""All but the last name of an absolute path, which may have spaces only between quotes; an address or ``a/b`` is none."""
 
 
 def keep_upload(path: str) -> str:
@@ -92,5 +96,14 @@ def sentence(error: Exception) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text without the server's own folders: ``music.zip`` for the kept copy of an upload."""
-    return re.sub(rf"{re.escape(str(work_folder()))}/(uploads/{uploads.DIGEST}-|zip-[0-9a-f]+/)?", "", text)
+    """Return a text without the server's own folders: ``music.zip`` for the kept copy of an upload.
+
+    On a public page, only the last name of each absolute path is left.
+    """
+    text = re.sub(rf"{re.escape(str(work_folder()))}/(uploads/{uploads.DIGEST}-|zip-[0-9a-f]+/)?", "", text)
+    if shown_data() is None:
+        return text
+    home = expanded("~")
+    if home.name:  # its name may have a space, which ends a path that is not quoted
+        text = text.replace(str(home), f"{home.anchor}~")
+    return _FOLDERS.sub("", text)

@@ -58,6 +58,7 @@ class Panel:
             buttons=[],
             **hidden,
         )
+        self.damaged = gr.HTML(elem_id="runs-damaged")
         self.mark = gr.HTML(elem_id="run-mark")
         self.searches = SearchPanel()
         self.state = gr.HTML(elem_id="run-head")

@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from genre_app.errors import RunError
 from genre_app.runs.status import Status
 from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
@@ -48,7 +49,8 @@ def refresh(
     name : str, optional
         The run to show, ``panel.chosen`` by default. If there is no such run, an active one is shown, or else the newest.
     """
-    runs = {seen.run.name: seen for seen in snapshots()}
+    damaged: list[RunError] = []
+    runs = {seen.run.name: seen for seen in snapshots(damaged.append)}
     names = list(runs)
     active = [seen.run.name for seen in runs.values() if seen.status.is_active]
     name = values[panel.chosen] if name is None else name
@@ -68,6 +70,7 @@ def refresh(
     put("pace", seconds, lambda: {panel.timer: gr.Timer(seconds)})
     rows = [run_card.list_row(seen) for seen in runs.values()]
     put("table", str(rows), lambda: _table(panel, rows))
+    put("damaged", said := run_card.not_shown(damaged), lambda: {panel.damaged: said})
     mark = cards.row_mark("runs", names.index(name)) if name is not None else ""
     put("mark", mark, lambda: {panel.mark: mark})
     if name is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from genre_app.errors import RunError
 from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
+from genre_app.runs.report import Accuracy, Metrics, Report, Scores
 from genre_app.runs.settings import without_folders
 from genre_app.runs.status import Status
+from genre_app.ui import cards
 from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train import markup
@@ -29,6 +32,15 @@ def list_row(seen: Snapshot) -> list[str]:
     """Return a row of the table of runs."""
     accuracy = f"{100 * seen.accuracy:.0f} %" if seen.accuracy is not None else NO_VALUE if seen.trains_on_all else ""
     return [seen.run.name, _BADGES.get(seen.status, seen.status.value), accuracy, f"{seen.n_finished}/{seen.n_epochs}"]
+
+
+def not_shown(damaged: Sequence[RunError]) -> str:
+    """Say why runs are not in the table: the first error, and how many more there are; empty if there is none."""
+    if not damaged:
+        return ""
+    first, *others = sorted(map(str, damaged))
+    more = f" {len(others)} more cannot be read." if others else ""
+    return cards.problem(shortened(first) + more, "Run not shown")
 
 
 def state_card(seen: Snapshot) -> str:
@@ -55,8 +67,11 @@ def state_card(seen: Snapshot) -> str:
 
 
 def report_card(seen: Snapshot) -> str:
-    """Return the metrics of a finished run; empty before."""
-    report = seen.report
+    """Return the metrics of a finished run, or why they cannot be read; empty before."""
+    try:
+        report = seen.read_report()
+    except RunError as error:
+        return cards.problem(shortened(str(error)), "No report")
     if report is None:
         return ""
     valid = _measured(report)
@@ -64,7 +79,9 @@ def report_card(seen: Snapshot) -> str:
         words = "All tracks are training tracks, so nothing was measured."
         return f'<section class="card" aria-label="Report"><h3 class="eyebrow">Report</h3><p>{words}</p></section>'
     votes = ", ".join(f"{VOTE_NAMES.get(vote, vote).lower()} {percent(value)}" for vote, value in valid["by_vote"].items())
-    heading = "Report on the validation tracks" if "valid" in report else f"Cross-validation with {valid['folds']} folds"
+    heading = (
+        "Report on the validation tracks" if "valid" in report else f"Cross-validation with {report['folds']['folds']} folds"
+    )
     values = {
         "Best epoch" if "valid" in report else "Kept epoch": f"{report['best_epoch']} of {seen.n_epochs}",
         "Log-loss": f"{valid['log_loss']:.3f}",
@@ -178,7 +195,7 @@ def _figures(seen: Snapshot) -> dict[str, str]:
     return values
 
 
-def _measured(report: dict[str, Any]) -> dict[str, Any] | None:
+def _measured(report: Report) -> Metrics | None:
     """Return the metrics of the validation tracks or, without these, of the cross-validation; None if nothing was measured."""
     return report.get("valid") or report.get("folds")
 
@@ -191,20 +208,20 @@ def _tracks(accuracy: float | None, seen: Snapshot) -> str:
     return f"{round(accuracy * n)} of {n} validation tracks" if n else f"{percent(accuracy)} of the validation tracks"
 
 
-def _right(metrics: dict[str, Any]) -> str:
+def _right(metrics: Accuracy) -> str:
     return f"{round(metrics['accuracy'] * metrics['n_tracks'])} of {metrics['n_tracks']}"
 
 
-def _accuracy(metrics: dict[str, Any]) -> str:
+def _accuracy(metrics: Accuracy) -> str:
     low, high = metrics["accuracy_ci95"]
     return f"{percent(metrics['accuracy'])}, 95 % interval {percent(low)} to {percent(high)}"
 
 
-def _genre_row(genre: str, scores: dict[str, Any]) -> str:
+def _genre_row(genre: str, scores: Scores) -> str:
     """Return a row of the report; without tracks, a genre has no F1."""
-    n = scores["n"]
-    shown = [f"{scores[key]:.2f}" if n else NO_VALUE for key in ("f1", "precision", "recall")]
-    return markup.row(escape(genre), [markup.share_bar(scores["f1"] if n else 0), *shown, n])
+    shares = [scores[key] if scores["n"] else None for key in ("f1", "precision", "recall")]
+    shown = [NO_VALUE if share is None else f"{share:.2f}" for share in shares]
+    return markup.row(escape(genre), [markup.share_bar(shares[0] or 0), *shown, scores["n"]])
 
 
 def _results(seen: Snapshot) -> dict[str, str]:

@@ -55,7 +55,7 @@ def _table(rows: tuple[Row, ...], fields: list[str]) -> str:
     words = [f"And {len(rows) - _SHOWN} more in search.csv."] if len(rows) > _SHOWN else []
     if any(trial.state == "pruned" for trial in rows):
         words.append("A pruned trial was ended early: it was worse than half of the trials before.")
-    words += [cards.sentence(f"trial {trial.number} failed: {trial.message}") for trial in rows if trial.message][:1]
+    words += [cards.sentence(f"trial {trial.number} failed: {shortened(trial.message)}") for trial in rows if trial.message][:1]
     notes = f'<p class="remark">{escape(" ".join(words))}</p>' if words else ""
     heads = ["trial", "log-loss", "accuracy", *map(breakable, fields)]
     trials = table(heads, (_row(trial, fields) for trial in rows[:_SHOWN]))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from genre_app.errors import RunError
+from genre_app.files import valid_text
 from genre_app.runs.events import Epoch, Finished, Started, Stepped
 from genre_app.runs.journal import Journal
+from genre_app.runs.report import Report
 from genre_app.runs.run import Description, Run, list_runs
 from genre_app.runs.status import Status
 
@@ -59,9 +62,15 @@ class Snapshot:
         return finished.accuracy if finished else best.valid_accuracy if best else None
 
     @property
-    def report(self) -> dict[str, Any] | None:
-        """The report of a finished run."""
-        return self.run.report() if self.status is Status.finished else None
+    def report(self) -> Report | None:
+        """The report of a finished run; None if it is damaged."""
+        with suppress(RunError):
+            return self.read_report()
+        return None
+
+    def read_report(self) -> Report | None:
+        """Read the report of a finished run; raises `RunError` if it is damaged."""
+        return cast("Report | None", self.run.report()) if self.status is Status.finished else None
 
 
 def find(name: str | None) -> Run | None:
@@ -69,10 +78,15 @@ def find(name: str | None) -> Run | None:
     return next((run for run in list_runs() if run.name == name), None)
 
 
-def snapshots() -> list[Snapshot]:
-    """Read all runs, the newest first."""
+def snapshots(on_damaged: Callable[[RunError], object] = lambda _: None) -> list[Snapshot]:
+    """Read all runs, the newest first; ``on_damaged`` gets the error of each run that cannot be read."""
     found = []
-    for run in list_runs():
+    for run in list_runs(on_damaged=on_damaged):
+        if valid_text(run.name) != run.name:  # a browser cannot get it
+            on_damaged(
+                RunError(f"{valid_text(str(run.path))} has a name that is not UTF-8; rename this folder to see its run.")
+            )
+            continue
         with suppress(RunError):  # the run was deleted meanwhile
             found.append(snapshot(run))
     return found

@@ -11,10 +11,11 @@ from typing import Any, cast
 import gradio as gr
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
-from genre_app.errors import CheckpointError, RunError
+from genre_app.errors import RunError
 from genre_app.hub import PREFIX, repository_of
 from genre_app.runs import zerogpu
 from genre_app.runs.events import Stopped
+from genre_app.runs.failure import EXPECTED
 from genre_app.runs.push import push as upload
 from genre_app.runs.run import Run, is_kept_by_space
 from genre_app.runs.status import Status
@@ -24,6 +25,7 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import PROBLEMS, run_choice, still_offered
 from genre_app.ui.train import hear, run_card
+from genre_app.ui.train.data import sentence
 from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.panel import Panel
 from genre_app.ui.train.refresh import compare, refresh
@@ -149,7 +151,7 @@ class Actions:
                 permission.check(profile)
                 name = action(_found(name), values) or name
             except (NotAllowedError, RunError, OSError) as problem:
-                error = cards.problem(str(problem), "Not done")
+                error = cards.problem(sentence(problem), "Not done")
             updates = refresh(panel, values, profile, name=name)
             shown = find(updates[panel.chosen])
             # For an active run, or without one, the buttons of `manage_error` are hidden, and so is the place.
@@ -203,8 +205,8 @@ def push(name: str, repository: str | None, profile: Profile, token: gr.OAuthTok
         yield cards.remark("Uploading …")
         upload(run, repository, token=token.token if token else None)
         yield cards.remark(f"Uploaded. Use it anywhere as --checkpoint {PREFIX}{repository_of(repository)[0]}")
-    except (NotAllowedError, RunError, CheckpointError, OSError) as error:
-        yield cards.problem(str(error), "Not uploaded")
+    except EXPECTED as error:
+        yield cards.problem(sentence(error), "Not uploaded")
     except PROBLEMS as error:
         yield cards.problem(cards.told(error), "Not uploaded")
 

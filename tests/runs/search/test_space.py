@@ -52,6 +52,18 @@ def test_a_table_holds_ranges_and_values(recipe):
         read_recipe(path, one)
 
 
+@pytest.mark.parametrize(("low", "high", "step"), [(0.1, 0.3, 0.2), (0.3, 0.4, 0.1), (1e-4, 3e-4, 2e-4), (2, 6, 4)])
+def test_a_step_may_be_as_long_as_its_range(recipe, low, high, step):
+    """In binary, 0.3 - 0.1 is less than 0.2."""
+    field = "epochs" if isinstance(low, int) else "learning_rate"
+    space = read_space(recipe(f"{field} = {{low = {low}, high = {high}, step = {step}}}"))
+    assert {one[field] for one in drawn(space)} == {low, high}
+
+
+def test_an_older_search_with_a_longer_step_is_still_read():
+    assert Range.model_validate({"low": 0.1, "high": 0.2, "step": 0.5}).step == 0.5
+
+
 def test_training_ignores_the_table(recipe):
     assert read_recipe(recipe("learning_rate = [1e-3, 1e-2]")) == read_recipe(recipe("", BASE.replace("[search]", "")))
 
@@ -95,6 +107,14 @@ def test_the_tables_of_the_project_fit_their_recipes():
         ("learning_rate = {low = 0, high = 1, log = true}", "log=true must begin above 0, got 0$"),
         ("learning_rate = {low = 0.1, high = 1, log = true, step = 0.1}", "either log or step, not both$"),
         ("learning_rate = {low = 0.1, high = 1, step = 0}", "step must be above 0, got 0$"),
+        (
+            "learning_rate = {low = 0.1, high = 0.2, step = 0.5}",
+            "learning_rate: step must be at most high - low, else only low is drawn; got 0.5 for 0.1 to 0.2$",
+        ),
+        (
+            "epochs = {low = 2, high = 6, step = 5}",
+            "step must be at most high - low, else only low is drawn; got 5 for 2 to 6$",
+        ),
         ("learning_rate = {low = 0.1}", "learning_rate: high is missing$"),
         ("learning_rate = {low = 0.1, hihg = 1}", "learning_rate: high is missing$"),
         ("learning_rate = {low = 0.1, high = 1, lgo = true}", "there is no field 'lgo'; did you mean low or log"),

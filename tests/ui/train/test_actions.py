@@ -60,7 +60,7 @@ def test_a_comparison_tells_visitors_from_elsewhere_no_folders(app, make_run, mo
 def test_a_run_that_goes_away_is_not_compared(app, make_run, monkeypatch):
     one, gone = make_run("one", Status.finished), make_run("gone", Status.stopped)
     gone.delete()
-    monkeypatch.setattr("genre_app.ui.train.snapshot.list_runs", lambda: [one, gone])  # listed, and deleted after that
+    monkeypatch.setattr("genre_app.ui.train.snapshot.list_runs", lambda **_: [one, gone])  # listed, and deleted after that
     assert named(handler(app, "run-other", "input").fn("one", "gone"))["run-compared"] == ""
 
 
