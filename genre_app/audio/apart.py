@@ -8,23 +8,27 @@ over.
 from __future__ import annotations
 
 import json
+import math
 import socket
+import time
 from collections.abc import Generator
-from multiprocessing.connection import Connection
 from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from genre_app import child
+from genre_app.audio.channel import Channel
 from genre_app.audio.stream import AudioStream
 from genre_app.errors import AudioError
 
 _WORKER = "genre_app.audio.worker"
 _PATIENCE_SECONDS = 60.0  # between two blocks of a file
-_MAX_MESSAGE_BYTES = 1 << 25  # a block is half a megabyte, and 48 times as large if it is resampled from 4 kHz to 192 kHz
+_MAX_WAIT_SECONDS = 600.0  # for all blocks of a file; three hours of Opus take 80 s on a slow core (measured)
+_MAX_MESSAGE_BYTES = 1 << 16
+_MAX_BLOCK_BYTES = 1 << 25  # a block is half a megabyte, and 48 times as large if it is resampled from 4 kHz to 192 kHz
 
 _pool: Pool | None = None
 
@@ -52,11 +56,11 @@ class _Message(BaseModel):
     kind: Literal["opened", "block", "end", "error"]
     warnings: list[str] = []
     sentence: str = ""
-    n_samples: int = 0
+    n_samples: int = Field(0, ge=0, lt=1 << 53)
 
 
-class WorkerError(Exception):
-    """A worker has died, does not answer, or answers what no worker says."""
+class WorkerError(OSError):
+    """A worker answers what no worker says."""
 
 
 class Worker:
@@ -66,28 +70,12 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = child.start(module, str(theirs.fileno()), pass_fds=[theirs.fileno()])
-        self._connection = Connection(ours.detach())
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a message; raises `WorkerError`."""
-        try:
-            self._connection.send_bytes(json.dumps(message).encode())
-        except OSError as error:
-            raise WorkerError from error
-
-    def receive(self) -> bytes:
-        """Wait for the next message; raises `WorkerError`."""
-        try:
-            if self._connection.poll(_PATIENCE_SECONDS):
-                return self._connection.recv_bytes(_MAX_MESSAGE_BYTES)
-        except (EOFError, OSError) as error:
-            raise WorkerError from error
-        raise WorkerError
+        self.channel = Channel(ours)
 
     def stop(self) -> None:
         """End the process."""
         self._process.kill()
-        self._connection.close()
+        self.channel.close()
         self._process.wait()
 
 
@@ -109,17 +97,18 @@ class Pool:
 
     def open(self, path: str, name: str, **options: Any) -> ApartStream:
         """Open a file in a worker; parameters and errors as in `genre_app.audio.open_audio`."""
-        request = {"source": path, "name": name, **options}
+        request = json.dumps({"source": path, "name": name, **options}).encode()
         while True:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
             worker = idle or Worker(self._module)
             try:
-                worker.send(request)
-                return ApartStream(self, worker, options["sample_rate"], name)
-            except WorkerError as error:
+                worker.channel.send_bytes(request, _PATIENCE_SECONDS)
+                return ApartStream(self, worker, name, **options)
+            except OSError as error:
                 worker.stop()
-                if idle is None:  # an idle worker may have died before this file came
+                # An idle worker may have died before this file came; one that hangs does so because of this file.
+                if idle is None or not isinstance(error, ConnectionError):
                     raise crashed(name) from error
 
     def give_back(self, worker: Worker, *, usable: bool) -> None:
@@ -146,44 +135,58 @@ class ApartStream(AudioStream):
     ------
     AudioError
         If the worker cannot open the file.
-    WorkerError
-        If the worker died before it had opened the file.
+    OSError
+        If the worker died, hung or talked nonsense before it had opened the file.
     """
 
-    def __init__(self, pool: Pool, worker: Worker, sample_rate: int, name: str) -> None:
+    def __init__(
+        self, pool: Pool, worker: Worker, name: str, *, sample_rate: int, max_seconds: float | None = None, **_: Any
+    ) -> None:
         super().__init__(sample_rate, name)
         self._pool, self._worker = pool, worker
+        self._most_samples = math.inf if max_seconds is None else max_seconds * sample_rate
+        self._wait_seconds = _MAX_WAIT_SECONDS  # left
         self._is_at_rest = False  # whether the worker waits for its next file
         try:
-            self._next()
+            self._next("opened")
         except AudioError:
             self._release()
             raise
 
     def _decoded(self) -> Generator[NDArray[np.float32], None, None]:
         try:
-            while self._next().kind == "block":
-                content = self._worker.receive()
-                if len(content) % np.dtype(np.float32).itemsize:
+            while self._next("block", "end").kind == "block":
+                content = self._receive(_MAX_BLOCK_BYTES)
+                if not content or len(content) % np.dtype(np.float32).itemsize:
                     raise WorkerError
                 block = np.frombuffer(content, np.float32)
                 self.n_samples += len(block)
+                if self.n_samples > self._most_samples or not np.isfinite(block).all():
+                    raise WorkerError  # the worker checks both
                 yield block
-        except WorkerError as error:
+        except OSError as error:
             raise crashed(self.name) from error
 
-    def _next(self) -> _Message:
-        """Wait for the worker's next message."""
+    def _next(self, *expected: str) -> _Message:
+        """Wait for the worker's next message, of an expected kind or an error."""
         try:
-            message = _Message.model_validate_json(self._worker.receive())
+            message = _Message.model_validate_json(self._receive(_MAX_MESSAGE_BYTES))
         except ValidationError as error:
             raise WorkerError from error
+        if message.kind not in ("error", *expected):
+            raise WorkerError
         self._is_at_rest = message.kind in ("end", "error")
         if message.kind == "error":
             self.n_samples = message.n_samples
             raise AudioError(message.sentence)
         self._warnings.extend(message.warnings)
         return message
+
+    def _receive(self, most: int) -> bytearray:
+        began = time.monotonic()
+        content = self._worker.channel.recv_bytes(most, min(_PATIENCE_SECONDS, self._wait_seconds))
+        self._wait_seconds -= time.monotonic() - began
+        return content
 
     def _release(self) -> None:
         self._pool.give_back(self._worker, usable=self._is_at_rest)

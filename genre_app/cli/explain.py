@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,15 +82,10 @@ def _as_json(file: str, prediction: Prediction, found: Explanation, genres: list
 
 
 def _write(clip: Clip, path: Path) -> None:
-    import numpy as np
-    import soundfile
-
+    from genre_app.audio import wav_file
     from genre_app.files import write_whole
 
-    file = io.BytesIO()
-    peak = max(1.0, float(np.abs(clip.samples).max(initial=0.0)))
-    soundfile.write(file, clip.samples / np.float32(peak), clip.sample_rate, format="WAV", subtype="PCM_16")
     try:
-        write_whole(path, file.getvalue())
+        write_whole(path, wav_file(clip.samples, clip.sample_rate))
     except OSError as error:
         stop(f"{path} cannot be written: {error.strerror or error}", exit_code=1)

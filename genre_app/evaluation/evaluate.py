@@ -61,7 +61,7 @@ class MemberTracks:
     failed : tuple of (str, str)
         Track id of each track that could not be classified, with the reason.
     notes : tuple of str
-        Which members were left out.
+        Which members were left out, and whether the knn vote was.
     """
 
     checkpoint: Checkpoint
@@ -82,7 +82,8 @@ def evaluate(
 ) -> Report:
     """Evaluate a checkpoint on a folder of genre folders or on a mel cache.
 
-    Of several members, a mel cache evaluates those whose features it can provide; the report names the others.
+    Of several members, a mel cache evaluates those whose features it can provide; the report names the others. It then has no
+    knn vote, because the references are of all members together.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def evaluate(
         data, checkpoint, split=split, overlap=overlap, seconds=seconds, workers=workers, on_track=on_track
     )
     tracks = tuple(track.joined_by(found.checkpoint) for track in found.tracks)
-    return Report(checkpoint.genres, tracks, checkpoint.references, found.failed, notes=found.notes)
+    return Report(checkpoint.genres, tracks, found.checkpoint.references, found.failed, notes=found.notes)
 
 
 def evaluate_members(
@@ -175,8 +176,12 @@ def _fitting(cache: MelCache, checkpoint: Checkpoint) -> tuple[Checkpoint, tuple
             left_out.append(f"{member.model.name} on {member.spec.kind} at {member.spec.sample_rate} Hz")
     if not fitting:
         raise errors[0]
-    notes = (f"left out, since the cache lacks their features: {', '.join(left_out)}",) if left_out else ()
-    return replace(checkpoint, members=tuple(fitting), temperature=1.0) if left_out else checkpoint, notes
+    if not left_out:
+        return checkpoint, ()
+    notes = [f"left out, since the cache lacks their features: {', '.join(left_out)}"]
+    if checkpoint.references is not None:
+        notes.append("the knn vote is left out too, since all networks together classified its reference tracks")
+    return replace(checkpoint, members=tuple(fitting), temperature=1.0, references=None), tuple(notes)
 
 
 def _cached_tracks(cache: MelCache, split: str | None) -> list[CachedTrack]:

@@ -78,7 +78,7 @@ class Report:
     leave_one_out : bool
         Whether the references are the tracks themselves, in the same order: no track is then its own neighbour.
     notes : tuple of str
-        Which members were left out, and why.
+        Which members were left out, whether the knn vote was, and why.
     """
 
     genres: tuple[str, ...]

@@ -90,6 +90,29 @@ def test_a_decoder_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.undo()
 
 
+@pytest.mark.usefixtures("apart_from_here")
+@pytest.mark.parametrize("how", ["half", "drip", "huge", "endless", "slow", "empty", "not-finite", "short"])
+def test_a_worker_that_a_file_has_taken_over_cannot_hold_up_its_request(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_clip(_file(tmp_path / "good.wav"))  # leaves an idle worker, so that the time is not that of a start
+    monkeypatch.setattr(apart, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(apart, "_MAX_WAIT_SECONDS", 1.0)
+    with pytest.raises(AudioError, match=f"taken-over-{how}.wav: {_CRASHED}"):
+        load_clip(_file(tmp_path / f"taken-over-{how}.wav"), max_seconds=3600.0)
+    monkeypatch.undo()
+
+
+def test_a_decoder_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = apart.Pool(2, "tests.audio.crashing")
+    monkeypatch.setattr(apart, "_pool", pool)
+    monkeypatch.setattr(apart, "_PATIENCE_SECONDS", 0.2)
+    with pytest.raises(AudioError, match=_CRASHED):
+        load_clip(_file(tmp_path / "hang.wav"))
+    assert len(pool._idle) == 1
+    pool.close()
+
+
 def test_a_worker_that_died_while_idle_is_replaced(pool: apart.Pool, tmp_path: Path) -> None:
     path = str(_file(tmp_path / "good.wav"))
     options = {"sample_rate": 22050, "min_seconds": 0.5, "max_seconds": None}

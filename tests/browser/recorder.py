@@ -33,6 +33,15 @@ LOG = """
     new MutationObserver(log).observe(document, { subtree: true, childList: true });
 """
 
+# A microphone from which no sample has come when the recording is stopped, as on a busy machine.
+SLOW = """
+    MediaDevices.prototype.getUserMedia = async () => {
+        const context = new AudioContext();
+        await context.suspend();
+        return context.createMediaStreamDestination().stream;
+    };
+"""
+
 
 class Recorder:
     """Starts one Chromium for many recordings: it reads the file anew whenever a page opens the microphone.

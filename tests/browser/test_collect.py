@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from genre_app.data.collection import Collection
 from tests.browser.collecting import GENRES, card, chips, open_tab, press, record, said
+from tests.browser.recorder import SLOW
 from tests.chromium import errors_of
 
 pytestmark = pytest.mark.browser
@@ -52,3 +53,14 @@ def test_clips_are_played_moved_deleted_and_exported(visit, fresh, make_clip):
         page.get_by_role("button", name="Export as zip").click()
     assert download.value.suggested_filename == "my-music.zip"
     assert not failures, "\n".join(failures)
+
+
+def test_an_example_without_a_sample_is_explained_and_another_can_follow(visit, fresh):
+    Collection(fresh / "my-music").add_genre("dub")
+    page = visit()
+    page.add_init_script(f"{{ {SLOW} }}")
+    page.reload()
+    open_tab(page)
+    for _ in range(2):
+        record(page, "dub", seconds=0)
+        expect(said(page)).to_contain_text("too short")

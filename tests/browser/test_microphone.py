@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from genre_app.ui.service import MAX_BYTES
 from tests.browser.classify import answered, card, player
-from tests.browser.recorder import RATE, at_least, live_button, panel, told
+from tests.browser.recorder import RATE, SLOW, at_least, live_button, panel, told
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +31,11 @@ REFUSE = """
 """
 DISOBEY = """
     MediaStreamTrack.prototype.getSettings = () => ({ echoCancellation: true, noiseSuppression: false, autoGainControl: true });
+"""
+
+# A browser that cannot read what it has recorded.
+DAMAGE = """
+    Blob.prototype.arrayBuffer = async () => new ArrayBuffer(5000);
 """
 
 
@@ -185,17 +190,34 @@ def test_a_pause_is_shown_as_one_and_a_take_that_grows_too_long_for_the_server_i
 
 def test_a_take_that_is_stopped_at_once_is_explained(page):
     expect(player(page, "Record")).to_be_visible()
-    # By the page itself: on a busy machine, half a second passes before a click from outside arrives.
+    # By the page itself: on a busy machine, half a second passes before a click from outside, or a timer, arrives.
     page.evaluate(
-        """async () => {
+        """() => {
+            const { start } = MediaRecorder.prototype;
+            MediaRecorder.prototype.start = function (...options) {
+                start.apply(this, options);
+                MediaRecorder.prototype.start = start;
+                queueMicrotask(() => document.querySelector("#music .stop-button").click()); // once gradio shows it
+            };
             document.querySelector("#music .record-button").click();
-            const stop = () => document.querySelector("#music .stop-button");
-            while (!stop()?.offsetParent) await new Promise(requestAnimationFrame);
-            await new Promise((resolve) => setTimeout(resolve, 150)); // at least one block of samples
-            stop().click();
         }"""
     )
     expect(page.get_by_role("alert")).to_contain_text("too short")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [(SLOW, "0.00 s is too short"), (DAMAGE, "cannot read what it recorded")],
+    ids=["without a sample", "unreadable"],
+)
+def test_a_take_that_cannot_be_sent_is_explained(recorder, address, script, words):
+    with recorder.page(address, script) as page:
+        player(page, "Record").click()
+        player(page, "Stop").click()
+        expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible()
+        if script == SLOW:  # another take can follow
+            player(page, "Clear").click()
+            expect(player(page, "Record")).to_be_visible()
 
 
 def test_what_the_browser_does_not_do_is_told_and_live_knows_of_it(recorder, address):

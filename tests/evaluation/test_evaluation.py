@@ -22,6 +22,7 @@ from genre_app.errors import DataError
 from genre_app.evaluation.evaluate import evaluate
 from genre_app.features import COLUMN_FIELDS, FeatureSpec, extract
 from genre_app.predict import classify
+from genre_app.vote import References
 
 RATE = 22050
 TRACKS = {"blues/a": 0, "blues/b": 1, "hiphop/c": 2, "hiphop/d": 3, "hiphop/deep/er/e": 4, "rock/f": 5}  # path and seed
@@ -237,11 +238,22 @@ def test_a_cache_names_the_members_it_has_no_features_for(make_clip, checkpoint,
     )
     report = evaluate(cache, replace(checkpoint, members=members, temperature=0.5))  # for the mean of all members
     note = "left out, since the cache lacks their features: cnn on summary at 22050 Hz, cnn on log_mel at 16000 Hz"
-    assert report.to_dict()["notes"] == [note]
+    no_knn = "the knn vote is left out too, since all networks together classified its reference tracks"
+    assert report.to_dict()["notes"] == [note, no_knn]
     assert note in report.to_table()
     alone = [evaluate(cache, part) for part in (checkpoint, other)]
     for track, first, second in zip(report.tracks, *(one.tracks for one in alone), strict=True):
         np.testing.assert_allclose(track.probabilities, 0.75 * first.probabilities + 0.25 * second.probabilities, atol=1e-6)
+
+
+def test_a_cache_that_lacks_features_of_a_member_has_no_knn_vote(folder, make_clip, checkpoint, make_checkpoint, tmp_path):
+    low = checkpoint.spec.model_copy(update={"sample_rate": 16000, "fmax": 8000.0})
+    both = combine([checkpoint, make_checkpoint(low, 1)])
+    found = evaluate(folder, both)
+    both.references = References(found.probabilities.astype(np.float32), found.labels, 1)
+    assert evaluate(folder, both).by_vote["knn"] == 1.0  # each track is its own neighbour
+    report = evaluate(write_cache(tmp_path, make_clip, checkpoint.spec), both)
+    assert list(report.by_vote) == ["majority", "mean", "geometric"]
 
 
 def test_several_members_on_audio_and_on_a_cache_agree(folder, make_clip, checkpoint, make_checkpoint, tmp_path):

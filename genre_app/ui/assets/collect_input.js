@@ -3,7 +3,6 @@
 const MOST_SECONDS = 30; // of a recording; the collection keeps no more of a clip
 const LOOK_MS = 200; // between two looks at the recording's time
 const LOST_MS = 10000; // after which a cancelled recording closes without the server's answer
-const EMPTY_LOST_MS = 1000; // the same for one of less than a second: gradio may have nothing to send
 const PATIENCE_MS = 3000; // for gradio's recorder to appear
 
 // ---- Files ----
@@ -99,7 +98,7 @@ const stopTake = async (kept) => {
   const stop = records() && (await appears(() => recorder("stop")));
   if (stop) {
     focusAfter = [opener];
-    if (!kept) setTimeout(leave, recordedSeconds() ? LOST_MS : EMPTY_LOST_MS);
+    if (!kept) setTimeout(leave, LOST_MS);
     return stop.click();
   }
   leave();

@@ -169,6 +169,7 @@ window.addEventListener("unhandledrejection", (event) => {
 // gradio records takes as Opus. Ask for plain samples; where a browser cannot write them, for Opus at its highest rate.
 const PLAIN = "audio/webm;codecs=pcm";
 const OPUS_BITS_PER_SECOND = 256_000;
+const EMPTY_BYTES = 1000; // Chromium's header has 110 bytes (measured)
 if (window.MediaRecorder) {
   window.MediaRecorder = class extends MediaRecorder {
     constructor(stream, options = {}) {
@@ -177,14 +178,25 @@ if (window.MediaRecorder) {
       super(stream, isTake ? { ...options, ...better } : options);
       const panel = owners.get(stream) ?? shownPanel();
       const recording = () => Recording.running.get(panel);
-      let size = 0;
       this.addEventListener("pause", () => recording()?.pause());
       this.addEventListener("resume", () => recording() && (recording().paused = false));
-      this.addEventListener("start", () => (size = 0));
-      this.addEventListener("dataavailable", (event) => (size += event.data.size));
-      this.addEventListener("stop", () => {
-        if (isTake && !size && panel) complain(panel, "Nothing was recorded: record for at least 5 s.");
-      });
+    }
+  };
+}
+
+// gradio decodes a take before it uploads it. If that fails, it says nothing, and Record is gone. A take that was stopped before
+// its first block of samples is only a header, so let it pass as a sound of one sample: the server says that it is too short.
+if (window.OfflineAudioContext) {
+  window.OfflineAudioContext = class extends OfflineAudioContext {
+    async decodeAudioData(data) {
+      const isEmpty = data.byteLength < EMPTY_BYTES; // read before the browser takes the data
+      try {
+        return await super.decodeAudioData(data);
+      } catch (error) {
+        if (isEmpty) return new AudioBuffer({ length: 1, sampleRate: this.sampleRate });
+        complain(shownPanel(), "The browser cannot read what it recorded: load this page again, and record less.");
+        throw error;
+      }
     }
   };
 }

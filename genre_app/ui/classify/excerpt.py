@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 
 import numpy as np
-import soundfile
 
-from genre_app.audio import Clip, open_audio
+from genre_app.audio import Clip, open_audio, wav_file
 from genre_app.checkpoint import Checkpoint
 from genre_app.prediction import Prediction, Rejection
 from genre_app.ui import cards
@@ -112,7 +110,4 @@ def words(prediction: Prediction | None) -> str:
 
 def playable(clip: Clip, name: str) -> str:
     """Write a clip for a player, within full scale; return its path."""
-    peak = max(1.0, float(np.abs(clip.samples).max(initial=0.0)))
-    file = io.BytesIO()
-    soundfile.write(file, clip.samples / np.float32(peak), clip.sample_rate, format="WAV", subtype="PCM_16")
-    return download(f"{name}.wav", file.getvalue())
+    return download(f"{name}.wav", wav_file(clip.samples, clip.sample_rate))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from typing import Any
 
 import gradio as gr
-import soundfile
 
-from genre_app.audio import load_clip
+from genre_app.audio import load_clip, wav_file
 from genre_app.augment.room_check import SAMPLE_RATE, RoomCheck, check_room, preset_settings, room_signal
 from genre_app.augment.room_check.check import MAX_SECONDS
 from genre_app.errors import DataError
@@ -102,6 +100,4 @@ def recipe_for(found: RoomCheck) -> str:
 
 @lru_cache(maxsize=1)
 def _signal_file() -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, room_signal(), SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+    return wav_file(room_signal(), SAMPLE_RATE)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from itertools import chain, islice
 from typing import Any
 
 import gradio as gr
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from genre_app.audio import open_audio
+from genre_app.audio import open_audio, wav_file
 from genre_app.audio.synth import STYLES, music
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.augment.preview import preview
@@ -53,7 +51,8 @@ def _hear(preset: str, clip: str, path: str | None, seed: int) -> tuple[Any, Any
     except ValueError as error:  # AudioError is one too
         hidden = gr.Audio(visible=False)
         return hidden, hidden, cards.problem(str(error), "Nothing to hear"), seed
-    before, after = (gr.Audio(_written(*part), visible=True) for part in ((samples, "before"), (changed, "after")))
+    sounds = {"before": samples, "after": changed}
+    before, after = (gr.Audio(download(f"{name}.wav", wav_file(sound, _RATE)), visible=True) for name, sound in sounds.items())
     return before, after, cards.remark(f"{DESCRIPTIONS[preset]} Press again for another random draw."), seed + 1
 
 
@@ -65,9 +64,3 @@ def _samples(clip: str, path: str | None) -> NDArray[np.float32]:
     needed = round(_SECONDS * _RATE)
     with open_audio(path, sample_rate=_RATE) as stream:
         return np.fromiter(islice(chain.from_iterable(stream.blocks()), needed), np.float32)
-
-
-def _written(samples: NDArray[np.float32], name: str) -> str:
-    file = io.BytesIO()
-    soundfile.write(file, samples, _RATE, format="WAV", subtype="PCM_16")
-    return download(f"{name}.wav", file.getvalue())
