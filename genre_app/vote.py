@@ -64,9 +64,9 @@ class References:
         """Return references with a suitable ``k``, None for fewer than two tracks."""
         if len(labels) < 2:
             return None
-        rarest = int(np.bincount(labels, minlength=probabilities.shape[1]).min())
-        # More neighbours than a genre has tracks would outvote it always.
-        k = min(_MAX_NEIGHBOURS, max(1, rarest), len(labels) - 1)
+        # More neighbours than a genre has tracks would outvote it always. A genre without tracks is never the answer.
+        n_rarest = int(np.unique_counts(labels).counts.min())
+        k = min(_MAX_NEIGHBOURS, n_rarest, len(labels) - 1)
         return cls(probabilities.astype(np.float32), labels.astype(np.int64), k)
 
     def __post_init__(self) -> None:

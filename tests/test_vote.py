@@ -131,6 +131,15 @@ def test_equally_near_tracks_count_in_the_order_they_are_stored():
     assert vote(np.array([[0.5, 0.5]]), "knn", references(points, [0, 1, 1], k=1)).argmax() == 0
 
 
+@pytest.mark.parametrize(
+    ("labels", "k"),
+    [([0] * 20 + [1] * 3, 3), ([0] * 20 + [2] * 3, 3), ([0] * 30, 15), ([0, 1, 2], 1), ([0, 0], 1)],
+    ids=["rarest genre", "genre without tracks", "most", "one of each", "two tracks"],
+)
+def test_as_many_neighbours_count_as_the_rarest_genre_has_tracks(labels, k):
+    assert References.of_tracks(np.full((len(labels), 3), 1 / 3), np.array(labels)).k == k
+
+
 def test_knn_is_available_with_references_only():
     assert available_votes(REFERENCES) == VOTES == ("majority", "mean", "geometric", "knn")
     assert available_votes(None) == ("majority", "mean", "geometric")
