@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -13,6 +14,7 @@ import torch
 from starlette.middleware import Middleware
 
 from genre_app.audio import apart
+from genre_app.errors import GenreAppError, first_line
 from genre_app.progress import usable_cores
 from genre_app.runs.host import share_heaps
 from genre_app.ui import api, microphone, visits
@@ -106,7 +108,17 @@ def _theme() -> gr.themes.Base:
 
 
 def serve() -> None:
-    """Build the page and serve it until it is stopped; gradio's environment variables set the address, as on Spaces."""
+    """Build the page and serve it until it is stopped; gradio's environment variables set the address, as on Spaces.
+
+    If this fails, for example because of a wrong setting, the program ends with one sentence.
+    """
+    try:
+        _serve()
+    except (GenreAppError, OSError) as error:
+        sys.exit(first_line(error))
+
+
+def _serve() -> None:
     # Several clips are classified at once; with more threads each, they would wait for one another. On two busy cores, 30 s of
     # Live took 8.2 s of work with two threads and 1.3 s with one (measured).
     torch.set_num_threads(1)

@@ -19,7 +19,8 @@ from PIL import Image
 from genre_app import audio, predict
 from genre_app.audio.demos import DEMOS
 from genre_app.checkpoint import Checkpoint
-from genre_app.ui import cards, service
+from genre_app.errors import GenreAppError
+from genre_app.ui import cards, page, service
 from genre_app.ui.classify import frames
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
@@ -244,3 +245,15 @@ def test_page_limits_uploads_sends_no_statistics_and_fetches_nothing(app, monkey
     assert app.analytics_enabled is False
     assert not re.search(r"https?://", options["head"] + options["css_paths"].read_text())
     assert "http" not in options["theme"]._get_theme_css().replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("error", [GenreAppError("GENRE_APP_LOGIN must be NAME:PASSWORD."), OSError("Cannot find empty port")])
+def test_a_page_that_cannot_be_served_ends_with_a_sentence(monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(page, "share_heaps", lambda: None)
+    monkeypatch.setattr(page.visits, "keep_uploads_apart", fail)
+    with pytest.raises(SystemExit) as stop:
+        page.serve()
+    assert stop.value.code == str(error)
