@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line, validation_message
-from genre_app.files import write_whole
+from genre_app.files import valid_text, write_whole
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.host import is_alive
 from genre_app.runs.request import Request
@@ -161,11 +162,17 @@ class SearchFolder(TaskFolder):
         return False
 
 
-def list_searches() -> list[SearchFolder]:
-    """Return the searches in the folder of runs, the newest first."""
+def list_searches(on_damaged: Callable[[RunError], object] = lambda _: None) -> list[SearchFolder]:
+    """Return the searches in the folder of runs, the newest first; ``on_damaged`` gets the error of each damaged one."""
     created: dict[SearchFolder, float] = {}
     for path in runs_folder().glob(f"*/{_FILE}"):
-        with suppress(RunError):
-            found = SearchFolder(path.parent)
+        found = SearchFolder(path.parent)
+        try:
+            if valid_text(found.name) != found.name:  # a browser cannot get it
+                folder = valid_text(str(found.path))
+                raise RunError(f"{folder} has a name that is not UTF-8; rename this folder to see its search.")
             created[found] = found.search().created
+        except RunError as error:
+            if path.exists():  # else it was deleted meanwhile
+                on_damaged(error)
     return sorted(created, key=lambda found: (-created[found], found.name))

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from genre_app.errors import RunError
+from genre_app.runs.search.search import list_searches
 from genre_app.runs.status import Status
 from genre_app.runs.zerogpu import is_going, is_zero
 from genre_app.ui import cards
@@ -51,6 +52,7 @@ def refresh(
     """
     damaged: list[RunError] = []
     runs = {seen.run.name: seen for seen in snapshots(damaged.append)}
+    list_searches(damaged.append)
     names = list(runs)
     active = [seen.run.name for seen in runs.values() if seen.status.is_active]
     name = values[panel.chosen] if name is None else name

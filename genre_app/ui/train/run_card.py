@@ -35,12 +35,12 @@ def list_row(seen: Snapshot) -> list[str]:
 
 
 def not_shown(damaged: Sequence[RunError]) -> str:
-    """Say why runs are not in the table: the first error, and how many more there are; empty if there is none."""
+    """Say why runs and searches are not listed: the first error, and how many more there are; empty if there is none."""
     if not damaged:
         return ""
     first, *others = sorted(map(str, damaged))
     more = f" {len(others)} more cannot be read." if others else ""
-    return cards.problem(shortened(first) + more, "Run not shown")
+    return cards.problem(shortened(first) + more, "Not shown")
 
 
 def state_card(seen: Snapshot) -> str:

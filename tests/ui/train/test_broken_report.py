@@ -100,7 +100,7 @@ def test_a_run_with_an_absurd_time_is_named_and_the_others_are_shown(app, make_r
     assert "other" in shown["run-head"]
     assert "3 of 4 right" in words(shown["run-report"])
     said = words(shown["runs-damaged"])
-    assert said.startswith(f"Run not shown {path} is damaged or of another version (created")
+    assert said.startswith(f"Not shown {path} is damaged or of another version (created")
     assert said.endswith("; start a new run.")
 
 
@@ -111,3 +111,14 @@ def test_runs_that_cannot_be_read_are_counted_and_none_is_left_to_show(app, make
     assert shown["runs"].visible is False
     assert words(shown["runs-damaged"]).endswith("start a new run. 1 more cannot be read.")
     assert "runs-damaged" not in arrive(app, remembered=shown["run-shown"])
+
+
+def test_a_search_that_cannot_be_read_is_named(app, make_run, tmp_path):
+    make_run("it", Status.finished)
+    path = tmp_path / "runs" / "search-1" / "search.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    shown = arrive(app)
+    assert words(shown["runs-damaged"]).startswith(f"Not shown {path} is damaged or of another version")
+    assert words(shown["runs-damaged"]).endswith("; start a new search.")
+    assert "it" in shown["run-head"]

@@ -46,3 +46,7 @@ def test_a_folder_whose_name_is_no_text_is_named_and_the_others_are_shown(app, m
     assert words(shown["runs-damaged"]).endswith("m\ufffdller has a name that is not UTF-8; rename this folder to see its run.")
     orjson.dumps([shown["runs"].value, shown["runs-damaged"], shown["run-head"]])
     assert service.checkpoint_choices()[-1] == "run: it"
+    search = tmp_path / "runs" / os.fsdecode(b"s\xfcche")
+    search.mkdir()
+    (search / "search.json").write_text("{}")
+    assert words(arrive(app)["runs-damaged"]).endswith(" 1 more cannot be read.")
