@@ -20,10 +20,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.manifold import TSNE
-from sklearn.metrics import silhouette_score
-from sklearn.neighbors import NearestNeighbors
 
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec, extract, split
@@ -120,6 +116,11 @@ def data_map(
     DataError
         If there are fewer than six clips or two genres, or if all clips are equal.
     """
+    # Here: slow to import, and the page starts without them.
+    from sklearn.cluster import KMeans
+    from sklearn.manifold import TSNE
+    from sklearn.metrics import silhouette_score
+
     genres = tuple(example.genre for example in examples)
     n_genres = len(set(genres))
     if len(examples) < MIN_CLIPS or n_genres < 2:
@@ -196,6 +197,8 @@ def _doubtful(taught: Taught) -> tuple[DoubtfulLabel, ...]:
 
 
 def _alike_and_odd(values: NDArray[np.float64], names: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    from sklearn.neighbors import NearestNeighbors  # here: slow to import, and the page starts without it
+
     # Without arguments, `kneighbors` leaves each clip out of its own neighbours, also where another clip is equal to it.
     distances, places = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(values).kneighbors()
     close = np.argwhere(distances < _ALIKE * np.median(distances[:, 0]))

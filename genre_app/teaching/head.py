@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy  # its submodules are imported at first use; scipy.special is slow to import
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
 from genre_app.teaching.embedding import Embedding
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 # Chosen among 0.003, 0.03 and 0.3 on clips of 5 genres and on simulated recordings of them (see train/RESULTS.md).
 _PENALTY = 0.03
@@ -87,6 +90,8 @@ class HeadFit:
 
     def without(self, left_out: NDArray[np.bool_]) -> Layer:
         """Return the layer fitted to the clips that are not left out, bool [clips]; each genre must keep one."""
+        from sklearn.linear_model import LogisticRegression  # here: slow to import, and the page starts without it
+
         sizes = self._sizes.copy()
         sizes[: len(left_out)][left_out] = 0.0
         kept = sizes[self._rows.clips] > 0.0
@@ -121,7 +126,7 @@ def member_rows(embedding: Embedding, layers: Sequence[Sequence[Layer]]) -> list
     rows = []
     for member, of_heads in zip(embedding.members, layers, strict=True):
         of_layers = [
-            softmax(values @ layer.weight.T + layer.bias, axis=1)
+            scipy.special.softmax(values @ layer.weight.T + layer.bias, axis=1)
             for values, layer in zip(member.of_heads, of_heads, strict=True)
         ]
         of_segments = np.mean(of_layers, axis=0)[member.places].mean(axis=1)
