@@ -71,7 +71,8 @@ def record(page: Page, genre: str, stop: str = "Stop and add", seconds: int = _T
     expect(strip).to_contain_text(f"Recording for {genre}")
     if seconds:
         page.wait_for_function(
-            f"document.querySelector('#collect-take-microphone .recording .mic-time')?.textContent >= '0:0{seconds}'"
+            f"document.querySelector('#collect-take-microphone .recording .mic-time')?.textContent >= '0:0{seconds}'",
+            polling=100,  # milliseconds; each frame otherwise, which costs as much as the recording
         )
     press(strip.get_by_role("button", name=stop))
     expect(strip).to_be_hidden()

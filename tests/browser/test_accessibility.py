@@ -112,7 +112,11 @@ def test_text_stands_out(shared, song):
 
 
 def test_text_stands_out_in_the_dark(visit, song):
-    contrasts(loaded(visit("dark"), song))
+    page = loaded(visit("dark"), song)
+    contrasts(page)
+    # The system is light; what it draws beside the page and the browser's own controls are dark too.
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(10, 15, 30)"
 
 
 def test_arrows_move_between_tabs_and_radios(shared, song):
