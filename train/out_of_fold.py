@@ -250,7 +250,8 @@ def _line(pairs: Sequence[tuple[Checkpoint, Sequence[MemberTrack]]]) -> str:
     right = report.probabilities.argmax(axis=1) == report.labels
     return (
         f"n = {len(report.tracks)}, {report.accuracy:.1%} ({low:.1%} to {high:.1%}), log-loss {report.log_loss:.3f}, macro F1 "
-        f"{report.macro_f1:.3f}, calibration error {report.ece:.3f}, {sum(is_sure)} sure, {sum(right[is_sure])} of these right"
+        f"{report.macro_f1:.3f}, calibration error {report.ece:.3f} (up to {report.chance_ece:.3f} by chance), "
+        f"{sum(is_sure)} sure, {sum(right[is_sure])} of these right"
     )
 
 

@@ -14,6 +14,7 @@ log_loss
     Mean of ``-ln p(true genre)``, with p clipped at 1e-12.
 ece
     Expected calibration error: the mean distance of accuracy and probability, see `genre_app.evaluation.calibration`.
+    Few tracks have one by chance: ``chance_ece`` is what answers with the right probabilities exceed in 5 % of cases.
 per_genre
     Precision, recall and F1 of each genre. ``n`` is its number of tracks. A genre without tracks has none of the three (None).
     A genre with tracks that was never predicted has precision 0.
@@ -36,7 +37,7 @@ import numpy as np
 import scipy  # not scipy.stats, which takes a second to import; scipy loads it at its first use
 from numpy.typing import NDArray
 
-from genre_app.evaluation.calibration import expected_calibration_error, log_loss
+from genre_app.evaluation.calibration import chance_calibration_error, expected_calibration_error, log_loss
 from genre_app.files import valid_text
 from genre_app.vote import DEFAULT_VOTE, References, available_votes, vote
 
@@ -124,6 +125,11 @@ class Report:
         return expected_calibration_error(self.probabilities, self.labels)
 
     @property
+    def chance_ece(self) -> float:
+        """Calibration error that so many answers exceed in 5 % of cases if their probabilities are exactly right."""
+        return chance_calibration_error(self.probabilities)
+
+    @property
     def by_vote(self) -> dict[str, float]:
         """Accuracy of each vote that the checkpoint allows."""
         votes = available_votes(self.references)
@@ -189,7 +195,7 @@ class Report:
             *self.notes,
             f"accuracy          {self.accuracy:.1%}  (95 % interval {low:.1%} to {high:.1%})",
             f"log-loss          {self.log_loss:.3f}",
-            f"ECE               {self.ece:.3f}",
+            f"ECE               {self.ece:.3f}  (up to {self.chance_ece:.3f} is chance for these tracks)",
             f"macro F1          {self.macro_f1:.3f}",
             f"segment accuracy  {self.segment_accuracy:.1%}",
             "by vote           " + ", ".join(f"{method} {accuracy:.1%}" for method, accuracy in self.by_vote.items()),

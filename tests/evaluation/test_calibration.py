@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from genre_app.checkpoint import tempered
-from genre_app.evaluation.calibration import choose_sure_limits, expected_calibration_error
+from genre_app.evaluation.calibration import chance_calibration_error, choose_sure_limits, expected_calibration_error
 from genre_app.sure import SureLimits
 
 
@@ -32,6 +33,18 @@ def test_the_error_of_known_distributions():
     assert expected_calibration_error(two_genres(true), labels) < 0.005
     said = tempered(two_genres(true), 0.5)
     assert expected_calibration_error(said, labels) == pytest.approx((said.max(axis=1) - true).mean(), abs=0.005)
+
+
+@pytest.mark.parametrize("n", [20, 369])
+def test_the_error_by_chance_is_that_of_a_binomial(n):
+    """Answers with one probability are in one bin, so the error is the distance of a binomial share from it."""
+    right = scipy.stats.binom(n, 0.73)
+    counts = np.arange(n + 1)
+    distance = np.abs(counts / n - 0.73)
+    order = distance.argsort()
+    exact = distance[order][right.pmf(counts)[order].cumsum().searchsorted(0.95)]
+    assert chance_calibration_error(two_genres([0.73] * n)) == pytest.approx(exact, abs=0.15 * exact)
+    assert chance_calibration_error(two_genres([1.0] * n)) == 0.0  # a certain answer cannot be wrong by chance
 
 
 def test_limits_call_the_most_answers_sure_of_which_enough_are_right():
