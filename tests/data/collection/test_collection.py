@@ -133,7 +133,8 @@ def test_clips_move_and_go_and_genres_are_renamed_joined_and_removed(collection:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "../up", "a/b", "CON", "nul.x", ".hidden", "dot.", "a\u202eb", "a\0b", "x" * 41, "a:b"]
+    "name",
+    ["", "  ", "../up", "a/b", "CON", "nul.x", ".hidden", "__mine", "Clips.csv", "dot.", "a\u202eb", "a\0b", "x" * 41, "a:b"],
 )
 def test_a_genre_that_cannot_name_a_folder_is_refused(collection: Collection, name: str) -> None:
     with pytest.raises(DataError):
