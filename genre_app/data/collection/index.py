@@ -167,7 +167,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
     with suppress(OSError, UnicodeDecodeError, csv.Error):
         if path.stat().st_size > _MAX_TABLE_BYTES:
             return []
-        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))):  # spreadsheets add the mark
             with suppress(ValueError, TypeError):
                 words = {name: row.get(name) or "" for name in _WORDS}
                 numbers = {name: float(row.get(name) or 0.0) for name in ("seconds", "probability")}
@@ -178,7 +178,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
 
 def _read_others(folder: Path) -> list[str]:
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / OTHERS).read_text(encoding="utf-8"))
+        found = json.loads((folder / OTHERS).read_bytes())
         if isinstance(found, list):
             return [name for name in found if isinstance(name, str)]
     return []

@@ -198,6 +198,13 @@ def test_a_clip_that_another_window_removes_meanwhile_stops_the_export(
     assert not list(tmp_path.glob("*out.zip*"))
 
 
+def test_a_table_that_a_spreadsheet_has_saved_is_read(collection: Collection, tmp_path: Path) -> None:
+    clip = collection.add("dub", song(tmp_path, "a.wav"), origin="microphone", source_sha256="of the file").clip
+    table = collection.folder / "clips.csv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert collection.read().clips == [clip]
+
+
 def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
     clip = collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip
     for content in (b"\xff\xfe\0", b"file,seconds\ndub/x,abc\n,\n", f"file,seconds\n{clip.file},1e999\n".encode(), b""):
