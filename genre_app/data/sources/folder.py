@@ -25,6 +25,10 @@ _GTZAN_FOLDERS = ("genres", "genres_original")
 _WANTED = "it should hold blues/a.wav, jazz/b.wav and so on"
 
 
+class NoAudioError(DataError):
+    """A folder has no audio in genre folders."""
+
+
 @dataclass(frozen=True)
 class AudioFolder:
     """The tracks of a folder, sorted by path.
@@ -103,7 +107,7 @@ class AudioFolder:
                 refused.append((track_id, f"{track_id}: this link leads nowhere; put the audio where it points or remove it"))
         if not tracks:
             lies = f", only {n_outside} beside them" if n_outside else ""
-            raise DataError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
+            raise NoAudioError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
         return cls(root, tuple(tracks), tuple(refused), n_outside)
 
 
