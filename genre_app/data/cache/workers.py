@@ -154,9 +154,10 @@ def in_pool(
                 break
             while len(workers) < min(processes, len(waiting) + len(in_work)):
                 pipe, theirs = context.Pipe()
-                workers[pipe] = context.Process(target=_serve, args=(theirs, work, stop))
-                workers[pipe].start()
+                process = context.Process(target=_serve, args=(theirs, work, stop))
+                process.start()
                 theirs.close()
+                workers[pipe] = process
             for pipe in cast("list[connection.Connection]", connection.wait(workers, _POLL_SECONDS)):
                 try:
                     result, error = pipe.recv()
@@ -180,8 +181,8 @@ def in_pool(
         stop.set()  # after an error, the workers must not finish their files first
         for pipe in workers:
             pipe.close()
-        for process in workers.values():
-            process.join()
+        for worker in workers.values():
+            worker.join()
     for item in lost:
         if is_alone:
             yield item, crashed(item)
