@@ -63,19 +63,7 @@ def n_workers(n_files: int, spec: FeatureSpec) -> int:
 def read_all(
     tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
 ) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
-    """Decode files and compute their rows, in any order.
-
-    Parameters
-    ----------
-    tracks : sequence of AudioTrack
-    spec : FeatureSpec
-    processes : int
-        With 1, this process does the work itself.
-    monitor : Monitor
-
-    Yields
-    ------
-    AudioTrack, Rows or Failure
+    """Decode files and yield their rows, in any order; if ``processes`` is 1, this process does the work itself.
 
     Raises
     ------
