@@ -15,7 +15,7 @@ from genre_app.data.collection import Collection as MusicCollection
 from genre_app.data.collection.index import TABLE
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import DataError, some
-from genre_app.files import AnyPath
+from genre_app.files import AnyPath, valid_text
 
 MIN_GENRES = 2
 MIN_CLIPS = 2
@@ -61,7 +61,7 @@ def folder_examples(folder: AnyPath) -> tuple[list[Example], frozenset[str]]:
     found = AudioFolder.find(folder)
     contents = MusicCollection(found.path).read()
     known = {clip.id: clip.group for clip in contents.clips}
-    examples = [Example(t.path, t.genre, t.track_id, known.get(t.path.name, t.track_id)) for t in found.tracks]
+    examples = [Example(t.path, t.genre, valid_text(t.track_id), known.get(t.path.name, t.track_id)) for t in found.tracks]
     return examples, contents.none_of_these
 
 

@@ -192,12 +192,15 @@ def test_a_genre_of_other_sounds_gets_no_genre(base, folder, taught, embeddings,
 def test_unusable_files_are_named_and_too_few_clips_refused(base, folder, taught, embeddings, tmp_path) -> None:
     for kind in ("low", "high"):
         shutil.copytree(folder / kind, tmp_path / kind, ignore=shutil.ignore_patterns("*2.wav"))
-    (tmp_path / "low" / "noise.wav").write_bytes(b"RIFF nonsense")
+    for name in (b"noise.wav", b"caf\xe9.wav"):
+        (tmp_path / "low" / os.fsdecode(name)).write_bytes(b"RIFF nonsense")
     soundfile.write(tmp_path / "high" / "silent.wav", np.zeros(RATE), RATE)
     found = teach(folder_examples(tmp_path)[0], base, cache=embeddings)
-    assert sorted(name for name, _ in found.failed) == ["noise.wav", "silent.wav"]
+    assert sorted(name for name, _ in found.failed) == ["caf\ufffd.wav", "noise.wav", "silent.wav"]
     assert all(reason for _, reason in found.failed)
-    (tmp_path / "low" / "low1.wav").unlink()
+    (tmp_path / "low" / "low1.wav").rename(tmp_path / "low" / os.fsdecode(b"caf\xe9.wav"))
+    assert [example.name for example in folder_examples(tmp_path)[0] if "caf" in example.name] == ["low/caf\ufffd.wav"]
+    (tmp_path / "low" / os.fsdecode(b"caf\xe9.wav")).unlink()
     with pytest.raises(DataError, match=r"2 clips of each genre.*could not be used.*add clips of low"):
         teach(folder_examples(tmp_path)[0], base, cache=embeddings)
     with pytest.raises(DataError, match="2 genres"):

@@ -238,6 +238,9 @@ def test_a_copied_file_whose_name_is_no_text_is_left_out(collection: Collection,
         pytest.skip("the file system takes names of UTF-8 only")
     assert collection.add("dub", song(tmp_path, "b.wav"), origin="file").clip in collection.read().clips
     assert len(collection.read().clips) == 1
+    elsewhere = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(collection.folder / "dub", elsewhere / "dub")
+    assert [clip.seconds for clip in Collection(elsewhere).read().clips] == [3.0]
 
 
 def test_of_two_copied_files_with_one_name_none_is_taken_for_the_other(collection: Collection) -> None:
