@@ -156,6 +156,14 @@ def test_a_clip_is_not_refused_for_a_simulated_recording_that_is_too_quiet(base,
     assert [version.sounds.all() for version in versions] == [True] * 3
 
 
+def test_the_source_of_a_file_is_itself_or_its_track_of_gtzan(tmp_path) -> None:
+    for name in ("high/a.wav", "high/blues.00000.0.wav", "low/a.wav", "low/blues.00000.1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sources = [example.source for example in folder_examples(tmp_path)[0]]
+    assert sources == ["high/a.wav", "blues.00000", "low/a.wav", "blues.00000"]
+
+
 def test_clips_of_one_source_are_left_out_together() -> None:
     names = [("a", 0), ("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2)]
     examples = [Example(Path(str(n)), str(label), str(n), source) for n, (source, label) in enumerate(names)]

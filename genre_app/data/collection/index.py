@@ -70,11 +70,6 @@ class CollectedClip:
         """Name of the file, which a move to another genre keeps."""
         return self.file.rpartition("/")[2]
 
-    @property
-    def group(self) -> str:
-        """Clips with the same group come from the same file."""
-        return self.source_sha256 or self.file
-
 
 _WORDS = tuple(column.name for column in fields(CollectedClip) if column.type == "str")
 
