@@ -18,9 +18,8 @@ from pathlib import Path
 import soundfile
 
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
-from genre_app.data.tracks import is_text
 from genre_app.errors import DataError
-from genre_app.files import write_whole
+from genre_app.files import valid_text, write_whole
 
 TABLE = "clips.csv"
 OTHERS = "none_of_these.json"
@@ -138,12 +137,12 @@ def write_others(folder: Path, genres: Iterable[str]) -> None:
 
 
 def _is_genre(entry: Path) -> bool:
-    shown = is_text(entry.name) and not entry.name.startswith((".", "__"))
+    shown = valid_text(entry.name) == entry.name and not entry.name.startswith((".", "__"))
     return shown and entry.is_dir() and not entry.is_symlink()
 
 
 def _is_clip(entry: Path) -> bool:
-    shown = is_text(entry.name) and not entry.name.startswith(".")
+    shown = valid_text(entry.name) == entry.name and not entry.name.startswith(".")
     return shown and entry.suffix.lower() in AUDIO_SUFFIXES and entry.is_file()
 
 
