@@ -26,6 +26,7 @@ OTHERS = "none_of_these.json"
 """File with the names of the genres that mean "none of these"."""
 
 _MAX_TABLE_BYTES = 1 << 24
+_MAX_WORD_LETTERS = 500  # more than the name of a file; a visitor's zip may hold a table with longer ones
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
             return []
         for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))):  # spreadsheets add the mark
             with suppress(ValueError, TypeError):
-                words = {name: row.get(name) or "" for name in _WORDS}
+                words = {name: (row.get(name) or "")[:_MAX_WORD_LETTERS] for name in _WORDS}
                 numbers = {name: float(row.get(name) or 0.0) for name in ("seconds", "probability")}
                 if all(map(math.isfinite, numbers.values())):
                     clips.append(CollectedClip(**words, **numbers))  # type: ignore[arg-type]

@@ -203,6 +203,8 @@ def test_a_table_that_a_spreadsheet_has_saved_is_read(collection: Collection, tm
     table = collection.folder / "clips.csv"
     table.write_text(table.read_text(), encoding="utf-8-sig")
     assert collection.read().clips == [clip]
+    table.write_text(table.read_text().replace("a.wav", "a" * 100_000))
+    assert collection.read().clips[0].source == "a" * 500
 
 
 def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
