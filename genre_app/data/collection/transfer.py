@@ -58,12 +58,7 @@ def export_zip(collection: Collection, target: Path) -> int:
 def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None = None) -> Imported:
     """Add the clips of a zip of genre folders, as `export_zip` or any program writes it; clips that are here stay as they are.
 
-    Parameters
-    ----------
-    collection : Collection
-    path : pathlib.Path
-    limits : genre_app.data.sources.archive.Limits, optional
-        What the zip may hold; by default as much as a collection at home.
+    ``limits`` is what the zip may hold, by default as much as a collection at home.
 
     Raises
     ------
