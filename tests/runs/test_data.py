@@ -50,6 +50,9 @@ def test_the_columns_of_a_cache_in_a_zip_are_taken(own, tmp_path):
     of_folder, expected = open_data(asked, asked.config())
     assert config == expected != asked.config()
     assert of_zip.tracks == of_folder.tracks
+    asked = asked.model_copy(update={"settings": {"spec.kind": "mfcc", "spec.n_mfcc": 128}})
+    with pytest.raises(DataError, match=r"own does not fit the settings: n_mfcc \(128\) cannot exceed n_mels"):
+        open_data(asked, asked.config())
 
 
 @pytest.mark.parametrize(
