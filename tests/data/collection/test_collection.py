@@ -263,6 +263,7 @@ def test_a_zip_brings_everything_to_another_collection(collection: Collection, t
         path = song(tmp_path, f"{number}.wav", hz=200 + 50 * number)
         collection.add(genre, path, origin="batch", answer="pop", probability=0.5, checkpoint="default")
     collection.mark_none_of_these("dub", True)
+    os.utime(collection.path(collection.read().clips[0].id), (0, 0))  # a zip has no dates before 1980
     assert export_zip(collection, tmp_path / "out.zip") == 3
     other = Collection(tmp_path / "other")
     assert import_zip(other, tmp_path / "out.zip").added == 3
