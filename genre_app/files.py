@@ -31,7 +31,7 @@ def expanded(path: AnyPath) -> Path:
 
 
 def valid_text(name: str) -> str:
-    """Return the name of a file with its bytes that are not UTF-8 replaced; JSON cannot hold them."""
+    """Return the name of a file with its bytes that are not UTF-8 replaced; neither JSON nor a browser can hold them."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 

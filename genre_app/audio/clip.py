@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +46,12 @@ class Clip:
     def duration_seconds(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate
+
+    def middle(self, seconds: float) -> Clip:
+        """Return ``seconds`` from the middle of the clip; all of it if it is shorter."""
+        n_kept = round(min(seconds * self.sample_rate, len(self.samples)))  # min first, since seconds may be infinite
+        start = (len(self.samples) - n_kept) // 2
+        return replace(self, samples=self.samples[start : start + n_kept])
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all samples at once, so that a clip can be used like an `AudioStream`."""

@@ -154,8 +154,13 @@ def _check(request: Request) -> None:
     """Check all names before the folder is made, so that the corrected command can use the same folder."""
     from genre_app.checkpoint import load_checkpoint
     from genre_app.data.sources import check_place
+    from genre_app.errors import RunError
     from genre_app.runs.tracking import check_trackers
 
+    try:
+        request.model_dump_json()
+    except ValueError as error:
+        raise RunError("A path of the command is not UTF-8, so a run cannot store it; rename the file or folder.") from error
     request.config()
     check_trackers(request.log)
     check_place(request.data)

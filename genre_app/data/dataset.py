@@ -202,7 +202,7 @@ class TableDataset(_Tracks):
     def grid(self) -> tuple[Tensor, Tensor]:
         """Return the track of each piece and its number within the track [s]."""
         tracks = torch.repeat_interleave(torch.arange(len(self), device=self.labels.device), self.lengths)
-        return tracks, torch.arange(len(tracks), device=tracks.device) - (self.offsets - self.offsets[0])[tracks]
+        return tracks, torch.arange(len(tracks), device=tracks.device) - self.offsets[tracks]
 
     def cut(self, tracks: Tensor, starts: Tensor, rates: Tensor) -> Tensor:
         """Return the pieces [b, bins, 1] with the numbers ``starts`` [b] within their tracks."""
@@ -210,8 +210,7 @@ class TableDataset(_Tracks):
 
     def segments(self) -> tuple[Tensor, Tensor]:
         """Return all pieces [s, bins, 1] and the track of each [s]."""
-        tracks, starts = self.grid()
-        return self.cut(tracks, starts, torch.ones(len(tracks), device=tracks.device)), tracks
+        return self.columns[:, :, None], self.grid()[0]
 
 
 Dataset = MelDataset | TableDataset

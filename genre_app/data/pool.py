@@ -94,11 +94,6 @@ class WavePool:
     def collect(self, epoch: int, monitor: Monitor = QUIET) -> list[Columns]:
         """Wait for the tracks of an epoch.
 
-        Parameters
-        ----------
-        epoch : int
-        monitor : Monitor
-
         Returns
         -------
         list of numpy.ndarray, float16 [frames, n_mels]

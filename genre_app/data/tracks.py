@@ -48,8 +48,3 @@ def split_of_name(name: str) -> str | None:
     """Return ``train``, ``valid`` or ``test`` for a common name of that split ("validation", "Dev"), otherwise None."""
     name = name.strip().casefold()
     return name if name in SPLITS else _OTHER_NAMES.get(name)
-
-
-def is_text(name: str) -> bool:
-    """Return whether the name of a file is valid UTF-8; Python reads other bytes as surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)

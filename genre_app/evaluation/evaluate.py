@@ -207,11 +207,7 @@ def _of_audio(
 def load_middle(track: AudioTrack, sample_rate: int, seconds: float | None) -> Clip:
     """Decode a track and keep ``seconds`` from its middle; keep all of it if it is shorter, or if ``seconds`` is None."""
     clip = load_clip(track.path, sample_rate=sample_rate, name=track.track_id)
-    n_kept = len(clip.samples)
-    if seconds is not None:
-        n_kept = round(min(seconds * sample_rate, n_kept))  # min first, since seconds may be infinite
-    start = (len(clip.samples) - n_kept) // 2
-    return replace(clip, samples=clip.samples[start : start + n_kept])
+    return clip if seconds is None else clip.middle(seconds)
 
 
 def for_each(

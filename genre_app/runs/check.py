@@ -47,12 +47,7 @@ def check(request: Request, *, measure: bool = True) -> Iterator[Progress | Plan
     """Open the data of a request as its run would; yield the progress several times a second, then the plan of the run.
 
     Closing the iterator ends the process at once; what it has prepared is kept.
-
-    Parameters
-    ----------
-    request : Request
-    measure : bool
-        As in `genre_app.runs.plan.plan`.
+    ``measure`` is as in `genre_app.runs.plan.plan`.
 
     Raises
     ------

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from genre_app.data import labelled
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.labelled import Data
+from genre_app.data.sources import open_source
 from genre_app.progress import QUIET, Monitor
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
@@ -42,9 +41,10 @@ def open_data(
     StoppedError
         If ``monitor`` says so.
     """
-    path = Path(request.data)
-    if request.columns == "data" and config.spec.kind != "summary" and MelCache.is_cache(path):
-        config = with_columns_of(MelCache.open(path), config)
+    if request.columns == "data" and config.spec.kind != "summary":
+        found = open_source(request.data, work_folder(), monitor)  # the cache may be in a zip
+        if isinstance(found, MelCache):
+            config = with_columns_of(found, config)
     data = labelled.open_data(
         request.data,
         config.spec,

@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from genre_app.errors import RunError
+from genre_app.files import valid_text
+
 _LOG_LINE_BYTES = 400  # of an average line of log.txt, or more
 _LONG_LINE_BYTES = 8000  # of the longest line: a failure has up to 1000 letters, and paths besides
 
@@ -20,6 +23,11 @@ class TaskFolder:
     def name(self) -> str:
         """Name of the folder."""
         return self.path.name
+
+    def check_name(self, what: str) -> None:
+        """Raise `RunError` if the name is not UTF-8, since a browser cannot get it; ``what`` is what the folder holds."""
+        if valid_text(self.name) != self.name:
+            raise RunError(f"{valid_text(str(self.path))} has a name that is not UTF-8; rename this folder to see its {what}.")
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``."""

@@ -39,7 +39,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line
-from genre_app.files import write_whole
+from genre_app.files import valid_text, write_whole
 from genre_app.runs import events
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.journal import Journal, add_event, read_journal
@@ -92,6 +92,8 @@ class Run(TaskFolder):
         """
         config = request.config()
         check_model_settings(config)
+        if valid_text(str(path)) != str(path):  # safetensors could not open the files in it
+            raise RunError(f"{valid_text(str(path))} is not UTF-8, so no run can be there; name another --out.")
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(not file.name.startswith("folds.") for file in path.iterdir()):

@@ -134,10 +134,7 @@ class Embeddings:
 
 def read_middle(path: Path, sample_rate: int) -> Clip:
     """Return the middle 30 s of a file; raises `AudioError` as `genre_app.audio.load_clip`, and for more than half an hour."""
-    clip = load_clip(path, sample_rate=sample_rate, max_seconds=MAX_FILE_SECONDS)
-    most = round(MAX_CLIP_SECONDS * clip.sample_rate)
-    start = max(0, (len(clip.samples) - most) // 2)
-    return Clip(clip.samples[start : start + most], clip.sample_rate, clip.name, clip.warnings)
+    return load_clip(path, sample_rate=sample_rate, max_seconds=MAX_FILE_SECONDS).middle(MAX_CLIP_SECONDS)
 
 
 def _recorded(clip: Clip, seed: int) -> Clip:

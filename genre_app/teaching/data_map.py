@@ -36,6 +36,7 @@ _PERPLEXITY = 30.0  # the library's default; at most a third of the clips
 _NEIGHBOURS = 5  # fewer than `MIN_CLIPS`
 _ODD = 3.5  # robust z-score of the distance to the neighbours (Iglewicz and Hoaglin 1993)
 _ALIKE = 0.35  # distance of two clips, as a share of the median distance of a clip to its nearest neighbour
+_LEAST_SCALE = 1 / 3  # that median is at least this share of the one to the farthest of the neighbours
 _DOUBTFUL = 0.5  # least probability of another genre when the clip was left out
 _LEAST_STD = 1e-8
 
@@ -139,7 +140,7 @@ def data_map(
         points.astype(np.float64),
         clusters,
         float(silhouette_score(points, clusters)),
-        float(silhouette_score(points, genres)) if n_genres < len(genres) else 0.0,
+        float(silhouette_score(points, genres)),
         _doubtful(taught) if taught else (),
         alike,
         odd,
@@ -201,7 +202,9 @@ def _alike_and_odd(values: NDArray[np.float64], names: Sequence[str]) -> tuple[t
 
     # Without arguments, `kneighbors` leaves each clip out of its own neighbours, also where another clip is equal to it.
     distances, places = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(values).kneighbors()
-    close = np.argwhere(distances < _ALIKE * np.median(distances[:, 0]))
+    medians = np.median(distances, axis=0)
+    # If most clips have a copy, that is their nearest neighbour, and its distance says nothing about the others.
+    close = np.argwhere(distances < _ALIKE * max(medians[0], _LEAST_SCALE * medians[-1]))
     pairs = {tuple(sorted((names[one], names[places[one, place]]))) for one, place in close}
     mean = distances.mean(axis=1)
     spread = float(np.median(np.abs(mean - np.median(mean)))) or _LEAST_STD

@@ -54,10 +54,6 @@ class Embedding:
 class Embedder:
     """Compute embeddings with copies of a checkpoint's networks; one thread at a time may use it.
 
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-
     Raises
     ------
     CheckpointError

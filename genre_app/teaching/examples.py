@@ -14,8 +14,9 @@ from genre_app.checkpoint_header import check_genres
 from genre_app.data.collection import Collection as MusicCollection
 from genre_app.data.collection.index import TABLE
 from genre_app.data.sources.folder import AudioFolder
+from genre_app.data.sources.gtzan import gtzan_name
 from genre_app.errors import DataError, some
-from genre_app.files import AnyPath
+from genre_app.files import AnyPath, valid_text
 
 MIN_GENRES = 2
 MIN_CLIPS = 2
@@ -51,7 +52,7 @@ class Example:
 def folder_examples(folder: AnyPath) -> tuple[list[Example], frozenset[str]]:
     """Return the clips of a folder of genre folders, and its genres that mean "none of these".
 
-    If the folder is a collection, clips of one source are kept together.
+    If the folder is a collection, clips of one source are kept together; so are the pieces of a track of GTZAN.
 
     Raises
     ------
@@ -60,8 +61,10 @@ def folder_examples(folder: AnyPath) -> tuple[list[Example], frozenset[str]]:
     """
     found = AudioFolder.find(folder)
     contents = MusicCollection(found.path).read()
-    known = {clip.id: clip.group for clip in contents.clips}
-    examples = [Example(t.path, t.genre, t.track_id, known.get(t.path.name, t.track_id)) for t in found.tracks]
+    known = {clip.id: clip.source_sha256 for clip in contents.clips}  # other folders have none
+    sources = [known.get(t.path.name) or gtzan_name(t.track_id) or t.track_id for t in found.tracks]
+    pairs = zip(found.tracks, sources, strict=True)
+    examples = [Example(track.path, track.genre, valid_text(track.track_id), source) for track, source in pairs]
     return examples, contents.none_of_these
 
 

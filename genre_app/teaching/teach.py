@@ -17,6 +17,7 @@ from genre_app.errors import CheckpointError, DataError, some
 from genre_app.evaluation.calibration import choose_sure_limits
 from genre_app.evaluation.combination import choose_mix, with_mix
 from genre_app.evaluation.metrics import Report, TrackResult
+from genre_app.files import valid_text
 from genre_app.models import GenreModel, create_model
 from genre_app.progress import QUIET, Monitor, Progress, usable_cores
 from genre_app.teaching.cached import Embeddings
@@ -129,7 +130,10 @@ def teach(
         "seed": seed,
     }
     before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
-    reasons, seen = tuple((path.name, reason) for path, reason in failed), tuple(versions[0] for versions in embeddings)
+    reasons, seen = (
+        tuple((valid_text(path.name), reason) for path, reason in failed),
+        tuple(versions[0] for versions in embeddings),
+    )
     taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began, tuple(kept), seen)
     new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
     return taught

@@ -6,20 +6,25 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import torch
+from pydantic import ValidationError
 
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import Dataset, MelDataset, TableDataset
 from genre_app.data.labelled import Data
 from genre_app.data.pool import WavePool
-from genre_app.errors import DataError
-from genre_app.features import COLUMN_FIELDS
+from genre_app.errors import DataError, first_line
+from genre_app.features import COLUMN_FIELDS, FeatureSpec
 from genre_app.training.config import TrainConfig
 
 
 def with_columns_of(cache: MelCache, config: TrainConfig) -> TrainConfig:
-    """Return the settings with the sample rate, hop and mel bands of a mel cache."""
+    """Return the settings with the sample rate, hop and mel bands of a mel cache; raises `DataError` if they do not fit."""
     columns = {name: getattr(cache.spec, name) for name in COLUMN_FIELDS}
-    spec = type(config.spec).model_validate(config.spec.model_dump() | columns)
+    try:
+        spec = FeatureSpec.model_validate(config.spec.model_dump() | columns)
+    except ValidationError as error:
+        reason = first_line(error)
+        raise DataError(f"{cache.path} does not fit the settings: {reason}; change them, or give the audio itself.") from error
     return config.model_copy(update={"spec": spec})
 
 

@@ -52,10 +52,6 @@ class GradientGraph:
             self.loss = gradient(self.batch, self.targets)
         self.gradients = [parameter.grad for parameter in self.parameters]
 
-    def fits(self, batch: Tensor) -> bool:
-        """Whether the graph can be replayed for a batch."""
-        return batch.shape == self.batch.shape
-
     def __call__(self, batch: Tensor, targets: Tensor) -> Tensor:
         """Replay the graph; return the loss, which the next replay overwrites."""
         self.batch.copy_(batch)

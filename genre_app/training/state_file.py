@@ -17,10 +17,6 @@ from genre_app.files import write_whole
 _DIGEST = "genre_app_sha256"
 
 
-class DamagedError(ValueError):
-    """The content of a file is not what was written."""
-
-
 def previous(path: Path) -> Path:
     """Return the path of the state that was saved before the one in ``path``."""
     return path.with_name(f"{path.name}.previous")
@@ -36,13 +32,13 @@ def write_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, 
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `write_state` wrote; raises `DamagedError`, `safetensors.SafetensorError` or OSError if that is impossible."""
+    """Read what `write_state` wrote; raises ValueError, `safetensors.SafetensorError` or OSError if it is damaged."""
     with safe_open(path, framework="pt", device="cpu") as file:
         header = dict(file.metadata() or {})
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     digest = header.pop(_DIGEST, None)  # states of earlier versions have none
     if digest is not None and digest != _digest(tensors, header):
-        raise DamagedError("its digest is another one")
+        raise ValueError("its digest is another one")
     return tensors, header
 
 

@@ -218,7 +218,9 @@ class Steps:
                 self.warn(f"training continues without a CUDA graph, which the network does not allow: {first_line(error)}")
             finally:
                 self.rng.set_rng_state(self.state.dropout)  # recording drew from the generator
-        return self.graph(db, targets) if self.graph is not None and self.graph.fits(db) else self._gradient(db, targets)
+        if self.graph is None or self.graph.batch.shape != db.shape:
+            return self._gradient(db, targets)
+        return self.graph(db, targets)
 
     def _gradient(self, db: Tensor, targets: Tensor) -> Tensor:
         config, state = self.config, self.state

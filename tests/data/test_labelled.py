@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -96,8 +97,10 @@ def test_two_files_a_genre_with_a_bad_one_among_them(tmp_path):
     data = opened(tmp_path / "music", tmp_path)
     assert Counter(track.split for track in data.tracks) == {"train": 2, "valid": 2}
     (tmp_path / "music/a/bad.mp3").write_bytes(b"ID3 nothing")
+    (tmp_path / "music/a" / os.fsdecode(b"caf\xe9.wav")).symlink_to(tmp_path / "nowhere")
     data = opened(tmp_path / "music", tmp_path)
     assert len(data.tracks) == 4
+    assert any(note.startswith("Skipped: a/caf\ufffd.wav: this link leads nowhere") for note in data.notes)
     assert any(note.startswith("Skipped: a/bad.mp3: ") for note in data.notes)
     (tmp_path / "music/b/2.wav").write_bytes(b"")
     why = r"genre b has no two different tracks.* These cannot be used: a/bad.mp3: .+; b/2.wav: the file is empty.+\."

@@ -17,6 +17,7 @@ from genre_app.data.tracks import SPLITS
 from genre_app.errors import DataError
 from genre_app.runs import executor as job
 from genre_app.runs import folds
+from genre_app.runs.data import open_data
 from genre_app.runs.folds import cross_validate
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, runs_folder
@@ -39,6 +40,19 @@ def edited(folder, change):
     """Rewrite the lines of a cache's index."""
     head, *rows = (folder / "index.csv").read_text().splitlines()
     (folder / "index.csv").write_text("\n".join([head, *(",".join(change(*row.split(","))) for row in rows)]))
+
+
+def test_the_columns_of_a_cache_in_a_zip_are_taken(own, tmp_path):
+    zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, own.name)
+    asked = Request(recipe="cnn", data=zipped, columns="data")
+    of_zip, config = open_data(asked, asked.config())
+    asked = asked.model_copy(update={"data": str(own)})
+    of_folder, expected = open_data(asked, asked.config())
+    assert config == expected != asked.config()
+    assert of_zip.tracks == of_folder.tracks
+    asked = asked.model_copy(update={"settings": {"spec.kind": "mfcc", "spec.n_mfcc": 128}})
+    with pytest.raises(DataError, match=r"own does not fit the settings: n_mfcc \(128\) cannot exceed n_mels"):
+        open_data(asked, asked.config())
 
 
 @pytest.mark.parametrize(

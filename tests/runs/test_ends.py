@@ -31,6 +31,8 @@ from tests.runs.beats import quiet, same, weights
         (["nothing", "--data", "x"], ", upc-crnn, or name a TOML file"),  # the last of all
         (["default", "--data", "/nowhere", "--out", "OUT"], "There is no /nowhere; give a folder"),
         (["default", "--data", "/no\x1b[31mwhere", "--out", "OUT"], "There is no /no?[31mwhere; give a folder"),
+        (["default", "--data", "mus\udcefque", "--out", "OUT"], "A path of the command is not UTF-8"),
+        (["default", "--data", ".", "--out", "/r\udcefn"], "/r\ufffdn is not UTF-8, so no run can be there"),
         (["default", "--data", "~no-such-user/x", "--out", "OUT"], "There is no ~no-such-user/x; give a folder"),
         (
             ["default", "--data", ".", "--set", "model_settings.depth=3", "--out", "OUT"],

@@ -55,6 +55,9 @@ def test_equal_clips_are_like_each_other_and_not_like_themselves(clouds):
     values[4] = values[3] = values[2]
     found = data_map(values, examples(["dub"] * 10 + ["ska"] * 20))
     assert found.alike == (("dub/2.wav", "dub/3.wav"), ("dub/2.wav", "dub/4.wav"), ("dub/3.wav", "dub/4.wav"))
+    each_twice = np.concatenate([clouds[10:15], clouds[10:15] + 0.01])
+    found = data_map(each_twice, examples(["dub"] * 5 + ["ska"] * 5))
+    assert found.alike == tuple((f"dub/{n}.wav", f"ska/{n + 5}.wav") for n in range(5))
 
 
 def test_a_map_needs_clips(clouds):

@@ -156,6 +156,14 @@ def test_a_clip_is_not_refused_for_a_simulated_recording_that_is_too_quiet(base,
     assert [version.sounds.all() for version in versions] == [True] * 3
 
 
+def test_the_source_of_a_file_is_itself_or_its_track_of_gtzan(tmp_path) -> None:
+    for name in ("high/a.wav", "high/blues.00000.0.wav", "low/a.wav", "low/blues.00000.1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sources = [example.source for example in folder_examples(tmp_path)[0]]
+    assert sources == ["high/a.wav", "blues.00000", "low/a.wav", "blues.00000"]
+
+
 def test_clips_of_one_source_are_left_out_together() -> None:
     names = [("a", 0), ("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2)]
     examples = [Example(Path(str(n)), str(label), str(n), source) for n, (source, label) in enumerate(names)]
@@ -192,12 +200,15 @@ def test_a_genre_of_other_sounds_gets_no_genre(base, folder, taught, embeddings,
 def test_unusable_files_are_named_and_too_few_clips_refused(base, folder, taught, embeddings, tmp_path) -> None:
     for kind in ("low", "high"):
         shutil.copytree(folder / kind, tmp_path / kind, ignore=shutil.ignore_patterns("*2.wav"))
-    (tmp_path / "low" / "noise.wav").write_bytes(b"RIFF nonsense")
+    for name in (b"noise.wav", b"caf\xe9.wav"):
+        (tmp_path / "low" / os.fsdecode(name)).write_bytes(b"RIFF nonsense")
     soundfile.write(tmp_path / "high" / "silent.wav", np.zeros(RATE), RATE)
     found = teach(folder_examples(tmp_path)[0], base, cache=embeddings)
-    assert sorted(name for name, _ in found.failed) == ["noise.wav", "silent.wav"]
+    assert sorted(name for name, _ in found.failed) == ["caf\ufffd.wav", "noise.wav", "silent.wav"]
     assert all(reason for _, reason in found.failed)
-    (tmp_path / "low" / "low1.wav").unlink()
+    (tmp_path / "low" / "low1.wav").rename(tmp_path / "low" / os.fsdecode(b"caf\xe9.wav"))
+    assert [example.name for example in folder_examples(tmp_path)[0] if "caf" in example.name] == ["low/caf\ufffd.wav"]
+    (tmp_path / "low" / os.fsdecode(b"caf\xe9.wav")).unlink()
     with pytest.raises(DataError, match=r"2 clips of each genre.*could not be used.*add clips of low"):
         teach(folder_examples(tmp_path)[0], base, cache=embeddings)
     with pytest.raises(DataError, match="2 genres"):

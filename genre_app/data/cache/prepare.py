@@ -27,9 +27,10 @@ from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.cache.rows import stated_spec
 from genre_app.data.lock import locked
-from genre_app.data.tracks import AudioTrack, is_text
+from genre_app.data.tracks import AudioTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
+from genre_app.files import valid_text
 from genre_app.progress import QUIET, Meter, Monitor
 
 MAX_FILES = 200_000
@@ -95,8 +96,8 @@ def prepare(
     """
     if len(tracks) > MAX_FILES:
         raise DataError(f"{folder} has more than {MAX_FILES} audio files; give a smaller part of it.")
-    unnamed = [track for track in tracks if not is_text(track.track_id)]
-    tracks = [track for track in tracks if is_text(track.track_id)]
+    unnamed = [track for track in tracks if valid_text(track.track_id) != track.track_id]
+    tracks = [track for track in tracks if valid_text(track.track_id) == track.track_id]
     stamps = {track.track_id: stamp_of(track.path) for track in tracks}
     kind = "table" if spec.kind == "summary" else "mel"
     name = f"{kind}-{_digest([str(folder.resolve()), stated_spec(spec)])}"

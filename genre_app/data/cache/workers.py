@@ -7,12 +7,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -24,6 +23,7 @@ from genre_app.features import FeatureSpec
 from genre_app.progress import Monitor, usable_cores
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
     from multiprocessing.synchronize import Event
 
 # Starting a worker costs about as much as decoding this many files, or summarising this many.
@@ -63,19 +63,7 @@ def n_workers(n_files: int, spec: FeatureSpec) -> int:
 def read_all(
     tracks: Sequence[AudioTrack], spec: FeatureSpec, processes: int, monitor: Monitor
 ) -> Iterator[tuple[AudioTrack, Rows | Failure]]:
-    """Decode files and compute their rows, in any order.
-
-    Parameters
-    ----------
-    tracks : sequence of AudioTrack
-    spec : FeatureSpec
-    processes : int
-        With 1, this process does the work itself.
-    monitor : Monitor
-
-    Yields
-    ------
-    AudioTrack, Rows or Failure
+    """Decode files and yield their rows, in any order; if ``processes`` is 1, this process does the work itself.
 
     Raises
     ------
@@ -137,41 +125,71 @@ def in_pool(
     ------
     StoppedError
     """
+    # Not concurrent.futures: if a process dies while another one starts, the pool of Python 3.11 waits without end. Nor does it
+    # say which file was in work.
     waiting = deque(items)
-    suspects: deque[_Item] = deque()  # files in work when a process died: each is tried again alone
+    is_alone = len(waiting) == 1
     context = get_context("spawn")
-    while waiting or suspects:
-        alone = bool(suspects)
-        queue, n_flying = (suspects, 1) if alone else (waiting, 2 * processes)
-        flying: dict[Future[_Result], _Item] = {}
-        stop = context.Event()
-        workers = 1 if alone else processes
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(stop,)) as pool:
-            ready = pool.submit(os.getpid)
+    stop = context.Event()
+    workers: dict[connection.Connection, BaseProcess] = {}
+    in_work: dict[connection.Connection, _Item] = {}
+    lost: list[_Item] = []  # in work when their process died
+    try:
+        while waiting or in_work:
+            if not processes:
+                # No worker can start at all, for example when the program is a script without a main guard.
+                yield from ((item, here(item)) for item in waiting)
+                break
+            while len(workers) < min(processes, len(waiting) + len(in_work)):
+                pipe, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(theirs, work, stop))
+                process.start()
+                theirs.close()
+                workers[pipe] = process
+            for pipe in cast("list[connection.Connection]", connection.wait(workers, _POLL_SECONDS)):
+                try:
+                    result, error = pipe.recv()
+                except (EOFError, OSError):  # the process died
+                    workers.pop(pipe).join()
+                    if pipe in in_work:
+                        lost.append(in_work.pop(pipe))
+                    else:
+                        processes -= 1  # it could not start
+                    continue
+                if error is not None:
+                    raise error
+                done = [(in_work.pop(pipe), result)] if pipe in in_work else []  # the first message has no result
+                if waiting:
+                    in_work[pipe] = waiting.popleft()
+                    with suppress(OSError):  # the process has died since, as `connection.wait` will tell
+                        pipe.send(in_work[pipe])
+                yield from done
+            monitor.check("decoding")
+    finally:
+        stop.set()  # after an error, the workers must not finish their files first
+        for pipe in workers:
+            pipe.close()
+        for worker in workers.values():
+            worker.join()
+    for item in lost:
+        if is_alone:
+            yield item, crashed(item)
+        else:  # with the others it may have had too little memory
+            yield from in_pool([item], work, crashed, crashed, 1, monitor)
+
+
+def _serve(pipe: connection.Connection, work: Callable[[_Item], _Result], stop: Event) -> None:
+    """Work on the files that come through the pipe until it is closed; runs in a worker."""
+    start_worker(stop)
+    answer: tuple[_Result | None, Exception | None] = None, None
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.send(answer)
+            item = pipe.recv()
             try:
-                while queue or flying:
-                    while queue and len(flying) < n_flying:
-                        flying[pool.submit(work, queue[0])] = queue[0]
-                        queue.popleft()
-                    done, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                    monitor.check("decoding")
-                    for future in done:
-                        result = future.result()
-                        yield flying.pop(future), result
-            except BrokenProcessPool:
-                if not alone:
-                    suspects.extend(flying.values())
-                elif not ready.done() or ready.exception() is not None:
-                    # No worker can start at all, for example when the program is a script without a main guard.
-                    yield from ((item, here(item)) for item in [*flying.values(), *suspects, *waiting])
-                    return
-                else:
-                    yield from ((item, crashed(item)) for item in flying.values())  # at most the one file in work
-            except BaseException:  # also GeneratorExit: the workers must not finish their files first
-                stop.set()
-                for future in flying:
-                    future.cancel()
-                raise
+                answer = work(item), None
+            except Exception as error:  # noqa: BLE001 - the parent raises it
+                answer = None, error
 
 
 def start_worker(stop: Event) -> None:

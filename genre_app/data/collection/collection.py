@@ -275,12 +275,10 @@ def _middle(clip: Clip) -> tuple[np.ndarray, str]:
     """Return the middle 30 s of a clip, and a remark if half a second or more was left out."""
     if clip.sample_rate != SAMPLE_RATE:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, a collection stores {SAMPLE_RATE} Hz")
-    samples, most = clip.samples, round(MAX_CLIP_SECONDS * SAMPLE_RATE)
-    seconds = len(samples) / SAMPLE_RATE
+    seconds = clip.duration_seconds
     if seconds < MIN_CLIP_SECONDS:
         raise AudioError(f"{clip.name}: {seconds:.1f} s is too short; at least {MIN_CLIP_SECONDS:g} s is needed")
-    start = max(0, (len(samples) - most) // 2)
-    samples = samples[start : start + most]
+    samples = clip.middle(MAX_CLIP_SECONDS).samples
     if float(np.abs(samples - samples.mean()).max()) < SILENT_PEAK:
         raise AudioError(f"{clip.name}: this part is silent (under -60 dBFS); check the input or its level")
     remarks = [*clip.warnings]

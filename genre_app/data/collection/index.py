@@ -18,15 +18,15 @@ from pathlib import Path
 import soundfile
 
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
-from genre_app.data.tracks import is_text
 from genre_app.errors import DataError
-from genre_app.files import write_whole
+from genre_app.files import valid_text, write_whole
 
 TABLE = "clips.csv"
 OTHERS = "none_of_these.json"
 """File with the names of the genres that mean "none of these"."""
 
 _MAX_TABLE_BYTES = 1 << 24
+_MAX_WORD_LETTERS = 500  # more than the name of a file; a visitor's zip may hold a table with longer ones
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,6 @@ class CollectedClip:
     def id(self) -> str:
         """Name of the file, which a move to another genre keeps."""
         return self.file.rpartition("/")[2]
-
-    @property
-    def group(self) -> str:
-        """Clips with the same group come from the same file."""
-        return self.source_sha256 or self.file
 
 
 _WORDS = tuple(column.name for column in fields(CollectedClip) if column.type == "str")
@@ -143,12 +138,12 @@ def write_others(folder: Path, genres: Iterable[str]) -> None:
 
 
 def _is_genre(entry: Path) -> bool:
-    shown = is_text(entry.name) and not entry.name.startswith((".", "__"))
+    shown = valid_text(entry.name) == entry.name and not entry.name.startswith((".", "__"))
     return shown and entry.is_dir() and not entry.is_symlink()
 
 
 def _is_clip(entry: Path) -> bool:
-    shown = is_text(entry.name) and not entry.name.startswith(".")
+    shown = valid_text(entry.name) == entry.name and not entry.name.startswith(".")
     return shown and entry.suffix.lower() in AUDIO_SUFFIXES and entry.is_file()
 
 
@@ -157,8 +152,8 @@ def _described(row: CollectedClip | None, file: Path) -> CollectedClip:
     if row is not None:
         return replace(row, file=place)
     seconds = 0.0
-    with suppress(soundfile.LibsndfileError):
-        seconds = float(soundfile.info(file).duration)
+    with suppress(OSError, soundfile.LibsndfileError), file.open("rb") as opened:  # it cannot open a name that is not UTF-8
+        seconds = float(soundfile.info(opened).duration)
     return CollectedClip(place, source=file.name, origin="file", seconds=seconds)
 
 
@@ -167,9 +162,9 @@ def _read_table(path: Path) -> list[CollectedClip]:
     with suppress(OSError, UnicodeDecodeError, csv.Error):
         if path.stat().st_size > _MAX_TABLE_BYTES:
             return []
-        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))):  # spreadsheets add the mark
             with suppress(ValueError, TypeError):
-                words = {name: row.get(name) or "" for name in _WORDS}
+                words = {name: (row.get(name) or "")[:_MAX_WORD_LETTERS] for name in _WORDS}
                 numbers = {name: float(row.get(name) or 0.0) for name in ("seconds", "probability")}
                 if all(map(math.isfinite, numbers.values())):
                     clips.append(CollectedClip(**words, **numbers))  # type: ignore[arg-type]
@@ -178,7 +173,7 @@ def _read_table(path: Path) -> list[CollectedClip]:
 
 def _read_others(folder: Path) -> list[str]:
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / OTHERS).read_text(encoding="utf-8"))
+        found = json.loads((folder / OTHERS).read_bytes())
         if isinstance(found, list):
             return [name for name in found if isinstance(name, str)]
     return []

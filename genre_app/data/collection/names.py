@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import PurePath
 
 from genre_app.checkpoint_header import check_genres
+from genre_app.data.collection.index import OTHERS, TABLE
 from genre_app.errors import DataError
 from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name
 
@@ -31,7 +32,8 @@ def checked_genre(name: str) -> str:
     wrong = sorted({*FORBIDDEN_LETTERS, *"/\\"}.intersection(name))
     if wrong:
         raise DataError(f"The genre {name!r} cannot name a folder: leave out {' '.join(wrong)}.")
-    if name.startswith(".") or is_reserved_name(name):
+    # `genre_app.data.collection.index` takes these for folders of other programs, and for its own files.
+    if name.startswith((".", "__")) or is_reserved_name(name) or name.casefold() in (TABLE, OTHERS):
         raise DataError(f"The genre {name!r} cannot name a folder on every system; choose another name.")
     return name
 

@@ -39,8 +39,8 @@ def export_zip(collection: Collection, target: Path) -> int:
         raise DataError("This collection has no clips yet; record or drop some first.")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        # FLAC is compressed already.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        # FLAC is compressed already. A file copied by hand may have a date that a zip cannot hold.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
             for clip in clips:
                 archive.write(collection.folder / clip.file, clip.file)
             for name in (TABLE, OTHERS):
@@ -58,12 +58,7 @@ def export_zip(collection: Collection, target: Path) -> int:
 def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None = None) -> Imported:
     """Add the clips of a zip of genre folders, as `export_zip` or any program writes it; clips that are here stay as they are.
 
-    Parameters
-    ----------
-    collection : Collection
-    path : pathlib.Path
-    limits : genre_app.data.sources.archive.Limits, optional
-        What the zip may hold; by default as much as a collection at home.
+    ``limits`` is what the zip may hold, by default as much as a collection at home.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from pathlib import Path
 from genre_app.data.cache.feature_table import FeatureTable
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.sources.archive import unpack
-from genre_app.data.sources.folder import AudioFolder
+from genre_app.data.sources.folder import AudioFolder, NoAudioError
 from genre_app.data.sources.hub import fetch, repository_of
 from genre_app.data.sources.table import read_csv
 from genre_app.errors import DataError
@@ -46,7 +46,7 @@ def open_source(source: str | Path, work: Path, monitor: Monitor) -> AudioFolder
                 return kind.open(folder)
     try:
         return AudioFolder.find(path)
-    except DataError:
+    except NoAudioError:
         tables = [table for name in _TABLES for table in sorted(path.rglob(name))]
         if not tables:
             raise

@@ -74,13 +74,6 @@ class _Limited(io.FileIO):
 def unpack(path: Path, work: Path, *, limits: Limits | None = None, monitor: Monitor = QUIET) -> Path:
     """Unpack the audio and the tables of a zip into the work folder, unless that is done already.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    work : pathlib.Path
-    limits : Limits, optional
-    monitor : Monitor
-
     Returns
     -------
     pathlib.Path

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from genre_app.data.tracks import AudioTrack, split_of_name
 from genre_app.errors import DataError, some
-from genre_app.files import AnyPath
+from genre_app.files import AnyPath, valid_text
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
@@ -23,6 +23,10 @@ AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in f"{_AUDIO} {_VIDEO}".split
 _MAX_WALKED = 1_000_000  # files; a folder with more is probably a whole disk
 _GTZAN_FOLDERS = ("genres", "genres_original")
 _WANTED = "it should hold blues/a.wav, jazz/b.wav and so on"
+
+
+class NoAudioError(DataError):
+    """A folder has no audio in genre folders."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,11 @@ class AudioFolder:
                 split = split_of_name(parts[0]) or "" if split_depth else ""
                 tracks.append(AudioTrack(file, track_id, parts[split_depth], split))
             elif file.is_symlink():
-                refused.append((track_id, f"{track_id}: this link leads nowhere; put the audio where it points or remove it"))
+                nowhere = f"{valid_text(track_id)}: this link leads nowhere; put the audio where it points or remove it"
+                refused.append((track_id, nowhere))
         if not tracks:
             lies = f", only {n_outside} beside them" if n_outside else ""
-            raise DataError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
+            raise NoAudioError(f"{root} has no audio files in genre folders{lies}; {_WANTED}.")
         return cls(root, tuple(tracks), tuple(refused), n_outside)
 
 

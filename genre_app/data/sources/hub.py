@@ -65,14 +65,7 @@ def repository_of(source: str) -> str | None:
 
 
 def fetch(repository: str, work: Path, *, monitor: Monitor = QUIET) -> Path:
-    """Download a data set and write its audio into the work folder, unless that is done already.
-
-    Parameters
-    ----------
-    repository : str
-        ``OWNER/NAME``.
-    work : pathlib.Path
-    monitor : Monitor
+    """Download the data set ``OWNER/NAME`` and write its audio into the work folder, unless that is done already.
 
     Returns
     -------

@@ -57,7 +57,9 @@ def write_rows(parquet: Path, folder: Path, mark: str, shown: str, monitor: Moni
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[audio, genre]):
                 for row in batch.to_pylist():
                     label = row[genre]
-                    named = names[label] if isinstance(label, int) and 0 <= label < len(names) else label
+                    named = label
+                    if isinstance(label, int) and label < len(names):
+                        named = names[label] if label >= 0 else None  # the datasets library: a negative number is no label
                     data, name = _audio_of(row[audio], f"{parquet.stem}-{n_done:06d}")
                     target = folder / (_plain(str(named)) or "unnamed") / name
                     if mark:  # after a dot, so that GTZAN's track names are still recognised

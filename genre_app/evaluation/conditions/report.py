@@ -92,14 +92,7 @@ class ConditionsReport:
 def choose_conditions(
     names: str | Sequence[str] | None, *, noise: AnyPath | None = None, rooms: AnyPath | None = None
 ) -> dict[str, Condition]:
-    """Return the named conditions and those of the folders, by name.
-
-    Parameters
-    ----------
-    names : str, sequence of str or None
-        ``all``, or names of `STANDARD`, in a string separated by commas.
-    noise, rooms : str or os.PathLike, optional
-        Folders of noises and of impulse responses, whose conditions are added.
+    """Return the named conditions and those of the folders, by name; parameters as in `evaluate_conditions`.
 
     Raises
     ------

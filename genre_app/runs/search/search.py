@@ -32,7 +32,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line, validation_message
-from genre_app.files import valid_text, write_whole
+from genre_app.files import write_whole
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.host import is_alive
 from genre_app.runs.request import Request
@@ -168,9 +168,7 @@ def list_searches(on_damaged: Callable[[RunError], object] = lambda _: None) -> 
     for path in runs_folder().glob(f"*/{_FILE}"):
         found = SearchFolder(path.parent)
         try:
-            if valid_text(found.name) != found.name:  # a browser cannot get it
-                folder = valid_text(str(found.path))
-                raise RunError(f"{folder} has a name that is not UTF-8; rename this folder to see its search.")
+            found.check_name("search")
             created[found] = found.search().created
         except RunError as error:
             if path.exists():  # else it was deleted meanwhile

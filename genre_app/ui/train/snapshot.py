@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from genre_app.errors import RunError
-from genre_app.files import valid_text
 from genre_app.runs.events import Epoch, Finished, Started, Stepped
 from genre_app.runs.journal import Journal
 from genre_app.runs.report import Report
@@ -82,10 +81,10 @@ def snapshots(on_damaged: Callable[[RunError], object] = lambda _: None) -> list
     """Read all runs, the newest first; ``on_damaged`` gets the error of each run that cannot be read."""
     found = []
     for run in list_runs(on_damaged=on_damaged):
-        if valid_text(run.name) != run.name:  # a browser cannot get it
-            on_damaged(
-                RunError(f"{valid_text(str(run.path))} has a name that is not UTF-8; rename this folder to see its run.")
-            )
+        try:
+            run.check_name("run")
+        except RunError as error:
+            on_damaged(error)
             continue
         with suppress(RunError):  # the run was deleted meanwhile
             found.append(snapshot(run))

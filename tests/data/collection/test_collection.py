@@ -133,7 +133,8 @@ def test_clips_move_and_go_and_genres_are_renamed_joined_and_removed(collection:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "../up", "a/b", "CON", "nul.x", ".hidden", "dot.", "a\u202eb", "a\0b", "x" * 41, "a:b"]
+    "name",
+    ["", "  ", "../up", "a/b", "CON", "nul.x", ".hidden", "__mine", "Clips.csv", "dot.", "a\u202eb", "a\0b", "x" * 41, "a:b"],
 )
 def test_a_genre_that_cannot_name_a_folder_is_refused(collection: Collection, name: str) -> None:
     with pytest.raises(DataError):
@@ -197,6 +198,15 @@ def test_a_clip_that_another_window_removes_meanwhile_stops_the_export(
     assert not list(tmp_path.glob("*out.zip*"))
 
 
+def test_a_table_that_a_spreadsheet_has_saved_is_read(collection: Collection, tmp_path: Path) -> None:
+    clip = collection.add("dub", song(tmp_path, "a.wav"), origin="microphone", source_sha256="of the file").clip
+    table = collection.folder / "clips.csv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert collection.read().clips == [clip]
+    table.write_text(table.read_text().replace("a.wav", "a" * 100_000))
+    assert collection.read().clips[0].source == "a" * 500
+
+
 def test_a_damaged_table_costs_no_clip(collection: Collection, tmp_path: Path) -> None:
     clip = collection.add("dub", song(tmp_path, "a.wav"), origin="file").clip
     for content in (b"\xff\xfe\0", b"file,seconds\ndub/x,abc\n,\n", f"file,seconds\n{clip.file},1e999\n".encode(), b""):
@@ -230,6 +240,9 @@ def test_a_copied_file_whose_name_is_no_text_is_left_out(collection: Collection,
         pytest.skip("the file system takes names of UTF-8 only")
     assert collection.add("dub", song(tmp_path, "b.wav"), origin="file").clip in collection.read().clips
     assert len(collection.read().clips) == 1
+    elsewhere = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(collection.folder / "dub", elsewhere / "dub")
+    assert [clip.seconds for clip in Collection(elsewhere).read().clips] == [3.0]
 
 
 def test_of_two_copied_files_with_one_name_none_is_taken_for_the_other(collection: Collection) -> None:
@@ -250,6 +263,7 @@ def test_a_zip_brings_everything_to_another_collection(collection: Collection, t
         path = song(tmp_path, f"{number}.wav", hz=200 + 50 * number)
         collection.add(genre, path, origin="batch", answer="pop", probability=0.5, checkpoint="default")
     collection.mark_none_of_these("dub", True)
+    os.utime(collection.path(collection.read().clips[0].id), (0, 0))  # a zip has no dates before 1980
     assert export_zip(collection, tmp_path / "out.zip") == 3
     other = Collection(tmp_path / "other")
     assert import_zip(other, tmp_path / "out.zip").added == 3

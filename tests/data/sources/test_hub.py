@@ -174,6 +174,12 @@ def test_odd_metadata_are_passed_over(served, tmp_path, case):
     assert [track.track_id for track in AudioFolder.find(folder).tracks] == ["0/a.wav", "1/b.wav"]
 
 
+def test_a_negative_number_is_no_genre(served, tmp_path):
+    served.put("data/train-0.parquet", table([(row, -n) for n, (row, _) in enumerate(rows(["a.wav", "b.wav"]))], genre=False))
+    tracks = AudioFolder.find(fetch("someone/music", tmp_path / "work")).tracks
+    assert [track.track_id for track in tracks] == ["blues/a.wav"]
+
+
 def test_names_cannot_leave_the_folder(served, tmp_path):
     names = ["../../evil.wav", "/etc/evil.wav", "C:\\evil.wav", "..", ".hidden.wav", "a.wav", "a.wav"]
     content = [({"bytes": wav(i), "path": name}, 0) for i, name in enumerate(names)]

@@ -40,6 +40,14 @@ def test_a_zip_is_unpacked_and_opened(music, tmp_path):
     assert stages == []
 
 
+def test_a_disk_is_not_searched_for_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr("genre_app.data.sources.folder._MAX_WALKED", 3)
+    for name in ("a", "b", "c", "features_3_sec.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="has more than 3 files"):
+        opened(tmp_path, tmp_path / "work")
+
+
 def test_a_zip_with_a_cache_in_it(music, tmp_path):
     cache = opened(music, tmp_path).store.path
     path = tmp_path / "cache.zip"
