@@ -157,8 +157,9 @@ def _described(row: CollectedClip | None, file: Path) -> CollectedClip:
     if row is not None:
         return replace(row, file=place)
     seconds = 0.0
-    with suppress(soundfile.LibsndfileError):
-        seconds = float(soundfile.info(file).duration)
+    # Not by its path: soundfile cannot encode a name whose bytes are not UTF-8.
+    with suppress(OSError, soundfile.LibsndfileError), file.open("rb") as opened:
+        seconds = float(soundfile.info(opened).duration)
     return CollectedClip(place, source=file.name, origin="file", seconds=seconds)
 
 
