@@ -128,9 +128,11 @@ def explain(clip: Clip, checkpoint: Checkpoint) -> Explanation:
     if clip.sample_rate != checkpoint.sample_rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, {checkpoint.name} needs {checkpoint.sample_rate} Hz")
     grid = Grid.over(clip.duration_seconds, max(member.spec.fmax for member in checkpoint.members))
-    tasks = [partial(_occlude_band, batch, grid, band) for batch in _batches(clip, checkpoint) for band in _bands(batch, grid)]
-    found = list(at_once(lambda task: task(), tasks))
-    return Explanation(grid, checkpoint.genres, np.sum(found, axis=0))
+    importance = np.zeros((len(checkpoint.genres), *grid.shape))
+    for batch in _batches(clip, checkpoint):
+        for falls in at_once(partial(_occlude_band, batch, grid), _bands(batch, grid)):
+            importance += falls
+    return Explanation(grid, checkpoint.genres, importance)
 
 
 class _Batch:
