@@ -247,9 +247,9 @@ def _find(given: str) -> Path:
     bundled = bundled_checkpoints()
     if given in bundled:
         return checkpoint_folder() / f"{given}{SUFFIX}"
-    path = Path(given)
-    if "\0" not in given and path.is_file():
-        return path
-    what = "is a folder" if "\0" not in given and path.is_dir() else "is neither a file nor a bundled one"
+    # Those of Path raise an error for a name that no file can have, and for a folder that may not be read.
+    if os.path.isfile(given):  # noqa: PTH113
+        return Path(given)
+    what = "is a folder" if os.path.isdir(given) else "is neither a file nor a bundled one"  # noqa: PTH112
     choice = f"choose one of: {', '.join(bundled)}" if bundled else "none is bundled, so name a file"
     raise CheckpointError(f"checkpoint {given!r} {what}; {choice}")

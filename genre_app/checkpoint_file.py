@@ -71,6 +71,7 @@ def write_file(
     # Programs that do not know these fields can then read all files that do not need them.
     unused = {name for name, default in (("temperature", 1.0), ("none_of_these", [])) if getattr(header, name) == default}
     text = json.dumps(header.model_dump(mode="json", exclude=unused), allow_nan=False)
+    Header.model_validate_json(text)  # refuses a lone surrogate, as in the name of a file that is not UTF-8
     tensors = {
         f"members.{index}.{key}": value.detach().cpu().contiguous()
         for index, model in enumerate(models)

@@ -64,7 +64,8 @@ def is_reserved_name(name: str) -> bool:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: after an interruption, the old file or the new one is complete. Several threads may write it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
+    # A part of the name, since a name may have 255 bytes in all.
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -74,7 +74,9 @@ def classify(
     ValueError
         For another sample rate, an unknown vote or an overlap out of bounds.
     """
-    _check_vote(vote, checkpoint)
+    check_vote(vote)
+    if vote not in available_votes(checkpoint.references):
+        raise ValueError(f"the checkpoint {checkpoint.name} has no reference tracks for the {vote} vote; choose another vote")
     found = run_members(clip, checkpoint, overlap=overlap, suppressed=suppressed)
     prediction = from_segments(
         checkpoint,
@@ -278,9 +280,3 @@ def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: fl
         yield f"too short: {duration_seconds:.1f} s, repeated to fill a segment of {spec.segment_seconds:g} s"
     if sounds.mean() < _MOSTLY:
         yield f"mostly silent: only {int(sounds.sum())} of {len(sounds)} segments have sound, and only these vote"
-
-
-def _check_vote(name: str, checkpoint: Checkpoint) -> None:
-    check_vote(name)
-    if name not in available_votes(checkpoint.references):
-        raise ValueError(f"the checkpoint {checkpoint.name} has no reference tracks for the {name} vote; choose another vote")

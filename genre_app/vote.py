@@ -38,7 +38,7 @@ _SUM_TOLERANCE = 1e-3  # rows of a float32 softmax sum to one within 1e-5; a lar
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """Training tracks for the ``knn`` vote.
+    """Training tracks for the ``knn`` vote. A genre without a track is never its answer.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class References:
         """Return references with a suitable ``k``, None for fewer than two tracks."""
         if len(labels) < 2:
             return None
-        # More neighbours than a genre has tracks would outvote it always. A genre without tracks is never the answer.
+        # More neighbours than a genre has tracks would outvote it always.
         n_rarest = int(np.unique_counts(labels).counts.min())
         k = min(_MAX_NEIGHBOURS, n_rarest, len(labels) - 1)
         return cls(probabilities.astype(np.float32), labels.astype(np.int64), k)

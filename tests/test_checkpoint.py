@@ -83,7 +83,13 @@ def test_a_failed_write_leaves_the_old_file(checkpoint, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"metrics": {"accuracy": float("nan")}}, {"genres": ("a", "a")}, {"metrics": {"a": object()}}]
+    "changes",
+    [
+        {"metrics": {"accuracy": float("nan")}},
+        {"genres": ("a", "a")},
+        {"metrics": {"a": object()}},
+        {"provenance": {"data": "caf\udce9"}},  # the name of a folder that is not UTF-8, as Python reads it
+    ],
 )
 def test_a_checkpoint_that_could_not_be_read_back_is_not_written(checkpoint, tmp_path, changes):
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's and json's sentences

@@ -31,6 +31,8 @@ def test_a_missing_file_and_a_folder(tmp_path):
     refused(tmp_path, "is a folder")
     with pytest.raises(CheckpointError, match="neither a file"):
         load_checkpoint("a\0b")
+    with pytest.raises(CheckpointError, match="neither a file"):
+        load_checkpoint("a" * 300)  # longer than a file's name may be
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 2000, -4000, -1])

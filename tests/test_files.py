@@ -19,6 +19,12 @@ def test_several_threads_write_the_same_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "\N{MUSICAL NOTE}" * 63 + "abc"], ids=["one byte a letter", "several bytes"])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, name):
+    write_whole(tmp_path / name, b"data")
+    assert (tmp_path / name).read_bytes() == b"data"
+
+
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "shared"))

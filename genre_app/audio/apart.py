@@ -51,7 +51,7 @@ def running() -> Pool | None:
 
 
 class _Message(BaseModel):
-    """What a worker says of its file; the samples of a block follow by themselves."""
+    """Message of a worker about its file. The samples of a block follow in a message of their own."""
 
     kind: Literal["opened", "block", "end", "error"]
     warnings: list[str] = []
@@ -60,7 +60,7 @@ class _Message(BaseModel):
 
 
 class WorkerError(OSError):
-    """A worker answers what no worker says."""
+    """A worker has sent a message that does not belong to its answer."""
 
 
 class Worker:
@@ -136,7 +136,7 @@ class ApartStream(AudioStream):
     AudioError
         If the worker cannot open the file.
     OSError
-        If the worker died, hung or talked nonsense before it had opened the file.
+        If the worker died, hung or sent a wrong message before it had opened the file.
     """
 
     def __init__(

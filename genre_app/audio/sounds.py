@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def sound_files(folder: Path, named: str, what: str) -> tuple[Path, ...]:
     ValueError
         If the folder is missing or holds no sounds, or a sound cannot be read or begins with five silent minutes.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a name that no folder can have
         raise ValueError(f"{named} {folder} is not a folder; name one that holds {what} as audio files")
     visible = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
     found = sorted(path for path in visible if path.is_file())

@@ -113,7 +113,7 @@ def _draw_response(db: Tensor, chain: Chain) -> Tensor:
 
 def _respond(place: str) -> Change:
     """Return the step that applies the device's response to the items that have it at this place."""
-    return lambda db, chain: torch.where(chain.places["response", place], db + chain.response, db)
+    return lambda db, chain: torch.where(chain.places["response", place], db + chain.response * (chain.spec.power / 2.0), db)
 
 
 _CLIP = ("clip", distortion.clip, "headroom_db")

@@ -206,7 +206,8 @@ def _stated(tracks: Sequence[CachedTrack], splits: dict[str, str], content: Mapp
         raise DataError(f"By {whose} there is {lacks}; name one, or choose the stratified split.")
     notes = [f"Split by {whose} ({_counts(splits)})."]
     if unchecked:
-        notes.append(f"There is no validation track of {', '.join(sorted(unchecked))}, so the accuracy does not cover it.")
+        lacks = f"no validation track of {', '.join(sorted(unchecked))}"
+        notes.append(f"There is {lacks}, so the accuracy does not cover it, and the knn vote never answers with it.")
     left_out = [track.track_id for track in tracks if track.track_id not in splits]
     if left_out:
         notes.append(f"{len(left_out)} tracks are in none of its splits and were left out: {some(left_out)}.")

@@ -87,11 +87,10 @@ class Explanation:
             return []
         order = np.argsort(-by_band, kind="stable")
         n = 1 + int(np.searchsorted(np.cumsum(by_band[order]), _NAMED_SHARE * by_band.sum()))
-        chosen = sorted(order[:n].tolist())
-        firsts = [chosen[0], *(b for a, b in pairwise(chosen) if b != a + 1)]
-        lasts = [*(a for a, b in pairwise(chosen) if b != a + 1), chosen[-1]]
+        chosen = np.sort(order[:n])
+        neighbours = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1)
         edges = self.grid.bands_hz.tolist()
-        return [(edges[first], edges[last + 1]) for first, last in zip(firsts, lasts, strict=True)]
+        return [(edges[group[0]], edges[group[-1] + 1]) for group in neighbours]
 
     def moment(self, genre: str) -> tuple[float, float]:
         """Return start and end in seconds of the moment with the largest marked importance."""
@@ -129,9 +128,11 @@ def explain(clip: Clip, checkpoint: Checkpoint) -> Explanation:
     if clip.sample_rate != checkpoint.sample_rate:
         raise ValueError(f"{clip.name} has {clip.sample_rate} Hz, {checkpoint.name} needs {checkpoint.sample_rate} Hz")
     grid = Grid.over(clip.duration_seconds, max(member.spec.fmax for member in checkpoint.members))
-    tasks = [partial(_occlude_band, batch, grid, band) for batch in _batches(clip, checkpoint) for band in _bands(batch, grid)]
-    found = list(at_once(lambda task: task(), tasks))
-    return Explanation(grid, checkpoint.genres, np.sum(found, axis=0))
+    importance = np.zeros((len(checkpoint.genres), *grid.shape))
+    for batch in _batches(clip, checkpoint):
+        for falls in at_once(partial(_occlude_band, batch, grid), _bands(batch, grid)):
+            importance += falls
+    return Explanation(grid, checkpoint.genres, importance)
 
 
 class _Batch:

@@ -57,8 +57,8 @@ def summarise(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.flo
     rate, n_fft, hop = spec.sample_rate, spec.n_fft, spec.hop_length
     spectrum = librosa.stft(samples, n_fft=n_fft, hop_length=hop)
     magnitude = np.abs(spectrum)
-    # librosa warns if it is to estimate the tuning of silence.
-    tuning = None if samples.any() else 0.0
+    # librosa warns if it is to estimate the tuning of a sound without a pitch.
+    tuning = None if (librosa.piptrack(S=magnitude**2, sr=rate)[0] > 0).any() else 0.0
     bands: dict[str, Any] = spec.model_dump(include={"n_mels", "fmin", "fmax"})
     bands |= {"htk": spec.mel_scale == "htk", "norm": spec.mel_norm}
     mel = librosa.feature.melspectrogram(S=magnitude**spec.power, sr=rate, n_fft=n_fft, **bands)

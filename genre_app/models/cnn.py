@@ -78,6 +78,7 @@ def through(blocks: nn.Sequential, x: Tensor) -> Tensor:
 class _Member(nn.Module):
     def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
         super().__init__()
+        check_blocks(settings.channels, settings.pools)
         sizes = (n_views, *settings.channels)
         pools, _ = fitted_pools((n_bins, n_frames), settings.pools)
         self.blocks = conv_blocks_3x3(sizes, pools)
@@ -101,7 +102,3 @@ class CNN(Ensemble):
 
     Settings = CNNSettings
     Member = _Member
-
-    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: CNNSettings) -> None:
-        check_blocks(settings.channels, settings.pools)
-        super().__init__(n_bins, n_frames, n_genres, settings)

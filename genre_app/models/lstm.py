@@ -51,6 +51,7 @@ class LSTMSettings(EnsembleSettings):
 class _Recurrent(nn.Module):
     def __init__(self, n_views: int, n_bins: int, n_frames: int, n_genres: int, settings: LSTMSettings) -> None:
         super().__init__()
+        check_blocks(settings.channels, settings.pools)
         pools, (n_left, _) = fitted_pools((n_bins, n_frames), settings.pools, fit=settings.fit_pools)
         sizes = (n_views, *settings.channels)
         self.blocks = conv_blocks_3x3(sizes, pools)
@@ -97,7 +98,3 @@ class LSTM(Ensemble):
 
     Settings = LSTMSettings
     Member = _Recurrent
-
-    def __init__(self, n_bins: int, n_frames: int, n_genres: int, settings: LSTMSettings) -> None:
-        check_blocks(settings.channels, settings.pools)
-        super().__init__(n_bins, n_frames, n_genres, settings)

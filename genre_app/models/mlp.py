@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -112,20 +111,17 @@ class _PatchSpectra(nn.Module):
 
 
 def _band_weights(n_frames: int, n_bands: int) -> Tensor:
-    """Return weights [frequencies, bands] that average a spectrum of ``n_frames`` frames in bands."""
-    weights = torch.zeros(1 + n_frames // 2, n_bands)
-    for band, (low, high) in enumerate(_band_edges(1 + n_frames // 2, n_bands)):
+    """Return weights [frequencies, bands] that average a spectrum of ``n_frames`` frames in bands.
+
+    The bands widen geometrically from bin 1 on, each has at least one bin.
+    """
+    n_bins, low = 1 + n_frames // 2, 1
+    weights = torch.zeros(n_bins, n_bands)
+    for band in range(n_bands):
+        high = max(low + 1, round(low * (n_bins / low) ** (1.0 / (n_bands - band))))
         weights[low:high, band] = 1.0 / (high - low)
-    return weights
-
-
-def _band_edges(n_bins: int, n_bands: int) -> Iterator[tuple[int, int]]:
-    """Split the bins 1 to n_bins - 1 of a spectrum into bands that widen geometrically, each of at least one bin."""
-    low = 1
-    for left in range(n_bands, 0, -1):
-        high = max(low + 1, round(low * (n_bins / low) ** (1.0 / left)))
-        yield low, high
         low = high
+    return weights
 
 
 class _Perceptron(nn.Module):

@@ -41,7 +41,7 @@ def test_decibels_are_the_inverse_of_power():
 
 
 def test_gain_equals_a_louder_waveform(chord):
-    changed = spectrum.gain(extract(chord, SPEC), torch.tensor([-12.0]))
+    changed = spectrum.gain(extract(chord, SPEC), torch.tensor([-12.0]), SPEC)
     expected = extract(chord * 10 ** (-12 / 20), SPEC)
     above_floor = expected > -95.0  # power under 1e-10 counts as 1e-10
     assert above_floor.float().mean() > 0.5
@@ -78,6 +78,11 @@ def test_coloured_noise_has_its_slope(generator):
     octaves = scale.band_octaves(SPEC, torch.device("cpu"))
     slope = np.polyfit(octaves[30:].numpy(), noisy[30:].numpy(), 1)[0]
     assert slope == pytest.approx(-6.0, abs=0.15)
+    sums = SPEC.model_copy(update={"mel_norm": None})  # a band is then the sum over its width, not the mean
+    noisy = noise_ops.add_coloured_noise(silence, filled(1, -60.0), filled(1, -6.0), sums, generator)
+    widths_db = scale.from_power(scale.band_widths(SPEC, torch.device("cpu")))
+    noisy = scale.from_power(scale.to_power(noisy)[0].mean(dim=1)) - widths_db
+    assert np.polyfit(octaves[30:].numpy(), noisy[30:].numpy(), 1)[0] == pytest.approx(-6.0, abs=0.15)
 
 
 @pytest.mark.parametrize("semitones", [-4.0, -1.5, 2.0, 4.0])

@@ -255,6 +255,15 @@ def test_the_chain_repeats_stays_finite_and_never_synchronises(pieces):
             apply_chain(db, config, SPEC, torch.Generator().manual_seed(3))
 
 
+def test_magnitudes_are_changed_as_power_is(pieces):
+    db, magnitudes = log_mel(pieces[:2, :RATE]), SPEC.model_copy(update={"power": 1.0})
+    for part in ("pitch", "codec", "reverb", "room", "equaliser", "response", "coloured_noise", "background", "gain", "floor"):
+        config, generators = LogMelConfig(**{f"{part}_probability": 1.0}), (torch.Generator().manual_seed(1) for _ in range(2))
+        expected = apply_chain(db, config, SPEC, next(generators))
+        found = apply_chain(db / 2.0, config, magnitudes, next(generators))
+        torch.testing.assert_close(2.0 * found, expected, atol=1e-3, rtol=0, msg=part)
+
+
 @pytest.mark.parametrize("part", NEW)
 def test_each_step_changes_the_given_share(part, pieces, generator):
     db = log_mel(pieces[:, : 2 * RATE]).repeat(60, 1, 1)

@@ -181,6 +181,8 @@ def test_a_missing_folder_of_rooms_is_named(tmp_path, pieces):
     config = WaveformConfig(room_probability=1, room_folder=tmp_path / "none")
     with pytest.raises(ValueError, match=r"room_folder .* is not a folder; name one that holds impulse responses"):
         [augment_waveform(pieces[0][:RATE], RATE, config, seed) for seed in range(8)]  # half of the draws read the folder
+    with pytest.raises(ValueError, match="is not a folder"):
+        room_files(tmp_path / ("a" * 300))  # longer than a folder's name may be
 
 
 def test_a_small_device_has_the_given_band_and_curve():

@@ -97,6 +97,7 @@ def test_gtzan_too_small_for_its_lists_is_split_at_random():
     splits, notes = split(no_valid_jazz)
     assert set(splits) == {t.track_id for t in no_valid_jazz if gtzan_name(t.track_id) in lists}
     assert notes[1].startswith("There is no validation track of jazz")
+    assert notes[1].endswith("and the knn vote never answers with it.")
 
 
 def test_a_stratified_gtzan_gets_a_warning():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakSet
 
 import librosa
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from genre_app.audio import Clip
 from genre_app.checkpoint import Checkpoint, Member
-from genre_app.explain import Grid, explain
+from genre_app.explain import Grid, explain, occlusion
 from genre_app.features import FeatureSpec
 from genre_app.models import create_model
 from genre_app.models.base import GenreModel, ModelSettings
@@ -84,6 +85,23 @@ def test_members_of_other_rates_are_weighted():
     np.testing.assert_allclose(found.of("loud")[first], 0.75 * alone.of("loud")[first], atol=1e-9)
     assert (found.of("loud")[second] > 0).all()
     assert set(found.marked("loud").any(axis=1).nonzero()[0]) <= {*first, *second}
+
+
+def test_the_segments_of_a_long_clip_are_not_in_memory_all_at_once(monkeypatch):
+    alive: WeakSet[object] = WeakSet()
+    counts = []
+
+    class Counted(occlusion._Batch):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)  # type: ignore[arg-type]
+            alive.add(self)
+            counts.append(len(alive))
+
+    monkeypatch.setattr(occlusion, "_Batch", Counted)
+    monkeypatch.setattr(occlusion, "batch_size", lambda spec: 2)
+    explain(Clip(noise(20.0), RATE), one_band())
+    assert len(counts) > 5
+    assert max(counts) <= 2
 
 
 @pytest.mark.parametrize("seconds", [0.7, 2.0, 5.0])

@@ -95,6 +95,7 @@ def test_a_batch_equals_its_singles_and_context_is_left_out(samples):
 
 def test_silence_is_finite():
     assert extract(torch.zeros(1, 3 * 22050), SPEC).isfinite().all()
+    assert extract(torch.full((1, 3 * 22050), 0.1), SPEC).isfinite().all()  # silence of a sound card with a constant offset
 
 
 def test_a_summary_cannot_be_computed_from_a_log_mel_spectrogram():

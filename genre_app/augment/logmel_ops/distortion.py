@@ -99,6 +99,7 @@ def code(
     generator : torch.Generator
     """
     wide = (band_octaves(spec, db.device)[None, :] - torch.log2(cutoff_hz / 1000.0)[:, None]).clamp(min=0.0)
-    short = (db.amax(dim=1, keepdim=True) - range_db[:, None, None] - db).clamp(min=0.0)
+    level = db * (2.0 / spec.power)
+    short = (level.amax(dim=1, keepdim=True) - range_db[:, None, None] - level).clamp(min=0.0)
     lost = (_RANGE_SLOPE * short + _CUTOFF_DB * wide[:, :, None]).clamp(max=_MOST_LOST_DB)
-    return db - lost + scatter_db[:, None, None] * normal(tuple(db.shape), generator)
+    return (level - lost + scatter_db[:, None, None] * normal(tuple(db.shape), generator)) * (spec.power / 2.0)

@@ -68,11 +68,12 @@ def add_background(db: Tensor, snr_db: Tensor, spec: FeatureSpec, generator: Gen
     return _add_at_ratio(db, scale.to_power((shape + common + of_bands + flutter).clamp(-_MOST_DB, _MOST_DB)), snr_db, spec)
 
 
-def _add_at_ratio(db: Tensor, noise: Tensor, snr_db: Tensor, spec: FeatureSpec) -> Tensor:
-    """Add the power of ``noise``, scaled so that the mean power of each item is ``snr_db`` [b] higher."""
-    power = scale.to_power(db)
+def _add_at_ratio(db: Tensor, density: Tensor, snr_db: Tensor, spec: FeatureSpec) -> Tensor:
+    """Add noise of a density [b, bins, frames], scaled so that the mean power of each item is ``snr_db`` [b] higher."""
+    power = scale.to_power(db * (2.0 / spec.power))
+    noise = density * (scale.band_widths(spec, db.device) / scale.band_weights(spec, db.device))[:, None]
     level = scale.mean_power(power, spec) / scale.mean_power(noise, spec) * scale.to_power(-snr_db)
-    return scale.from_power(power + noise * level[:, None, None])
+    return scale.from_power(power + noise * level[:, None, None]) * (spec.power / 2.0)
 
 
 def add_white_noise(db: Tensor, sigma: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:

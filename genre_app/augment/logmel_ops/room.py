@@ -39,7 +39,8 @@ def reverberate(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featur
     rate = math.log(1e6) * spec.hop_length / spec.sample_rate / t60_seconds  # nepers of power per frame [b]
     tail = torch.where(lag >= 0, torch.exp(-rate[:, None, None] * lag.clamp(min=0)), 0.0)
     tail = tail * ((1.0 - torch.exp(-rate)) * scale.to_power(-direct_db))[:, None, None]
-    return scale.from_power(torch.bmm(scale.to_power(db), tail + torch.eye(n_frames, device=db.device)))
+    power = torch.bmm(scale.to_power(db * (2.0 / spec.power)), tail + torch.eye(n_frames, device=db.device))
+    return scale.from_power(power) * (spec.power / 2.0)
 
 
 def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
@@ -63,7 +64,7 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
     length = min(scale.frame_count(_TAIL_SECONDS, spec), db.shape[2])
     independent = (scale.band_widths(spec, db.device) * (spec.hop_length / spec.sample_rate) * _FILLED).clamp(min=1.0)[:, None]
     tail = _tail(length, direct_db, t60_seconds, independent, spec, generator)
-    power = scale.with_history(scale.to_power(db), length - 1)
+    power = scale.with_history(scale.to_power(db * (2.0 / spec.power)), length - 1)
     frames = db.shape[2]
     total = torch.zeros_like(db)
     for delay in range(length):
@@ -74,7 +75,8 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
     beating = scale.normal((len(db), db.shape[1], frames + shared - 1), generator)
     beating = torch.nn.functional.avg_pool1d(beating, shared, stride=1) * math.sqrt(shared)
     reverberant = 1.0 / (1.0 + scale.to_power(direct_db))
-    return scale.from_power(total * scale.gamma(_BEATING / reverberant.square()[:, None, None], beating))
+    total *= scale.gamma(_BEATING / reverberant.square()[:, None, None], beating)
+    return scale.from_power(total) * (spec.power / 2.0)
 
 
 def _tail(

@@ -134,7 +134,11 @@ def smooth(values: Tensor, seconds: Tensor, spec: FeatureSpec) -> Tensor:
 
 
 def random_walk(shape: tuple[int, int, int], seconds: Tensor, spec: FeatureSpec, generator: Generator) -> Tensor:
-    """Draw smooth noise [b, n, frames] of mean 0 and variance 1 with correlation times [b] (Ornstein-Uhlenbeck processes)."""
+    """Draw smooth noise [b, n, frames] of mean 0 with correlation times [b] (Ornstein-Uhlenbeck processes).
+
+    The first value is not smoothed. So the variance begins at about ``2 * seconds`` in frames, and falls to 1 in about
+    two correlation times. The results of the recipes were measured with this start.
+    """
     drawn = smooth(normal(shape, generator), seconds, spec)
     return drawn / torch.tanh(spec.hop_length / spec.sample_rate / (2.0 * seconds)).sqrt()[:, None, None]
 

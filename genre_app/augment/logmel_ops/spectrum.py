@@ -9,14 +9,14 @@ from genre_app.augment.logmel_ops.scale import band_centres, band_octaves, norma
 from genre_app.features import FeatureSpec
 
 
-def gain(db: Tensor, gain_db: Tensor, _: FeatureSpec | None = None) -> Tensor:
+def gain(db: Tensor, gain_db: Tensor, spec: FeatureSpec) -> Tensor:
     """Change the level of each item by ``gain_db`` [b]."""
-    return db + gain_db[:, None, None]
+    return db + gain_db[:, None, None] * (spec.power / 2.0)
 
 
-def floor(db: Tensor, range_db: Tensor, _: FeatureSpec | None = None) -> Tensor:
+def floor(db: Tensor, range_db: Tensor, spec: FeatureSpec) -> Tensor:
     """Raise values that are more than ``range_db`` [b] under the item's maximum to this floor."""
-    return torch.maximum(db, db.amax(dim=(1, 2), keepdim=True) - range_db[:, None, None])
+    return torch.maximum(db, db.amax(dim=(1, 2), keepdim=True) - range_db[:, None, None] * (spec.power / 2.0))
 
 
 def pitch_shift(db: Tensor, semitones: Tensor, spec: FeatureSpec) -> Tensor:

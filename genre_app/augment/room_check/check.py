@@ -111,7 +111,9 @@ def check_room(recording: Clip, *, browser_suppresses: bool | None = None) -> Ro
         raise AudioError(
             f"{recording.name}: a recording of the test signal lasts 8 to {MAX_SECONDS:.0f} s; play and record again"
         )
-    samples = _resampled(recording)
+    samples = recording.samples.astype(np.float64)
+    if recording.sample_rate != rate:
+        samples = np.asarray(soxr.resample(samples, recording.sample_rate, rate))
     if not np.isfinite(samples).all() or _level_db(samples) < _MIN_LEVEL_DB:
         raise AudioError("Almost nothing was recorded: check that the loudspeaker plays and the microphone is not muted")
     response = ImpulseResponse(samples)
@@ -144,13 +146,6 @@ def check_room(recording: Clip, *, browser_suppresses: bool | None = None) -> Ro
         browser_suppresses=browser_suppresses,
         is_clipped=bool(np.mean(np.abs(samples) >= _CLIPPED_LEVEL) > _CLIPPED_SHARE),
     )
-
-
-def _resampled(recording: Clip) -> Array:
-    samples = recording.samples.astype(np.float64)
-    if recording.sample_rate == SAMPLE_RATE:
-        return samples
-    return np.asarray(soxr.resample(samples, recording.sample_rate, SAMPLE_RATE))
 
 
 def _level_db(samples: Array) -> float:

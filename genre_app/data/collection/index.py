@@ -152,7 +152,8 @@ def _described(row: CollectedClip | None, file: Path) -> CollectedClip:
     if row is not None:
         return replace(row, file=place)
     seconds = 0.0
-    with suppress(OSError, soundfile.LibsndfileError), file.open("rb") as opened:  # it cannot open a name that is not UTF-8
+    # Not by its path: soundfile cannot encode a name whose bytes are not UTF-8.
+    with suppress(OSError, soundfile.LibsndfileError), file.open("rb") as opened:
         seconds = float(soundfile.info(opened).duration)
     return CollectedClip(place, source=file.name, origin="file", seconds=seconds)
 

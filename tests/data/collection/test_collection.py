@@ -232,6 +232,16 @@ def test_a_copied_file_is_a_clip_and_training_opens_the_folder(collection: Colle
     assert sorted(track.genre for track in open_source(collection.folder, tmp_path / "work", QUIET).tracks) == ["dub", "ska"]
 
 
+def test_the_folder_of_a_collection_may_have_a_name_that_is_no_text(collection: Collection, tmp_path: Path) -> None:
+    collection.add_genre("ska")
+    song(collection.folder / "ska", "by hand.wav", 4.0)
+    try:
+        moved = collection.folder.rename(tmp_path / os.fsdecode(b"\xff"))
+    except OSError:
+        pytest.skip("the file system takes names of UTF-8 only")
+    assert [clip.seconds for clip in Collection(moved).read().genres["ska"]] == [4.0]
+
+
 def test_a_copied_file_whose_name_is_no_text_is_left_out(collection: Collection, tmp_path: Path) -> None:
     collection.add_genre("dub")
     try:
