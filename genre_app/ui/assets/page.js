@@ -13,12 +13,9 @@ window.genreApp = (() => {
     const section = document.createElement("section");
     section.className = failed ? "card problem" : "card";
     section.setAttribute("role", failed ? "alert" : "status");
-    const heading = document.createElement("h2");
-    heading.className = "eyebrow";
-    heading.textContent = title;
-    const words = document.createElement("p");
-    words.textContent = message;
-    section.append(heading, words);
+    section.innerHTML = '<h2 class="eyebrow"></h2><p></p>';
+    section.querySelector("h2").textContent = title;
+    section.querySelector("p").textContent = message;
     card.replaceWith(section);
   };
 
@@ -96,11 +93,7 @@ window.genreApp = (() => {
 
   // A drop outside gradio's own drop zones goes to the tab that is open, so that a second song can follow the first.
   const selected = () => tabs().find((tab) => tab.getAttribute("aria-selected") === "true");
-  const dropTarget = () => {
-    const name = slug(selected());
-    if (name === "train" || name === "batch") return find(`${name === "train" ? "#train-upload" : "#songs"} input[type=file]`);
-    return find(".sources input[type=file]");
-  };
+  const dropTarget = () => find(`${{ train: "#train-upload", batch: "#songs" }[slug(selected())] ?? ".sources"} input[type=file]`);
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   const overlay = document.createElement("div");
   overlay.id = "drop-here";
@@ -246,6 +239,17 @@ window.genreApp = (() => {
 
   const isOpen = (name) => Boolean(selected()) && slug(selected()) === name;
 
+  // Start a recorder once: while the browser asks for the microphone, a second press would stop it as soon as it has begun.
+  let isStarting = false;
+  const startOnce = async (recorder, press) => {
+    const isOn = () => find(`#${recorder} .stop-button`)?.offsetParent;
+    if (isStarting || isOn()) return;
+    isStarting = true;
+    await press();
+    await until(() => isOn() || find(`#${recorder}-microphone .mic-problem`)?.textContent, 600);
+    isStarting = false;
+  };
+
   return {
     // An update of gradio's timer that is active while this tab is open; gradio marks the open tab after it has told of it.
     whileOpen: async (name) => {
@@ -275,21 +279,22 @@ window.genreApp = (() => {
     },
     play,
     // Open Live and let it listen until the answer is sure.
-    listen: async () => {
-      tabs().find((tab) => slug(tab) === "live").click();
-      await until(() => find("#live .record-button")?.offsetParent, 300);
-      genreMicrophone.listenOnce();
-      find("#live .record-button")?.click();
-      find("#live-vote")?.scrollIntoView({ block: "nearest" });
-    },
+    listen: () =>
+      startOnce("live", async () => {
+        tabs().find((tab) => slug(tab) === "live").click();
+        await until(() => find("#live .record-button")?.offsetParent, 300);
+        genreMicrophone.listenOnce();
+        find("#live .record-button")?.click();
+        find("#live-vote")?.scrollIntoView({ block: "nearest" });
+      }),
     // Start a recording, whatever the player shows.
-    record: async () => {
-      if (find("#music .stop-button")?.offsetParent) return;
-      find("#music button[aria-label=Clear]")?.click();
-      for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
-        await until(() => find(selector));
-        find(selector)?.click();
-      }
-    },
+    record: () =>
+      startOnce("music", async () => {
+        find("#music button[aria-label=Clear]")?.click();
+        for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
+          await until(() => find(selector));
+          find(selector)?.click();
+        }
+      }),
   };
 })();
