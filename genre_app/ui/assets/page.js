@@ -25,6 +25,7 @@ window.genreApp = (() => {
   const sayUpload = (words) => {
     const place = find("#upload-problem");
     if (place) [place.hidden, place.textContent] = [!words, words];
+    if (words && find("#final-vote p")?.textContent.startsWith("Uploading")) say("No answer", "The file did not arrive.");
   };
   const fetchAnything = window.fetch;
   window.fetch = async (...request) => {
@@ -93,8 +94,10 @@ window.genreApp = (() => {
 
   // A drop outside gradio's own drop zones goes to the tab that is open, so that a second song can follow the first.
   const selected = () => tabs().find((tab) => tab.getAttribute("aria-selected") === "true");
-  const dropTarget = () => find(`${{ train: "#train-upload", batch: "#songs" }[slug(selected())] ?? ".sources"} input[type=file]`);
-  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const DROP_PLACES = { train: "#train-upload", batch: "#songs" };
+  const dropTarget = () => find(`${DROP_PLACES[slug(selected())] ?? ".sources"} input[type=file]`);
+  // Collect's cards take drops themselves.
+  const takesDrop = (event) => event.dataTransfer?.types.includes("Files") && slug(selected()) !== "collect";
   const overlay = document.createElement("div");
   overlay.id = "drop-here";
   const DROP_WORDS = {
@@ -102,15 +105,16 @@ window.genreApp = (() => {
     train: "Drop a zip of genre folders to train on it",
   };
   const showOverlay = (event) => {
-    if (!holdsFiles(event) || slug(selected()) === "collect") return; // Collect's cards take drops themselves
+    if (!takesDrop(event)) return;
     event.preventDefault(); // otherwise the browser opens the file
+    event.dataTransfer.dropEffect = "copy"; // gradio's list of files asks to move them, which some programs refuse
     if (event.type !== "dragenter") return;
     overlay.textContent = DROP_WORDS[slug(selected())] ?? "Drop the song anywhere to classify it";
     document.body.append(overlay);
   };
   const dropAnywhere = (event) => {
     overlay.remove();
-    if (!holdsFiles(event) || slug(selected()) === "collect" || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
+    if (!takesDrop(event) || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
     event.preventDefault();
     event.stopPropagation();
     const input = dropTarget();
@@ -135,16 +139,6 @@ window.genreApp = (() => {
     },
     true,
   );
-
-  // gradio names the first of these buttons by the key of a missing translation, and the others not at all.
-  const nameButtons = () => {
-    find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
-    for (const button of document.querySelectorAll(".token-remove")) {
-      const choice = button.closest(".token")?.textContent.trim();
-      button.setAttribute("aria-label", `Remove ${choice ?? "all"}`);
-    }
-  };
-  new MutationObserver(nameButtons).observe(document.documentElement, { subtree: true, childList: true });
 
   // ---- The player and the figure ----
 
@@ -224,19 +218,6 @@ window.genreApp = (() => {
       const isTyped = target.matches("#train-form :is(input[type=number], input[type=text], textarea):not([role=combobox])");
       if (isTyped) setTimeout(() => find("#train-typed")?.click()); // gradio reads the field first
     });
-  // gradio opens the list of a dropdown at each key, also at Tab, and the list then stays open over the page.
-  document.addEventListener(
-    "keydown",
-    (event) => event.key === "Tab" && event.target.matches?.("[role=combobox]") && event.stopPropagation(),
-    true,
-  );
-  // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
-  document.addEventListener("focusin", ({ target }) => {
-    if (target.type !== "radio") return;
-    const group = target.closest("fieldset, .block");
-    for (const radio of group?.querySelectorAll("input[type=radio]") ?? []) radio.name = target.name;
-  });
-
   const isOpen = (name) => Boolean(selected()) && slug(selected()) === name;
 
   // Start a recorder once: while the browser asks for the microphone, a second press would stop it as soon as it has begun.
@@ -261,11 +242,10 @@ window.genreApp = (() => {
       await until(() => isOpen(name));
       keepTab(name);
     },
-    openTab: () => {
-      tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click();
-    },
+    openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
     watchQueue,
     say,
+    sayUpload,
     tellIn,
     view,
     // Scroll to a part of the page, and move the keyboard's focus there.

@@ -218,7 +218,7 @@ def _connect(frame: Frame, parts: Parts, queue: dict[str, Any]) -> None:
     played = parts.table.play(actions.play, parts.state, [parts.player, parts.said], **_EACH)
     played.then(None, None, None, js="() => genreBatch.play()")
     actions.connect_classify(frame, parts.table.open, parts.state, parts.said)
-    now = "(going, _) => [going, performance.now()]"
+    now = "(going, _) => { genreFolders.forget(); return [going, performance.now()]; }"
     parts.files.clear(parts.clear, [parts.going, asked], parts.outputs, js=now, **PRIVATE)
 
 
