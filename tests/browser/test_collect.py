@@ -64,3 +64,4 @@ def test_an_example_without_a_sample_is_explained_and_another_can_follow(visit, 
     for _ in range(2):
         record(page, "dub", seconds=0)
         expect(said(page)).to_contain_text("too short")
+        expect(said(page).locator(".failed")).to_have_css("background-color", "rgb(254, 242, 242)")  # as bright as the page
