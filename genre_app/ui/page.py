@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -72,8 +71,7 @@ def launch_options() -> dict[str, Any]:
     script = assets("gaps.js", "folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
     return {
         "theme": _theme(),
-        "css_paths": Path(__file__).parent / "assets" / "page.css",
-        "css": assets("microphone.css", "batch.css", "collect.css"),
+        "css": assets("microphone.css", "batch.css", "collect.css", "page.css"),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "state_session_capacity": visits.MAX_VISITS,

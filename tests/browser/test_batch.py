@@ -141,7 +141,11 @@ def test_a_folder_of_genre_folders_is_scored_and_a_row_is_collected(page, song, 
         expect(page.locator("#songs-problem")).to_contain_text("hold no audio files" if folder == "texts" else "")
     expect(page.locator("#batch-score .genre")).to_contain_text("of 2")
     expect(page.get_by_label("True genre of same name.wav").first).to_have_value("")  # of which folder is unknown
-    expect(page.locator("#batch-score img")).to_have_attribute("alt", re.compile("Confusion matrix"))
+    matrix = page.locator("#batch-score img")
+    expect(matrix).to_have_attribute("alt", re.compile("Confusion matrix"))
+    bright = matrix.get_attribute("src")
+    page.evaluate("document.body.classList.toggle('dark')")
+    expect(matrix).not_to_have_attribute("src", bright)
     truth = page.get_by_label("True genre of rock song.wav")
     expect(truth).to_have_value("rock")
     truth.fill("dub")

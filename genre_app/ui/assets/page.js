@@ -182,7 +182,7 @@ window.genreApp = (() => {
     const look = () => {
       if (view().dark === dark) return;
       dark = !dark;
-      if (find("img.figure")) find("#redraw")?.click();
+      if (find("img:is(.figure, .confusion)")) find("#redraw")?.click();
     };
     new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   };

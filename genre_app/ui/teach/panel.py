@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,7 +19,7 @@ from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
-from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.frame import PRIVATE, Frame, assets, turn
 from genre_app.ui.player import native_player
 from genre_app.ui.service import PROBLEMS, checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_panel, markup
@@ -31,7 +30,6 @@ _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...
 _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
 _MATRIX_WIDTH = 420  # CSS pixels
-_SCRIPT = Path(__file__).parents[1] / "assets" / "teach.js"
 _WAIT = f"() => [{OFF}, {{ __type__: 'update', visible: true }}, {WAITING}]"
 _PLAY_AGAIN = "() => { const a = document.querySelector('#teach-player audio'); if (a?.paused) a.play().catch(() => {}); }"
 
@@ -50,7 +48,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
         status = gr.HTML("", elem_id="teach-status")
         teaching = one_at_a_time("teach", "#teach-status")
         player = native_player("Clip", "teach-player", autoplay=True, visible=False)
-    script = _SCRIPT.read_text(encoding="utf-8")
+    script = assets("teach.js")
     with gr.Row(elem_classes="columns", visible=False) as results:
         with gr.Column(min_width=300):
             card = gr.HTML("", elem_id="teach-card")
@@ -65,7 +63,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
     view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
     panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
     # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
-    arriving = [frame.tab["Collect"].select, collection.change, taught.change]
+    arriving = [frame.tab["Collect"].select, collection.change, taught.change, frame.redraw.click]
     gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
     start.click(None, None, panel.going[:3], js=_WAIT, **PRIVATE)
     running = start.click(panel.run, [collection, genres], panel.going, **teaching)
