@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,15 +106,13 @@ class Panel:
 
     def show(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> dict[Any, Any]:
         """Show what was taught from the collection before."""
-        try:
+        updates: dict[Any, Any] = {self.player: gr.Audio(visible=False), self.results: gr.Row(visible=False)}
+        with suppress(GenreAppError, OSError):  # nothing was taught, the collection cannot be read, or the disk is full
             collection = collection_of(request.session_hash, name)
             found = load_checkpoint(taught_file(collection)).metrics.get("taught")
-        except GenreAppError:
-            found = None
-        hidden = {self.player: gr.Audio(visible=False)}
-        if not isinstance(found, dict):
-            return {**hidden, self.results: gr.Row(visible=False)}
-        return {**hidden, **self._result(collection, found, view)}
+            if isinstance(found, dict):
+                updates |= self._result(collection, found, view)
+        return updates
 
     def run(self, name: str, genres: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Teach, with progress."""
