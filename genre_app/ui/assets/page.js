@@ -255,7 +255,8 @@ window.genreApp = (() => {
       if (!found) return;
       found.tabIndex = -1;
       found.focus({ preventScroll: true });
-      found.scrollIntoView({ behavior: "smooth", block: "start" });
+      const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      found.scrollIntoView({ behavior: isCalm ? "instant" : "smooth", block: "start" });
     },
     play,
     // Open Live and let it listen until the answer is sure.
