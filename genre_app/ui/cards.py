@@ -245,12 +245,15 @@ def row_mark(table: str, row: int) -> str:
 
 def progress(done: int, total: int, failed: int, doing: str = "") -> str:
     """Show how many files of a batch are done."""
-    words = (
-        f"{done} of {total} done"
-        + (f", {failed} without an answer" if failed else "")
-        + (f" · {escape(doing)}" if doing else "")
-    )
-    return f'<div class="progress"><progress max="{total}" value="{done}"></progress><p role="status">{words}</p></div>'
+    without = f", {failed} without an answer" if failed else ""
+    return bar(f"{done} of {total} done{without}" + (f" · {doing}" if doing else ""), done, total)
+
+
+def bar(words: str, done: float, total: float) -> str:
+    """Return a progress bar with a line of text; without a total, the bar shows no amount."""
+    value = f'max="{total:g}" value="{done:g}"' if total > 0 else ""
+    label = escape(words)
+    return f'<div class="progress"><progress aria-label="{label}" {value}></progress><p role="status">{label}</p></div>'
 
 
 def percent(p: float) -> str:

@@ -70,6 +70,8 @@ class Frame:
         one.
     classify_after : callable
         Set by the Classify tab: classifies the loaded clip after an event if a checkbox is then ticked.
+    redraw : gr.Button
+        Set by the Classify tab: pressed by the page's script when the figures are to be drawn for another theme.
     """
 
     app: gr.Blocks
@@ -78,3 +80,4 @@ class Frame:
     parts: dict[str, gr.components.Component | gr.blocks.BlockContext] = field(default_factory=dict)
     answering: list[Any] = field(default_factory=list)
     classify_after: Callable[[Any, gr.Checkbox], Any] = field(init=False)
+    redraw: gr.Button = field(init=False)

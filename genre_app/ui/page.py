@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -69,11 +68,10 @@ def build_app() -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server, login, checks of requests."""
     secret = None if on_space() else login()  # on a Space, the owner signs in with Hugging Face, and all others may classify
-    script = assets("folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
+    script = assets("gaps.js", "folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
     return {
         "theme": _theme(),
-        "css_paths": Path(__file__).parent / "assets" / "page.css",
-        "css": assets("microphone.css", "batch.css", "collect.css"),
+        "css": assets("microphone.css", "batch.css", "collect.css", "page.css"),
         "head": f"<script>{script}</script><script>{microphone.script()}</script>",
         "max_file_size": max_upload_bytes(),
         "state_session_capacity": visits.MAX_VISITS,

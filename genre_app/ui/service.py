@@ -125,15 +125,18 @@ def checkpoint_named(name: str | list[str] | None, own: str | None = None) -> Ch
     CheckpointError
         If it cannot be used, or the checkpoints have different genres.
     """
-    names = names_of(name) if isinstance(name, str) else name
+    names = names_of(name, own) if isinstance(name, str) else name
     names = list(dict.fromkeys(names or [])) or [DEFAULT_CHECKPOINT]
     if len(names) > MAX_COMBINED:
         raise RequestError(f"{len(names)} checkpoints are more than the {MAX_COMBINED} that can be averaged")
     return combine([_one_named(one or DEFAULT_CHECKPOINT, own) for one in names])
 
 
-def names_of(name: str) -> list[str]:
-    """Return the checkpoints whose average has this name."""
+def names_of(name: str, own: str | None = None) -> list[str]:
+    """Return the checkpoints whose average has this name; a single run or collection may be called ``rock + pop``."""
+    with suppress(GenreAppError):
+        _one_named(name, own)
+        return [name]
     return name.split(_AND)
 
 

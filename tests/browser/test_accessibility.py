@@ -154,3 +154,19 @@ def test_targets_are_large_enough_on_a_phone(phone, long_song):
     assert too_small(phone) == []
     phone.get_by_text("Options", exact=True).click()
     expect(phone.locator("#overlap")).to_be_hidden()
+
+
+def test_nothing_moves_for_visitors_who_ask_for_it(shared):
+    shared.emulate_media(reduced_motion="reduce")
+    moves = """async () => {
+        genreApp.say("Final vote", "Classifying …");
+        const words = Object.assign(document.querySelector("#final-vote p"), { className: "quiet" });
+        let how;
+        words.scrollIntoView = ({ behavior }) => (how = behavior);
+        await genreApp.show("#final-vote p");
+        return [getComputedStyle(words).animationName, how];
+    }"""
+    shared.get_by_role("tab", name="Classify").click()
+    assert shared.evaluate(moves) == ["none", "instant"]
+    shared.emulate_media(reduced_motion="no-preference")
+    assert shared.evaluate(moves) == ["breathe", "smooth"]

@@ -67,6 +67,10 @@ def test_a_refused_file_is_told_until_others_come(page, song, tmp_path):
     songs.set_input_files(song)
     expect(told).to_be_empty()
     expect(page.locator("#progress")).to_contain_text("1 of 1 done")
+    large.unlink()
+    shutil.copyfile(song, tmp_path / "song2.wav")
+    drop_folder(page, "#songs .filename", str(tmp_path))  # on the list of files
+    expect(page.locator("#progress")).to_contain_text("2 of 2 done")
 
 
 def arranged_by_keyboard(page: Page) -> None:
@@ -125,13 +129,23 @@ def test_a_folder_of_genre_folders_is_scored_and_a_row_is_collected(page, song, 
     for genre in ("jazz", "rock"):
         (tmp_path / "music" / genre).mkdir(parents=True)
         shutil.copyfile(song, tmp_path / "music" / genre / f"{genre} song.wav")
+        shutil.copyfile(song, tmp_path / "music" / genre / "same name.wav")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "notes.txt").write_text("no music")
     (tmp_path / "music" / "notes.txt").write_text("no music")
     page.get_by_role("tab", name="Batch").click()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose a folder").click()
-    chooser.value.set_files(tmp_path / "music")
+    for folder in ("texts", "music"):
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose a folder").click()
+        chooser.value.set_files(tmp_path / folder)
+        expect(page.locator("#songs-problem")).to_contain_text("hold no audio files" if folder == "texts" else "")
     expect(page.locator("#batch-score .genre")).to_contain_text("of 2")
-    expect(page.locator("#batch-score img")).to_have_attribute("alt", re.compile("Confusion matrix"))
+    expect(page.get_by_label("True genre of same name.wav").first).to_have_value("")  # of which folder is unknown
+    matrix = page.locator("#batch-score img")
+    expect(matrix).to_have_attribute("alt", re.compile("Confusion matrix"))
+    bright = matrix.get_attribute("src")
+    page.evaluate("document.body.classList.toggle('dark')")
+    expect(matrix).not_to_have_attribute("src", bright)
     truth = page.get_by_label("True genre of rock song.wav")
     expect(truth).to_have_value("rock")
     truth.fill("dub")

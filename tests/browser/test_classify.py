@@ -14,7 +14,7 @@ from genre_app.ui.cards import MEASURES
 from genre_app.ui.service import MAX_BYTES
 from tests.browser.classify import answered, card, fresh, loaded, player
 from tests.browser.recorder import at_least, panel
-from tests.chromium import drop
+from tests.chromium import drop, drop_folder
 
 pytestmark = pytest.mark.browser
 
@@ -149,14 +149,17 @@ def test_an_upload_that_does_not_arrive_is_told(shared, song):
         page.route("**/upload**", lambda route, _, status=status: route.fulfill(status=status) if status else route.abort())
         drop(page, song)
         expect(told).to_contain_text(words)
+        expect(card(page)).to_contain_text("The file did not arrive.")
         page.unroute("**/upload**")
     drop(page, song)
     answered(page)
     expect(told).to_be_hidden()
 
 
-def test_a_second_song_is_dropped_anywhere(shared, song, long_song):
+def test_a_second_song_is_dropped_anywhere(shared, song, long_song, tmp_path):
     page = loaded(shared, song)
+    drop_folder(page, "#figure", str(tmp_path))
+    expect(page.get_by_role("alert")).to_contain_text("Folders can be dropped in Batch")
     for path, place in ((long_song, ".top"), (song, "#music"), (long_song, "#figure")):
         drop_anywhere(page, path, place)
         assert page.evaluate("window.overlaid") == "Drop the song anywhere to classify it"

@@ -49,6 +49,12 @@ def test_clips_are_played_moved_deleted_and_exported(visit, fresh, make_clip):
     for genre, count in zip(GENRES, (2, 1, 1), strict=True):
         expect(chips(page, genre)).to_have_count(count)
     expect(page.locator(".collect-sum")).to_contain_text("4 clips")
+    dropped = """(place) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.setData("text", "salsa");
+        return place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+    }"""
+    assert page.locator("#new-genre").evaluate(dropped)  # so the browser puts the text into the field
     with page.expect_download() as download:
         page.get_by_role("button", name="Export as zip").click()
     assert download.value.suggested_filename == "my-music.zip"
@@ -64,3 +70,4 @@ def test_an_example_without_a_sample_is_explained_and_another_can_follow(visit, 
     for _ in range(2):
         record(page, "dub", seconds=0)
         expect(said(page)).to_contain_text("too short")
+        expect(said(page).locator(".failed")).to_have_css("background-color", "rgb(254, 242, 242)")  # as bright as the page

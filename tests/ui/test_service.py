@@ -38,6 +38,11 @@ def test_an_answer_lists_no_runs(bundled, song, tmp_path, monkeypatch, make_chec
     with pytest.raises(service.RequestError, match="no checkpoint 'run: none'"):
         service.answer(song, checkpoint="run: none")
     assert set(read) == {"run-7", "none"}
+    run.path.rename(run.path.with_name("a + b"))
+    assert service.answer(song, checkpoint="run: a + b").prediction.checkpoint == "run: a + b"
+    assert service.names_of("default + run: one") == ["default", "run: one"]
+    (tmp_path / "runs" / "a + b").rename(run.path)
+    read[:] = ["run-7", "none"]
     assert "run: run-7" in service.checkpoint_choices()
     assert len(set(read)) == 401  # so the counter counts
 

@@ -243,7 +243,7 @@ def test_page_limits_uploads_sends_no_statistics_and_fetches_nothing(app, monkey
     assert launch_options()["max_file_size"] == service.MAX_BYTES
     assert options["mcp_server"] is True
     assert app.analytics_enabled is False
-    assert not re.search(r"https?://", options["head"] + options["css_paths"].read_text())
+    assert not re.search(r"https?://", options["head"] + options["css"])
     assert "http" not in options["theme"]._get_theme_css().replace("http://www.w3.org", "")
 
 

@@ -63,8 +63,9 @@ document.addEventListener("dragover", (event) => {
 });
 document.addEventListener("drop", (event) => {
   if (!isShown()) return;
-  event.preventDefault();
   mark(null);
+  if (!["Files", CHIP].some((type) => event.dataTransfer.types.includes(type))) return; // a text falls into a field
+  event.preventDefault();
   const id = event.dataTransfer.getData(CHIP);
   const genre = genreOf(event.target);
   const folders = genreFolders.dropped(event);

@@ -1,8 +1,7 @@
 // Folders of music: gradio's uploads lose the folder that a file comes from, which is often its genre.
 window.genreFolders = (() => {
   const AUDIO = /\.(wav|wave|flac|mp3|ogg|oga|opus|m4a|aac|aif|aiff|wma|webm|mp4|mka|mkv|mov|au|ac3|amr|caf)$/i;
-  const folders = new Map(); // folder by name and size of a file
-  const songs = () => document.querySelector("#songs input[type=file]");
+  const folders = new Map(); // folder by name and size of a file; null if several folders have such a file
 
   const read = async (entry, folder, found) => {
     if (entry.isFile) {
@@ -28,11 +27,14 @@ window.genreFolders = (() => {
   const give = (found) => {
     const files = new DataTransfer();
     for (const { file, folder } of found) {
-      if (folder) folders.set(`${file.name}|${file.size}`, folder);
+      const key = `${file.name}|${file.size}`;
+      const isOther = folders.has(key) && folders.get(key) !== folder;
+      if (folder) folders.set(key, isOther ? null : folder);
       files.items.add(file);
     }
-    const input = songs();
-    if (!input || !files.items.length) return;
+    if (!found.length) document.querySelector("#songs-problem").textContent = "These folders hold no audio files.";
+    const input = document.querySelector("#songs input[type=file]");
+    if (!input || !found.length) return;
     input.files = files.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
@@ -41,13 +43,14 @@ window.genreFolders = (() => {
   window.addEventListener(
     "drop",
     (event) => {
-      if (!document.querySelector("#songs")?.offsetParent) return;
-      const found = dropped(event);
+      const isShown = (place) => Boolean(document.querySelector(place)?.offsetParent);
+      const found = !isShown("#collect-board") && dropped(event); // Collect's cards take folders themselves
       if (!found) return;
       event.preventDefault();
       event.stopImmediatePropagation();
       document.querySelector("#drop-here")?.remove();
-      found.then(give);
+      if (isShown("#songs")) found.then(give);
+      else genreApp.sayUpload("Folders can be dropped in Batch and Collect only.");
     },
     true,
   );
@@ -55,6 +58,7 @@ window.genreFolders = (() => {
   return {
     dropped,
     known: () => Object.fromEntries(folders),
+    forget: () => folders.clear(),
     choose: () => {
       const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, webkitdirectory: true });
       input.addEventListener("change", () => {

@@ -13,18 +13,14 @@ const LONG_SECONDS = 480; // nine minutes of stereo samples at 44.1 kHz are 95 M
 const [LEAST_SECONDS, ENOUGH_SECONDS] = [5, 15]; // of music for a sure answer, and of a recording begun with Listen
 const LEAST_NOISE_SECONDS = 2; // of spectra, before noise is named
 
-// Shown from so many seconds of music on.
+// Each is shown once this many seconds of music are heard.
+const FIRST_HINTS = [
+  [0, "Listening. 5 s is enough; 15 s is better."],
+  [5, "5 s heard: enough to classify; 15 s is better."],
+];
 const HINTS = {
-  take: [
-    [0, "Listening. 5 s is enough; 15 s is better."],
-    [5, "5 s heard: enough to classify; 15 s is better."],
-    [15, "15 s heard: stop when you like."],
-  ],
-  live: [
-    [0, "Listening. 5 s is enough; 15 s is better."],
-    [5, "5 s heard: enough to classify; 15 s is better."],
-    [15, "Listening to the last 30 s."],
-  ],
+  take: [...FIRST_HINTS, [15, "15 s heard: stop when you like."]],
+  live: [...FIRST_HINTS, [15, "Listening to the last 30 s."]],
   example: [
     [0, "Listening. 6 s is enough; 30 s is the most."],
     [6, "6 s heard: enough. More is better, up to 30 s."],

@@ -13,12 +13,9 @@ window.genreApp = (() => {
     const section = document.createElement("section");
     section.className = failed ? "card problem" : "card";
     section.setAttribute("role", failed ? "alert" : "status");
-    const heading = document.createElement("h2");
-    heading.className = "eyebrow";
-    heading.textContent = title;
-    const words = document.createElement("p");
-    words.textContent = message;
-    section.append(heading, words);
+    section.innerHTML = '<h2 class="eyebrow"></h2><p></p>';
+    section.querySelector("h2").textContent = title;
+    section.querySelector("p").textContent = message;
     card.replaceWith(section);
   };
 
@@ -28,6 +25,7 @@ window.genreApp = (() => {
   const sayUpload = (words) => {
     const place = find("#upload-problem");
     if (place) [place.hidden, place.textContent] = [!words, words];
+    if (words && find("#final-vote p")?.textContent.startsWith("Uploading")) say("No answer", "The file did not arrive.");
   };
   const fetchAnything = window.fetch;
   window.fetch = async (...request) => {
@@ -96,12 +94,10 @@ window.genreApp = (() => {
 
   // A drop outside gradio's own drop zones goes to the tab that is open, so that a second song can follow the first.
   const selected = () => tabs().find((tab) => tab.getAttribute("aria-selected") === "true");
-  const dropTarget = () => {
-    const name = slug(selected());
-    if (name === "train" || name === "batch") return find(`${name === "train" ? "#train-upload" : "#songs"} input[type=file]`);
-    return find(".sources input[type=file]");
-  };
-  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const DROP_PLACES = { train: "#train-upload", batch: "#songs" };
+  const dropTarget = () => find(`${DROP_PLACES[slug(selected())] ?? ".sources"} input[type=file]`);
+  // Collect's cards take drops themselves.
+  const takesDrop = (event) => event.dataTransfer?.types.includes("Files") && slug(selected()) !== "collect";
   const overlay = document.createElement("div");
   overlay.id = "drop-here";
   const DROP_WORDS = {
@@ -109,15 +105,16 @@ window.genreApp = (() => {
     train: "Drop a zip of genre folders to train on it",
   };
   const showOverlay = (event) => {
-    if (!holdsFiles(event) || slug(selected()) === "collect") return; // Collect's cards take drops themselves
+    if (!takesDrop(event)) return;
     event.preventDefault(); // otherwise the browser opens the file
+    event.dataTransfer.dropEffect = "copy"; // gradio's list of files asks to move them, which some programs refuse
     if (event.type !== "dragenter") return;
     overlay.textContent = DROP_WORDS[slug(selected())] ?? "Drop the song anywhere to classify it";
     document.body.append(overlay);
   };
   const dropAnywhere = (event) => {
     overlay.remove();
-    if (!holdsFiles(event) || slug(selected()) === "collect" || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
+    if (!takesDrop(event) || event.target.closest?.("button, label")?.querySelector("input[type=file]")) return;
     event.preventDefault();
     event.stopPropagation();
     const input = dropTarget();
@@ -142,16 +139,6 @@ window.genreApp = (() => {
     },
     true,
   );
-
-  // gradio names the first of these buttons by the key of a missing translation, and the others not at all.
-  const nameButtons = () => {
-    find('[aria-label="common.upload"]')?.setAttribute("aria-label", "Add files");
-    for (const button of document.querySelectorAll(".token-remove")) {
-      const choice = button.closest(".token")?.textContent.trim();
-      button.setAttribute("aria-label", `Remove ${choice ?? "all"}`);
-    }
-  };
-  new MutationObserver(nameButtons).observe(document.documentElement, { subtree: true, childList: true });
 
   // ---- The player and the figure ----
 
@@ -195,7 +182,7 @@ window.genreApp = (() => {
     const look = () => {
       if (view().dark === dark) return;
       dark = !dark;
-      if (find("img.figure")) find("#redraw")?.click();
+      if (find("img:is(.figure, .confusion)")) find("#redraw")?.click();
     };
     new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   };
@@ -231,20 +218,18 @@ window.genreApp = (() => {
       const isTyped = target.matches("#train-form :is(input[type=number], input[type=text], textarea):not([role=combobox])");
       if (isTyped) setTimeout(() => find("#train-typed")?.click()); // gradio reads the field first
     });
-  // gradio opens the list of a dropdown at each key, also at Tab, and the list then stays open over the page.
-  document.addEventListener(
-    "keydown",
-    (event) => event.key === "Tab" && event.target.matches?.("[role=combobox]") && event.stopPropagation(),
-    true,
-  );
-  // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
-  document.addEventListener("focusin", ({ target }) => {
-    if (target.type !== "radio") return;
-    const group = target.closest("fieldset, .block");
-    for (const radio of group?.querySelectorAll("input[type=radio]") ?? []) radio.name = target.name;
-  });
-
   const isOpen = (name) => Boolean(selected()) && slug(selected()) === name;
+
+  // Start a recorder once: while the browser asks for the microphone, a second press would stop it as soon as it has begun.
+  let isStarting = false;
+  const startOnce = async (recorder, press) => {
+    const isOn = () => find(`#${recorder} .stop-button`)?.offsetParent;
+    if (isStarting || isOn()) return;
+    isStarting = true;
+    await press();
+    await until(() => isOn() || find(`#${recorder}-microphone .mic-problem`)?.textContent, 600);
+    isStarting = false;
+  };
 
   return {
     // An update of gradio's timer that is active while this tab is open; gradio marks the open tab after it has told of it.
@@ -257,11 +242,10 @@ window.genreApp = (() => {
       await until(() => isOpen(name));
       keepTab(name);
     },
-    openTab: () => {
-      tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click();
-    },
+    openTab: () => tabs().find((tab) => `#${slug(tab)}` === location.hash)?.click(),
     watchQueue,
     say,
+    sayUpload,
     tellIn,
     view,
     // Scroll to a part of the page, and move the keyboard's focus there.
@@ -271,25 +255,27 @@ window.genreApp = (() => {
       if (!found) return;
       found.tabIndex = -1;
       found.focus({ preventScroll: true });
-      found.scrollIntoView({ behavior: "smooth", block: "start" });
+      const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      found.scrollIntoView({ behavior: isCalm ? "instant" : "smooth", block: "start" });
     },
     play,
     // Open Live and let it listen until the answer is sure.
-    listen: async () => {
-      tabs().find((tab) => slug(tab) === "live").click();
-      await until(() => find("#live .record-button")?.offsetParent, 300);
-      genreMicrophone.listenOnce();
-      find("#live .record-button")?.click();
-      find("#live-vote")?.scrollIntoView({ block: "nearest" });
-    },
+    listen: () =>
+      startOnce("live", async () => {
+        tabs().find((tab) => slug(tab) === "live").click();
+        await until(() => find("#live .record-button")?.offsetParent, 300);
+        genreMicrophone.listenOnce();
+        find("#live .record-button")?.click();
+        find("#live-vote")?.scrollIntoView({ block: "nearest" });
+      }),
     // Start a recording, whatever the player shows.
-    record: async () => {
-      if (find("#music .stop-button")?.offsetParent) return;
-      find("#music button[aria-label=Clear]")?.click();
-      for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
-        await until(() => find(selector));
-        find(selector)?.click();
-      }
-    },
+    record: () =>
+      startOnce("music", async () => {
+        find("#music button[aria-label=Clear]")?.click();
+        for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
+          await until(() => find(selector));
+          find(selector)?.click();
+        }
+      }),
   };
 })();

@@ -39,8 +39,9 @@ def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
 def keep(rows: list[Row] | None, chosen: str | None, event: gr.EventData, request: gr.Request) -> str:
     """Add the file of a row, with its true genre, to the visitor's collection."""
     row = _chosen_row(rows, event)
-    if row is None:
-        return cards.problem(_GONE, "Not added")
+    missing = _missing(row)
+    if row is None or missing:
+        return cards.problem(missing, "Not added")
     if not row.truth:
         return cards.problem(f"Type the true genre of {row.file} first.", "Not added")
     return add_corrected(row.truth, row.path, row.prediction, chosen, request, origin="batch", name=row.file)

@@ -16,7 +16,7 @@ from genre_app.ui.batch.table import Row, to_csv, to_html
 from genre_app.ui.collect.correct import choices
 from genre_app.ui.downloads import download
 from genre_app.ui.figures import View
-from genre_app.ui.frame import PRIVATE, Frame, in_queue
+from genre_app.ui.frame import PRIVATE, Frame, Updates, assets, in_queue
 from genre_app.ui.limits import Budget
 from genre_app.ui.offered import checkpoint_dropdown, offered_now
 from genre_app.ui.player import native_player
@@ -32,8 +32,8 @@ hear it, or open it in Classify to see why.</p><p id="songs-problem" role="alert
 _WITH_FOLDERS = (
     "(files, checkpoint, vote, ...rest) => [files, checkpoint, vote, genreFolders.known(), performance.now(), ...rest.slice(2)]"
 )
+_WITH_VIEW = "(state, _) => [state, genreApp.view('#progress')]"
 _WAITING = "() => '<p role=status>Waiting for a place …</p>'"
-_SCRIPT = Path(__file__).parents[1] / "assets" / "batch.js"
 # The card is rendered anew after each correction.
 _KEEP_OPEN = """
 let isOpen = false;
@@ -43,9 +43,6 @@ watch("value", () => element.querySelector("details")?.toggleAttribute("open", i
 _EACH: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # a second action need not wait for the first
 _TELL_PLACE = "genreApp.tellIn('#progress', `Your batch is number ${place} that wait for a place.`)"
 _TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}  # batches; others wait
-
-
-Updates = dict[Any, Any]
 
 
 @dataclass
@@ -186,7 +183,7 @@ def build(frame: Frame) -> None:
             queue = in_queue("batches", _TELL_PLACE)
             score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
             player = native_player("Song", "batch-player", autoplay=True, visible=False)
-            table = gr.HTML("", elem_id="results", js_on_load=_SCRIPT.read_text(encoding="utf-8"))
+            table = gr.HTML("", elem_id="results", js_on_load=assets("batch.js"))
             said = gr.HTML("", elem_id="batch-said")
             csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
     state, going = gr.State(None), gr.State(None)  # the rows; a Going
@@ -206,19 +203,13 @@ def _connect(frame: Frame, parts: Parts, queue: dict[str, Any]) -> None:
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
     corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
     parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)
-    for event in (running, corrected):
-        event.then(
-            _score,
-            [parts.state, view],
-            parts.score,
-            js="(state, _) => [state, genreApp.view('#progress')]",
-            **PRIVATE,
-        )
+    for after in (running.then, corrected.then, frame.redraw.click):
+        after(_score, [parts.state, view], parts.score, js=_WITH_VIEW, **PRIVATE)
     parts.table.keep(actions.keep, [parts.state, collection], parts.said, **_EACH)
     played = parts.table.play(actions.play, parts.state, [parts.player, parts.said], **_EACH)
     played.then(None, None, None, js="() => genreBatch.play()")
     actions.connect_classify(frame, parts.table.open, parts.state, parts.said)
-    now = "(going, _) => [going, performance.now()]"
+    now = "(going, _) => { genreFolders.forget(); return [going, performance.now()]; }"
     parts.files.clear(parts.clear, [parts.going, asked], parts.outputs, js=now, **PRIVATE)
 
 

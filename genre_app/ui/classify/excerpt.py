@@ -35,13 +35,13 @@ def stretch(prediction: Prediction) -> tuple[float, float]:
     starts, ends = prediction.segment_starts, prediction.segment_ends
     sounds, latest = prediction.segment_sounds, duration - SECONDS
     best, distance = 0.0, np.inf
-    for start in starts[sounds & (starts <= latest)]:
-        inside = sounds & (starts >= start) & (ends <= start + SECONDS)
-        if inside.any():
-            mean = prediction.segment_probabilities[inside].mean(axis=0)
+    for first in np.flatnonzero(sounds & (starts <= latest)):
+        inside = slice(first, np.searchsorted(ends, starts[first] + SECONDS, side="right"))
+        if sounds[inside].any():
+            mean = prediction.segment_probabilities[inside][sounds[inside]].mean(axis=0)
             far = float(np.abs(mean - prediction.probabilities).sum())
             if far < distance:
-                best, distance = float(start), far
+                best, distance = float(starts[first]), far
     return best, best + SECONDS
 
 

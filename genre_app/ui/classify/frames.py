@@ -94,29 +94,27 @@ def parts(prediction: Prediction) -> list[Part]:
     audible = prediction.segment_probabilities * prediction.segment_sounds[:, None]
     smooth = np.stack([np.convolve(column, window, "same") for column in audible.T])  # [g, s]
     winners = np.where(prediction.segment_sounds, smooth.argmax(axis=0), -1)
-    starts = [0, *(np.flatnonzero(np.diff(winners)) + 1), n]
-    while len(starts) > 2:
-        lengths = np.diff(edges[starts])
+    starts = np.append(0, np.flatnonzero(np.diff(winners)) + 1)
+    genres = winners[starts]
+    while len(starts) > 1:
+        lengths = np.diff(edges[np.append(starts, n)])
         shortest = int(lengths.argmin())
-        joins = [i for i in range(1, len(starts) - 1) if winners[starts[i]] == winners[starts[i - 1]]]
-        if joins:
-            del starts[joins[0]]
-        elif lengths[shortest] < _SHORTEST_SECONDS:
-            after = shortest == 0 or (shortest < len(lengths) - 1 and lengths[shortest + 1] > lengths[shortest - 1])
-            neighbour = shortest + 1 if after else shortest - 1
-            winners[starts[shortest] : starts[shortest + 1]] = winners[starts[neighbour]]
-        else:
+        if lengths[shortest] >= _SHORTEST_SECONDS:
             break
+        after = shortest == 0 or (shortest < len(lengths) - 1 and lengths[shortest + 1] > lengths[shortest - 1])
+        genres[shortest] = genres[shortest + 1 if after else shortest - 1]
+        is_other = np.append(True, genres[1:] != genres[:-1])
+        starts, genres = starts[is_other], genres[is_other]
     own = np.where(prediction.segment_sounds, prediction.segment_probabilities.argmax(axis=1), -1)
     return [
         Part(
             float(edges[a]),
             float(edges[b]),
-            prediction.genres[winners[a]] if winners[a] >= 0 else None,
-            int((own[a:b] == winners[a]).sum()),
+            prediction.genres[genre] if genre >= 0 else None,
+            int((own[a:b] == genre).sum()),
             int(b - a),
         )
-        for a, b in pairwise(starts)
+        for (a, b), genre in zip(pairwise([*starts, n]), genres, strict=True)
     ]
 
 

@@ -47,7 +47,7 @@ def connect(more: More, clip: Sequence[Any], answer: gr.State, redraw: gr.Button
     answer : gradio.State
         The `Answer` for the clip.
     redraw : gradio.Button
-        It is pressed when the figures are to be drawn anew.
+        As `genre_app.ui.frame.Frame.redraw`.
 
     Returns
     -------

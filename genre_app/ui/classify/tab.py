@@ -83,12 +83,13 @@ def build(frame: Frame) -> None:
     own = gr.State(None)  # path of the visitor's own checkpoint
     frame.parts |= {"audio": audio, "vote": vote, "overlap": options.overlap}
     frame.parts |= {"checkpoint": options.checkpoint, "own": own, "options": options.accordion}
+    frame.redraw = gr.Button(visible="hidden", elem_id="redraw")
     runs = _connect_runs(frame, inputs, options, parts, own, _HEAVY | queue)
     arriving = [frame.app.load, frame.tab["Classify"].select]
     gr.on(arriving, offered_now, [options.checkpoint, own], options.checkpoint, **PRIVATE)
     _connect_evidence(parts)
     correct.connect_classify(frame, correction, audio, card, parts.state)
-    frame.answering = [*runs, *_connect_more(inputs, options, parts, own)]
+    frame.answering = [*runs, *_connect_more(frame, inputs, options, parts, own)]
 
 
 def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
@@ -168,13 +169,12 @@ def _connect_evidence(parts: Parts) -> None:
     )
 
 
-def _connect_more(inputs: Inputs, options: Options, parts: Parts, own: gr.State) -> list[Any]:
+def _connect_more(frame: Frame, inputs: Inputs, options: Options, parts: Parts, own: gr.State) -> list[Any]:
     """Connect what explains the answer; return the events that another answer must cancel."""
     view = gr.JSON(visible=False)
-    redraw = gr.Button(visible="hidden", elem_id="redraw")  # pressed by the page's script when the theme changes
-    redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
+    frame.redraw.click(figure, [parts.state, view], parts.figure, js="(state, _) => [state, genreApp.view()]", **PRIVATE)
     audio = inputs.audio
-    explained = more.connect(parts.more, [audio, options.checkpoint, own], parts.state, redraw)
+    explained = more.connect(parts.more, [audio, options.checkpoint, own], parts.state, frame.redraw)
     # An explanation of the last answer would otherwise appear below the next one.
     replaced = [audio.upload, audio.stop_recording, audio.clear, *inputs.replacing]
     changed = [options.checkpoint.input, options.overlap.input, parts.vote.input, options.own_upload.upload]

@@ -159,8 +159,7 @@ def _slider(name: str) -> dict[str, Any]:
 
 def figure(along: Along | None, view: Any) -> str:
     """Draw the figure for a visitor's page; empty if there are no answers to draw."""
-    drawn_curves = curves(along) if along is not None else {}
-    if along is None or not drawn_curves:
+    if along is None or not (drawn_curves := curves(along)):
         return ""
     change = CHANGES[along.change]
     at = None if along.at is None else float(np.interp(along.at, change.values, range(len(change.values))))

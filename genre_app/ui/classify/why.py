@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -55,7 +56,7 @@ class Found:
         """What speaks most for each of them."""
         return [decisive(self.explanation, genre, self.start_seconds) for genre in self.genres]
 
-    @property
+    @cached_property
     def start_seconds(self) -> float:
         """Start of the excerpt in the clip."""
         return excerpt.stretch(self.prediction)[0]

@@ -109,17 +109,13 @@ title="Drop files on this card, or choose them">+ Add files</button></div>
 
 def _chip(clip: CollectedClip) -> str:
     name, seconds = escape(shown_name(clip)), f"{clip.seconds:.0f} s"
-    mark = f'<i title="{escape(answer_then(clip))}">≠ {escape(clip.answer)}</i>' if is_correction(clip) else ""
+    differs = clip.answer and clip.answer != clip.genre
+    mark = f'<i title="{escape(answer_then(clip))}">≠ {escape(clip.answer)}</i>' if differs else ""
     return (
         f'<li data-clip="{escape(clip.id)}"><button type="button" class="play" title="{_title(clip)}">'
         f"<b>{name}</b> {seconds}{mark}</button>"
         f'<button type="button" class="more" aria-label="Move or delete {name}">⋯</button></li>'
     )
-
-
-def is_correction(clip: CollectedClip) -> bool:
-    """Return whether the answer at that time was another genre."""
-    return bool(clip.answer) and clip.answer != clip.genre
 
 
 def answer_then(clip: CollectedClip) -> str:

@@ -149,12 +149,8 @@ def choices(chosen: str | None, request: gr.Request, genres: Sequence[str] = ())
 
 
 def _offer_after_answer(found: Answer | None, chosen: str | None, request: gr.Request) -> tuple[Any, str]:
-    return gr.Dropdown(choices(chosen, request, _genres(found)), value=None), ""
+    return _offer(found, chosen, None, request), ""
 
 
 def _offer(found: Answer | None, chosen: str | None, genre: str | None, request: gr.Request) -> Any:
-    return gr.Dropdown(choices(chosen, request, _genres(found)), value=genre)
-
-
-def _genres(found: Answer | None) -> tuple[str, ...]:
-    return tuple(found.prediction.genres) if found else ()
+    return gr.Dropdown(choices(chosen, request, found.prediction.genres if found else ()), value=genre)

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 import torch
 from numpy.typing import NDArray
 
@@ -101,7 +100,7 @@ class Listener:
         self._streams = {rate_: Held(half) for rate_ in (rate, *(spec.sample_rate for spec in self._specs))}
         self._held = self._streams[rate]
         self._resamplers = Resamplers(rate, self._streams)
-        self._resampler: tuple[int, soxr.ResampleStream] | None = None
+        self._resampler: tuple[int, Resamplers] | None = None  # to the checkpoint's rate
         self._began: float | None = None
         self._n_piece = round(PIECE_SECONDS * rate)  # samples that decide whether the stream is speech
         shortest = self._spec.seconds(self._spec.segment_frames - 1)
@@ -112,8 +111,8 @@ class Listener:
         if self._began is None:
             self._began = time.monotonic() - len(samples) / sample_rate
         if self._resampler is None or self._resampler[0] != sample_rate:
-            self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, self._rate, 1, "float32", "HQ"))
-        new = self._resampler[1].resample_chunk(samples) if sample_rate != self._rate else samples
+            self._resampler = (sample_rate, Resamplers(sample_rate, [self._rate]))
+        new = self._resampler[1].add(samples)[self._rate]
         for rate, block in self._resamplers.add(new).items():
             self._streams[rate].add(block)
         self._add_columns()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from genre_app.audio import Clip
+from genre_app.audio.resample import Resamplers
 from genre_app.data.collection.collection import MAX_CLIP_SECONDS, SAMPLE_RATE
 
 _MOST = round(MAX_CLIP_SECONDS * SAMPLE_RATE)
@@ -19,13 +19,13 @@ class Recent:
 
     def __init__(self) -> None:
         self._pieces: deque[NDArray[np.int16]] = deque()
-        self._resampler: tuple[int, soxr.ResampleStream] | None = None
+        self._resampler: tuple[int, Resamplers] | None = None
 
     def add(self, samples: NDArray[np.float32], sample_rate: int) -> None:
         """Keep the next samples, float32 [n], and drop those that are too old."""
         if self._resampler is None or self._resampler[0] != sample_rate:
-            self._resampler = (sample_rate, soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, "float32", "HQ"))
-        new = self._resampler[1].resample_chunk(samples) if sample_rate != SAMPLE_RATE else samples
+            self._resampler = (sample_rate, Resamplers(sample_rate, [SAMPLE_RATE]))
+        new = self._resampler[1].add(samples)[SAMPLE_RATE]
         self._pieces.append(np.clip(np.round(new * 32768.0), -32768, 32767).astype(np.int16)[-_MOST:])
         while sum(map(len, self._pieces)) - len(self._pieces[0]) >= _MOST:
             self._pieces.popleft()

@@ -8,7 +8,7 @@ from typing import Any
 
 from genre_app.evaluation.metrics import wilson_interval
 from genre_app.progress import Progress
-from genre_app.ui.cards import percent
+from genre_app.ui.cards import bar, percent
 
 WELCOME = """
 <p class="intro">Makes a model of your own from these clips, usually within half a minute. Then it tests itself: each clip is
@@ -23,10 +23,7 @@ def progress(found: Progress) -> str:
     words = f"{found.stage[:1].upper()}{found.stage[1:]}: {found.done} of {found.total}"
     if found.eta_seconds:
         words += f", about {found.eta_seconds:.0f} s left"
-    return (
-        f'<div class="progress" role="status"><progress value="{found.done}" max="{max(1, found.total)}" '
-        f'aria-label="Teaching"></progress><p>{escape(words)}</p></div>'
-    )
+    return bar(words, found.done, found.total)
 
 
 def done(seconds: float, collection: str | None) -> str:

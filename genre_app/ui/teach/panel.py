@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,7 +20,7 @@ from genre_app.ui import cards
 from genre_app.ui.collect.store import belongs_to_session, collection_of, taught_file
 from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
-from genre_app.ui.frame import PRIVATE, Frame, turn
+from genre_app.ui.frame import PRIVATE, Frame, assets, turn
 from genre_app.ui.player import native_player
 from genre_app.ui.service import PROBLEMS, checkpoint_named, own_choice, still_offered, taught_choice
 from genre_app.ui.teach import map_panel, markup
@@ -31,7 +31,6 @@ _WITH_VIEW = '(name, _, ...others) => [name, genreApp.view("#teach-status"), ...
 _REPLACE, _EXTEND = "replace", "extend"
 _GENRES = [("only those above", _REPLACE), ("also the ten that the app knows", _EXTEND)]
 _MATRIX_WIDTH = 420  # CSS pixels
-_SCRIPT = Path(__file__).parents[1] / "assets" / "teach.js"
 _WAIT = f"() => [{OFF}, {{ __type__: 'update', visible: true }}, {WAITING}]"
 _PLAY_AGAIN = "() => { const a = document.querySelector('#teach-player audio'); if (a?.paused) a.play().catch(() => {}); }"
 
@@ -50,7 +49,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
         status = gr.HTML("", elem_id="teach-status")
         teaching = one_at_a_time("teach", "#teach-status")
         player = native_player("Clip", "teach-player", autoplay=True, visible=False)
-    script = _SCRIPT.read_text(encoding="utf-8")
+    script = assets("teach.js")
     with gr.Row(elem_classes="columns", visible=False) as results:
         with gr.Column(min_width=300):
             card = gr.HTML("", elem_id="teach-card")
@@ -65,7 +64,7 @@ def build(frame: Frame, collection: gr.State) -> Any:
     view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
     panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
     # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
-    arriving = [frame.tab["Collect"].select, collection.change, taught.change]
+    arriving = [frame.tab["Collect"].select, collection.change, taught.change, frame.redraw.click]
     gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
     start.click(None, None, panel.going[:3], js=_WAIT, **PRIVATE)
     running = start.click(panel.run, [collection, genres], panel.going, **teaching)
@@ -107,15 +106,13 @@ class Panel:
 
     def show(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> dict[Any, Any]:
         """Show what was taught from the collection before."""
-        try:
+        updates: dict[Any, Any] = {self.player: gr.Audio(visible=False), self.results: gr.Row(visible=False)}
+        with suppress(GenreAppError, OSError):  # nothing was taught, the collection cannot be read, or the disk is full
             collection = collection_of(request.session_hash, name)
             found = load_checkpoint(taught_file(collection)).metrics.get("taught")
-        except GenreAppError:
-            found = None
-        hidden = {self.player: gr.Audio(visible=False)}
-        if not isinstance(found, dict):
-            return {**hidden, self.results: gr.Row(visible=False)}
-        return {**hidden, **self._result(collection, found, view)}
+            if isinstance(found, dict):
+                updates |= self._result(collection, found, view)
+        return updates
 
     def run(self, name: str, genres: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Teach, with progress."""

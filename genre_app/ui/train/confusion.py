@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_app.ui.figures import DARK, DPI, LIGHT, View, shortened, text_width, to_url
+from genre_app.ui.figures import DPI, View, shortened, text_width, to_url
 
 _CELL_SIZE = (16, 52)  # CSS pixels, smallest and largest
 _MARGIN, _AXIS_TITLE = 8, 34  # CSS pixels
@@ -54,7 +54,6 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     view : View
         Width and theme of the page. The figure is at most this wide.
     """
-    ink = DARK if view.dark else LIGHT
     counts = np.asarray(matrix, dtype=float)
     n = len(genres)
     size = 8.0 if view.is_narrow else 9.0
@@ -66,7 +65,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI * view.pixel_ratio, facecolor="none")
     ax = figure.add_axes((labels / width, labels / height, n * cell / width, n * cell / height), facecolor="none")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    ax.imshow(shares, cmap=ink.heat, vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
+    ax.imshow(shares, cmap=view.ink.heat, vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
     for row, column in zip(*np.nonzero(counts), strict=True):
         is_bright = (shares[row, column] > 0.5) == view.dark  # large shares are bright on a dark page, dark on a bright page
         style: dict[str, Any] = {"fontsize": min(size, cell * 0.34), "color": _DARK_TEXT if is_bright else _BRIGHT_TEXT}
@@ -75,10 +74,10 @@ def draw_confusion(matrix: Sequence[Sequence[int]], genres: Sequence[str], view:
     ax.set_yticks(range(n), names, parse_math=False)
     ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color=ink.faint, linewidth=0.3, alpha=0.5)
+    ax.grid(which="minor", color=view.ink.faint, linewidth=0.3, alpha=0.5)
     ax.tick_params(which="minor", length=0)
-    ax.tick_params(colors=ink.text, labelsize=size, length=0, pad=4)
-    ax.spines[:].set(edgecolor=ink.faint, linewidth=0.8)
-    ax.set_xlabel("answer", fontsize=size, color=ink.text, labelpad=4)
-    ax.set_ylabel("true genre", fontsize=size, color=ink.text, labelpad=4)
+    ax.tick_params(colors=view.ink.text, labelsize=size, length=0, pad=4)
+    ax.spines[:].set(edgecolor=view.ink.faint, linewidth=0.8)
+    ax.set_xlabel("answer", fontsize=size, color=view.ink.text, labelpad=4)
+    ax.set_ylabel("true genre", fontsize=size, color=view.ink.text, labelpad=4)
     return figure

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from genre_app.ui.cards import bar
+
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 """Splits of the tracks, and the page's words for them."""
 
@@ -23,13 +25,6 @@ def duration(seconds: float) -> str:
 def percent(share: float | None) -> str:
     """Return a share as a percentage with one decimal; empty for None."""
     return "" if share is None else f"{100 * share:.1f} %"
-
-
-def bar(words: str, done: float, total: float) -> str:
-    """Return a progress bar with a line of text; without a total, the bar shows no amount."""
-    value = f'max="{total:g}" value="{done:g}"' if total > 0 else ""
-    label = escape(words, quote=True)
-    return f'<div class="progress"><progress aria-label="{label}" {value}></progress><p role="status">{label}</p></div>'
 
 
 def progress_bar(stage: str, done: int, total: int, eta_seconds: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -177,9 +178,10 @@ def _download_stamp(seen: Snapshot) -> tuple[Any, ...]:
 def _downloads(panel: Panel, seen: Snapshot) -> dict[Any, Any]:
     updates = {}
     for button, path in ((panel.checkpoint, seen.run.best), (panel.card, seen.run.path / "card.md")):
-        ready = path.is_file() and not seen.status.is_active
-        file = download_file(path, seen.run.name + path.suffix) if ready else None
-        updates[button] = gr.DownloadButton(value=file, visible=ready)
+        file = None
+        with suppress(OSError):  # it is missing, or the disk is full
+            file = None if seen.status.is_active else download_file(path, seen.run.name + path.suffix)
+        updates[button] = gr.DownloadButton(value=file, visible=file is not None)
     return updates
 
 

@@ -18,7 +18,7 @@ from genre_app.ui.permission import shown_data
 from genre_app.ui.service import VOTE_NAMES
 from genre_app.ui.train import markup
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import NO_VALUE, SPLITS, bar, breakable, duration, facts, percent
+from genre_app.ui.train.markup import NO_VALUE, SPLITS, breakable, duration, facts, percent
 from genre_app.ui.train.snapshot import Snapshot
 
 NO_RUNS = """
@@ -171,8 +171,10 @@ def _bars(seen: Snapshot, started: Started) -> str:
     steps, epochs, now = started.steps, seen.n_epochs, seen.step
     done = seen.n_finished or started.epoch
     step = now.step if now and now.epoch > done else started.step if started.epoch >= done else 0
-    run = bar(f"Run: {done} of {epochs} epochs", done + step / max(1, steps), epochs)
-    return f'<div class="bars-two">{run}{bar(f"Epoch {min(done + 1, epochs)}: step {step} of {steps}", step, steps)}</div>'
+    run = cards.bar(f"Run: {done} of {epochs} epochs", done + step / max(1, steps), epochs)
+    return (
+        f'<div class="bars-two">{run}{cards.bar(f"Epoch {min(done + 1, epochs)}: step {step} of {steps}", step, steps)}</div>'
+    )
 
 
 def _figures(seen: Snapshot) -> dict[str, str]:

@@ -10,7 +10,7 @@ from genre_app.runs.search.results import Results, Row
 from genre_app.runs.search.search import Search, SearchFolder
 from genre_app.ui import cards, permission
 from genre_app.ui.train.data import shortened
-from genre_app.ui.train.markup import NO_VALUE, bar, breakable, percent, row, share_bar, table
+from genre_app.ui.train.markup import NO_VALUE, breakable, percent, row, share_bar, table
 
 _SHOWN = 10  # trials
 
@@ -22,7 +22,7 @@ def search_card(folder: SearchFolder, search: Search, results: Results, *, is_ru
     state = (
         "stopping" if is_running and folder.should_stop else "running" if is_running else "finished" if is_done else "stopped"
     )
-    progress = "" if is_done else bar(f"{len(rows)} of {search.trials} trials", len(rows), search.trials)
+    progress = "" if is_done else cards.bar(f"{len(rows)} of {search.trials} trials", len(rows), search.trials)
     failure = _failure(folder) if not rows and state == "stopped" else ""
     body = failure + _best(search, results) + _table(rows, list(search.space)) + _importance(results)
     name = f"<h3>{escape(folder.path.name)} <span class='badge {state}'>{state}</span></h3>"

@@ -39,6 +39,9 @@ def test_a_dropped_folder_is_scored_and_a_true_genre_can_be_changed(app, song, t
     prediction = rows[0].prediction
     assert (clip.genre, clip.origin, clip.source, clip.answer) == ("jazz", "batch", "song.wav", prediction.genre)
     assert clip.probability == pytest.approx(prediction.probabilities.max(), abs=1e-4)
+    gone = [replace(rows[0], path=str(tmp_path / "gone.wav"))]
+    said = actions.keep(gone, None, gr.EventData(None, {"row": 0}), gr.Request(session_hash="one"))
+    assert "song.wav is no longer here; upload it again." in said
     none = [replace(rows[0], truth="")]
     assert "Type the true genre" in actions.keep(none, None, gr.EventData(None, {"row": 0}), gr.Request(session_hash="one"))
 

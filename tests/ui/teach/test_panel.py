@@ -65,7 +65,7 @@ def shower(app: gr.Blocks):
     return next(function for function in app.fns.values() if function.name == "show")
 
 
-def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, music):
+def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, music, monkeypatch):
     collect(collection_of(None, "my-music"), music)
     assert "taught: my-music" not in checkpoint_choices()
     updates = taught(app, "my-music", "a")
@@ -86,6 +86,9 @@ def test_teaching_shows_progress_and_result_and_offers_the_model(app, at_home, m
     assert len(list((collection.folder / CACHE).rglob("*.safetensors"))) == 5
     with pytest.raises(RequestError, match="There is no checkpoint"):
         checkpoint_named("taught: ../my-music")
+    # On a full disk, the model cannot be offered for download.
+    monkeypatch.setattr("genre_app.ui.teach.panel.download_file", lambda *_: (collection.folder / "no space").stat())
+    assert named(shower(app).fn("my-music", VIEW, visitor("b")))["Row"].visible is False
 
 
 def test_what_shows_a_model_leaves_the_progress_of_teaching_and_the_stop_button(app):

@@ -140,13 +140,18 @@ def test_a_run_is_deleted_only_after_a_question_about_it(app, make_run):
     assert "There is no run" in act(app, "run-really", run, doomed="it")["run-said"]  # the run that is shown instead is active
 
 
-def test_downloads_are_the_runs_own_files(app, make_run):
+def test_downloads_are_the_runs_own_files(app, make_run, monkeypatch):
     run = make_run("it", Status.finished)
     shown = arrive(app)
     path = Path(shown["Download checkpoint"].value["path"])
     assert path.name == "it.safetensors"
     assert path.read_bytes() == run.best.read_bytes()
     assert Path(shown["Download model card"].value["path"]).read_text() == "# A card"
+    # On a full disk, the rest of the panel is there.
+    monkeypatch.setattr("genre_app.ui.train.refresh.download_file", lambda *_: (run.path / "no space").stat())
+    shown = arrive(app)
+    assert shown["Download checkpoint"].visible is False
+    assert "finished" in shown["run-head"]
 
 
 def test_a_runs_checkpoint_is_used_without_a_restart(app, bundled, make_run, make_checkpoint, make_clip, tmp_path):
