@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -25,14 +26,16 @@ from torch import Tensor
 
 from genre_app.checkpoint_header import KEY, MAX_FILE_BYTES, Header, MemberEntry, UnusableError, parse_header
 from genre_app.errors import CheckpointError, first_line
-from genre_app.features import FeatureSpec
+from genre_app.features import FeatureSpec, batch_size
 from genre_app.files import write_whole
 from genre_app.models import GenreModel, create_model
+from genre_app.models.size import largest_result
 from genre_app.vote import References
 
 _PROBABILITIES, _LABELS, _MEMORY = "references.probabilities", "references.labels", "memory."
 # Far above every checkpoint of the project, so that a hostile file cannot exhaust memory.
 _MAX_HEADER_BYTES = 4_000_000
+_MAX_RESULT_VALUES = 1 << 28  # of a layer for a batch: 1 GB, and six times those of any published system
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
 
@@ -138,9 +141,10 @@ def _load_models(file: safe_open, header: Header, prefixes: list[str]) -> list[G
     creates = [partial(_create, member, len(header.genres)) for member in header.members]
     try:
         with torch.device("meta"):  # shapes without memory
-            expected = [create().state_dict() for create in creates]
+            shells = [create() for create in creates]
     except (ValueError, RuntimeError) as error:
         raise UnusableError(f"describes a network that cannot be built: {first_line(error)}") from error
+    expected = [shell.state_dict() for shell in shells]
     wanted = {f"{prefix}{key}" for prefix, state in zip(prefixes, expected, strict=True) for key in state}
     found = {key for key in file.keys() if key not in (_PROBABILITIES, _LABELS) and not key.startswith(_MEMORY)}  # noqa: SIM118
     for problem, keys in (("lacks", wanted - found), ("has the superfluous", found - wanted)):
@@ -148,8 +152,9 @@ def _load_models(file: safe_open, header: Header, prefixes: list[str]) -> list[G
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
             raise UnusableError(f"{problem} tensor {sorted(keys)[0][:80]!r}{more}")
     models = []
-    for create, prefix, shapes, member in zip(creates, prefixes, expected, header.members, strict=True):
+    for create, prefix, shell, shapes, member in zip(creates, prefixes, shells, expected, header.members, strict=True):
         state = {key: _read(file, f"{prefix}{key}", tuple(value.shape), value.dtype) for key, value in shapes.items()}
+        _check_results(shell, member.spec)
         # Allocate the network only now that the file is known to hold as much. Its random initial values are overwritten, so
         # they must not change the caller's random state.
         with torch.random.fork_rng(devices=[]):
@@ -164,6 +169,17 @@ def _load_models(file: safe_open, header: Header, prefixes: list[str]) -> list[G
 def _create(member: MemberEntry, n_genres: int) -> GenreModel:
     spec, entry = member.spec, member.model
     return create_model(entry.name, settings=entry.settings, n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=n_genres)
+
+
+def _check_results(shell: GenreModel, spec: FeatureSpec) -> None:
+    """Refuse a network whose results would exhaust memory: a small file can describe a layer with any number of them."""
+    # At most: each map of a convolution has a value for each input of a bin and frame, each unit one for each frame.
+    widths = [value.shape[0] * (spec.n_bins if value.ndim > 2 else 1) for value in shell.state_dict().values() if value.ndim]
+    if max(widths) * spec.input_frames * batch_size(spec) <= _MAX_RESULT_VALUES:
+        return  # To count the exact number takes a second the first time.
+    with suppress(RuntimeError):  # `_check_output` tells why
+        if largest_result(shell.eval()) * batch_size(spec) > _MAX_RESULT_VALUES:
+            raise UnusableError("describes a network too large for its segments; train a smaller one, or on shorter segments")
 
 
 def _check_output(model: GenreModel, spec: FeatureSpec, n_genres: int) -> None:

@@ -15,17 +15,11 @@ from torch import Tensor
 
 from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
-from genre_app.features import Cutter, FeatureSpec, cut_columns, extract, own_starts
+from genre_app.features import Cutter, FeatureSpec, batch_size, cut_columns, extract, own_starts
 from genre_app.features.segments import Segments
 
 SILENT_PEAK = 1e-3
 """-60 dBFS. A quiet take (-50 dBFS RMS) peaks far above it; the noise of a silent sound card stays far below."""
-
-# Limits of a batch, so that memory is bounded for every spec: segments, values of their spectra, values of the model's input.
-# The two numbers of values hold 32 segments of the default `FeatureSpec`.
-_BATCH_SEGMENTS = 32
-_BATCH_SPECTRUM_VALUES = 2_200_000
-_BATCH_INPUT_VALUES = 280_000
 
 
 class MemberStream:
@@ -146,10 +140,3 @@ def peaks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the largest distance of each row of ``samples`` from its mean: a constant offset is not sound."""
     middle = samples.mean(axis=1)
     return np.asarray(np.maximum(samples.max(axis=1) - middle, middle - samples.min(axis=1)))
-
-
-def batch_size(spec: FeatureSpec) -> int:
-    """Return the number of segments in a batch, which bounds its memory."""
-    spectrum_values = spec.segment_frames * (1 + spec.n_fft // 2)
-    input_values = spec.input_frames * spec.n_bins
-    return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from genre_app.checkpoint import load_checkpoint
+from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.errors import CheckpointError
+from genre_app.features import FeatureSpec
+from genre_app.models import create_model
 from tests.mutated import refused, write_mutated
 
 
@@ -152,3 +154,14 @@ def drop_first_row(state: dict) -> None:
 )
 def test_tensors_that_do_not_fit(mutate, change, message):
     refused(mutate(tensors=change), message)
+
+
+def test_a_small_file_cannot_describe_a_network_that_exhausts_memory(tmp_path):
+    """Its 2048 maps of a minute have 2.7 GB; to compute them takes several times as much."""
+    spec = FeatureSpec(hop_length=512, segment_seconds=60.0, segment_hop_seconds=30.0)
+    settings = {"channels": [2048], "pools": [[1, 1]]}
+    model = create_model("cnn", n_bins=spec.n_bins, n_frames=spec.input_frames, n_genres=2, settings=settings)
+    path = tmp_path / "large.safetensors"
+    save_checkpoint(Checkpoint.single(model, spec, ("a", "b")), path)
+    assert path.stat().st_size < 1_000_000
+    refused(path, "describes a network too large for its segments")

@@ -13,10 +13,9 @@ import soundfile
 import torch
 
 import genre_app
-from genre_app import members
 from genre_app.audio import Clip, open_audio
 from genre_app.errors import AudioError
-from genre_app.features import FeatureSpec, extract, split
+from genre_app.features import FeatureSpec, extract, segments, split
 from genre_app.predict import NoSoundError, classify
 from genre_app.vote import VOTES, vote
 
@@ -99,7 +98,7 @@ def test_a_file_gives_the_answer_of_its_samples(make_clip, checkpoint, tmp_path)
 
 def test_the_size_of_batches_does_not_matter(make_clip, checkpoint, monkeypatch):
     expected = classify(make_clip(15.0), checkpoint).segment_probabilities
-    monkeypatch.setattr(members, "_BATCH_SEGMENTS", 2)
+    monkeypatch.setattr(segments, "_BATCH_SEGMENTS", 2)
     np.testing.assert_allclose(classify(make_clip(15.0), checkpoint).segment_probabilities, expected, atol=1e-5)
 
 

@@ -35,9 +35,8 @@ from genre_app.checkpoint import Checkpoint, tempered
 from genre_app.explain.grid import Grid
 from genre_app.explain.masking import mask_samples
 from genre_app.explain.threads import at_once
-from genre_app.features import Cutter, FeatureSpec, extract, finish, own_starts, split
+from genre_app.features import Cutter, FeatureSpec, batch_size, extract, finish, own_starts, split
 from genre_app.features.segments import Segments
-from genre_app.members import batch_size
 from genre_app.predict import NoSoundError, overlapped, sounding
 
 MARKED_SHARE = 0.2

@@ -8,7 +8,7 @@ segment computed from audio.
 """
 
 from genre_app.features.held import Held
-from genre_app.features.segments import Cutter, cut_columns, own_starts, segment_start_frames, split, split_columns
+from genre_app.features.segments import Cutter, batch_size, cut_columns, own_starts, segment_start_frames, split, split_columns
 from genre_app.features.spec import COLUMN_FIELDS, FeatureSpec
 from genre_app.features.spectrogram import extract, finish
 from genre_app.features.summary import SUMMARY_NAMES
@@ -19,6 +19,7 @@ __all__ = [
     "Cutter",
     "FeatureSpec",
     "Held",
+    "batch_size",
     "cut_columns",
     "extract",
     "finish",

@@ -19,6 +19,19 @@ from genre_app.features.held import Held
 from genre_app.features.spec import FeatureSpec
 from genre_app.features.spectrogram import finish
 
+# Limits of a batch, so that memory is bounded for every spec: segments, values of their spectra, values of the model's input.
+# The two numbers of values hold 32 segments of the default `FeatureSpec`.
+_BATCH_SEGMENTS = 32
+_BATCH_SPECTRUM_VALUES = 2_200_000
+_BATCH_INPUT_VALUES = 280_000
+
+
+def batch_size(spec: FeatureSpec) -> int:
+    """Return the number of segments in a batch, which bounds its memory."""
+    spectrum_values = spec.segment_frames * (1 + spec.n_fft // 2)
+    input_values = spec.input_frames * spec.n_bins
+    return max(1, min(_BATCH_SEGMENTS, _BATCH_SPECTRUM_VALUES // spectrum_values, _BATCH_INPUT_VALUES // input_values))
+
 
 def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
     """Return the first frame of each segment of a clip of ``n_frames`` frames: evenly spaced, the last one right-aligned.

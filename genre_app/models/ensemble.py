@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genre_app.models.base import GenreModel, ModelSettings
+from genre_app.models.precision import without_autocast
 
 View = Literal["plain", "centred", "contrast", "both"]
 _SEEN = {"plain": slice(0, 1), "centred": slice(0, 1), "contrast": slice(1, 2), "both": slice(0, 2)}
@@ -109,7 +110,7 @@ class Ensemble(GenreModel):
 
     def training_logits(self, features: Tensor) -> Tensor:
         """Return each member's logits [members, b, genres] for features [b, bins, frames]."""
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features.device):
             views = self.views(features)
         members = cast(Sequence[nn.Module], self.members)
         return torch.stack([member(views[:, seen]) for member, seen in zip(members, self.seen, strict=True)])

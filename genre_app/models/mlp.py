@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from genre_app.models.base import Size, register
 from genre_app.models.convolutions import Activation, dense_layers
 from genre_app.models.ensemble import Ensemble, EnsembleSettings
+from genre_app.models.precision import without_autocast
 
 Statistic = Literal["mean", "std", "skew", "min", "p10", "median", "p90", "max", "delta"]
 _QUANTILES = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
@@ -144,7 +145,7 @@ class _Perceptron(nn.Module):
     def forward(self, views: Tensor) -> Tensor:  # [b, v, bins, frames] -> [b, genres]
         x = views
         if self.statistics is not None:
-            with torch.autocast(views.device.type, enabled=False):
+            with without_autocast(views.device):
                 x = self.statistics(views).flatten(1)
                 if self.patches is not None:
                     x = torch.cat([x, self.patches(views).flatten(1)], dim=1)

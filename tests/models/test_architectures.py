@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from genre_app.augment.config import AugmentConfig
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from genre_app.features import segment_start_frames
 from genre_app.models import create_model, model_names
+from genre_app.models.size import largest_result
 from genre_app.runs.recipes import describe_recipe, read_recipe, recipe_names
 from tests.models.published import BUILT, PLAIN, STATED, G
 
@@ -68,7 +71,30 @@ def test_recipes_are_valid_and_their_networks_can_be_built_without_memory(recipe
     with torch.device("meta"):
         model = build(recipe)
     assert {value.device.type for value in model.state_dict().values()} == {"meta"}
-    assert 20 < len(describe_recipe(recipe)) < 128
+
+
+class Results(TorchDispatchMode):
+    """Keep the number of values of each tensor that is really computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        results = func(*args, **(kwargs or {}))
+        self.sizes += [result.numel() for result in tree_leaves(results) if isinstance(result, torch.Tensor)]
+        return results
+
+
+@pytest.mark.parametrize("recipe", [*LEARNT, "default", "transfer"])
+def test_the_largest_result_is_known_without_values(recipe):
+    model = build(recipe).eval()
+    with torch.device("meta"):
+        shell = build(recipe).eval()
+    with torch.inference_mode(), Results() as results:
+        model(some_features(model, 1))
+    found = largest_result(shell)
+    assert max(results.sizes) / 4 <= found <= max(results.sizes)  # a recurrent layer computes four gates for each result
 
 
 @pytest.mark.parametrize("recipe", BUILT)
