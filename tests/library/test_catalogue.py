@@ -185,6 +185,24 @@ def test_stopping_keeps_what_is_done(music, update, checkpoint, classified):
     assert len(update(music).names) == 3  # the second was broken off
 
 
+def test_the_listing_of_a_large_folder_can_be_stopped(music, update):
+    update(music)
+    with opened(music) as catalogue, pytest.raises(StoppedError, match="stopped while listing files"):
+        scan(music, catalogue, Monitor(should_stop=lambda: True))
+
+
+def test_no_more_workers_start_than_there_are_files(music, update, monkeypatch):
+    asked = []
+
+    def noting(tasks, work, here, crashed, processes, monitor):
+        asked.append(processes)
+        return ((task, here(task)) for task in tasks)
+
+    monkeypatch.setattr(classify_module, "in_pool", noting)
+    update(music, processes=256)
+    assert asked == [4]
+
+
 # Files that are no catalogue
 
 
