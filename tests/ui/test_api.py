@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -129,6 +130,11 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, check
         assert entry["file"] == Path(path).name
         assert list(entry["probabilities"].values()) == pytest.approx(list(expected.probabilities), abs=1e-5)
         assert len(entry["segments"]) == len(expected.segment_starts)
+
+
+def test_no_call_skips_the_queue(address):
+    for path, status in (("run/classify", 404), ("api/classify_batch", 404), ("run/checkpoints", 200)):
+        assert httpx.post(f"{address}/gradio_api/{path}", json={"data": []}).status_code == status
 
 
 def test_uploads_over_the_limit_are_refused_over_http_on_a_space(bundled, tmp_path, monkeypatch):
