@@ -25,6 +25,7 @@ from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
 from genre_app.ui.rest import rest_between_events
 from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
+from genre_app.ui.tools import use_tool_server
 
 TITLE = "Genre app"
 TABS = [
@@ -50,6 +51,7 @@ def build_app() -> gr.Blocks:
     app: gr.Blocks
     visits.count_events_rarely()
     rest_between_events()
+    use_tool_server()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import urllib.error
@@ -185,6 +186,17 @@ def test_mcp_offers_three_tools_with_descriptions(address):
         assert set(properties) >= {"checkpoint", "vote"}
         assert all(len(entry.get("description", "")) > 15 for entry in properties.values()), properties
         assert "enum" not in properties["checkpoint"]  # runs that are trained later can be named too
+
+
+def test_a_tool_takes_several_files(address, songs):
+    files = [f"data:audio/wav;base64,{base64.b64encode(Path(song).read_bytes()).decode()}" for song in songs[:2]]
+    call = {"method": "tools/call", "params": {"name": "classify_batch", "arguments": {"files": files}}}
+    headers = {"Accept": "application/json, text/event-stream"}
+    told = httpx.post(f"{address}/gradio_api/mcp/", headers=headers, json={"jsonrpc": "2.0", "id": 1, **call}, timeout=60)
+    (line,) = (line for line in told.text.splitlines() if line.startswith("data: "))
+    result = json.loads(line.removeprefix("data: "))["result"]
+    assert not result["isError"]
+    assert result["content"][0]["text"].count("'probabilities'") > 2
 
 
 def test_named_endpoints_document_their_parameters(address):
