@@ -47,7 +47,6 @@ def library(
     """
     from genre_app.errors import CheckpointError, DataError
     from genre_app.library.catalogue import PLACE, open_catalogue
-    from genre_app.library.classify import local
     from genre_app.library.ray_engine import check_ray, on_ray
     from genre_app.library.report import summarise
     from genre_app.library.tags import check_mutagen
@@ -63,8 +62,8 @@ def library(
     try:
         if tags or write_tags or undo:
             check_mutagen()
-        chosen = on_ray if engine == "ray" else local
-        if engine == "ray":
+        chosen = on_ray if engine == "ray" else None
+        if chosen is not None:
             check_ray()
         model = None if undo else open_checkpoint(checkpoint)
         with open_catalogue(catalogue or folder / PLACE, folder) as opened:
@@ -91,7 +90,7 @@ def _update(
     opened: Catalogue,
     model: Checkpoint | None,
     names: list[str] | None,
-    engine: Engine,
+    engine: Engine | None,
     processes: int | None,
     retry: bool,
     stopping: threading.Event,

@@ -137,12 +137,9 @@ class Catalogue:
 
     def put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         """Store the state and the content of a file; an empty ``content`` means that it cannot be read."""
-        with self._database:
-            self._put_file(path, stamp, content, error)
-
-    def _put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         row = (_key(path), *stamp, content or None, error)
-        self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def finish_scan(self, removed: Collection[str]) -> None:
         """Drop removed files, and answers that no file needs; note under which path a moved file with written tags lies now.
@@ -199,10 +196,9 @@ class Catalogue:
 
     def after_writing(self, track: Track, stamp: Stamp, content: str, *, restored: bool) -> None:
         """Store the new state of a file; once it is ``restored``, forget what was written into it."""
-        with self._database:
-            self._put_file(track.path, stamp, content)
-            if restored:
-                self._database.execute("DELETE FROM tags WHERE path = ?", (_key(track.path),))
+        if restored:
+            self._database.execute("DELETE FROM tags WHERE path = ?", (_key(track.path),))
+        self.put_file(track.path, stamp, content)  # ends the transaction of both
 
 
 def _key(path: str) -> str | bytes:
