@@ -5,9 +5,12 @@ Clients and language models read the docstrings of the three functions. Gradio n
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import mcp
+from gradio.utils import get_upload_folder
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.errors import GenreAppError
@@ -72,8 +75,35 @@ def _error(error: Exception) -> gr.Error:
     return gr.Error(str(error), title=type(error).__name__, print_exception=False)
 
 
+class ToolServer(mcp.GradioMCPServer):
+    """Serves the endpoints as tools of language models. gradio's own server takes no lists of files, and deletes no files."""
+
+    def simplify_filedata_schema(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[list[str | int]]]:
+        """Return the schema of a tool's arguments, and where files are in it.
+
+        gradio leaves references in the schema of a list of files. They lead nowhere, so each call failed.
+        """
+        simple, places = super().simplify_filedata_schema(schema)
+        for parameter in simple["properties"].values():
+            parameter.pop("$defs", None)
+            parameter.get("items", {}).pop("$ref", None)
+        return simple, places
+
+    def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
+        """Return the arguments of a call with files in place of addresses and base64; gradio will delete them as uploads."""
+        in_lists = [[name, at] for name, *rest in filedata_positions if rest == ["items"] for at in range(len(value[name]))]
+        found = super().convert_strings_to_filedata(value, [*filedata_positions, *in_lists])
+        for part in found.values():
+            for file in part if isinstance(part, list) else [part]:
+                if isinstance(file, dict) and Path(file["path"]).is_relative_to(get_upload_folder()):
+                    self.blocks.upload_file_set.add(file["path"])
+        return found
+
+
 def build() -> None:
     """Add the endpoints; called within the `gradio.Blocks`. Their components are hidden."""
+    mcp.GradioMCPServer = ToolServer  # type: ignore[misc]
+    mcp.DEFAULT_TEMP_DIR = get_upload_folder()
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")
         files = gr.File(file_count="multiple", type="filepath", label="Files")

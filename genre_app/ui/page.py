@@ -25,7 +25,6 @@ from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
 from genre_app.ui.rest import rest_between_events
 from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
-from genre_app.ui.tools import use_tool_server
 
 TITLE = "Genre app"
 TABS = [
@@ -51,7 +50,6 @@ def build_app() -> gr.Blocks:
     app: gr.Blocks
     visits.count_events_rarely()
     rest_between_events()
-    use_tool_server()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen
@@ -66,7 +64,8 @@ def build_app() -> gr.Blocks:
     visits.lighten(app)
     visits.let_sweeps_overlap(app)
     # At home, gradio also takes calls that skip the queue, and so the limit of clips at the same time; on a Space it does not.
-    return app.queue(max_size=200, api_open=False)
+    app.queue(max_size=200, api_open=False)
+    return app
 
 
 def launch_options() -> dict[str, Any]:
