@@ -161,6 +161,15 @@ def test_an_empty_folder_does_not_empty_the_catalogue(music, update):
     assert update(music).names == []
 
 
+def test_a_drive_that_is_connected_again_is_not_classified_again(music, update, tmp_path):
+    first = update(music)
+    (music / "a").rename(tmp_path / "away")
+    assert sorted(update(music).tracks) == ["2.flac", "3.flac"]
+    (tmp_path / "away").rename(music / "a")
+    again = update(music)
+    assert (again.names, again.tracks) == ([], first.tracks)
+
+
 def test_a_file_that_changes_meanwhile_gets_no_answer(music, update, monkeypatch):
     def changing(tasks, work, here, *others):
         for task in tasks:
