@@ -5,11 +5,15 @@ Clients and language models read the docstrings of the three functions. Gradio n
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import mcp
+import httpx
+import safehttpx  # type: ignore[import-untyped]
+from gradio import mcp, processing_utils
 from gradio.utils import get_upload_folder
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
@@ -17,8 +21,10 @@ from genre_app.errors import GenreAppError
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.limits import Budget
-from genre_app.ui.service import CONCURRENT, MAX_FILES, RequestError, answer, checkpoint_choices
+from genre_app.ui.service import CONCURRENT, MAX_BYTES, MAX_FILES, RequestError, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
+
+_DOWNLOAD_SECONDS = 60.0  # a download holds one of the places of `CONCURRENT` clips
 
 
 def classify(
@@ -75,6 +81,26 @@ def _error(error: Exception) -> gr.Error:
     return gr.Error(str(error), title=type(error).__name__, print_exception=False)
 
 
+class Download(safehttpx.AsyncSecureTransport):
+    """Gets the file at an address that a program names. gradio's own transport takes files of any size, at any speed."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer with its content as it was sent: unpacked, it could be a thousand times as large."""
+        content = bytearray()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DOWNLOAD_SECONDS):
+                answer = await super().handle_async_request(request)
+                async for part in answer.stream:
+                    content += part
+                    if len(content) > MAX_BYTES:
+                        break
+                else:
+                    moved = {"location": to} if (to := answer.headers.get("location")) else {}
+                    return httpx.Response(answer.status_code, headers=moved, content=bytes(content))
+        limits = f"more than {MAX_BYTES / 1e6:.0f} MB or takes more than {_DOWNLOAD_SECONDS:.0f} s"
+        raise _error(RequestError(f"The file at this address has {limits}; upload it instead"))
+
+
 class ToolServer(mcp.GradioMCPServer):
     """Serves the endpoints as tools of language models. gradio's own server takes no lists of files, and deletes no files."""
 
@@ -102,6 +128,8 @@ class ToolServer(mcp.GradioMCPServer):
 
 def build() -> None:
     """Add the endpoints; called within the `gradio.Blocks`. Their components are hidden."""
+    safehttpx.AsyncSecureTransport = Download
+    processing_utils.PUBLIC_HOSTNAME_WHITELIST.clear()  # gradio would take files of the hub by another transport
     mcp.GradioMCPServer = ToolServer  # type: ignore[misc]
     mcp.DEFAULT_TEMP_DIR = get_upload_folder()
     with gr.Group(visible=False):
