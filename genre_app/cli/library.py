@@ -117,7 +117,8 @@ def _show(summary: Summary, done: dict[str, int], said: list[str], changes: list
     for sentence in said:
         print(printable(sentence.replace("\n", "?")), file=sys.stderr)
     if format_ == "json":
-        print(json.dumps({**summary.to_dict(), **done, "tags": [change.to_dict() for change in changes]}, allow_nan=False))
+        written = [{"file": change.track.shown, "old": change.old, "new": change.values} for change in changes]
+        print(json.dumps({**summary.to_dict(), **done, "tags": written}, allow_nan=False))
         return
     print(printable(f"{summary.to_table()}\nin this call: {', '.join(f'{n} {what}' for what, n in done.items())}"))
     for change in changes:
