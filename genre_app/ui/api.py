@@ -81,12 +81,12 @@ def _error(error: Exception) -> gr.Error:
     return gr.Error(str(error), title=type(error).__name__, print_exception=False)
 
 
-class Download(safehttpx.AsyncSecureTransport):
+class _Download(safehttpx.AsyncSecureTransport):
     """Gets the file at an address that a program names. gradio's own transport takes files of any size, at any speed."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer with its content as it was sent: unpacked, it could be a thousand times as large."""
-        content = bytearray()
+        request.headers["accept-encoding"] = "identity"
+        content = bytearray()  # as it is sent: unpacked, it could be a thousand times as large
         with suppress(TimeoutError):
             async with asyncio.timeout(_DOWNLOAD_SECONDS):
                 answer = await super().handle_async_request(request)
@@ -97,40 +97,34 @@ class Download(safehttpx.AsyncSecureTransport):
                 else:
                     moved = {"location": to} if (to := answer.headers.get("location")) else {}
                     return httpx.Response(answer.status_code, headers=moved, content=bytes(content))
-        limits = f"more than {MAX_BYTES / 1e6:.0f} MB or takes more than {_DOWNLOAD_SECONDS:.0f} s"
-        raise _error(RequestError(f"The file at this address has {limits}; upload it instead"))
+        raise _error(RequestError(f"The file has more than {MAX_BYTES / 1e6:.0f} MB, or comes too slowly; upload it instead"))
 
 
-class ToolServer(mcp.GradioMCPServer):
+class _ToolServer(mcp.GradioMCPServer):
     """Serves the endpoints as tools of language models. gradio's own server takes no lists of files, and deletes no files."""
 
     def simplify_filedata_schema(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[list[str | int]]]:
-        """Return the schema of a tool's arguments, and where files are in it.
-
-        gradio leaves references in the schema of a list of files. They lead nowhere, so each call failed.
-        """
         simple, places = super().simplify_filedata_schema(schema)
         for parameter in simple["properties"].values():
-            parameter.pop("$defs", None)
+            parameter.pop("$defs", None)  # references to it would lead nowhere, and each call with a list would fail
             parameter.get("items", {}).pop("$ref", None)
         return simple, places
 
     def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
-        """Return the arguments of a call with files in place of addresses and base64; gradio will delete them as uploads."""
         in_lists = [[name, at] for name, *rest in filedata_positions if rest == ["items"] for at in range(len(value[name]))]
         found = super().convert_strings_to_filedata(value, [*filedata_positions, *in_lists])
         for part in found.values():
             for file in part if isinstance(part, list) else [part]:
                 if isinstance(file, dict) and Path(file["path"]).is_relative_to(get_upload_folder()):
-                    self.blocks.upload_file_set.add(file["path"])
+                    self.blocks.upload_file_set.add(file["path"])  # gradio deletes it with the uploads
         return found
 
 
 def build() -> None:
     """Add the endpoints; called within the `gradio.Blocks`. Their components are hidden."""
-    safehttpx.AsyncSecureTransport = Download
+    safehttpx.AsyncSecureTransport = _Download
     processing_utils.PUBLIC_HOSTNAME_WHITELIST.clear()  # gradio would take files of the hub by another transport
-    mcp.GradioMCPServer = ToolServer  # type: ignore[misc]
+    mcp.GradioMCPServer = _ToolServer  # type: ignore[misc]
     mcp.DEFAULT_TEMP_DIR = get_upload_folder()
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from genre_app.files import temporary_folder
 from genre_app.ui import visits
-from genre_app.ui.api import ToolServer
+from genre_app.ui.api import _ToolServer
 from genre_app.ui.kept import Kept
 from genre_app.ui.page import launch_options
 
@@ -80,7 +80,7 @@ def test_deleted_files_leave_neither_a_path_nor_a_folder(app, tmp_path, monkeypa
 def test_gradio_deletes_the_files_that_a_tool_is_called_with(app, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(mcp, "DEFAULT_TEMP_DIR", str(tmp_path))
-    server = ToolServer(app)
+    server = _ToolServer(app)
     given = {"files": ["data:audio/wav;base64,AAAA", "https://a.example/b.wav"], "vote": "mean"}
     found = server.convert_strings_to_filedata(given, [["files", "items"]])
     (saved,) = tmp_path.rglob("*.wav")
