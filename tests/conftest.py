@@ -268,7 +268,6 @@ def serve_page(uploads: Path) -> Iterator[str]:
         # gradio gives up if its own page takes more than a few seconds; a busy machine is slow, not wrong.
         patch.setattr("gradio.networking.url_ok", lambda _: True)
         app = build_app()
-        app.queue(max_size=200)
         _, url, _ = app.launch(
             **launch_options(), server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True
         )

@@ -22,6 +22,7 @@ from tests.bench.rows import ROWS
 
 ROOT = Path(__file__).parents[1]
 RATE = 22050
+OTHERS = ("checkpoints/default.md", "checkpoints/fast.md", "genre_app/library/README.md", "genre_app/ui/SERVING.md")
 LITTLE = "--set epochs=1 --set segments_per_track=1 --set batch_size=8 --threads 1"
 """What the training commands get besides, so that they take seconds."""
 
@@ -139,6 +140,15 @@ def test_the_http_api_of_the_readme_answers(folder, monkeypatch, address):
     assert [answer["file"] for answer in names["many"]] == ["a.mp3", "b.mp3"]
 
 
+@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("curl")), reason="needs bash and curl")
+def test_the_curl_calls_of_the_serving_guide_answer(folder, address):
+    (example,) = blocks("genre_app/ui/SERVING.md", "bash")
+    script = example.replace("http://127.0.0.1:7860", address)
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    assert "event: complete" in done.stdout
+    assert '"file": "song.mp3", "genre": ' in done.stdout
+
+
 @pytest.mark.parametrize("target", ["app", "test"])
 def test_make_has_the_targets_of_the_readme(target):
     assert f"make {target}" in [line.split("  ")[0] for line in commands("README.md")]
@@ -158,6 +168,6 @@ def test_the_readme_takes_two_minutes():
 
 
 def test_links_lead_somewhere():
-    for name in ("README.md", "train/README.md", "train/RESULTS.md", "tests/bench/README.md", "genre_app/README.md"):
+    for name in ("README.md", "train/README.md", "train/RESULTS.md", "tests/bench/README.md", "genre_app/README.md", *OTHERS):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"

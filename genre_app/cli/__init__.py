@@ -1,7 +1,7 @@
 """The command line: one file a command; ``classify.py`` holds the function ``classify``.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 success; 1 a file or a run failed; 2 wrong
-usage, including a checkpoint or a data set that cannot be used.
+usage, including a checkpoint or a data set that cannot be used; for ``train`` these are 1 too.
 """
 
 import sys

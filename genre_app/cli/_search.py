@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from genre_app.runs.search.search import SearchFolder
 
 
-def is_search(folder: Path) -> bool:
-    """Return whether a folder holds a search."""
-    return (folder / "search.json").is_file()
-
-
 def start_search(
     request: Request, out: Path | None, *, trials: int, folds: int, sampler: Literal["tpe", "random"], prune: bool
 ) -> None:

@@ -54,8 +54,8 @@ def open_checkpoint(names: list[str] | None, threads: int | None = 1) -> Checkpo
 
 
 @contextmanager
-def stopping_on_errors(out: Path | None = None) -> Iterator[None]:
-    """Stop with exit code 2 if something given cannot be used, or if the file ``out`` cannot be written."""
+def stopping_on_errors(out: Path | None = None, unwritten: int = 2) -> Iterator[None]:
+    """Stop with exit code 2 if something given cannot be used, and with ``unwritten`` if a file cannot be written."""
     from genre_app.errors import GenreAppError
 
     try:
@@ -65,7 +65,7 @@ def stopping_on_errors(out: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if out is None:
             raise
-        stop(f"{out} cannot be written: {error.strerror or error}")
+        stop(f"{error.filename or out} cannot be written: {error.strerror or error}", unwritten)
 
 
 @contextmanager

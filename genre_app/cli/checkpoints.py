@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 
-from genre_app.cli._shared import ReportFormat, stopping_on_errors
+from genre_app.cli._shared import ReportFormat, open_checkpoint
 
 
 def checkpoints(format_: ReportFormat = "table") -> None:
     """List the bundled checkpoints."""
-    from genre_app.checkpoint import bundled_checkpoints, load_checkpoint
+    from genre_app.checkpoint import bundled_checkpoints
 
     rows = []
     for name in bundled_checkpoints():
-        with stopping_on_errors():
-            checkpoint = load_checkpoint(name)
+        checkpoint = open_checkpoint([name])
         members = [{"model": m.model.name, "features": m.spec.kind, "weight": m.weight} for m in checkpoint.members]
         rows.append({"name": name, "members": members, "genres": list(checkpoint.genres), "metrics": checkpoint.metrics})
         if format_ == "table":

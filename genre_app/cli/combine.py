@@ -35,6 +35,8 @@ def combine(
         stop("name at least two checkpoints")
     if data is None and out is None:
         stop("nothing to do; give --data to compare the checkpoints, --out FILE to write the combined one, or both")
+    if data is None and split is not None:
+        stop("--split names a part of --data; give both, or none of them")
     try:
         given = None if weights is None else [float(weight) for weight in weights.split(",")]
     except ValueError:

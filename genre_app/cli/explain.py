@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genre_app.cli._shared import CheckpointOption, ReportFormat, ThreadsOption, open_checkpoint, printable, stop
+from genre_app.cli._shared import (
+    CheckpointOption,
+    ReportFormat,
+    ThreadsOption,
+    open_checkpoint,
+    printable,
+    stop,
+    stopping_on_errors,
+)
 
 if TYPE_CHECKING:
-    from genre_app.audio import Clip
     from genre_app.explain import Explanation
     from genre_app.prediction import Prediction
 
@@ -32,10 +39,11 @@ def explain(
     model = open_checkpoint(checkpoint, threads)
     if genre is not None and genre not in model.genres:
         stop(f"there is no genre {genre!r}; choose one of: {', '.join(model.genres)}")
-    from genre_app.audio import load_clip
+    from genre_app.audio import load_clip, wav_file
     from genre_app.errors import AudioError, CheckpointError
     from genre_app.explain import explain as explain_clip
     from genre_app.explain import mask_audio
+    from genre_app.files import write_whole
     from genre_app.predict import classify
 
     try:
@@ -51,7 +59,9 @@ def explain(
     genres = [genre] if genre is not None else [name for name, _ in prediction.top(2)]
     for path, keep in ((only, True), (without, False)):
         if path is not None:
-            _write(mask_audio(clip, found.grid, found.marked(genres[0]), keep=keep), path)
+            sound = mask_audio(clip, found.grid, found.marked(genres[0]), keep=keep)
+            with stopping_on_errors(path, unwritten=1):
+                write_whole(path, wav_file(sound.samples, sound.sample_rate))
     if format_ == "json":
         print(json.dumps(_as_json(file, prediction, found, genres), allow_nan=False))
     else:
@@ -79,13 +89,3 @@ def _as_json(file: str, prediction: Prediction, found: Explanation, genres: list
         "importance": {name: found.of(name).tolist() for name in genres},
         "marked": {name: found.marked(name).tolist() for name in genres},
     }
-
-
-def _write(clip: Clip, path: Path) -> None:
-    from genre_app.audio import wav_file
-    from genre_app.files import write_whole
-
-    try:
-        write_whole(path, wav_file(clip.samples, clip.sample_rate))
-    except OSError as error:
-        stop(f"{path} cannot be written: {error.strerror or error}", exit_code=1)

@@ -47,7 +47,6 @@ def library(
     """
     from genre_app.errors import CheckpointError, DataError
     from genre_app.library.catalogue import PLACE, open_catalogue
-    from genre_app.library.classify import local
     from genre_app.library.ray_engine import check_ray, on_ray
     from genre_app.library.report import summarise
     from genre_app.library.tags import check_mutagen
@@ -63,8 +62,8 @@ def library(
     try:
         if tags or write_tags or undo:
             check_mutagen()
-        chosen = on_ray if engine == "ray" else local
-        if engine == "ray":
+        chosen = on_ray if engine == "ray" else None
+        if chosen is not None:
             check_ray()
         model = None if undo else open_checkpoint(checkpoint)
         with open_catalogue(catalogue or folder / PLACE, folder) as opened:
@@ -91,7 +90,7 @@ def _update(
     opened: Catalogue,
     model: Checkpoint | None,
     names: list[str] | None,
-    engine: Engine,
+    engine: Engine | None,
     processes: int | None,
     retry: bool,
     stopping: threading.Event,
@@ -118,7 +117,8 @@ def _show(summary: Summary, done: dict[str, int], said: list[str], changes: list
     for sentence in said:
         print(printable(sentence.replace("\n", "?")), file=sys.stderr)
     if format_ == "json":
-        print(json.dumps({**summary.to_dict(), **done, "tags": [change.to_dict() for change in changes]}, allow_nan=False))
+        written = [{"file": change.track.shown, "old": change.old, "new": change.values} for change in changes]
+        print(json.dumps({**summary.to_dict(), **done, "tags": written}, allow_nan=False))
         return
     print(printable(f"{summary.to_table()}\nin this call: {', '.join(f'{n} {what}' for what, n in done.items())}"))
     for change in changes:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from genre_app.cli._shared import stop
+from genre_app.cli._shared import stopping_on_errors
 
 
 def pretrained(
@@ -20,14 +20,9 @@ def pretrained(
 ) -> None:
     """Write a published network as a checkpoint, with which training can start (genre-app train --init-from)."""
     from genre_app.checkpoint import SUFFIX, save_checkpoint
-    from genre_app.errors import CheckpointError
     from genre_app.pretrained import load_pretrained
 
     path = out or Path(f"{which}{SUFFIX}")
-    try:
+    with stopping_on_errors(path, unwritten=1):
         save_checkpoint(load_pretrained(which, wheel), path)
-    except CheckpointError as error:
-        stop(str(error))
-    except OSError as error:
-        stop(f"{path} cannot be written: {error.strerror or error}", exit_code=1)
     print(path)

@@ -14,7 +14,6 @@ from genre_app.cli._shared import (
     monitored,
     open_checkpoint,
     show,
-    stop,
     stopping_on_errors,
 )
 from genre_app.progress import usable_cores
@@ -52,25 +51,22 @@ def teach(
     from genre_app.teaching.examples import cache_of, folder_examples
     from genre_app.teaching.teach import teach as teach_examples
 
-    try:
-        with stopping_on_errors():
-            examples, marked = folder_examples(folder)
-            with monitored() as monitor:
-                taught = teach_examples(
-                    examples,
-                    base,
-                    extend=extend,
-                    none_of_these={*marked, *(none_of_these or [])},
-                    n_recordings=recordings,
-                    seed=seed,
-                    cache=cache or cache_of(folder),
-                    prune=cache is None,  # a cache that the user names may serve several folders
-                    threads=threads or usable_cores(),
-                    monitor=monitor,
-                )
-            save_checkpoint(taught.checkpoint, out)
-    except OSError as error:  # of the cache or of the checkpoint
-        stop(f"{error.filename or out} cannot be written: {error.strerror or error}")
+    with stopping_on_errors(out):
+        examples, marked = folder_examples(folder)
+        with monitored() as monitor:
+            taught = teach_examples(
+                examples,
+                base,
+                extend=extend,
+                none_of_these={*marked, *(none_of_these or [])},
+                n_recordings=recordings,
+                seed=seed,
+                cache=cache or cache_of(folder),
+                prune=cache is None,  # a cache that the user names may serve several folders
+                threads=threads or usable_cores(),
+                monitor=monitor,
+            )
+        save_checkpoint(taught.checkpoint, out)
     show(taught.to_dict(), _table(taught, out), format_)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genre_app.cli._search import is_search, resume_search, start_search
+from genre_app.cli._search import resume_search, start_search
 from genre_app.cli._shared import on_signals, say, stop
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def train(
 
     try:
         if resume is not None:
-            resume_search(resume, search) if search or is_search(resume) else _resume(resume)
+            is_search = search or (resume / "search.json").is_file()
+            resume_search(resume, search) if is_search else _resume(resume)
         else:
             request = Request(
                 recipe=_absolute(str(recipe), ".toml"),

@@ -1,7 +1,8 @@
 """The catalogue of a library: an SQLite file with the state of each file, and an answer for each content.
 
-An answer belongs to the content of a file and to a checkpoint. So a moved or copied file has its answer already, and an earlier
-checkpoint that is used again does too. Each result is a transaction of its own: a killed process loses the files in work only.
+An answer belongs to the content of a file and to a checkpoint, and stays when its file goes. So a moved or copied file has its
+answer already, and so has one whose drive is connected again, and an earlier checkpoint that is used again. Each result is a
+transaction of its own: a killed process loses the files in work only.
 """
 
 from __future__ import annotations
@@ -137,17 +138,14 @@ class Catalogue:
 
     def put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         """Store the state and the content of a file; an empty ``content`` means that it cannot be read."""
-        with self._database:
-            self._put_file(path, stamp, content, error)
-
-    def _put_file(self, path: str, stamp: Stamp, content: str, error: str = "") -> None:
         row = (_key(path), *stamp, content or None, error)
-        self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def finish_scan(self, removed: Collection[str]) -> None:
-        """Drop removed files, and answers that no file needs; note under which path a moved file with written tags lies now.
+        """Drop removed files, and note under which path a moved file with written tags lies now.
 
-        What was written into a removed file stays noted: its drive may be connected again.
+        What was written into a removed file stays noted, and so does its answer: its drive may be connected again.
         """
         gone = [(_key(path),) for path in removed]
         select = "SELECT DISTINCT path, content FROM files JOIN tags USING (path) WHERE path = ?"
@@ -158,7 +156,6 @@ class Catalogue:
                 free = "SELECT path FROM files WHERE content = ? AND path NOT IN (SELECT path FROM tags) LIMIT 1"
                 if moved := database.execute(free, (content,)).fetchone():
                     database.execute("UPDATE tags SET path = ? WHERE path = ?", (*moved, path))
-            database.execute("DELETE FROM answers WHERE content NOT IN (SELECT content FROM files WHERE content NOT NULL)")
 
     def put_answer(self, content: str, answer: Answer) -> None:
         """Store the answer of the selected checkpoint."""
@@ -199,10 +196,9 @@ class Catalogue:
 
     def after_writing(self, track: Track, stamp: Stamp, content: str, *, restored: bool) -> None:
         """Store the new state of a file; once it is ``restored``, forget what was written into it."""
-        with self._database:
-            self._put_file(track.path, stamp, content)
-            if restored:
-                self._database.execute("DELETE FROM tags WHERE path = ?", (_key(track.path),))
+        if restored:
+            self._database.execute("DELETE FROM tags WHERE path = ?", (_key(track.path),))
+        self.put_file(track.path, stamp, content)  # ends the transaction of both
 
 
 def _key(path: str) -> str | bytes:

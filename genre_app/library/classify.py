@@ -143,7 +143,7 @@ def classify_new(
 
 def local(tasks: Sequence[Task], job: Job) -> Iterator[tuple[Task, Answer]]:
     """Classify files in several processes of this machine; the default `Engine`."""
-    processes = job.processes or max(1, min(usable_cores(), len(tasks) // _FILES_PER_WORKER))
+    processes = min(job.processes or max(1, min(usable_cores(), len(tasks) // _FILES_PER_WORKER)), len(tasks))
     work = partial(_in_worker, names=job.names, identity=job.identity)
     # Also a single file is classified by a worker: a file that crashes its process must not stop each later call.
     return in_pool(tasks, work, partial(_here, job=job), lambda _: Answer(error=CRASHED), processes, job.monitor)

@@ -12,6 +12,7 @@ from genre_app.library.records import Track
 from genre_app.prediction import REJECTED_WORDS
 
 _WAITING = "it is not classified yet"
+_WORDS = dict[str | None, str](REJECTED_WORDS.items())
 _STYLE = """
 :root { color-scheme: light dark; --bar: #4f5bd5; --rest: #8f97c4; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -91,7 +92,7 @@ def summarise(tracks: Sequence[Track]) -> Summary:
         if track.error or answer is None:
             found.failed.append(track)
         elif answer.genre is None:
-            found.rejected[_words(answer.rejected)] += 1
+            found.rejected[_WORDS.get(answer.rejected, _WORDS["other"])] += 1
         elif answer.sure:
             found.sure[answer.genre] += 1
         else:
@@ -99,10 +100,6 @@ def summarise(tracks: Sequence[Track]) -> Summary:
             found.doubtful.append(track)
     found.duplicates.extend(group for content, group in by_content.items() if content and len(group) > 1)
     return found
-
-
-def _words(rejected: str | None) -> str:
-    return next((words for key, words in REJECTED_WORDS.items() if key == rejected), REJECTED_WORDS["other"])
 
 
 def report_html(tracks: Sequence[Track], title: str, checkpoint: str) -> str:

@@ -56,7 +56,10 @@ def scan(folder: Path, catalogue: Catalogue, monitor: Monitor = QUIET, *, retry:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; name a folder with music.")
     errors: list[OSError] = []
-    stamps = {"/".join(parts): stamp_of(file) for parts, file in audio_files(folder, errors.append)}
+    stamps = {}
+    for parts, file in audio_files(folder, errors.append):
+        monitor.check("listing files")
+        stamps["/".join(parts)] = stamp_of(file)
     known = catalogue.stamps()
     unread = catalogue.unread() if retry else ()
     said = tuple(f"{error.filename} cannot be read: {error.strerror}; check its permissions" for error in errors)

@@ -36,10 +36,6 @@ class Change:
     values: tuple[str, ...]
     written: Written | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data: file, old, new."""
-        return {"file": self.track.shown, "old": list(self.old), "new": list(self.values)}
-
     def __str__(self) -> str:
         old, new = ("; ".join(values) or "(none)" for values in (self.old, self.values))
         return f"{self.track.shown}: {old} -> {new}"

@@ -5,17 +5,26 @@ Clients and language models read the docstrings of the three functions. Gradio n
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
+import safehttpx  # type: ignore[import-untyped]
+from gradio import mcp, processing_utils
+from gradio.utils import get_upload_folder
 
 from genre_app.checkpoint import DEFAULT_CHECKPOINT
 from genre_app.errors import GenreAppError
 from genre_app.predict import MAX_OVERLAP
 from genre_app.ui.batch.tab import classify_file
 from genre_app.ui.limits import Budget
-from genre_app.ui.service import CONCURRENT, MAX_FILES, RequestError, answer, checkpoint_choices
+from genre_app.ui.service import CONCURRENT, MAX_BYTES, MAX_FILES, RequestError, answer, checkpoint_choices
 from genre_app.vote import DEFAULT_VOTE, VOTES
+
+_DOWNLOAD_SECONDS = 60.0  # a download holds one of the places of `CONCURRENT` clips
 
 
 def classify(
@@ -72,8 +81,51 @@ def _error(error: Exception) -> gr.Error:
     return gr.Error(str(error), title=type(error).__name__, print_exception=False)
 
 
+class _Download(safehttpx.AsyncSecureTransport):
+    """Gets the file at an address that a program names. gradio's own transport takes files of any size, at any speed."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["accept-encoding"] = "identity"
+        content = bytearray()  # as it is sent: unpacked, it could be a thousand times as large
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DOWNLOAD_SECONDS):
+                answer = await super().handle_async_request(request)
+                async for part in answer.stream:
+                    content += part
+                    if len(content) > MAX_BYTES:
+                        break
+                else:
+                    moved = {"location": to} if (to := answer.headers.get("location")) else {}
+                    return httpx.Response(answer.status_code, headers=moved, content=bytes(content))
+        raise _error(RequestError(f"The file has more than {MAX_BYTES / 1e6:.0f} MB, or comes too slowly; upload it instead"))
+
+
+class _ToolServer(mcp.GradioMCPServer):
+    """Serves the endpoints as tools of language models. gradio's own server takes no lists of files, and deletes no files."""
+
+    def simplify_filedata_schema(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[list[str | int]]]:
+        simple, places = super().simplify_filedata_schema(schema)
+        for parameter in simple["properties"].values():
+            parameter.pop("$defs", None)  # references to it would lead nowhere, and each call with a list would fail
+            parameter.get("items", {}).pop("$ref", None)
+        return simple, places
+
+    def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
+        in_lists = [[name, at] for name, *rest in filedata_positions if rest == ["items"] for at in range(len(value[name]))]
+        found = super().convert_strings_to_filedata(value, [*filedata_positions, *in_lists])
+        for part in found.values():
+            for file in part if isinstance(part, list) else [part]:
+                if isinstance(file, dict) and Path(file["path"]).is_relative_to(get_upload_folder()):
+                    self.blocks.upload_file_set.add(file["path"])  # gradio deletes it with the uploads
+        return found
+
+
 def build() -> None:
     """Add the endpoints; called within the `gradio.Blocks`. Their components are hidden."""
+    safehttpx.AsyncSecureTransport = _Download
+    processing_utils.PUBLIC_HOSTNAME_WHITELIST.clear()  # gradio would take files of the hub by another transport
+    mcp.GradioMCPServer = _ToolServer  # type: ignore[misc]
+    mcp.DEFAULT_TEMP_DIR = get_upload_folder()
     with gr.Group(visible=False):
         audio = gr.Audio(type="filepath", label="Audio")
         files = gr.File(file_count="multiple", type="filepath", label="Files")

@@ -62,6 +62,8 @@ def build_app() -> gr.Blocks:
         app.load(None, None, None, js="() => genreApp.openTab()")
     visits.lighten(app)
     visits.let_sweeps_overlap(app)
+    # At home, gradio also takes calls that skip the queue, and so the limit of clips at the same time; on a Space it does not.
+    app.queue(max_size=200, api_open=False)
     return app
 
 
@@ -128,4 +130,4 @@ def _serve() -> None:
     # In the background, while the first visitor's page is loading.
     Thread(target=warm_up, daemon=True).start()
     visits.start_forgetting(app)
-    app.queue(max_size=200).launch(**launch_options())
+    app.launch(**launch_options())

@@ -6,6 +6,7 @@ The limits hold for the page and its API, where strangers share one machine. The
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -43,9 +44,9 @@ MAX_COMBINED = 4
 """Checkpoints that are averaged for one answer; each takes its time."""
 
 _AND = " + "  # between the names of checkpoints that are averaged
-_RUN = "run: "
-_TAUGHT = "taught: "
-_OWN = "yours: "
+RUN, TAUGHT, _OWN = "run: ", "taught: ", "yours: "
+"""How the names begin under which the checkpoints of runs, those taught from collections, and a visitor's own are offered."""
+
 _loading = Lock()
 
 
@@ -80,8 +81,8 @@ def checkpoint_choices(own: str | None = None) -> list[str]:
     own : str, optional
         Path of a checkpoint that the visitor has uploaded.
     """
-    runs = [run_choice(seen.run.name) for seen in snapshots() if not seen.status.is_active and seen.run.best.is_file()]
-    taught = [taught_choice(name) for name in collection_names() if _taught(name) is not None]
+    runs = [RUN + seen.run.name for seen in snapshots() if not seen.status.is_active and seen.run.best.is_file()]
+    taught = [TAUGHT + name for name in collection_names() if _taught(name) is not None]
     return [*(bundled_checkpoints() or [DEFAULT_CHECKPOINT]), *taught, *runs, *([own_choice(own)] if own else [])]
 
 
@@ -90,16 +91,6 @@ def still_offered(chosen: list[str] | None, own: str | None = None) -> dict[str,
     choices = checkpoint_choices(own)
     value = [name for name in chosen or [] if name in choices] or choices[:1]
     return {"choices": choices, "value": value, "multiselect": True, "max_choices": MAX_COMBINED}
-
-
-def run_choice(name: str) -> str:
-    """Return the name under which the checkpoint of a run is offered."""
-    return _RUN + name
-
-
-def taught_choice(name: str) -> str:
-    """Return the name under which the model that was taught from a collection is offered."""
-    return _TAUGHT + name
 
 
 def own_choice(own: str) -> str:
@@ -125,27 +116,25 @@ def checkpoint_named(name: str | list[str] | None, own: str | None = None) -> Ch
     CheckpointError
         If it cannot be used, or the checkpoints have different genres.
     """
-    names = names_of(name, own) if isinstance(name, str) else name
+    names = names_of(name) if isinstance(name, str) else name
     names = list(dict.fromkeys(names or [])) or [DEFAULT_CHECKPOINT]
     if len(names) > MAX_COMBINED:
         raise RequestError(f"{len(names)} checkpoints are more than the {MAX_COMBINED} that can be averaged")
     return combine([_one_named(one or DEFAULT_CHECKPOINT, own) for one in names])
 
 
-def names_of(name: str, own: str | None = None) -> list[str]:
-    """Return the checkpoints whose average has this name; a single run or collection may be called ``rock + pop``."""
-    with suppress(GenreAppError):
-        _one_named(name, own)
-        return [name]
-    return name.split(_AND)
+def names_of(name: str) -> list[str]:
+    """Return the checkpoints whose average has this name; a run or a collection may be called ``rock + pop``."""
+    heads = "|".join(map(re.escape, (RUN, TAUGHT, _OWN, *bundled_checkpoints())))
+    return re.split(f"{re.escape(_AND)}(?={heads})", name)
 
 
 def _one_named(name: str, own: str | None) -> Checkpoint:
     if own and name == own_choice(own):
         return _load_file(Path(own), name)
-    if name.startswith(_RUN):
+    if name.startswith(RUN):
         return _load_file(finished_run(name).best, name)
-    taught = _taught(name.removeprefix(_TAUGHT)) if name.startswith(_TAUGHT) else None
+    taught = _taught(name.removeprefix(TAUGHT)) if name.startswith(TAUGHT) else None
     if taught is not None:
         return _load_file(taught, name)
     if name != DEFAULT_CHECKPOINT and name not in bundled_checkpoints():
@@ -164,9 +153,9 @@ def _taught(name: str) -> Path | None:
 
 def finished_run(name: str) -> Run:
     """Open the run whose checkpoint is offered as ``name``, by its folder alone; raises `RequestError` if there is none."""
-    folder = name.removeprefix(_RUN)
+    folder = name.removeprefix(RUN)
     # Any folder that `list_runs` lists, since the user may have named it by --out; but a visitor's text never becomes a path.
-    if name.startswith(_RUN) and folder[:1] not in ("", ".") and Path(folder).name == folder:
+    if name.startswith(RUN) and folder[:1] not in ("", ".") and Path(folder).name == folder:
         with suppress(ValueError):  # there is no run of this name, or no file can have it
             run = Run.open(runs_folder() / folder)
             if not run.status().is_active and run.best.is_file():
@@ -175,7 +164,7 @@ def finished_run(name: str) -> Run:
 
 
 def _no_checkpoint(name: str) -> RequestError:
-    names = ", ".join([*bundled_checkpoints(), f"{_RUN}NAME of a run that is over"])
+    names = ", ".join([*bundled_checkpoints(), f"{RUN}NAME of a run that is over"])
     return RequestError(f"There is no checkpoint {name!r}; choose one of: {names}")
 
 

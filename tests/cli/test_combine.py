@@ -55,6 +55,7 @@ def test_wrong_usage(checkpoint_path, other_path, make_checkpoint, tmp_path):
     for arguments, message in (
         ([checkpoint_path, "--out", tmp_path / "a"], "name at least two checkpoints"),
         ([checkpoint_path, other_path], "nothing to do"),
+        ([checkpoint_path, other_path, "--out", tmp_path / "a", "--split", "valid"], "--split names a part of --data"),
         ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1,x"], "are not numbers separated by commas"),
         ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1"], "one positive weight for each"),
         ([checkpoint_path, other_path, "--out", tmp_path / "a", "--weights", "1e308,1e308"], "one positive weight for each"),

@@ -161,6 +161,15 @@ def test_an_empty_folder_does_not_empty_the_catalogue(music, update):
     assert update(music).names == []
 
 
+def test_a_drive_that_is_connected_again_is_not_classified_again(music, update, tmp_path):
+    first = update(music)
+    (music / "a").rename(tmp_path / "away")
+    assert sorted(update(music).tracks) == ["2.flac", "3.flac"]
+    (tmp_path / "away").rename(music / "a")
+    again = update(music)
+    assert (again.names, again.tracks) == ([], first.tracks)
+
+
 def test_a_file_that_changes_meanwhile_gets_no_answer(music, update, monkeypatch):
     def changing(tasks, work, here, *others):
         for task in tasks:
@@ -183,6 +192,24 @@ def test_stopping_keeps_what_is_done(music, update, checkpoint, classified):
             classify_new(music, catalogue, checkpoint, ["tiny"], monitor=Monitor(seen.append, lambda: len(seen) >= 1))
     assert [moment.done for moment in seen] == [1]
     assert len(update(music).names) == 3  # the second was broken off
+
+
+def test_the_listing_of_a_large_folder_can_be_stopped(music, update):
+    update(music)
+    with opened(music) as catalogue, pytest.raises(StoppedError, match="stopped while listing files"):
+        scan(music, catalogue, Monitor(should_stop=lambda: True))
+
+
+def test_no_more_workers_start_than_there_are_files(music, update, monkeypatch):
+    asked = []
+
+    def noting(tasks, work, here, crashed, processes, monitor):
+        asked.append(processes)
+        return ((task, here(task)) for task in tasks)
+
+    monkeypatch.setattr(classify_module, "in_pool", noting)
+    update(music, processes=256)
+    assert asked == [4]
 
 
 # Files that are no catalogue

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import av
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -131,6 +136,36 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(address, songs, check
         assert len(entry["segments"]) == len(expected.segment_starts)
 
 
+def test_no_call_skips_the_queue(address):
+    for path, status in (("run/classify", 404), ("api/classify_batch", 404), ("run/checkpoints", 200)):
+        assert httpx.post(f"{address}/gradio_api/{path}", json={"data": []}).status_code == status
+
+
+def test_a_file_at_an_address_may_not_be_larger_than_an_upload(address, monkeypatch):
+    class Sender(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(bytes(5_000_000))
+
+        def log_message(self, *_):
+            pass
+
+    async def public(host):
+        return "127.0.0.1"
+
+    monkeypatch.setattr("safehttpx.async_validate_url", public)
+    monkeypatch.setattr("genre_app.ui.api.MAX_BYTES", 1_000_000, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sender) as sender:
+        Thread(target=sender.serve_forever, daemon=True).start()
+        file = {"path": f"http://far.example:{sender.server_port}/a.wav", "meta": {"_type": "gradio.FileData"}}
+        asked = httpx.post(f"{address}/gradio_api/call/v2/classify", json={"audio": file}).json()
+        answer = httpx.get(f"{address}/gradio_api/call/v2/classify/{asked['event_id']}", timeout=60).text
+        sender.shutdown()
+    assert "more than 1 MB" in answer
+
+
 def test_uploads_over_the_limit_are_refused_over_http_on_a_space(bundled, tmp_path, monkeypatch):
     from genre_app.ui.service import MAX_BYTES
 
@@ -179,6 +214,17 @@ def test_mcp_offers_three_tools_with_descriptions(address):
         assert set(properties) >= {"checkpoint", "vote"}
         assert all(len(entry.get("description", "")) > 15 for entry in properties.values()), properties
         assert "enum" not in properties["checkpoint"]  # runs that are trained later can be named too
+
+
+def test_a_tool_takes_several_files(address, songs):
+    files = [f"data:audio/wav;base64,{base64.b64encode(Path(song).read_bytes()).decode()}" for song in songs[:2]]
+    call = {"method": "tools/call", "params": {"name": "classify_batch", "arguments": {"files": files}}}
+    headers = {"Accept": "application/json, text/event-stream"}
+    told = httpx.post(f"{address}/gradio_api/mcp/", headers=headers, json={"jsonrpc": "2.0", "id": 1, **call}, timeout=60)
+    (line,) = (line for line in told.text.splitlines() if line.startswith("data: "))
+    result = json.loads(line.removeprefix("data: "))["result"]
+    assert not result["isError"]
+    assert result["content"][0]["text"].count("'probabilities'") > 2
 
 
 def test_named_endpoints_document_their_parameters(address):

@@ -135,6 +135,8 @@ def test_several_checkpoints_are_averaged(bundled, song, checkpoint, make_checkp
         found = service.answer(song, checkpoint=name).prediction
         np.testing.assert_array_equal(found.segment_probabilities, expected.segment_probabilities)
         assert found.checkpoint == "default + other"
+    parts = ["taught: rock + pop", "other", "run: a + b", "default"]
+    assert service.names_of(" + ".join(parts)) == parts
     for empty in (None, "", []):
         assert service.checkpoint_named(empty).name == "default"
     assert service.still_offered(["other", "run: gone"])["value"] == ["other"]

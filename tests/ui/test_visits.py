@@ -11,6 +11,7 @@ import tracemalloc
 
 import gradio as gr
 import pytest
+from gradio import mcp
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 
 from genre_app.files import temporary_folder
 from genre_app.ui import visits
+from genre_app.ui.api import _ToolServer
 from genre_app.ui.kept import Kept
 from genre_app.ui.page import launch_options
 
@@ -72,6 +74,18 @@ def test_deleted_files_leave_neither_a_path_nor_a_folder(app, tmp_path, monkeypa
     visits.forget_deleted(app)
     assert app.upload_file_set == {str(tmp_path / kept / "a.wav")}
     assert sorted(path.name for path in tmp_path.iterdir()) == [kept, foreign]
+    app.upload_file_set.clear()
+
+
+def test_gradio_deletes_the_files_that_a_tool_is_called_with(app, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(mcp, "DEFAULT_TEMP_DIR", str(tmp_path))
+    server = _ToolServer(app)
+    given = {"files": ["data:audio/wav;base64,AAAA", "https://a.example/b.wav"], "vote": "mean"}
+    found = server.convert_strings_to_filedata(given, [["files", "items"]])
+    (saved,) = tmp_path.rglob("*.wav")
+    assert [file["path"] for file in found["files"]] == [str(saved), "https://a.example/b.wav"]
+    assert app.upload_file_set == {str(saved)}
     app.upload_file_set.clear()
 
 

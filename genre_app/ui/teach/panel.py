@@ -22,7 +22,7 @@ from genre_app.ui.downloads import download_file
 from genre_app.ui.figures import View
 from genre_app.ui.frame import PRIVATE, Frame, assets, turn
 from genre_app.ui.player import native_player
-from genre_app.ui.service import PROBLEMS, checkpoint_named, own_choice, still_offered, taught_choice
+from genre_app.ui.service import PROBLEMS, TAUGHT, checkpoint_named, own_choice, still_offered
 from genre_app.ui.teach import map_panel, markup
 from genre_app.ui.teach.job import OFF, WAITING, examples_of, followed, one_at_a_time
 from genre_app.ui.train.confusion import confusion_card
@@ -198,7 +198,7 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
                 raise DataError("Teach a model first.")
         except PROBLEMS as error:
             return {status: cards.problem(cards.told(error), "Not done"), used: False}
-        chosen = taught_choice(found.folder.name)
+        chosen = TAUGHT + found.folder.name
         if belongs_to_session():
             own_path, chosen = str(file), own_choice(str(file))
         offered = still_offered([chosen], own_path)

@@ -23,7 +23,7 @@ from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
 from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
-from genre_app.ui.service import PROBLEMS, run_choice, still_offered
+from genre_app.ui.service import PROBLEMS, RUN, still_offered
 from genre_app.ui.train import hear, run_card
 from genre_app.ui.train.data import sentence
 from genre_app.ui.train.form import Form, Profile, Values
@@ -217,8 +217,8 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
     used = gr.Checkbox(visible=False)
 
     def use(name: str, own: str | None) -> Values:
-        offered = still_offered([run_choice(name)], own)
-        if run_choice(name) not in offered["choices"]:
+        offered = still_offered([RUN + name], own)
+        if RUN + name not in offered["choices"]:
             return {panel.error: cards.problem(f"The run {name!r} has no checkpoint to use.", "Not done"), used: False}
         return {
             checkpoint: gr.Dropdown(**offered),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genre_app.checkpoint import bundled_checkpoints
-from genre_app.ui.service import RequestError, checkpoint_choices, finished_run, run_choice, taught_choice
+from genre_app.ui.service import RUN, TAUGHT, RequestError, checkpoint_choices, finished_run
 from genre_app.ui.train.fields import FormError
 
 RANDOM = "random weights"
@@ -15,7 +15,7 @@ RANDOM = "random weights"
 
 def init_choices() -> list[str]:
     """Return the choices of starting weights: random, and the checkpoints that are bundled or belong to a run."""
-    return [RANDOM, *(name for name in checkpoint_choices() if not name.startswith(taught_choice("")))]
+    return [RANDOM, *(name for name in checkpoint_choices() if not name.startswith(TAUGHT))]
 
 
 def init_from(choice: str | None) -> str | None:
@@ -46,7 +46,7 @@ def choice_of(checkpoint: str | None) -> str:
     """
     if checkpoint is None:
         return RANDOM
-    for choice in (checkpoint, run_choice(Path(checkpoint).parent.name)):
+    for choice in (checkpoint, RUN + Path(checkpoint).parent.name):
         with suppress(FormError):
             if init_from(choice) == checkpoint:
                 return choice
