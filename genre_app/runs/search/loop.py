@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import optuna
 import torch
 from filelock import FileLock, Timeout
 from optuna.trial import Trial, TrialState
@@ -51,7 +52,8 @@ def run_search(folder: SearchFolder, *, say: Callable[[str], object] = print) ->
         with FileLock(folder.path / "search.lock", timeout=0):
             folder.record_process()
             folder.cancel_stop()
-            is_done = _Loop(folder, search, say).run()
+            with studies.open_study(folder.path / "study.db", search) as study:
+                is_done = _Loop(folder, search, study, say).run()
             folder.cancel_stop()
     except Timeout as error:
         raise RunError(f"{folder.name} is running already, in another process.") from error
@@ -61,9 +63,8 @@ def run_search(folder: SearchFolder, *, say: Callable[[str], object] = print) ->
 class _Loop:
     """The loop over trials, in one process."""
 
-    def __init__(self, folder: SearchFolder, search: Search, say: Callable[[str], object]) -> None:
-        self.folder, self.search, self.say = folder, search, say
-        self.study = studies.open_study(folder.path / "study.db", search)
+    def __init__(self, folder: SearchFolder, search: Search, study: optuna.Study, say: Callable[[str], object]) -> None:
+        self.folder, self.search, self.study, self.say = folder, search, study, say
 
     def run(self) -> bool:
         studies.write_results(self.study, self.search, self.folder.path)  # a process may have died before it wrote them

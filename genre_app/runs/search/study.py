@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ _MIN_FOR_IMPORTANCE = 4  # finished trials
 _STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
-def open_study(path: Path, search: Search) -> optuna.Study:
-    """Open or create the study in an SQLite file."""
+@contextmanager
+def open_study(path: Path, search: Search) -> Iterator[optuna.Study]:
+    """Open or create the study in an SQLite file, and close the file at the end."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # With a creator, any name of a folder is possible; in an address, "?" and "#" would be read as more than a name.
     arguments = {"creator": lambda: sqlite3.connect(path, check_same_thread=False)}
     warmup = 1 if search.folds else search.config.epochs // _WARMUP_SHARE
-    return optuna.create_study(
-        storage=optuna.storages.RDBStorage("sqlite://", engine_kwargs=arguments),
-        study_name=_NAME,
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=warmup),
-    )
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=warmup)
+    storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=arguments)
+    try:
+        yield optuna.create_study(storage=storage, study_name=_NAME, load_if_exists=True, pruner=pruner)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def next_trial(study: optuna.Study, search: Search) -> Trial | None:

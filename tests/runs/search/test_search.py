@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import optuna
+import psutil
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -100,6 +101,7 @@ def test_weak_trials_are_pruned(make_search):
     assert run.status() is Status.stopped
     assert len(run.journal().epochs) < 4
     assert int(pruned["trial"]) > 5
+    assert not [file for file in psutil.Process().open_files() if file.path.endswith("study.db")]
 
 
 def test_kills_at_random_moments_change_no_result(make_search):
