@@ -33,6 +33,7 @@ LONGEST_FIRST = (
     "runs/test_processes.py",
     "training/test_learning.py",
     "ui/test_api.py",
+    "ui/test_api_files.py",
     "training/test_training.py",
     "training/test_state.py",
     "reference/test_reference.py",

@@ -27,7 +27,8 @@ from genre_app.teaching.head import HeadFit, Layer, head_rows, member_rows
 from genre_app.teaching.memory import recalled, remember
 from genre_app.teaching.taught import Taught
 
-_Versions = list[list[NDArray[np.float32]]]  # [version][member], each [s, genres]
+_Rows = list[NDArray[np.float32]]  # of each member, [s, genres]
+_Versions = list[_Rows]  # of the clip itself, then of its recordings
 
 
 def teach(
@@ -111,12 +112,7 @@ def teach(
     answers = _left_out(kept, labels, embeddings, fits, remembered, monitor)
     new = _calibrated(_with_layers(checkpoint, genres, layers), answers, labels)
     tracks = [(kept[place].name, int(labels[place])) for place in answers]
-
-    def report(version: int) -> Report:
-        rows = [new.joined(versions[version]).mean(axis=0, keepdims=True) for versions in answers.values()]
-        return Report(genres, tuple(TrackResult(*track, row) for track, row in zip(tracks, rows, strict=True)))
-
-    clean, recorded = report(0), report(-1)
+    clean, recorded = (_report(new, [versions[which] for versions in answers.values()], tracks) for which in (0, -1))
     new.none_of_these = others
     if not extend:
         new.memory = remember(embeddings, labels, checkpoint, len(genres))
@@ -130,10 +126,8 @@ def teach(
         "seed": seed,
     }
     before = tuple(_answer(checkpoint, embeddings[place][0]) for place in answers)
-    reasons, seen = (
-        tuple((valid_text(path.name), reason) for path, reason in failed),
-        tuple(versions[0] for versions in embeddings),
-    )
+    reasons = tuple((valid_text(path.name), reason) for path, reason in failed)
+    seen = tuple(versions[0] for versions in embeddings)
     taught = Taught(new, clean, recorded, before, reasons, time.monotonic() - began, tuple(kept), seen)
     new.metrics = {"taught": {key: value for key, value in taught.to_dict().items() if key != "seconds"}}
     return taught
@@ -226,6 +220,13 @@ def _renewed(model: GenreModel, n_genres: int, layers: Sequence[Layer]) -> Genre
         state[f"{name}.bias"] = torch.from_numpy(layer.bias).float()
     new.load_state_dict(state)
     return new.requires_grad_(False).eval()
+
+
+def _report(checkpoint: Checkpoint, answers: Sequence[_Rows], tracks: Sequence[tuple[str, int]]) -> Report:
+    """Report the answers for clips left out; ``tracks`` has the name and the label of each."""
+    rows = (checkpoint.joined(of_members).mean(axis=0, keepdims=True) for of_members in answers)
+    results = (TrackResult(*track, row) for track, row in zip(tracks, rows, strict=True))
+    return Report(checkpoint.genres, tuple(results))
 
 
 def _answer(checkpoint: Checkpoint, embedding: Embedding) -> str:

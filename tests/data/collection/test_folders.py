@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from genre_app.audio import Clip
 from genre_app.data.collection import Collection
 from genre_app.errors import DataError
-
-
-@pytest.fixture
-def collection(tmp_path: Path) -> Collection:
-    return Collection(tmp_path / "mine")
 
 
 def test_they_are_kept_when_a_genre_is_renamed_joined_or_removed(
