@@ -173,11 +173,11 @@ def _create(member: MemberEntry, n_genres: int) -> GenreModel:
 
 def _check_results(shell: GenreModel, spec: FeatureSpec) -> None:
     """Refuse a network whose results would exhaust memory: a small file can describe a layer with any number of them."""
-    # At most: each map of a convolution has a value for each input of a bin and frame, each unit one for each frame.
+    # An upper bound: a map of a convolution has a value for each bin and frame, a unit of another layer one for each frame.
     widths = [value.shape[0] * (spec.n_bins if value.ndim > 2 else 1) for value in shell.state_dict().values() if value.ndim]
     if max(widths) * spec.input_frames * batch_size(spec) <= _MAX_RESULT_VALUES:
-        return  # To count the exact number takes a second the first time.
-    with suppress(RuntimeError):  # `_check_output` tells why
+        return  # The first exact count of a process takes a second.
+    with suppress(RuntimeError):  # the network cannot process its segments: `_check_output` tells why
         if largest_result(shell.eval()) * batch_size(spec) > _MAX_RESULT_VALUES:
             raise UnusableError("describes a network too large for its segments; train a smaller one, or on shorter segments")
 

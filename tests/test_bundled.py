@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from genre_app.checkpoint import bundled_checkpoints, checkpoint_folder, load_checkpoint
+from genre_app.evaluation.calibration import chance_calibration_error
 from genre_app.runs.recipes import recipes_folder
 from genre_app.vote import VOTES
 from tests.record import RECORDED, answers
@@ -66,6 +67,10 @@ def test_its_file_is_small_and_its_card_states_its_results(bundled):
         if licence := (history.get("initial") or {}).get("licence_text"):
             assert licence.splitlines()[0] in card
     assert len(bundled.references.labels) >= 100
+    if len(bundled.members) > 1:
+        chance = chance_calibration_error(bundled.references.probabilities)
+        assert f"A calibration error of up to {chance:.3f} is chance for {len(bundled.references.labels)} pieces" in card
+        assert f"{chance:.3f} in 5 % of cases" in " ".join(results.split())
     sure = bundled.sure
     for text in (card, results):
         assert f"{sure.probability:.0%}".replace("%", " %") in text

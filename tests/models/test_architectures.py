@@ -71,6 +71,7 @@ def test_recipes_are_valid_and_their_networks_can_be_built_without_memory(recipe
     with torch.device("meta"):
         model = build(recipe)
     assert {value.device.type for value in model.state_dict().values()} == {"meta"}
+    assert 20 < len(describe_recipe(recipe)) < 128
 
 
 class Results(TorchDispatchMode):
