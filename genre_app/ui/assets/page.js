@@ -226,9 +226,12 @@ window.genreApp = (() => {
     const isOn = () => find(`#${recorder} .stop-button`)?.offsetParent;
     if (isStarting || isOn()) return;
     isStarting = true;
-    await press();
-    await until(() => isOn() || find(`#${recorder}-microphone .mic-problem`)?.textContent, 600);
-    isStarting = false;
+    try {
+      await press();
+      await until(() => isOn() || find(`#${recorder}-microphone .mic-problem`)?.textContent, 600);
+    } finally {
+      isStarting = false;
+    }
   };
 
   return {
