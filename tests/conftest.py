@@ -54,7 +54,7 @@ TOGETHER = {
         "browser/test_live",
         "browser/test_microphone",
         "browser/test_phone",
-        "browser/test_rest",
+        "browser/test_first_scripts",
     ),
     "browser: collections and runs": ("browser/",),
     "forked": (

@@ -18,11 +18,11 @@ from genre_app.progress import usable_cores
 from genre_app.runs.host import share_heaps
 from genre_app.ui import api, microphone, visits
 from genre_app.ui.classify.tab import warm_up
+from genre_app.ui.first_scripts import add_first_scripts
 from genre_app.ui.frame import Frame, assets
 from genre_app.ui.guard import Guard
 from genre_app.ui.kept import Kept
 from genre_app.ui.permission import login, on_space
-from genre_app.ui.rest import rest_between_events
 from genre_app.ui.service import CONCURRENT, MAX_BYTES, max_upload_bytes
 
 TITLE = "Genre app"
@@ -48,7 +48,7 @@ def build_app() -> gr.Blocks:
     """Build the page with its tabs and endpoints, without serving it."""
     app: gr.Blocks
     visits.count_events_rarely()
-    rest_between_events()
+    add_first_scripts()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_SWEEP, fill_width=True) as app:
         gr.HTML(_HEADER)
         collection = gr.State(None)  # name of the collection that the visitor has chosen
