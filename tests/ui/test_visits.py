@@ -11,14 +11,14 @@ import tracemalloc
 
 import gradio as gr
 import pytest
-from gradio import mcp
+from gradio import component_meta, mcp
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.testclient import TestClient
 
 from genre_app.files import temporary_folder
-from genre_app.ui import visits
+from genre_app.ui import visits, without_stubs
 from genre_app.ui.api import _ToolServer
 from genre_app.ui.kept import Kept
 from genre_app.ui.page import launch_options
@@ -243,3 +243,14 @@ def test_threads_share_two_heaps():
 
     assert heaps("own") > 4
     assert heaps("shared") <= 2
+
+
+def test_gradio_writes_stubs_of_its_components_only_when_it_may(monkeypatch):
+    asked = []
+    monkeypatch.setattr(component_meta, "extract_class_source_code", lambda code, name: asked.append(name) or (None, None))
+    with without_stubs():
+        component_meta.create_or_modify_pyi(gr.Textbox, "Textbox", [])
+    assert asked == []
+    with pytest.raises(ValueError, match="source code"):
+        component_meta.create_or_modify_pyi(gr.Textbox, "Textbox", [])
+    assert asked == ["Textbox"]
