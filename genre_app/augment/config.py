@@ -177,7 +177,7 @@ class AugmentConfig(BaseModel):
     """Settings of augmentation in a training run.
 
     The first ``mild_share`` of each batch goes through the chain ``mild``, the next ``recorded_share`` through the chain
-    ``recorded``; the rest keeps its spectrograms. Tempo, MixStyle, masks and mixup are applied to the whole batch.
+    ``recorded``, and the rest through neither. Tempo, MixStyle, masks and mixup are applied to the whole batch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

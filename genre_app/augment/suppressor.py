@@ -1,7 +1,7 @@
 """Constants of a browser's noise suppressor, shared by its imitations on waveforms and on log-mel spectrograms.
 
-They were fitted to recordings of 64 tracks through Chromium's microphone. ``python -m tests.suppressor`` compares the
-imitations with the browser.
+They were fitted to recordings of 64 tracks through Chromium's microphone. ``python -m tests.suppressor FOLDER TAKES``
+compares the imitations with the browser.
 """
 
 HISTORY_SECONDS = 2.0  # over which the level of noise is estimated

@@ -13,11 +13,11 @@ from genre_app.progress import usable_cores
 
 def combine(
     checkpoints: Annotated[
-        list[str], typer.Argument(metavar="CHECKPOINT...", help="Two or more checkpoints: bundled names or files.")
+        list[str], typer.Argument(metavar="CHECKPOINT...", help="Two or more checkpoints: names, files or hub:OWNER/NAME.")
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled tracks that choose weights, temperature and sure limits: a folder or a mel cache."),
+        typer.Option(help="Labelled tracks that choose weights, temperatures and sure limits: a folder or a mel cache."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the data, as for evaluate; tracks that trained nothing.")] = None,
     weights: Annotated[

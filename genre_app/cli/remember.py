@@ -14,7 +14,7 @@ from genre_app.progress import usable_cores
 def remember(
     folder: Annotated[Path, typer.Argument(help="Genre folders with the music that trained the checkpoint.")],
     out: Annotated[Path, typer.Option(help="File for the checkpoint with its memory.")],
-    checkpoint: Annotated[str, typer.Option(help="Name of a bundled checkpoint or a .safetensors file.")] = "default",
+    checkpoint: Annotated[str, typer.Option(help="A bundled name, a .safetensors file or hub:OWNER/NAME.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated recordings.")] = 0,
     threads: ThreadsOption = None,
 ) -> None:

@@ -47,7 +47,7 @@ _Settings = Annotated[
     typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe, such as epochs=20. Can be repeated."),
 ]
 _Seed = Annotated[int | None, typer.Option(help="Seed of all random numbers; by default that of the recipe.")]
-_InitFrom = Annotated[str | None, typer.Option(help="Checkpoint with the initial weights; by default they are random.")]
+_InitFrom = Annotated[str | None, typer.Option(help="Initial weights: a name, file or hub:OWNER/NAME; by default random.")]
 _Columns = Annotated[
     Literal["recipe", "data"],
     typer.Option(help="Which sample rate, hop and mel bands to use: those of the recipe, or those of a mel cache."),

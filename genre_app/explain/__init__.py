@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-A `Grid` cuts a clip into *cells*: a band of frequencies during a moment of a second or two. ``importance`` [bands, moments] is
-how much the probability of a genre falls if a cell is removed.
+A `Grid` cuts a clip into *cells*: a band of frequencies during a moment of one to three seconds. ``importance``
+[bands, moments] is how far the log-odds of a genre fall if a cell is removed.
 """
 
 from genre_app.explain.changes import CHANGES, Change, answer, changed, what_if

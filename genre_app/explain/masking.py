@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genre_app.audio import Clip
 from genre_app.explain.grid import Grid
 
-_WINDOW_SECONDS = 0.093  # 2048 samples at 22 050 Hz: narrow enough for bands of 280 Hz and short enough for moments of 1.5 s
+_WINDOW_SECONDS = 0.093  # 2048 samples at 22 050 Hz: narrow enough for bands of 330 Hz and short enough for moments of 1 s
 
 
 def mask_audio(clip: Clip, grid: Grid, mask: NDArray[np.bool_], *, keep: bool) -> Clip:

@@ -3,8 +3,8 @@
 Method
 ------
 Each member of a checkpoint answers for segments of a few seconds. One band of one part of a segment is silenced at a time in
-the member's log-mel columns, and the member answers again. Parts are about as long as the grid's moments, at most 3 s. Parts of
-half this length were no better (measured with tests.explain). The fall of a genre's log-odds is the importance of this part;
+the member's log-mel columns, and the member answers again. Parts are about as long as the grid's moments. Parts of half this
+length were no better (measured with tests.explain). The fall of a genre's log-odds is the importance of this part;
 means over the segments and weighted means over the members give that for the clip. Log-odds still fall where a probability near
 1 hardly does.
 

@@ -19,7 +19,7 @@ MAX_SEGMENT_VALUES = 1 << 24
 """Most values of a segment, so that a hostile checkpoint cannot exhaust memory; ten times those of any published system."""
 
 MAX_FRAME_HOPS = 128
-"""Largest n_fft in hops: with more, a second of audio takes too long to transform; ten times that of any published system."""
+"""Largest n_fft in hops: with more, a second of audio takes too long to transform; 32 times that of any published system."""
 
 # Fields on which a stored log-mel spectrogram depends. The others set the segments and the features computed from it.
 COLUMN_FIELDS = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "mel_scale", "mel_norm", "power", "center")

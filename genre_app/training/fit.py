@@ -44,7 +44,7 @@ class EpochResult:
         Of whole validation tracks by the mean vote, and of their segments; None if the epoch was not validated, or there are no
         validation tracks.
     recorded_log_loss, recorded_accuracy : float or None
-        Of the same tracks as imitated recordings; None if training imitates none.
+        Of the same tracks as simulated recordings; None if training simulates none.
     confusion : list of list of int, or None
         Number of validation tracks by true genre (rows) and answer (columns).
     model : GenreModel or None

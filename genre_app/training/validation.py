@@ -1,4 +1,4 @@
-"""Validation during training: the log-loss and accuracy of the validation tracks, as files and as imitated recordings."""
+"""Validation during training: the log-loss and accuracy of the validation tracks, as files and as simulated recordings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genre_app.models import GenreModel
 from genre_app.progress import QUIET, Monitor
 from genre_app.training.config import TrainConfig
 
-_RECORDING_SECONDS = 12.0  # as long as the page records
+_RECORDING_SECONDS = 12.0  # of a short recording; the results of the recipes were measured with it
 _RECORDING_SEED = 4  # not the seed of the run, so that all runs are validated on the same recordings
 _BATCH_SEGMENTS = 256
 _BATCH_VALUES = 1 << 21  # of features; a whole song has a hundred times as many as a segment of 3 s
@@ -60,7 +60,7 @@ class Validation:
         self._recordings = recorded_features(config, valid, monitor)
 
     def scores(self, model: GenreModel, monitor: Monitor) -> tuple[Scores, Scores | None]:
-        """Return the scores on files, and on imitated recordings if training has them."""
+        """Return the scores on files, and on simulated recordings if training has them."""
         files = self._judge(model, *self._files, monitor)
         return files, None if self._recordings is None else self._judge(model, *self._recordings, monitor)
 
@@ -115,12 +115,12 @@ def validation_features(config: TrainConfig, model: GenreModel, valid: Dataset) 
 
 
 def recorded_features(config: TrainConfig, valid: Dataset, monitor: Monitor = QUIET) -> tuple[Tensor, Tensor] | None:
-    """Imitate a recording of 12 s of each validation track; the recordings are the same in every run.
+    """Simulate a recording of 12 s of each validation track; the recordings are the same in every run.
 
     Returns
     -------
     (Tensor [s, bins, frames], Tensor [s]) or None
-        Features of the segments and the track of each; None if training imitates no recordings.
+        Features of the segments and the track of each; None if training simulates no recordings.
 
     Raises
     ------
