@@ -74,14 +74,14 @@ class MemberStream:
 
     def finish(self, shared_frames: list[int]) -> NDArray[np.float32]:
         """Return the probabilities [s, g] of the segments of the whole clip, which start at ``shared_frames``."""
-        return _means(*self.finish_rows(shared_frames))
+        return segment_means(*self.finish_rows(shared_frames))
 
     def finish_rows(self, shared_frames: list[int]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """Return the probabilities [n, g] of the member's own segments, and the places [s, k] of each shared segment's own."""
         for segments in self._cutter.finish(shared_frames):
             self._evaluate(segments)
         own = [own_starts(frame, self._shared, self._spec, self.n_frames) for frame in shared_frames]
-        return np.concatenate(self._rows), _places(self._starts, own)
+        return np.concatenate(self._rows), places_of(self._starts, own)
 
     def _evaluate(self, segments: Segments) -> None:
         half = self._spec.n_fft // 2
@@ -95,27 +95,14 @@ class MemberStream:
         self._rows.append(self._checkpoint.probabilities(features, self._index))
 
 
-def segment_means(rows: NDArray[np.float32], starts: list[int], own: list[list[int]]) -> NDArray[np.float32]:
-    """Return for each shared segment the mean over a member's own segments.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray, float32 [n, g]
-        Probabilities of the member's segments.
-    starts : list of int, length n
-        First frame of each of them.
-    own : list of list of int, length s
-        First frames of the member's segments for each shared segment, equally many for each.
-    """
-    return _means(rows, _places(starts, own))
-
-
-def _places(starts: list[int], own: list[list[int]]) -> NDArray[np.intp]:
+def places_of(starts: list[int], own: list[list[int]]) -> NDArray[np.intp]:
+    """Return the places [s, k] in ``starts`` of the ``k`` first frames that each of ``s`` shared segments has in ``own``."""
     place_of = {start: place for place, start in enumerate(starts)}
     return np.array([[place_of[start] for start in group] for group in own])
 
 
-def _means(rows: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float32]:
+def segment_means(rows: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return the mean [s, g] over each shared segment's own segments, at ``places`` [s, k] of the member's ``rows`` [n, g]."""
     chosen = rows[places]  # [s, k, g]
     return chosen[:, 0] if chosen.shape[1] == 1 else np.asarray(chosen.mean(axis=1))
 

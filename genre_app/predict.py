@@ -20,7 +20,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.errors import AudioError
 from genre_app.features import FeatureSpec, cut_columns, own_starts, segment_start_frames
 from genre_app.features.content import ContentDetector
-from genre_app.members import SILENT_PEAK, MemberStream, peaks, segment_means
+from genre_app.members import SILENT_PEAK, MemberStream, peaks, places_of, segment_means
 from genre_app.prediction import Prediction as Prediction  # re-exported
 from genre_app.vote import DEFAULT_VOTE, available_votes, check_vote
 from genre_app.vote import vote as join_votes
@@ -109,7 +109,6 @@ class MemberRows:
 
     Attributes
     ----------
-    name : str
     start_frames : list of int, length s
         Of the segments.
     of_members : list of numpy.ndarray, each float32 [s, g]
@@ -121,16 +120,11 @@ class MemberRows:
     duration_seconds : float
     """
 
-    name: str
     start_frames: list[int]
     of_members: list[NDArray[np.float32]]
     sounds: NDArray[np.bool_]
     content: ContentDetector
     duration_seconds: float
-
-    def check_sounds(self) -> None:
-        """Raise `NoSoundError` if all segments are silent."""
-        _check_sounds(self.sounds, self.name)
 
 
 def run_members(
@@ -152,7 +146,11 @@ def run_members(
     of_members = [stream.finish(starts) for stream in streams]
     content.finish()
     sounds = streams[0].peaks > SILENT_PEAK
-    return MemberRows(clip.name, starts, of_members, sounds, content, n_samples / rate)
+    if not sounds.any():
+        raise NoSoundError(
+            f"{clip.name}: no sound to classify, the whole clip is silent (under -60 dBFS); check the input or its level"
+        )
+    return MemberRows(starts, of_members, sounds, content, n_samples / rate)
 
 
 def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec: FeatureSpec) -> list[NDArray[np.float32]]:
@@ -176,7 +174,7 @@ def classify_columns(columns: NDArray[np.floating], checkpoint: Checkpoint, spec
         own = [own_starts(frame, spec, member.spec, len(columns)) for frame in shared]
         starts = sorted({start for group in own for start in group})
         rows = checkpoint.probabilities(cut_columns(columns, starts, member.spec), index)
-        of_members.append(segment_means(rows, starts, own))
+        of_members.append(segment_means(rows, places_of(starts, own)))
     return of_members
 
 
@@ -217,18 +215,12 @@ def from_segments(
     spec : FeatureSpec
         The spec by which the segments were cut.
     sounds : numpy.ndarray, bool [s]
-        False for silent segments.
+        False for silent segments; at least one is not.
     name : str
         Name of the clip.
     duration_seconds : float
     vote : str
-
-    Raises
-    ------
-    NoSoundError
-        If all segments are silent.
     """
-    _check_sounds(sounds, name)
     starts = np.array([spec.seconds(frame) for frame in start_frames])
     joined = {
         method: join_votes(probabilities[sounds], method, checkpoint.references)
@@ -266,13 +258,6 @@ def _feed(streams: list[MemberStream], samples: dict[int, NDArray[np.float32]]) 
 def _named(checkpoint: Checkpoint, probabilities: NDArray[np.float64]) -> str | None:
     genre = checkpoint.genres[int(probabilities.argmax())]
     return None if genre in checkpoint.none_of_these else genre
-
-
-def _check_sounds(sounds: NDArray[np.bool_], name: str) -> None:
-    if not sounds.any():
-        raise NoSoundError(
-            f"{name}: no sound to classify, the whole clip is silent (under -60 dBFS); check the input or its level"
-        )
 
 
 def _warnings(sounds: NDArray[np.bool_], spec: FeatureSpec, duration_seconds: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from genre_app.data.cache.store import Store
 from genre_app.data.tracks import CachedTrack
 from genre_app.errors import DataError
-from genre_app.features import FeatureSpec, segment_start_frames, split_columns
+from genre_app.features import FeatureSpec, cut_columns, segment_start_frames
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ class MelDataset(_Tracks):
         """Return all segments that prediction would cut [s, bins, frames], and the track of each [s]."""
         features, owners = [], []
         for index, (offset, length) in enumerate(zip(self.offsets.tolist(), self.lengths.tolist(), strict=True)):
-            of_track = split_columns(self._slice(offset, length).cpu().numpy(), self.spec)[1]
+            starts = segment_start_frames(length, self.spec)
+            of_track = cut_columns(self._slice(offset, length).cpu().numpy(), starts, self.spec)
             features.append(of_track)
             owners += [index] * len(of_track)
         device = self.columns.device

@@ -200,7 +200,6 @@ def _of_audio(
     else:
         with open_audio(track.path, sample_rate=checkpoint.sample_rate, name=track.track_id) as stream:
             found = run_members(stream, checkpoint, overlap=overlap)
-    found.check_sounds()
     return [rows[found.sounds] for rows in found.of_members]
 
 

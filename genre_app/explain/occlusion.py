@@ -172,8 +172,7 @@ def _batches(clip: Clip, checkpoint: Checkpoint) -> Iterator[_Batch]:
     if shared.segment_hop_seconds < shared.segment_seconds / 2:  # more overlap would only repeat the work
         shared = overlapped(shared, 0.5)
     resamplers = Resamplers(clip.sample_rate, {shared.sample_rate, *(member.spec.sample_rate for member in checkpoint.members)})
-    parts = [resamplers.add(clip.samples), resamplers.finish()]
-    samples = {rate: np.concatenate([part[rate] for part in parts]) for rate in parts[0]}
+    samples = resamplers.add(clip.samples, last=True)
     frames = _sounding_frames(samples[shared.sample_rate], shared)
     if not frames:
         raise NoSoundError(f"{clip.name}: there is nothing to explain, the whole clip is silent")

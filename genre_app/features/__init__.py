@@ -8,7 +8,7 @@ segment computed from audio.
 """
 
 from genre_app.features.held import Held
-from genre_app.features.segments import Cutter, batch_size, cut_columns, own_starts, segment_start_frames, split, split_columns
+from genre_app.features.segments import Cutter, batch_size, cut_columns, own_starts, segment_start_frames, split
 from genre_app.features.spec import COLUMN_FIELDS, FeatureSpec
 from genre_app.features.spectrogram import extract, finish
 from genre_app.features.summary import SUMMARY_NAMES
@@ -26,5 +26,4 @@ __all__ = [
     "own_starts",
     "segment_start_frames",
     "split",
-    "split_columns",
 ]

@@ -188,31 +188,26 @@ def split(blocks: Iterable[NDArray[np.float32]], spec: FeatureSpec, *, batch_siz
     yield from cutter.finish(segment_start_frames(cutter.n_frames, spec))
 
 
-def split_columns(columns: NDArray[np.floating], spec: FeatureSpec) -> tuple[list[int], Tensor]:
+def cut_columns(columns: NDArray[np.floating], starts: list[int], spec: FeatureSpec) -> Tensor:
     """Cut a stored log-mel spectrogram into segments; their features equal those that `extract` computes from the audio.
 
     Parameters
     ----------
     columns : numpy.ndarray [frames, n_mels]
-        dB re 1.0.
+        dB re 1.0. A clip shorter than a segment is repeated.
+    starts : list of int
+        First frame of each segment.
     spec : FeatureSpec
 
     Returns
     -------
-    start_frames : list of int
-    features : Tensor, float32 [s, bins, segment_frames]
+    Tensor, float32 [s, bins, segment_frames]
 
     Raises
     ------
     ValueError
         For the kind ``summary``, which cannot be computed from a log-mel spectrogram.
     """
-    starts = segment_start_frames(len(columns), spec)
-    return starts, cut_columns(columns, starts, spec)
-
-
-def cut_columns(columns: NDArray[np.floating], starts: list[int], spec: FeatureSpec) -> Tensor:
-    """Cut the segments that start at the frames ``starts``, as `split_columns` does; a shorter clip is repeated."""
     db = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32)).T  # [n_mels, frames]
     if db.shape[1] < spec.segment_frames:
         db = db[:, torch.arange(spec.segment_frames) % db.shape[1]]

@@ -11,7 +11,7 @@ import torch
 from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.dataset import MelDataset
 from genre_app.errors import DataError
-from genre_app.features import split_columns
+from genre_app.features import cut_columns, segment_start_frames
 from tests.data.cache.test_mel_cache import SPEC, write_cache
 
 
@@ -57,7 +57,8 @@ def test_segments_are_those_of_prediction(dataset, folder):
     features, owners = dataset.segments()
     cache = MelCache.open(folder)
     for index, track in enumerate(cache.tracks):
-        expected = split_columns(cache.rows(track), SPEC)[1]
+        rows = cache.rows(track)
+        expected = cut_columns(rows, segment_start_frames(len(rows), SPEC), SPEC)
         torch.testing.assert_close(features[owners == index], expected)
 
 

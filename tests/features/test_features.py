@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from genre_app.features import FeatureSpec, extract, finish, segment_start_frames, split, split_columns
+from genre_app.features import FeatureSpec, cut_columns, extract, finish, segment_start_frames, split
 from genre_app.features.spectrogram import floored
 from tests.librosa_mel import log_mel
 
@@ -166,7 +166,8 @@ def test_stored_columns_give_the_same_features_as_audio(spec):
     samples *= np.linspace(0.02, 1.0, len(samples), dtype=np.float32)  # level throughout: the store's floor is the clip's
     columns = spec.model_copy(update={"kind": "log_mel", "db_reference": "one", "top_db": 200.0})
     stored = extract(torch.from_numpy(samples)[None], columns)[0].T.numpy()
-    starts, found = split_columns(stored, spec)
+    starts = segment_start_frames(len(stored), spec)
+    found = cut_columns(stored, starts, spec)
     (segments,) = split([samples], spec)
     assert starts == segments.start_frames
     torch.testing.assert_close(found, extract(torch.from_numpy(segments.samples), spec, padded=True), rtol=1e-4, atol=1e-3)
@@ -174,7 +175,8 @@ def test_stored_columns_give_the_same_features_as_audio(spec):
 
 def test_stored_columns_of_a_short_clip_are_repeated():
     columns = np.repeat(np.arange(10)[:, None] - 20.0, 128, axis=1)
-    starts, features = split_columns(columns, LOG_MEL)
+    starts = segment_start_frames(len(columns), LOG_MEL)
+    features = cut_columns(columns, starts, LOG_MEL)
     assert starts == [0]
     assert features.shape == (1, 128, LOG_MEL.segment_frames)
     assert features[0, 5].tolist() == [index % 10 - 20.0 for index in range(LOG_MEL.segment_frames)]

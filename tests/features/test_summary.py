@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from genre_app.audio import Clip
 from genre_app.audio.synth import music
 from genre_app.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from genre_app.features import SUMMARY_NAMES, FeatureSpec, extract, finish, split, split_columns
+from genre_app.features import SUMMARY_NAMES, FeatureSpec, cut_columns, extract, finish, split
 from genre_app.models import GenreModel, create_model
 from genre_app.models.base import _MODELS, ModelSettings, register
 from genre_app.predict import classify
@@ -99,7 +99,7 @@ def test_silence_is_finite():
 
 
 def test_a_summary_cannot_be_computed_from_a_log_mel_spectrogram():
-    for refused in (lambda: split_columns(np.zeros((300, 128)), SPEC), lambda: finish(torch.zeros(1, 128, 130), SPEC)):
+    for refused in (lambda: cut_columns(np.zeros((300, 128)), [0], SPEC), lambda: finish(torch.zeros(1, 128, 130), SPEC)):
         with pytest.raises(ValueError, match="computed from audio, not from log-mel columns"):
             refused()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -25,26 +26,15 @@ _MOST_LOST_DB = 60.0
 def _linear_axis(spec: FeatureSpec, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return matrices from mel bands to the density at evenly spaced frequencies [bins, linear], and back [linear, bins]."""
     cpu = torch.device("cpu")
-    centres, edges = band_centres(spec, cpu).double(), band_edges(spec, cpu).double()
-    frequencies = torch.linspace(0.0, spec.sample_rate / 2.0, _LINEAR_BINS, dtype=torch.float64)
-    upper = torch.searchsorted(centres, frequencies).clamp(1, len(centres) - 1)
-    share = ((frequencies - centres[upper - 1]) / (centres[upper] - centres[upper - 1])).clamp(0.0, 1.0)
-    inside = ((frequencies >= edges[0]) & (frequencies <= edges[-1])).double()
-    there = torch.zeros(len(centres), _LINEAR_BINS, dtype=torch.float64)
-    columns = torch.arange(_LINEAR_BINS)
-    there[upper - 1, columns] = (1.0 - share) * inside
-    there[upper, columns] += share * inside
-    back = torch.zeros(_LINEAR_BINS, len(centres), dtype=torch.float64)
-    spacing = float(frequencies[1])
-    below = (centres / spacing).long().clamp(0, _LINEAR_BINS - 2)
-    beyond = centres / spacing - below
-    rows = torch.arange(len(centres))
-    back[below, rows] = 1.0 - beyond
-    back[below + 1, rows] += beyond
+    centres, edges, widths = (of(spec, cpu).double().numpy() for of in (band_centres, band_edges, band_widths))
+    frequencies = np.linspace(0.0, spec.sample_rate / 2.0, _LINEAR_BINS)
+    inside = (frequencies >= edges[0]) & (frequencies <= edges[-1])
+    # Interpolation is linear, so its responses to the unit vectors are the rows of its matrix.
+    there = np.stack([np.interp(frequencies, centres, unit) for unit in np.eye(len(centres))]) * inside
+    back = np.stack([np.interp(centres, frequencies, unit) for unit in np.eye(_LINEAR_BINS)])
     if spec.mel_norm != "slaney":  # a band is then the sum over its width, not the mean
-        widths = band_widths(spec, cpu).double()
         there, back = there / widths[:, None], back * widths
-    return there.float().to(device), back.float().to(device)
+    return torch.from_numpy(there).float().to(device), torch.from_numpy(back).float().to(device)
 
 
 def clip(db: Tensor, headroom_db: Tensor, spec: FeatureSpec) -> Tensor:

@@ -51,7 +51,7 @@ def suppress(
     level = db * (2.0 / spec.power)
     level = level - level.mean(dim=(1, 2), keepdim=True)
     history = min(scale.frame_count(suppressor.HISTORY_SECONDS, spec), n_frames - 1)
-    extended = scale.with_history(level, history)
+    extended = torch.nn.functional.pad(level, (history, 0), mode="reflect")  # the sound before the segment is unknown
     mean = torch.nn.functional.avg_pool1d(extended, history + 1, stride=1)
     variance = torch.nn.functional.avg_pool1d(extended.square(), history + 1, stride=1) - mean.square()
     lower_quartile = mean - suppressor.LOWER_QUARTILE * variance.clamp(min=0.0).sqrt()

@@ -64,7 +64,8 @@ def play_in_room(db: Tensor, direct_db: Tensor, t60_seconds: Tensor, spec: Featu
     length = min(scale.frame_count(_TAIL_SECONDS, spec), db.shape[2])
     independent = (scale.band_widths(spec, db.device) * (spec.hop_length / spec.sample_rate) * _FILLED).clamp(min=1.0)[:, None]
     tail = _tail(length, direct_db, t60_seconds, independent, spec, generator)
-    power = scale.with_history(scale.to_power(db * (2.0 / spec.power)), length - 1)
+    # The sound before the segment is unknown: reflect its start.
+    power = torch.nn.functional.pad(scale.to_power(db * (2.0 / spec.power)), (length - 1, 0), mode="reflect")
     frames = db.shape[2]
     total = torch.zeros_like(db)
     for delay in range(length):

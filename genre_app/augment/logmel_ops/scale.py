@@ -115,14 +115,6 @@ def frame_count(seconds: float, spec: FeatureSpec) -> int:
     return max(1, round(seconds * spec.sample_rate / spec.hop_length))
 
 
-def with_history(values: Tensor, frames: int) -> Tensor:
-    """Prepend ``frames`` frames to values [..., n] by reflecting them at the start [..., frames + n].
-
-    An operation with a memory needs the sound before the segment, which is unknown.
-    """
-    return torch.cat([values[..., 1 : frames + 1].flip(-1), values], dim=-1)
-
-
 def smooth(values: Tensor, seconds: Tensor, spec: FeatureSpec) -> Tensor:
     """Smooth values [b, ..., frames] with a one-pole filter of time constants [b], starting at the first value."""
     frames = torch.arange(values.shape[-1], device=values.device)

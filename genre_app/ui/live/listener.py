@@ -21,7 +21,7 @@ from genre_app.features.content import PIECE_SECONDS
 from genre_app.features.noise import is_noise
 from genre_app.features.segments import first_needed, is_complete
 from genre_app.features.speech import is_speech
-from genre_app.members import segment_means
+from genre_app.members import places_of, segment_means
 from genre_app.predict import Prediction, as_speech, classify, from_segments, sounding
 from genre_app.ui.microphone import JUDGED_SECONDS
 from genre_app.ui.overview import Overview, picture_spec
@@ -218,10 +218,10 @@ class Listener:
         """Return a member's probabilities [s, g] of the segments that start at ``starts``."""
         spec = self._specs[index]
         own = [own_starts(frame, self._spec, spec, self._n_frames(spec)) for frame in starts]
-        places = sorted({place for group in own for place in group})
-        samples = np.stack([self._streams[spec.sample_rate].segment(place, spec) for place in places])
+        all_own = sorted({start for group in own for start in group})
+        samples = np.stack([self._streams[spec.sample_rate].segment(start, spec) for start in all_own])
         features = extract(torch.from_numpy(samples).to(self._checkpoint.device), spec, padded=True)
-        return segment_means(self._checkpoint.probabilities(features, index), places, own)
+        return segment_means(self._checkpoint.probabilities(features, index), places_of(all_own, own))
 
     def _drop_old(self) -> None:
         """Drop the segments that left the 30 seconds, and the samples that nothing needs any more."""

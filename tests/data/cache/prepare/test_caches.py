@@ -20,7 +20,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.labelled import open_data
 from genre_app.data.splits import SplitConfig
 from genre_app.errors import DataError
-from genre_app.features import FeatureSpec, extract, split_columns
+from genre_app.features import FeatureSpec, extract, segment_start_frames
 from genre_app.progress import Monitor
 from tests.data.cache.prepare.conftest import SPEC, equal, make, stored, write
 
@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_mel_cache(music, tmp_path):
         samples = load_clip(music / track.track_id).samples
         expected = extract(torch.from_numpy(samples)[None], SPEC)[0].T.numpy()
         np.testing.assert_allclose(cache.rows(track), expected, rtol=2**-11, atol=1e-3)
-        assert len(split_columns(cache.rows(track), SPEC)[0]) > 1
+        assert len(segment_start_frames(len(cache.rows(track)), SPEC)) > 1
     stated = json.loads((made.store.path / "spec.json").read_text())
     assert stated["n_mels"] == 32
     assert stated["unit"].startswith("dB re 1.0")
