@@ -1,7 +1,7 @@
 """Augmentations by name.
 
-Each preset changes half of every batch and leaves the other half as it is. A new preset is an entry in `PRESETS` and a sentence
-in `DESCRIPTIONS`; the command line and the page find it there.
+Each preset but ``none`` changes half of every batch and leaves the other half as it is. A new preset is an entry in `PRESETS`
+and a sentence in `DESCRIPTIONS`; the command line and the page find it there.
 """
 
 from __future__ import annotations

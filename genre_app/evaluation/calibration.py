@@ -29,7 +29,7 @@ LEAST_PROBABILITY = 1e-12
 SURE_ACCURACY = 0.85
 """Accuracy that sure answers should have at least."""
 
-_TRIALS = 1000  # the 95 % quantile of so many varies by 0.001 for 369 tracks
+_TRIALS = 1000  # of 369 tracks, the 95 % quantile of this many trials varies by 0.001
 
 _MIN_TRACKS = 50  # with fewer tracks the default limits are more reliable than chosen ones
 _PROBABILITIES = tuple(step / 20 for step in range(6, 19))  # 0.3 to 0.9

@@ -126,7 +126,7 @@ class Report:
 
     @property
     def chance_ece(self) -> float:
-        """Calibration error that so many answers exceed in 5 % of cases if their probabilities are exactly right."""
+        """Calibration error that this many answers exceed in 5 % of cases if their probabilities are exactly right."""
         return chance_calibration_error(self.probabilities)
 
     @property

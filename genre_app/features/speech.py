@@ -1,4 +1,4 @@
-"""Tell speech from music: speech gets no genre.
+"""Detect speech, which gets no genre.
 
 Speech differs from music in how it changes. Its spectrum changes with each sound of the voice, four to eight times a second;
 its level falls between words; and no beat repeats. Features measure this over 5 to 10 s, and a logistic regression weighs them.
@@ -47,7 +47,7 @@ BIAS = 1.105
 
 
 def is_speech(samples: NDArray[np.float32], sample_rate: int) -> bool | None:
-    """Tell whether a piece of audio is speech.
+    """Return whether a piece of audio is speech.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def classify(
 
     Args:
         audio: The music, as WAV, FLAC, MP3, OGG, Opus, M4A, WebM, AIFF or WMA; half a second at least, 15 s are better.
-        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; several joined by " + " are averaged.
+        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; up to 4 joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
         overlap: Share of a segment that neighbouring segments have in common, 0 to 0.95; empty: as the model was trained.
     """
@@ -56,7 +56,7 @@ def classify_batch(files: list[str], checkpoint: str = DEFAULT_CHECKPOINT, vote:
 
     Args:
         files: The pieces of music, at most 200, of 20 hours in all.
-        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; several joined by " + " are averaged.
+        checkpoint: Trained model: "default", "fast", "run: NAME" or "taught: NAME"; up to 4 joined by " + " are averaged.
         vote: How the segments' predictions become one answer: mean, majority, geometric, or knn (most similar training tracks).
     """
     if not files:

@@ -69,7 +69,7 @@ class ImpulseResponse:
         return float(10.0 * np.log10(max(power - hiss, 0.1 * power, 1e-20) / width))
 
     def t60(self, centre_hz: float) -> float | None:
-        """Return the reverberation time in an octave band in seconds, extrapolated from a decay of 20 dB, with noise of 10 dB.
+        """Return the reverberation time in an octave band in seconds, by a decay of 20 dB, or of 10 dB if noise hides the rest.
 
         None if the noise is less than 25 dB below the response. The response is filtered backwards, so that the filter's own
         decay does not lengthen a short one.

@@ -27,7 +27,7 @@ def round_trip(samples: NDArray[np.float32], sample_rate: int, codec: Codec, kil
     samples : numpy.ndarray, float32 [n]
         Samples beyond full scale are clipped.
     sample_rate : int
-        Hz. MP3 encodes at this rate or the next higher one that it supports, Opus at 48 kHz.
+        Hz. MP3 encodes at this rate or the next higher one that it supports, at most 48 kHz; Opus at 48 kHz.
     codec : {"mp3", "opus"}
     kilobits : float
         Bit rate in kbit/s; MP3 uses the nearest rate that it supports, Opus at most 256.
