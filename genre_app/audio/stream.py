@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import itemgetter
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ _CLIPPED_RUN = 4  # samples
 _CLIPPED_SHARE = 0.005
 
 
-class AudioStream(ABC):
+class AudioStream(AbstractContextManager["AudioStream"]):
     """Audio that is decoded while it is consumed; a context manager, made by `genre_app.audio.open_audio`.
 
     Attributes
@@ -47,10 +48,6 @@ class AudioStream(ABC):
         self.sample_rate, self.name, self.n_samples = sample_rate, name, 0
         self._warnings: list[str] = []
         self._blocks = self._decoded()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
