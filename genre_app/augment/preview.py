@@ -10,6 +10,7 @@ from genre_app.augment.config import AugmentConfig, LogMelConfig, RecordingConfi
 from genre_app.augment.presets import named_preset
 from genre_app.augment.waveform import augment_waveform
 from genre_app.features import FeatureSpec
+from genre_app.features.spectrogram import mel_edges
 
 _SEGMENT_SECONDS = 6.0  # about the length of the segments that training masks
 
@@ -86,12 +87,10 @@ def _waveform(chain: LogMelConfig, probabilities: dict[str, float]) -> WaveformC
 
 def equalise(samples: NDArray[np.float32], response_db: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.float32]:
     """Filter samples [n] with zero phase by a response in dB that is given at the centre of each mel band [n_mels]."""
-    htk = spec.mel_scale == "htk"
-    centres = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)[1:-1]
     padded = len(samples) + spec.n_fft  # so that the filtered end does not wrap around to the start
     spectrum = np.fft.rfft(samples, padded)
     frequencies = np.fft.rfftfreq(padded, 1 / spec.sample_rate)
-    spectrum *= 10.0 ** (np.interp(frequencies, centres, response_db) / 20.0)
+    spectrum *= 10.0 ** (np.interp(frequencies, mel_edges(spec)[1:-1], response_db) / 20.0)
     return np.fft.irfft(spectrum, padded)[: len(samples)].astype(np.float32)
 
 

@@ -37,6 +37,7 @@ from genre_app.explain.masking import mask_samples
 from genre_app.explain.threads import at_once
 from genre_app.features import Cutter, FeatureSpec, batch_size, extract, finish, own_starts, split
 from genre_app.features.segments import Segments
+from genre_app.features.spectrogram import mel_edges
 from genre_app.predict import NoSoundError, overlapped, sounding
 
 MARKED_SHARE = 0.2
@@ -230,11 +231,7 @@ def _silenced(batch: _Batch, grid: Grid, band: int, start: float, end: float) ->
         mask[band, 1] = False
         samples = mask_samples(batch.samples, spec.sample_rate, Grid(grid.bands_hz, times), mask, -half / spec.sample_rate)
         return extract(samples, spec, padded=True)
-    import librosa  # here: the first use takes half a second
-
-    htk = spec.mel_scale == "htk"
-    centres = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)[1:-1]
-    rows = torch.from_numpy(grid.bands_of(centres) == band)
+    rows = torch.from_numpy(grid.bands_of(mel_edges(spec)[1:-1]) == band)
     seconds = np.arange(batch.columns.shape[2]) * spec.hop_length / spec.sample_rate
     frames = torch.from_numpy((seconds >= start) & (seconds < end if end < spec.segment_seconds else True))
     cells = (rows[:, None] & frames).to(batch.columns.device)

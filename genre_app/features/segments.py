@@ -39,13 +39,8 @@ def segment_start_frames(n_frames: int, spec: FeatureSpec) -> list[int]:
     A clip shorter than a segment gets one segment, which repeats the clip. Padding with silence instead would mislead a network
     that was trained on music.
     """
-    last = n_frames - spec.segment_frames
-    if last <= 0:
-        return [0]
-    starts = list(range(0, last + 1, spec.segment_hop_frames))
-    if starts[-1] != last:
-        starts.append(last)
-    return starts
+    last = max(0, n_frames - spec.segment_frames)
+    return [*range(0, last, spec.segment_hop_frames), last]
 
 
 def own_starts(frame: int, shared: FeatureSpec, spec: FeatureSpec, n_frames: int | None = None) -> list[int]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio import functional as AF
 
@@ -23,6 +24,13 @@ def mel_filterbank(spec: FeatureSpec, device: torch.device) -> Tensor:
         1 + spec.n_fft // 2, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, norm=spec.mel_norm, mel_scale=spec.mel_scale
     )
     return filterbank.to(device)
+
+
+def mel_edges(spec: FeatureSpec) -> NDArray[np.float64]:
+    """Return the edges of the mel bands in Hz [n_mels + 2]; band ``k`` lies between edges ``k`` and ``k + 2``."""
+    import librosa  # here: the first use takes half a second
+
+    return np.asarray(librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=spec.mel_scale == "htk"))
 
 
 @lru_cache(maxsize=16)

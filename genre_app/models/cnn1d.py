@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from genre_app.models.base import GenreModel, ModelSettings, Size, register
-from genre_app.models.convolutions import Padding, conv_blocks
+from genre_app.models.convolutions import Padding, conv_blocks, dense_layers
 
 
 class CNN1DSettings(ModelSettings):
@@ -60,9 +60,8 @@ class CNN1D(GenreModel):
         self.blocks, (left,) = conv_blocks(
             n_in, (length,), s.channels, pools, batch_norm="after_activation", activation="relu", **style
         )
-        self.dense = nn.Sequential(
-            nn.Linear(s.channels[-1] * left, s.dense), nn.ReLU(), nn.Dropout(s.dense_dropout), nn.Linear(s.dense, n_genres)
-        )
+        sizes = (s.channels[-1] * left, s.dense)
+        self.dense = dense_layers(sizes, n_genres, activation="relu", batch_norm=False, dropout=s.dense_dropout)
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [b, genres] for features [b, bins, frames]."""

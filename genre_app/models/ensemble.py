@@ -88,7 +88,7 @@ class Ensemble(GenreModel):
         super().__init__(n_bins, n_frames, n_genres, settings)
         if settings.contrast_bins % 2 == 0:
             raise ValueError(f"contrast_bins must be odd, got {settings.contrast_bins}")
-        self.is_plain = settings.views == ("plain",) * len(settings.views)
+        self.is_plain = set(settings.views) == {"plain"}
         if not self.is_plain and "plain" in settings.views:
             raise ValueError("the view plain keeps the level that the other views leave out; choose plain alone or the others")
         self.contrast_bins, self.masking_db = settings.contrast_bins, settings.masking_db

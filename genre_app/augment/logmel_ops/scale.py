@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import librosa
 import torch
 from torch import Generator, Tensor
 
 from genre_app.features import FeatureSpec
-from genre_app.features.spectrogram import analysis_window, mel_filterbank
+from genre_app.features.spectrogram import analysis_window, mel_edges, mel_filterbank
 
 
 def uniform(low: float, high: float, size: tuple[int, ...], generator: Generator) -> Tensor:
@@ -46,10 +45,8 @@ def from_power(power: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def band_edges(spec: FeatureSpec, device: torch.device) -> Tensor:
-    """Return the edges of the mel bands in Hz [n_mels + 2]; band ``k`` lies between edges ``k`` and ``k + 2``."""
-    htk = spec.mel_scale == "htk"
-    edges = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin, fmax=spec.fmax, htk=htk)
-    return torch.from_numpy(edges).float().to(device)
+    """Return `mel_edges` on a device."""
+    return torch.from_numpy(mel_edges(spec)).float().to(device)
 
 
 def band_centres(spec: FeatureSpec, device: torch.device) -> Tensor:
