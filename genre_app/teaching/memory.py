@@ -21,7 +21,7 @@ from genre_app.checkpoint_file import HeadMemory, Memory
 from genre_app.teaching.embedding import Embedding
 from genre_app.teaching.head import Rows, head_rows
 
-# With 32 factors, new layers were as accurate as with the music itself, with 8 nearly so (see train/RESULTS.md).
+# With 32 factors, new layers were as accurate as with the music itself, with 8 nearly so (measured).
 _FACTORS = 24
 _SAMPLES = 60  # of each genre
 
