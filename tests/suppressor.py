@@ -8,7 +8,7 @@ same file: by their correlation, by their spread, and by the share of it that al
 
 from __future__ import annotations
 
-import sys
+import argparse
 from functools import partial
 from pathlib import Path
 
@@ -79,4 +79,8 @@ def main(folder: str, takes: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m tests.suppressor", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="folder of genre folders with the files that were played")
+    parser.add_argument("takes", help="folder with the takes of them")
+    arguments = parser.parse_args()
+    main(arguments.folder, arguments.takes)
