@@ -64,24 +64,30 @@ class Going:
     ending: Literal["stopped", "cleared", "replaced"] | None = None
 
 
-@dataclass(frozen=True)
 class Parts:
-    """The components of the tab."""
+    """The components of the tab, and what fills them. The constructor adds them to the page."""
 
-    files: gr.File
-    folder: gr.Button
-    checkpoint: gr.Dropdown
-    vote: gr.Dropdown
-    again: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-    score: gr.HTML
-    player: gr.Audio
-    table: gr.HTML
-    said: gr.HTML
-    csv: gr.DownloadButton
-    state: gr.State
-    going: gr.State
+    def __init__(self) -> None:
+        gr.HTML(_INTRO)
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(scale=4, min_width=320):
+                self.files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
+                self.folder = gr.Button("Choose a folder", size="sm")
+                self.checkpoint = checkpoint_dropdown()
+                self.vote = gr.Dropdown(cards.vote_choices(), value=DEFAULT_VOTE, label="Vote")
+                with gr.Row():
+                    self.again = gr.Button("Classify again", interactive=False, min_width=140)
+                    self.stop = gr.Button("Stop", interactive=False, min_width=100)
+            with gr.Column(scale=9, min_width=320):
+                self.status = gr.HTML("", elem_id="progress")
+                self.queue = in_queue("batches", _TELL_PLACE)  # of the event that runs a batch
+                self.score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
+                self.player = native_player("Song", "batch-player", autoplay=True, visible=False)
+                self.table = gr.HTML("", elem_id="results", js_on_load=assets("batch.js"))
+                self.said = gr.HTML("", elem_id="batch-said")
+                self.csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
+        self.state = gr.State(None)  # the rows
+        self.going = gr.State(None)  # a `Going`
 
     @property
     def outputs(self) -> list[Any]:
@@ -168,38 +174,14 @@ def end(going: Going | None, ending: Literal["stopped", "cleared", "replaced"]) 
 
 def build(frame: Frame) -> None:
     """Lay out the tab and connect its events; call it within the `gradio.Tab`."""
-    gr.HTML(_INTRO)
-    with gr.Row(elem_classes="columns"):
-        with gr.Column(scale=4, min_width=320):
-            files = gr.File(file_count="multiple", label="Songs", elem_id="songs", height=220)
-            folder = gr.Button("Choose a folder", size="sm")
-            checkpoint = checkpoint_dropdown()
-            vote = gr.Dropdown(cards.vote_choices(), value=DEFAULT_VOTE, label="Vote")
-            with gr.Row():
-                again = gr.Button("Classify again", interactive=False, min_width=140)
-                stop = gr.Button("Stop", interactive=False, min_width=100)
-        with gr.Column(scale=9, min_width=320):
-            status = gr.HTML("", elem_id="progress")
-            queue = in_queue("batches", _TELL_PLACE)
-            score = gr.HTML("", elem_id="batch-score", js_on_load=_KEEP_OPEN)
-            player = native_player("Song", "batch-player", autoplay=True, visible=False)
-            table = gr.HTML("", elem_id="results", js_on_load=assets("batch.js"))
-            said = gr.HTML("", elem_id="batch-said")
-            csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
-    state, going = gr.State(None), gr.State(None)  # the rows; a Going
-    _connect(
-        frame, Parts(files, folder, checkpoint, vote, again, stop, status, score, player, table, said, csv, state, going), queue
-    )
-
-
-def _connect(frame: Frame, parts: Parts, queue: dict[str, Any]) -> None:
+    parts = Parts()
     collection, view = frame.parts["collection"], gr.JSON(visible=False)
     frame.tab["Batch"].select(offered_now, parts.checkpoint, parts.checkpoint, **PRIVATE)
     folders, asked = gr.JSON(visible=False), gr.Number(visible=False)
     inputs = [parts.files, parts.checkpoint, parts.vote, folders, asked, collection, parts.going]
     starting = [parts.files.upload, parts.again.click]
     gr.on(starting, None, None, parts.status, js=_WAITING, **PRIVATE)
-    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH | _TWO_AT_ONCE | queue)
+    running = gr.on(starting, parts.run, inputs, parts.outputs, js=_WITH_FOLDERS, **_EACH | _TWO_AT_ONCE | parts.queue)
     parts.folder.click(None, None, None, js="() => genreFolders.choose()")
     corrected = parts.table.truth(actions.set_truth, parts.state, [parts.state, parts.csv], **_EACH)
     parts.stop.click(parts.stopping, parts.going, parts.stop, **PRIVATE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -33,13 +32,29 @@ _HEAVY: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
 class Inputs:
-    """The components that bring a clip."""
+    """The components that bring a clip. The constructor adds them to the page."""
 
-    upload: gr.UploadButton
-    audio: gr.Audio
-    examples: dict[str, gr.Button]
+    def __init__(self) -> None:
+        listen = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
+        listen.click(None, None, None, js="() => genreApp.listen()")
+        with gr.Row(elem_classes="sources"):
+            # The page's script puts files that are dropped anywhere on the page into this button.
+            self.upload = gr.UploadButton("Upload a song", variant="secondary", size="lg", min_width=120, elem_id="upload-song")
+            record = gr.Button("Record", variant="secondary", size="lg", min_width=120, elem_id="record-song")
+        record.click(None, None, None, js="() => genreApp.record()")
+        self.audio = gr.Audio(
+            sources=["upload", "microphone"],
+            type="filepath",
+            label="Music",
+            elem_id="music",
+            editable=False,
+            **BROWSER_PLAYER,  # the page's script reads and sets its time, and the figure shows more than a waveform
+        )
+        microphone.panel("music", "take")
+        with gr.Row(elem_classes="examples"):
+            gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
+            self.examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
 
     @property
     def replacing(self) -> list[Any]:
@@ -68,48 +83,24 @@ def build(frame: Frame) -> None:
     """Lay out the tab and connect it; called within its `gradio.Tab`."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=320):
-            upload, audio = _lay_out_player()
-            with gr.Row(elem_classes="examples"):
-                gr.HTML("<span title='Synthesised by this app'>Examples:</span>")
-                examples = {genre: gr.Button(genre, size="sm", variant="secondary") for genre in DEMOS}
+            inputs = Inputs()
             card = gr.HTML(cards.WELCOME, elem_id="final-vote")
             queue = in_queue("clips", _TELL_PLACE)
-            correction = correct.lay_out("classify")
+            correction = correct.Row("classify")
             vote = gr.Radio(**cards.vote_radio(None, DEFAULT_VOTE), label="Vote", elem_id="vote")
             options = Options()
         with gr.Column(scale=7, min_width=320):
             parts = Parts(card, vote)
-    inputs = Inputs(upload, audio, examples)
     own = gr.State(None)  # path of the visitor's own checkpoint
-    frame.parts |= {"audio": audio, "vote": vote, "overlap": options.overlap}
+    frame.parts |= {"audio": inputs.audio, "vote": vote, "overlap": options.overlap}
     frame.parts |= {"checkpoint": options.checkpoint, "own": own, "options": options.accordion}
     frame.redraw = gr.Button(visible="hidden", elem_id="redraw")
     runs = _connect_runs(frame, inputs, options, parts, own, _HEAVY | queue)
     arriving = [frame.app.load, frame.tab["Classify"].select]
     gr.on(arriving, offered_now, [options.checkpoint, own], options.checkpoint, **PRIVATE)
     _connect_evidence(parts)
-    correct.connect_classify(frame, correction, audio, card, parts.state)
+    correct.connect_classify(frame, correction, inputs.audio, card, parts.state)
     frame.answering = [*runs, *_connect_more(frame, inputs, options, parts, own)]
-
-
-def _lay_out_player() -> tuple[gr.UploadButton, gr.Audio]:
-    listen = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
-    listen.click(None, None, None, js="() => genreApp.listen()")
-    with gr.Row(elem_classes="sources"):
-        # The page's script puts files that are dropped anywhere on the page into this button.
-        upload = gr.UploadButton("Upload a song", variant="secondary", size="lg", min_width=120, elem_id="upload-song")
-        record = gr.Button("Record", variant="secondary", size="lg", min_width=120, elem_id="record-song")
-    record.click(None, None, None, js="() => genreApp.record()")
-    audio = gr.Audio(
-        sources=["upload", "microphone"],
-        type="filepath",
-        label="Music",
-        elem_id="music",
-        editable=False,
-        **BROWSER_PLAYER,  # the page's script reads and sets its time, and the figure shows more than a waveform
-    )
-    microphone.panel("music", "take")
-    return upload, audio
 
 
 def _connect_runs(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -21,30 +20,22 @@ from genre_app.ui.frame import PRIVATE, Frame
 from genre_app.ui.service import PROBLEMS, Answer
 
 
-@dataclass(frozen=True)
 class Row:
-    """The components of a row."""
+    """The components of a row. The constructor adds them to the page; its style sheet shows them only below an answer."""
 
-    genre: gr.Dropdown
-    add: gr.Button
-    said: gr.HTML
-
-
-def lay_out(place: str) -> Row:
-    """Put a row on the page; its style sheet shows it only below an answer."""
-    with gr.Column(elem_id=f"correct-{place}", elem_classes="correct"):
-        with gr.Row(elem_classes="correct-row"):
-            genre = gr.Dropdown(
-                [],
-                value=None,
-                label="Not right? It is … (choose or type)",
-                allow_custom_value=True,
-                min_width=150,
-                scale=3,
-            )
-            add = gr.Button("Add to my collection", size="md", min_width=130, scale=1)
-        said = gr.HTML("", elem_id=f"correct-{place}-said")
-    return Row(genre, add, said)
+    def __init__(self, place: str) -> None:
+        with gr.Column(elem_id=f"correct-{place}", elem_classes="correct"):
+            with gr.Row(elem_classes="correct-row"):
+                self.genre = gr.Dropdown(
+                    [],
+                    value=None,
+                    label="Not right? It is … (choose or type)",
+                    allow_custom_value=True,
+                    min_width=150,
+                    scale=3,
+                )
+                self.add = gr.Button("Add to my collection", size="md", min_width=130, scale=1)
+            self.said = gr.HTML("", elem_id=f"correct-{place}-said")
 
 
 def connect_classify(frame: Frame, row: Row, audio: gr.Audio, card: gr.HTML, state: gr.State) -> None:

@@ -31,7 +31,7 @@ def build(frame: Frame) -> None:
             audio = microphone.recorder("live", "Live", streaming=True)
             microphone.panel("live", "live")
             card = gr.HTML(live_view.IDLE, elem_id="live-vote")
-            correction = correct.lay_out("live")
+            correction = correct.Row("live")
             with gr.Accordion("Options", open=False):
                 later = "Applies from the next recording."
                 checkpoint = checkpoint_dropdown(later)

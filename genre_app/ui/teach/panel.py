@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -40,69 +39,58 @@ def build(frame: Frame, collection: gr.State) -> Any:
 
     ``collection`` holds the name of the visitor's collection.
     """
-    gr.HTML(f"<h2>Teach</h2>{markup.WELCOME}", elem_id="teach-intro")
-    genres = gr.Radio(_GENRES, value=_REPLACE, label="Genres of the model", elem_id="teach-genres")
-    with gr.Row(elem_classes="actions"):
-        start = gr.Button("Teach from these clips", variant="primary", min_width=220, scale=0, elem_id="teach")
-        stop = gr.Button("Stop", visible=False, min_width=100, scale=0)
-    with gr.Column(elem_id="teach-said"):
-        status = gr.HTML("", elem_id="teach-status")
-        teaching = one_at_a_time("teach", "#teach-status")
-        player = native_player("Clip", "teach-player", autoplay=True, visible=False)
     script = assets("teach.js")
-    with gr.Row(elem_classes="columns", visible=False) as results:
-        with gr.Column(min_width=300):
-            card = gr.HTML("", elem_id="teach-card")
-            wrong = gr.HTML("", js_on_load=script, elem_id="teach-wrong")
-            with gr.Row():
-                use = gr.Button("Use in Classify and Live", variant="primary", min_width=200)
-                longer = gr.Button("Train longer", min_width=120, visible=not belongs_to_session())
-                file = gr.DownloadButton("Download", min_width=120)
-        with gr.Column(min_width=300):
-            confusion = gr.HTML("", elem_id="teach-confusion")
-    mapped, moved = map_panel.build(collection, status, script)
-    view, taught = gr.JSON(visible=False), gr.State(0)  # a number that changes when a model was taught
-    panel = Panel(results, card, wrong, confusion, file, player, start, stop, status, taught)
+    panel = Panel(script)
+    mapped, moved = map_panel.build(collection, panel.status, script)
+    view = gr.JSON(visible=False)
     # Teaching does not fill what `show` does: the visitor may have chosen another collection when it ends.
-    arriving = [frame.tab["Collect"].select, collection.change, taught.change, frame.redraw.click]
+    arriving = [frame.tab["Collect"].select, collection.change, panel.taught.change, frame.redraw.click]
     gr.on(arriving, panel.show, [collection, view], panel.shown, js=_WITH_VIEW, trigger_mode="always_last", **PRIVATE)
-    start.click(None, None, panel.going[:3], js=_WAIT, **PRIVATE)
-    running = start.click(panel.run, [collection, genres], panel.going, **teaching)
+    panel.start.click(None, None, panel.going[:3], js=_WAIT, **PRIVATE)
+    running = panel.start.click(panel.run, [collection, panel.genres], panel.going, **panel.teaching)
     # In a second step, so that no progress is shown after it.
-    stop.click(None, cancels=running, **PRIVATE).then(panel.stopped, None, panel.going, **PRIVATE)
-    for place in (wrong, mapped):
-        played = place.play_clip(panel.play, collection, [player, status], trigger_mode="multiple", **PRIVATE)
+    panel.stop.click(None, cancels=running, **PRIVATE).then(panel.stopped, None, panel.going, **PRIVATE)
+    for place in (panel.wrong, mapped):
+        played = place.play_clip(panel.play, collection, [panel.player, panel.status], trigger_mode="multiple", **PRIVATE)
         played.then(None, None, None, js=_PLAY_AGAIN)
-    collection.change(lambda: "", None, status, **PRIVATE)
-    frame.parts["train longer"] = longer
-    _connect_use(frame, use, collection, status)
+    collection.change(lambda: "", None, panel.status, **PRIVATE)
+    frame.parts["train longer"] = panel.longer
+    _connect_use(frame, panel.use, collection, panel.status)
     return moved
 
 
-@dataclass(frozen=True)
 class Panel:
-    """The components that the handlers fill, and the handlers."""
+    """The components and the handlers that fill them. The constructor adds them to the page.
 
-    results: gr.Row
-    card: gr.HTML
-    wrong: gr.HTML
-    confusion: gr.HTML
-    file: gr.DownloadButton
-    player: gr.Audio
-    start: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-    taught: gr.State
+    Parameters
+    ----------
+    script : str
+        JavaScript of the lists whose clips can be played.
+    """
 
-    @property
-    def shown(self) -> list[Any]:
-        """What `show` fills."""
-        return [self.results, self.card, self.wrong, self.confusion, self.file, self.player]
-
-    @property
-    def going(self) -> list[Any]:
-        """What `run` and `stopped` fill."""
-        return [self.start, self.stop, self.status, self.taught]
+    def __init__(self, script: str) -> None:
+        gr.HTML(f"<h2>Teach</h2>{markup.WELCOME}", elem_id="teach-intro")
+        self.genres = gr.Radio(_GENRES, value=_REPLACE, label="Genres of the model", elem_id="teach-genres")
+        with gr.Row(elem_classes="actions"):
+            self.start = gr.Button("Teach from these clips", variant="primary", min_width=220, scale=0, elem_id="teach")
+            self.stop = gr.Button("Stop", visible=False, min_width=100, scale=0)
+        with gr.Column(elem_id="teach-said"):
+            self.status = gr.HTML("", elem_id="teach-status")
+            self.teaching = one_at_a_time("teach", "#teach-status")  # arguments of the event that teaches
+            self.player = native_player("Clip", "teach-player", autoplay=True, visible=False)
+        with gr.Row(elem_classes="columns", visible=False) as self.results:
+            with gr.Column(min_width=300):
+                self.card = gr.HTML("", elem_id="teach-card")
+                self.wrong = gr.HTML("", js_on_load=script, elem_id="teach-wrong")
+                with gr.Row():
+                    self.use = gr.Button("Use in Classify and Live", variant="primary", min_width=200)
+                    self.longer = gr.Button("Train longer", min_width=120, visible=not belongs_to_session())
+                    self.file = gr.DownloadButton("Download", min_width=120)
+            with gr.Column(min_width=300):
+                self.confusion = gr.HTML("", elem_id="teach-confusion")
+        self.taught = gr.State(0)  # a number that changes when a model was taught
+        self.shown = [self.results, self.card, self.wrong, self.confusion, self.file, self.player]  # what `show` fills
+        self.going = [self.start, self.stop, self.status, self.taught]  # what `run` and `stopped` fill
 
     def show(self, name: str, view: dict[str, Any] | None, request: gr.Request) -> dict[Any, Any]:
         """Show what was taught from the collection before."""
