@@ -38,8 +38,9 @@ def break_down(monkeypatch) -> Callable[[str], None]:
     return lambda place: monkeypatch.setattr(f"genre_app.{place}", failing)
 
 
-def test_classify(app, song, break_down):
-    break_down("ui.service.classify")
+@pytest.mark.parametrize("place", ["ui.service.classify", "ui.classify.answers.download", "ui.classify.answers.draw"])
+def test_classify(app, song, break_down, place):
+    break_down(place)
     *_, end = handler(app, "Music", "upload").fn(song, ["default"], "mean", "trained", VIEW, None, None)
     assert WORDS in named(end)["final-vote"]
 
@@ -79,6 +80,13 @@ def test_collect(bundled, song, break_down):
 def test_check_your_room(break_down):
     break_down("ui.collect.room.actions.uploaded")
     assert WORDS in room.check("a.wav", None)[1]
+
+
+def test_hear_an_augmentation(app, break_down):
+    break_down("ui.train.hear.download")
+    before, _, said, number = handler(app, "Before and after", "click").fn("noise", "blues", None, 0)
+    assert WORDS in said
+    assert (before.visible, number) == (False, 0)
 
 
 def test_train(app, break_down, tmp_path):

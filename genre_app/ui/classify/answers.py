@@ -107,19 +107,18 @@ class Parts:
             prediction = found.prediction
             if is_take and prediction.is_noise:
                 raise RequestError(cards.NO_MUSIC)
+            yield self._voted(found)
+            pages = frames.pages(prediction)
+            yield {
+                self.figure: figure(found, view),
+                self.mark: "",
+                self.outline: frames.outline(prediction),
+                self.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
+                self.table: gr.Dataframe(frames.rows(prediction, "0"), visible=True),
+                **self.more.offered(),
+            }
         except PROBLEMS as error:
             yield {**self.nothing(vote), self.card: cards.problem(cards.told(error))}
-            return
-        yield self._voted(found)
-        pages = frames.pages(prediction)
-        yield {
-            self.figure: figure(found, view),
-            self.mark: "",
-            self.outline: frames.outline(prediction),
-            self.page: gr.Dropdown(pages, value="0", visible=len(pages) > 1),
-            self.table: gr.Dataframe(frames.rows(prediction, "0"), visible=True),
-            **self.more.offered(),
-        }
 
     def classified_if(self, path: str | None, *values: Any) -> Iterator[Updates]:
         """Classify a clip as `classified` does if there is one and the last value is true."""

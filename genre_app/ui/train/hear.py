@@ -17,6 +17,7 @@ from genre_app.errors import AudioError
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
 from genre_app.ui.frame import PRIVATE
+from genre_app.ui.service import PROBLEMS
 
 _RATE = 22050
 _SECONDS = 10.0
@@ -48,11 +49,12 @@ def _hear(preset: str, clip: str, path: str | None, seed: int) -> tuple[Any, Any
     try:
         samples = _samples(clip, path)
         changed = preview(samples, _RATE, preset, seed, other=music(_BLENDED.get(clip, STYLES[0]), _SECONDS, _RATE))
-    except ValueError as error:  # AudioError is one too
+        sounds = {"before": samples, "after": changed}
+        files = [download(f"{name}.wav", wav_file(sound, _RATE)) for name, sound in sounds.items()]
+    except PROBLEMS as error:
         hidden = gr.Audio(visible=False)
-        return hidden, hidden, cards.problem(str(error), "Nothing to hear"), seed
-    sounds = {"before": samples, "after": changed}
-    before, after = (gr.Audio(download(f"{name}.wav", wav_file(sound, _RATE)), visible=True) for name, sound in sounds.items())
+        return hidden, hidden, cards.problem(cards.told(error), "Nothing to hear"), seed
+    before, after = (gr.Audio(file, visible=True) for file in files)
     return before, after, cards.remark(f"{DESCRIPTIONS[preset]} Press again for another random draw."), seed + 1
 
 
