@@ -69,7 +69,7 @@ class Frame:
         Set by the Classify tab: its events that another clip must cancel, since their answers would otherwise replace a later
         one.
     classify_after : callable
-        Set by the Classify tab: classifies the loaded clip after an event if a checkbox is then ticked.
+        Set by the Classify tab: after an event that has opened this tab, classifies the loaded clip if a checkbox is ticked.
     redraw : gr.Button
         Set by the Classify tab: pressed by the page's script when the figures are to be drawn for another theme.
     """

@@ -113,21 +113,17 @@ def serve() -> None:
     If this fails, for example because of a wrong setting, the program ends with one sentence.
     """
     try:
-        _serve()
+        # Several clips are classified at once; with more threads each, they would wait for one another. On two busy cores, 30 s
+        # of Live took 8.2 s of work with two threads and 1.3 s with one (measured).
+        torch.set_num_threads(1)
+        share_heaps()
+        visits.keep_uploads_apart(_SWEEP[1])
+        if os.name == "posix":  # Windows gives no socket to another process in this way
+            apart.start(n_idle=min(CONCURRENT, usable_cores()))
+        app = build_app()
+        # In the background, while the first visitor's page is loading.
+        Thread(target=warm_up, daemon=True).start()
+        visits.start_forgetting(app)
+        app.launch(**launch_options())
     except (GenreAppError, OSError) as error:
         sys.exit(first_line(error))
-
-
-def _serve() -> None:
-    # Several clips are classified at once; with more threads each, they would wait for one another. On two busy cores, 30 s of
-    # Live took 8.2 s of work with two threads and 1.3 s with one (measured).
-    torch.set_num_threads(1)
-    share_heaps()
-    visits.keep_uploads_apart(_SWEEP[1])
-    if os.name == "posix":  # Windows gives no socket to another process in this way
-        apart.start(n_idle=min(CONCURRENT, usable_cores()))
-    app = build_app()
-    # In the background, while the first visitor's page is loading.
-    Thread(target=warm_up, daemon=True).start()
-    visits.start_forgetting(app)
-    app.launch(**launch_options())

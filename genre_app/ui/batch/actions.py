@@ -22,7 +22,6 @@ from genre_app.ui.offered import offered_now
 from genre_app.ui.service import names_of
 
 _GONE = "This row is gone; classify the files again."
-_OPENED = "async (opened) => { if (opened) { await genreApp.opened('classify'); await genreApp.show('#music'); } }"
 
 
 def set_truth(rows: list[Row] | None, event: gr.EventData) -> tuple[Any, Any]:
@@ -89,8 +88,7 @@ def connect_classify(frame: Frame, opened: Any, rows: gr.State, said: gr.HTML) -
     outputs = [path, checkpoint, vote, overlap, frame.tabs, said, is_open]
     shown = opened(open_row, [rows, own], outputs, cancels=frame.answering, **PRIVATE)
     filled = shown.then(lambda path: path or gr.skip(), path, audio, **PRIVATE)  # an event of its own, as in Classify
-    # After the tab has opened, since the figure is drawn as wide as the tab.
-    frame.classify_after(filled.then(None, is_open, None, js=_OPENED), is_open)
+    frame.classify_after(filled.then(None, is_open, None, js="(opened) => opened && genreApp.show('#music')"), is_open)
 
 
 def _chosen_row(rows: list[Row] | None, event: gr.EventData) -> Row | None:

@@ -133,7 +133,9 @@ def _connect_runs(
     audio.clear(parts.nothing, parts.vote, parts.all(), cancels=runs, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
-        run_after = event.then(parts.classified_if, [*clip, wanted], parts.all(), **heavy)
+        # After the tab has opened, since the figure is drawn as wide as the tab.
+        opened = event.then(None, wanted, None, js="(wanted) => wanted && genreApp.opened('classify')")
+        run_after = opened.then(parts.classified_if, [*clip, wanted], parts.all(), **heavy)
         gr.on([audio.clear, audio.upload, audio.stop_recording, *inputs.replacing], None, cancels=run_after, **PRIVATE)
         return run_after
 

@@ -201,5 +201,4 @@ def _connect_use(frame: Frame, use: gr.Button, collection: gr.State, status: gr.
 
     outputs = [own, checkpoint, live, options, frame.tabs, used, status]
     clicked = use.click(take, [collection, own], outputs, **PRIVATE)
-    opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
-    frame.classify_after(opened, used)
+    frame.classify_after(clicked, used)

@@ -229,9 +229,7 @@ def _connect_classify(panel: Panel, frame: Frame) -> None:
         }
 
     clicked = panel.use.click(use, [panel.chosen, own], [checkpoint, options, frame.tabs, panel.error, used], **PRIVATE)
-    # After the tab has opened, since the figure is drawn as wide as the tab.
-    opened = clicked.then(None, used, None, js="(used) => used && genreApp.opened('classify')")
-    frame.classify_after(opened, used)
+    frame.classify_after(clicked, used)
 
 
 def _connect_collect(form: Form, frame: Frame) -> Any:
