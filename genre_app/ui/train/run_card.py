@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from genre_app.errors import RunError
 from genre_app.runs.events import Failed, Finished, Preparing, Process, Started, Stepped, Warned
@@ -254,13 +255,5 @@ def _settings(seen: Snapshot) -> dict[str, str]:
     if (data := shown_data()) is not None:  # others may not see the folders of this machine
         own |= {"recipe": Path(request.recipe).name, "data": data}
         settings = without_folders(settings)
-    return own | {"columns": request.columns} | dict(flat(settings))
-
-
-def flat(values: dict[str, Any], group: str = "") -> Iterable[tuple[str, str]]:
-    """Yield dotted paths and values of nested settings."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{group}{name}.")
-        else:
-            yield f"{group}{name}", str(value)
+    (flat,) = pd.json_normalize(settings).to_dict("records")  # by dotted path
+    return own | {"columns": request.columns} | {path: str(value) for path, value in flat.items()}

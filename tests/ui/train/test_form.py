@@ -7,13 +7,13 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from genre_app.runs.recipes import read_recipe, recipe_names
 from genre_app.runs.status import Status
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train.fields import OF_RECIPE, changed_settings, form_fields, shown_values
-from genre_app.ui.train.run_card import flat
 from tests.pages import handler, named
 from tests.ui.train.page import changed, form_of, marked, values_of
 
@@ -28,7 +28,7 @@ def test_every_setting_of_a_run_has_a_widget_with_its_help_and_its_bounds(app):
     blocks = {block.elem_id: block for block in app.blocks.values()}
     for path, field in fields.items():
         assert field.info in blocks[f"set-{path.replace('.', '-')}"].info or path == "model_settings"
-    leaves = {name for name, _ in flat(read_recipe("mlp").model_dump(exclude={"model_settings"}))}
+    leaves = {*pd.json_normalize(read_recipe("mlp").model_dump(exclude={"model_settings"}))}
     constant = {"spec.center", "spec.mel_norm"}
     assert leaves - constant == set(fields) - {"model_settings"}
 
