@@ -29,7 +29,6 @@ _TAKE = """
 <div class="take-head"><p>Recording for <b class="take-genre"></b></p>
 <button type="button" class="take-stop">■ Stop and add</button><button type="button" class="take-cancel">Cancel</button></div>
 """
-_EXPORTED = "() => genreCollect.download()"
 
 
 def build(frame: Frame) -> None:
@@ -62,7 +61,7 @@ def build(frame: Frame) -> None:
     shown.play(play, chosen, [player, said], **_TOGETHER)
     with_target = "(take, _, ...rest) => [take, genreCollect.recorded(), ...rest]"
     take.stop_recording(add_take, [take, target, chosen], answer, js=with_target, **_TOGETHER)
-    pack.click(export, chosen, [packed, said], **PRIVATE).then(None, None, None, js=_EXPORTED)
+    pack.click(export, chosen, [packed, said], **PRIVATE).then(None, None, None, js="() => genreCollect.download()")
     importing.click(None, None, None, js="() => genreCollect.chooseZip()")
     switched = [chosen, chooser, new_name, *answer]
     chooser.input(switch, [chooser, chosen], switched, **PRIVATE)

@@ -22,9 +22,6 @@ from genre_app.ui.train.search_card import best_request, search_card
 from genre_app.ui.train.search_parts import SearchPanel, SearchSettings
 from genre_app.ui.train.start import Start
 
-_SHOW_SEARCHES = "(done) => done && genreApp.show('#searches')"
-_SHOW_FORM = "(done) => done && genreApp.show('#train-form')"
-
 
 class Searching:
     """The handlers of searches.
@@ -52,7 +49,7 @@ class Searching:
         inputs = {self._start.values, settings.trials, settings.folds, settings.sampler}
         new = [panel.folded, panel.chosen, panel.listed, panel.said, self._turn]
         started = self._start.gather(settings.start.click).then(self.begin, inputs, [settings.error, done, *new], **PRIVATE)
-        started.then(None, done, None, js=_SHOW_SEARCHES)
+        started.then(None, done, None, js="(done) => done && genreApp.show('#searches')")
         for button, act in ((panel.stop, SearchFolder.request_stop), (panel.resume, _resume)):
             button.click(self._acting(act), {panel.chosen}, [panel.said, self._turn], **PRIVATE)
         # One event for all causes: a browser sends it again only when its answer has arrived, so no older answer comes last.
@@ -60,7 +57,7 @@ class Searching:
         gr.on(looking, self.look, panel.inputs, panel.outputs, trigger_mode="always_last", **PRIVATE)
         panel.chosen.input(lambda: "", None, panel.said, **PRIVATE)
         filled = panel.fill.click(self.fill, {panel.chosen, form.surveyed}, [*form.inputs, panel.said, done], **PRIVATE)
-        filled.then(None, done, None, js=_SHOW_FORM)
+        filled.then(None, done, None, js="(done) => done && genreApp.show('#train-form')")
         return filled
 
     def look(self, values: Values, profile: Profile) -> Values:

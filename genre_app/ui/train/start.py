@@ -114,10 +114,6 @@ class Start:
         own = (self.plan, self.checked, self.start, self.check, self.stop, self.command, self.mark)
         return [*own, self.form.problem, self.form.level]
 
-    @property
-    def _inputs(self) -> set[Any]:
-        return {self.values, self.form.surveyed, self.checked}
-
     def gather(self, *triggers: Any) -> Any:
         """Connect an event that puts the form's values into `values`, and keeps them in the browser; return it.
 
@@ -133,7 +129,7 @@ class Start:
 
     def connect(self, app: gr.Blocks) -> Any:
         """Connect the events of the form; return the start event."""
-        form, inputs = self.form, self._inputs
+        form, inputs = self.form, {self.values, self.form.surveyed, self.checked}
         model, seen = form.widgets["model"], form.surveyed
         for event in (
             form.level.input(form.choose_level, [form.level, seen], form.inputs, **_LAST),
