@@ -6,21 +6,18 @@ import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genre_app.files import expanded
 from genre_app.hub import PREFIX
 from genre_app.progress import Progress
-from genre_app.runs import failure
+from genre_app.runs import check, failure
+from genre_app.runs.plan import Plan
 from genre_app.runs.request import Request
 from genre_app.runs.run import work_folder
 from genre_app.runs.zerogpu import is_zero
 from genre_app.ui.permission import on_space, shown_data
 from genre_app.ui.service import RequestError
 from genre_app.ui.train import uploads
-
-if TYPE_CHECKING:
-    from genre_app.runs.plan import Plan
 
 UPLOAD = "upload: "
 """Prefix of the name of an uploaded file in the field for the music."""
@@ -78,11 +75,8 @@ def look(request: Request) -> Iterator[Progress | Plan]:
     RunError
         If the data or the settings cannot be used.
     """
-    # Imported here, since it loads scipy.stats, for which the page's first visitor need not wait.
-    from genre_app.runs.check import check
-
     # A Space lends its GPU by the turn, so a measurement on its CPU would not tell how long training takes.
-    return check(request, measure=not is_zero())
+    return check.check(request, measure=not is_zero())
 
 
 def sentence(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from genre_app.augment.presets import DESCRIPTIONS, PRESETS
 from genre_app.errors import RecipeError
 from genre_app.runs import estimate
+from genre_app.runs.plan import Plan
 from genre_app.runs.recipes import check_model_settings, describe_recipe, read_recipe, recipe_names
 from genre_app.runs.request import Request
 from genre_app.training import TrainConfig
@@ -24,9 +25,6 @@ from genre_app.ui.train.levels import choices, initial_of, level_of, recipe_choi
 from genre_app.ui.train.survey import UNKNOWN, read_survey, survey
 from genre_app.ui.train.weights import RANDOM, choice_of, init_choices, init_from
 from genre_app.ui.train.widgets import element, widget
-
-if TYPE_CHECKING:
-    from genre_app.runs.plan import Plan
 
 Values = dict[Any, Any]
 """What a handler gets or returns: a value or an update for each component."""

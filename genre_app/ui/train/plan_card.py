@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
+from genre_app.runs.plan import Plan
 from genre_app.ui.train.markup import NO_VALUE, SPLITS, duration, facts, notes, row, table
-
-if TYPE_CHECKING:
-    from genre_app.runs.plan import Plan
 
 CANNOT = "Can't train on this yet"
 """Heading of an error in the data or the settings."""

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from genre_app.errors import RunError
 from genre_app.progress import Progress
 from genre_app.runs import zerogpu
+from genre_app.runs.plan import Plan
 from genre_app.runs.request import Request
 from genre_app.runs.run import checked_name, new_run, runs_folder
 from genre_app.ui import cards, permission
@@ -26,9 +27,6 @@ from genre_app.ui.train.form import Form, Profile, Values
 from genre_app.ui.train.markup import progress_bar
 from genre_app.ui.train.snapshot import snapshots
 from genre_app.ui.train.widgets import error_mark
-
-if TYPE_CHECKING:
-    from genre_app.runs.plan import Plan
 
 # One event follows all changes of the form, and a browser sends it again only when its answer has arrived. With one event for
 # each cause, the answer for an older form could come last.
