@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from threading import Event
 
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
 from genre_app.ui.cards import MEASURES
+from genre_app.ui.classify import answers
 from genre_app.ui.service import MAX_BYTES
 from tests.browser.classify import answered, card, fresh, loaded, player
 from tests.browser.recorder import at_least, panel
@@ -171,6 +173,23 @@ def test_a_second_song_is_dropped_anywhere(shared, song, long_song, tmp_path):
     drop_anywhere(page, song)
     expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
     expect(card(page)).to_contain_text("song.wav · 12.0 s")
+
+
+def test_a_clip_is_answered_while_those_before_are_drawn(shared, song, long_song, monkeypatch):
+    page = loaded(shared, song)
+    may_draw, draw = Event(), answers.draw
+    monkeypatch.setattr(answers, "draw", lambda *given: may_draw.wait(60) and draw(*given))
+    try:
+        drop_anywhere(page, long_song)
+        expect(card(page)).to_contain_text("long.wav ·")
+        page.get_by_role("button", name="classical", exact=True).click()
+        expect(card(page)).to_contain_text("classical.flac ·")
+        drop_anywhere(page, song)
+        expect(card(page)).to_contain_text("song.wav ·")
+    finally:
+        may_draw.set()
+    expect(page.get_by_alt_text("song.wav")).to_be_visible()
+    expect(card(page)).to_contain_text("song.wav ·")
 
 
 def test_votes_switch_and_downloads_follow(shared, song, checkpoint):

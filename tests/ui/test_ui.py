@@ -22,6 +22,7 @@ from genre_app.checkpoint import Checkpoint
 from genre_app.errors import GenreAppError
 from genre_app.ui import cards, page, service
 from genre_app.ui.classify import frames
+from genre_app.ui.classify.answers import Asked
 from genre_app.ui.page import TABS, build_app, launch_options
 from genre_app.vote import VOTES
 from tests.pages import following, handler, named
@@ -164,6 +165,14 @@ def test_clearing_returns_the_page_to_the_first_visit(app):
     assert shown["final-vote"] == cards.WELCOME
     assert shown["State"] is None
     assert shown["frame-mark"] == ""
+
+
+def test_an_answer_that_a_visitor_no_longer_waits_for_is_not_shown(app, song):
+    asked = Asked()
+    updates = handler(app, "Music", "upload").fn(song, ["default"], "mean", "trained", VIEW, None, None, asked)
+    assert "Classifying" in named(next(updates))["final-vote"]
+    assert named(handler(app, "Music", "clear").fn("mean", asked))["final-vote"] == cards.WELCOME
+    assert [named(update) for update in updates] == [{"final-vote": gr.skip()}]
 
 
 def test_a_row_seeks_to_its_frame_whatever_the_order_and_page(app, song):

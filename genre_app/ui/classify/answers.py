@@ -25,6 +25,16 @@ RECORDING = "your recording"
 """Name of a clip from the microphone."""
 
 
+class Asked:
+    """The latest question of a visit, so that an answer to an earlier one is not shown.
+
+    gradio's own way, an event that cancels others, loses clips: it takes effect when the event that brings the next clip has
+    ended, and then ends the answer to this clip too.
+    """
+
+    question: object = None
+
+
 class Parts:
     """The components that an answer fills. The constructor adds those of the evidence to the page.
 
@@ -59,6 +69,7 @@ class Parts:
             self.csv = gr.DownloadButton("Download CSV", size="sm", visible=False)
         self.more = More()
         self.state = gr.State(None)  # the `Answer`
+        self.asked = gr.State(Asked())
 
     def all(self) -> list[Any]:
         """Return every component, for ``outputs``."""
@@ -73,6 +84,7 @@ class Parts:
         view: Any,
         own: str | None,
         recorded: str | None,
+        asked: Asked | None = None,
     ) -> Iterator[Updates]:
         """Classify a clip and fill the tab: the vote at once, the figure as soon as it is drawn.
 
@@ -91,7 +103,27 @@ class Parts:
             Path of the visitor's own checkpoint.
         recorded : str or None
             Path of the latest recording from the microphone.
+        asked : Asked, optional
+            Of the visit. When something else is asked for, nothing more is shown.
         """
+        asked = asked or Asked()
+        asked.question = question = object()
+        for updates in self._answered(path, checkpoint, vote, overlap, view, own, recorded):
+            if asked.question is not question:
+                yield {self.card: gr.skip()}  # gradio shows the last of these once more
+                return
+            yield updates
+
+    def _answered(
+        self,
+        path: str | None,
+        checkpoint: list[str],
+        vote: str,
+        overlap: str,
+        view: Any,
+        own: str | None,
+        recorded: str | None,
+    ) -> Iterator[Updates]:
         yield {self.card: cards.CLASSIFYING, **self.more.closed(visible=False)}
         is_take = path is not None and path == recorded
         try:
@@ -131,6 +163,12 @@ class Parts:
     def classified_again(self, path: str | None, *options: Any) -> Iterator[Updates]:
         """Classify a clip as `classified` does if there is one."""
         yield from self.classified_if(path, *options, True)
+
+    def cleared(self, vote: str, asked: Asked | None = None) -> Updates:
+        """Show what a first visit shows, also if an answer is on its way."""
+        if asked is not None:
+            asked.question = None
+        return self.nothing(vote)
 
     def nothing(self, vote: str) -> Updates:
         """Show what a first visit shows, with the visitor's choice of the vote."""

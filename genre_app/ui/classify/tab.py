@@ -109,7 +109,7 @@ def _connect_runs(
     """Connect everything that classifies a clip; return the events that another clip must cancel."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
-    clip = [audio, options.checkpoint, parts.vote, options.overlap, view, own, take]
+    clip = [audio, options.checkpoint, parts.vote, options.overlap, view, own, take, parts.asked]
     # The player is filled by an event of its own: where a handler fills it and then yields without it, the browser is left with
     # a value that gradio refuses as the input of the next event.
     filled = [
@@ -121,23 +121,19 @@ def _connect_runs(
         ),
     ]
     loaded: list[Any] = [audio.upload, *(event.then for event in filled)]
-    runs = [event(parts.classified, clip, parts.all(), **heavy) for event in loaded]
-    changed = [options.checkpoint.input, options.overlap.input]
-    runs.append(gr.on(changed, parts.classified_again, clip, parts.all(), cancels=runs, **heavy))
+    # A clip need not wait for the answer to the one before.
+    runs = [event(parts.classified, clip, parts.all(), **heavy | {"trigger_mode": "multiple"}) for event in loaded]
+    runs.append(gr.on([options.checkpoint.input, options.overlap.input], parts.classified_again, clip, parts.all(), **heavy))
     taken_own = options.own_upload.upload(
         _take_own, options.own_upload, [own, options.checkpoint, options.own_remark], **PRIVATE
     )
     runs.append(taken_own.then(parts.classified_again, clip, parts.all(), **heavy))
-    # An answer that is still on its way would otherwise replace a later one.
-    gr.on(inputs.replacing, None, cancels=runs, **PRIVATE)
-    audio.clear(parts.nothing, parts.vote, parts.all(), cancels=runs, **PRIVATE)
+    audio.clear(parts.cleared, [parts.vote, parts.asked], parts.all(), **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
         # After the tab has opened, since the figure is drawn as wide as the tab.
         opened = event.then(None, wanted, None, js="(wanted) => wanted && genreApp.opened('classify')")
-        run_after = opened.then(parts.classified_if, [*clip, wanted], parts.all(), **heavy)
-        gr.on([audio.clear, audio.upload, audio.stop_recording, *inputs.replacing], None, cancels=run_after, **PRIVATE)
-        return run_after
+        return opened.then(parts.classified_if, [*clip, wanted], parts.all(), **heavy)
 
     frame.classify_after = classify_after
     return runs
