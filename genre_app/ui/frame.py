@@ -66,8 +66,7 @@ class Frame:
     parts : dict
         Components of a tab that later tabs read or fill, by a name that the tab has chosen.
     answering : list
-        Set by the Classify tab: its events that another clip must cancel, since their answers would otherwise replace a later
-        one.
+        Set by the Classify tab: its events that a row of Batch cancels when it is opened there.
     classify_after : callable
         Set by the Classify tab: after an event that has opened this tab, classifies the loaded clip if a checkbox is ticked.
     redraw : gr.Button

@@ -173,6 +173,10 @@ def test_an_answer_that_a_visitor_no_longer_waits_for_is_not_shown(app, song):
     assert "Classifying" in named(next(updates))["final-vote"]
     assert named(handler(app, "Music", "clear").fn("mean", asked))["final-vote"] == cards.WELCOME
     assert [named(update) for update in updates] == [{"final-vote": gr.skip()}]
+    handler(app, "Music", "clear").fn("mean", asked, 1000.0)
+    for sent, n_updates in ((999.0, 1), (1001.0, 3)):  # the first one has waited in the queue since before
+        options = ["mean", "trained", VIEW | {"sent": sent}, None, None, asked]
+        assert len([*handler(app, "Music", "upload").fn(song, ["default"], *options)]) == n_updates
 
 
 def test_a_row_seeks_to_its_frame_whatever_the_order_and_page(app, song):

@@ -176,6 +176,7 @@ window.genreApp = (() => {
     pixel_ratio: window.devicePixelRatio || 1,
     dark: document.body.classList.contains("dark"),
     speech: window.genreMicrophone?.settings()?.noiseSuppression === true, // of the latest recording
+    sent: performance.now(),
   });
   const watch = () => {
     let { dark } = view();

@@ -30,9 +30,18 @@ class Asked:
 
     gradio's own way, an event that cancels others, loses clips: it takes effect when the event that brings the next clip has
     ended, and then ends the answer to this clip too.
+
+    Attributes
+    ----------
+    question : object
+        Identity of the latest question.
+    cleared : float
+        When the visitor last took the clip away, in milliseconds since the page was opened. What was asked earlier, and has
+        waited in the queue since, is not answered.
     """
 
     question: object = None
+    cleared: float = 0.0
 
 
 class Parts:
@@ -107,6 +116,10 @@ class Parts:
             Of the visit. When something else is asked for, nothing more is shown.
         """
         asked = asked or Asked()
+        sent = view.get("sent") if isinstance(view, dict) else None
+        if isinstance(sent, int | float) and sent < asked.cleared:
+            yield {self.card: gr.skip()}
+            return
         asked.question = question = object()
         for updates in self._answered(path, checkpoint, vote, overlap, view, own, recorded):
             if asked.question is not question:
@@ -164,10 +177,10 @@ class Parts:
         """Classify a clip as `classified` does if there is one."""
         yield from self.classified_if(path, *options, True)
 
-    def cleared(self, vote: str, asked: Asked | None = None) -> Updates:
+    def cleared(self, vote: str, asked: Asked | None = None, now: float = 0.0) -> Updates:
         """Show what a first visit shows, also if an answer is on its way."""
         if asked is not None:
-            asked.question = None
+            asked.question, asked.cleared = None, now
         return self.nothing(vote)
 
     def nothing(self, vote: str) -> Updates:

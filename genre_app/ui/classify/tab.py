@@ -22,6 +22,7 @@ from genre_app.vote import DEFAULT_VOTE
 
 OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %", "0.5"), ("75 %", "0.75")]
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
+_WITH_TIME = "(vote, asked, _) => [vote, asked, performance.now()]"
 _TELL_PLACE = "genreApp.say('In the queue', `Your clip is number ${place} that wait for an answer.`)"
 _HEAVY: dict[str, Any] = {
     **PRIVATE,
@@ -106,7 +107,7 @@ def build(frame: Frame) -> None:
 def _connect_runs(
     frame: Frame, inputs: Inputs, options: Options, parts: Parts, own: gr.State, heavy: dict[str, Any]
 ) -> list[Any]:
-    """Connect everything that classifies a clip; return the events that another clip must cancel."""
+    """Connect everything that classifies a clip; return these events."""
     audio, take = inputs.audio, gr.State(None)  # path of the latest recording
     view = gr.JSON(visible=False)  # the page's script puts its answer to `genreApp.view` here
     clip = [audio, options.checkpoint, parts.vote, options.overlap, view, own, take, parts.asked]
@@ -128,7 +129,8 @@ def _connect_runs(
         _take_own, options.own_upload, [own, options.checkpoint, options.own_remark], **PRIVATE
     )
     runs.append(taken_own.then(parts.classified_again, clip, parts.all(), **heavy))
-    audio.clear(parts.cleared, [parts.vote, parts.asked], parts.all(), **PRIVATE)
+    now = gr.Number(visible=False)
+    audio.clear(parts.cleared, [parts.vote, parts.asked, now], parts.all(), js=_WITH_TIME, **PRIVATE)
 
     def classify_after(event: Any, wanted: gr.Checkbox) -> Any:
         # After the tab has opened, since the figure is drawn as wide as the tab.
