@@ -29,8 +29,8 @@ class Way:
     init_from: str | None = None
 
 
-# By train/RESULTS.md, tracks kept apart: mlp 68.0 %, lstm 74.8 %, default 72.8 % and better on recordings. On 12 s of each of 36
-# clips, fine-tuned musicnn has 83 % and default 69 %.
+# By train/RESULTS.md, tracks kept apart: mlp 68.0 %, lstm 74.8 %, default 72.8 % and better on recordings. On 12 s of each
+# of 36 clips, fine-tuned musicnn has 83 % and default 69 %.
 _WAYS = (
     Way("Quick", "mlp", "A small network on statistics of the sound."),
     Way("Balanced", "lstm", "A recurrent network. Usually more accurate."),
