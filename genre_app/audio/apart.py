@@ -101,12 +101,14 @@ class Pool:
         while True:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
-            worker = idle or Worker(self._module)
+            worker = idle
             try:
+                worker = idle or Worker(self._module)
                 worker.channel.send_bytes(request, _PATIENCE_SECONDS)
                 return ApartStream(self, worker, name, **options)
             except OSError as error:
-                worker.stop()
+                if worker is not None:
+                    worker.stop()
                 # An idle worker may have died before this file came; one that hangs does so because of this file.
                 if idle is None or not isinstance(error, ConnectionError):
                     raise crashed(name) from error

@@ -1,6 +1,8 @@
 """Decoding in worker processes: the same samples, and a crash that ends one file alone."""
 
+import errno
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_app.audio import apart, load_clip, open_audio
+from genre_app.audio import apart, load_clip, open_audio, worker
 from genre_app.errors import AudioError
 
 _CRASHED = "decoding it crashed, took too long or needed too much memory; convert it to WAV"
@@ -119,8 +121,26 @@ def test_a_worker_that_died_while_idle_is_replaced(pool: apart.Pool, tmp_path: P
     pool.open(path, "good.wav", **options).close()  # not read to its end: this worker is ended
     with pool.open(path, "good.wav", **options) as stream:
         list(stream.blocks())
-        worker = stream._worker
-    os.kill(worker._process.pid, signal.SIGKILL)
-    worker._process.wait()
+        process = stream._worker._process
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     with pool.open(path, "good.wav", **options) as stream:
         assert sum(map(len, stream.blocks())) == 4 * 22050
+
+
+def test_a_system_that_takes_no_limit_of_memory_decodes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")  # what Python says on macOS 12 and later
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    worker._limit_memory()
+
+
+def test_a_worker_that_cannot_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(apart, "_pool", apart.Pool(0, "tests.audio.crashing"))
+    monkeypatch.setattr(apart.child, "start", refuse)
+    with pytest.raises(AudioError, match=f"good.wav: {_CRASHED}"):
+        load_clip(_file(tmp_path / "good.wav"))
