@@ -123,7 +123,7 @@ def carry_out(folder: Path, catalogue: Catalogue, change: Change) -> Refusal | N
 def _replace(target: Path, copy: Path, change: Change, catalogue: Catalogue, audio: str) -> None:
     track, restored = change.track, change.written is not None
     _keep_owner(target, copy)
-    with copy.open("rb") as file:
+    with copy.open("r+b") as file:  # Windows flushes only a file that may be written
         os.fsync(file.fileno())
     content, stamp = content_of(copy), stamp_of(copy)
     if content_of(target) != track.content:
