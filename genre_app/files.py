@@ -1,4 +1,4 @@
-"""Expand paths, check names of files, and write files atomically."""
+"""Expand paths, check names of files, and write and replace files atomically."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 AnyPath = str | os.PathLike[str]
 
 _ABANDONED_SECONDS = 3600.0  # to write a file takes seconds
+_BUSY = (5, 32)  # ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION of Windows
+_BUSY_SECONDS = 2.0  # a virus scanner needs less for a file
 
 FORBIDDEN_LETTERS = '<>"|?*:'
 """Windows allows none of these in a name; the first three are markup in HTML."""
@@ -71,13 +73,30 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        move(temporary, path)
     except OSError as error:
         if error.filename is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error  # not the name of the temporary file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder; a file replaces an existing target.
+
+    Windows refuses this while a program has one of the two open: another thread that reads, or a virus scanner after each
+    change. So it is tried again for two seconds there.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def remove_abandoned(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,29 @@ def test_several_threads_write_the_same_file(tmp_path):
 def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, name):
     write_whole(tmp_path / name, b"data")
     assert (tmp_path / name).read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("busy", [2, 10**6])
+def test_a_file_that_a_virus_scanner_reads_on_windows_is_waited_for(tmp_path, monkeypatch, busy):
+    monkeypatch.setattr("genre_app.files._BUSY_SECONDS", 0.2)
+    (tmp_path / "a").write_bytes(b"old")
+    errors, replace = iter(range(busy)), Path.replace
+
+    def replaced(source, target):
+        if next(errors, None) is not None:
+            error = PermissionError(13, "Access is denied", str(source))
+            error.winerror = 5  # only Windows sets it
+            raise error
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    if busy > 2:
+        with pytest.raises(PermissionError, match=r"denied: '.*/a'"):
+            write_whole(tmp_path / "a", b"new")
+    else:
+        write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == (b"old" if busy > 2 else b"new")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from genre_app.audio.packets import packets_digest
 from genre_app.data.cache.build import stamp_of
 from genre_app.data.sources.folder import genre_key
 from genre_app.errors import AudioError, DataError, first_line
+from genre_app.files import move
 from genre_app.library.catalogue import Catalogue
 from genre_app.library.records import Track, Written
 from genre_app.library.scan import content_of
@@ -136,7 +137,7 @@ def _replace(target: Path, copy: Path, change: Change, catalogue: Catalogue, aud
             stored = earlier.previous  # an earlier call wrote the genre: keep what was there first
         noted = {genre: Written(stored, audio) for genre in change.values}
     catalogue.before_writing(track, content, noted)
-    copy.replace(target)
+    move(copy, target)
     catalogue.after_writing(track, stamp, content, restored=restored)
 
 

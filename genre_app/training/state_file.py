@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, uint8
 
-from genre_app.files import write_whole
+from genre_app.files import move, write_whole
 
 _DIGEST = "genre_app_sha256"
 
@@ -52,7 +52,7 @@ def _keep(path: Path) -> None:
             temporary.hardlink_to(path)
         except OSError:  # not every file system has links
             shutil.copyfile(path, temporary)
-        temporary.replace(kept)
+        move(temporary, kept)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -26,6 +26,7 @@ from genre_app.data.cache.workers import n_workers, read_all
 from genre_app.data.tracks import AudioTrack, CachedTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
+from genre_app.files import move
 from genre_app.progress import Meter
 
 JOURNAL = "journal.jsonl"
@@ -206,4 +207,4 @@ def save_rows(path: Path, rows: NDArray[np.floating]) -> None:
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.save(file, rows)
-    part.replace(path)
+    move(part, path)

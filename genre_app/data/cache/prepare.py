@@ -30,7 +30,7 @@ from genre_app.data.lock import locked
 from genre_app.data.tracks import AudioTrack
 from genre_app.errors import DataError
 from genre_app.features import FeatureSpec
-from genre_app.files import valid_text
+from genre_app.files import move, valid_text
 from genre_app.progress import QUIET, Meter, Monitor
 
 MAX_FILES = 200_000
@@ -117,7 +117,7 @@ def prepare(
                 builder.decode(tracks, processes)
                 builder.finish(tracks)
                 shutil.rmtree(done, ignore_errors=True)
-                part.replace(done)
+                move(part, done)
                 for old in work.glob(f"{name}-*"):
                     if old != done:
                         shutil.rmtree(old, ignore_errors=True)

@@ -27,7 +27,7 @@ from genre_app.data.collection.folders import join_folders, remove_folder
 from genre_app.data.collection.index import CollectedClip, Contents, read_contents, write_others, write_table
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
-from genre_app.files import remove_abandoned, write_whole
+from genre_app.files import move, remove_abandoned, write_whole
 from genre_app.members import SILENT_PEAK
 
 SAMPLE_RATE = 22_050
@@ -198,7 +198,7 @@ class Collection:
             clip = self._find(contents, clip_id)
             genre = self._genre(contents, genre)
             moved = replace(clip, file=f"{genre}/{clip.id}")
-            (self.folder / clip.file).replace(self.folder / moved.file)
+            move(self.folder / clip.file, self.folder / moved.file)
             write_table(self.folder, [moved if known == clip else known for known in contents.clips])
             return moved
 

@@ -14,6 +14,7 @@ from genre_app.data.sources.archive import Limits as ZipLimits
 from genre_app.data.sources.archive import unpack
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import AudioError, DataError
+from genre_app.files import move
 
 _ZIP_LIMITS = ZipLimits(files=12_000, unpacked_bytes=8 << 30)
 
@@ -46,7 +47,7 @@ def export_zip(collection: Collection, target: Path) -> int:
             for name in (TABLE, OTHERS):
                 if (collection.folder / name).is_file():
                     archive.write(collection.folder / name, name)
-        temporary.replace(target)
+        move(temporary, target)
     except OSError as error:  # also a clip that another window has just moved or deleted
         what = f"the collection cannot be exported ({error.strerror or error}); try again"
         raise DataError(f"{collection.folder.name}: {what}.") from error

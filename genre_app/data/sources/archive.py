@@ -21,7 +21,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
-from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name
+from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name, move
 from genre_app.progress import QUIET, Meter, Monitor
 
 # Beside audio and CSV: a mel cache, and the genres of a collection that mean "none of these".
@@ -98,7 +98,7 @@ def unpack(path: Path, work: Path, *, limits: Limits | None = None, monitor: Mon
                 shutil.rmtree(part, ignore_errors=True)
                 try:
                     _unpack(path, size, part, limits, monitor)
-                    part.replace(folder)
+                    move(part, folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
             folder.touch()  # marks it as used; unused uploads are removed

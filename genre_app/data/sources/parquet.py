@@ -16,6 +16,7 @@ import numpy as np
 
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError, first_line
+from genre_app.files import move
 from genre_app.progress import Meter, Monitor
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _write_file(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.write_bytes(data)
-    part.replace(target)
+    move(part, target)
 
 
 def _plain(name: str) -> str:
