@@ -200,7 +200,8 @@ def _read(file: safe_open, key: str, shape: tuple[int, ...], dtype: torch.dtype)
             f"has tensor {key!r} as {stored.get_dtype()} {list(stored.get_shape())} "
             f"where {_DTYPES.get(dtype, dtype)} {list(shape)} belongs"
         )
-    value: Tensor = file.get_tensor(key)
+    # Not a map of the file: another program that overwrites it would kill this process, and Windows could not replace it.
+    value: Tensor = file.get_tensor(key).clone()
     if not bool(torch.isfinite(value).all()):
         raise UnusableError(f"has values that are not finite in tensor {key!r}")
     return value
@@ -240,6 +241,6 @@ def _load_references(file: safe_open, header: Header) -> References | None:
     probabilities = _read(file, _PROBABILITIES, (n_tracks, len(header.genres)), torch.float32)
     labels = _read(file, _LABELS, (n_tracks,), torch.int64)
     try:
-        return References(probabilities.numpy().copy(), labels.numpy().copy(), header.knn.k)
+        return References(probabilities.numpy(), labels.numpy(), header.knn.k)
     except ValueError as error:
         raise UnusableError(f"has unusable knn references: {error}") from error

@@ -35,7 +35,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `write_state` wrote; raises ValueError, `safetensors.SafetensorError` or OSError if it is damaged."""
     with safe_open(path, framework="pt", device="cpu") as file:
         header = dict(file.metadata() or {})
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        # Copied, since Windows cannot replace a file that is mapped into memory.
+        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - not a mapping
     digest = header.pop(_DIGEST, None)  # states of earlier versions have none
     if digest is not None and digest != _digest(tensors, header):
         raise ValueError("its digest is another one")
