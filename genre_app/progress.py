@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a cgroup v2, in microseconds of CPU time and of a period
+_MAX_WINDOWS = 60  # a process there waits for at most 63 others
 _SETTLING_SECONDS = 1.0  # an earlier rate is too uncertain to predict the time left
 
 
@@ -106,4 +111,8 @@ class Meter:
 
 def usable_cores() -> int:
     """Return the number of cores that this process may use; a container often may use only some of the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else min(os.cpu_count() or 1, _MAX_WINDOWS)
+    with suppress(OSError, ValueError):  # no container, or one without a limit, which is written "max"
+        microseconds, period = map(int, _CONTAINER_LIMIT.read_text(encoding="ascii").split())
+        cores = max(1, min(cores, math.ceil(microseconds / period)))
+    return cores
