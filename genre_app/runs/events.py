@@ -43,7 +43,7 @@ class Created(BaseEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process(BaseEvent):
-    """A process works on the run from now on; ``pid_created`` (seconds since 1970) tells it from a later one of the same id."""
+    """A process works on the run from now on; its id and time of creation are those of `genre_app.runs.host.this_process`."""
 
     event: Literal["process"] = "process"
     pid: _Pid

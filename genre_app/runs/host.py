@@ -58,11 +58,22 @@ def used_memory(device: torch.device) -> int:
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else psutil.Process().memory_info().rss
 
 
+def this_process() -> tuple[int, float]:
+    """Return the id of this process and the time of its creation, by which `is_alive` finds it.
+
+    The time is in seconds since 1970, on Linux since boot: there, the former changes whenever the clock is set.
+    """
+    me = psutil.Process()
+    return me.pid, me.create_time() - (psutil.boot_time() if sys.platform == "linux" else 0.0)
+
+
 def is_alive(pid: int, created: float) -> bool:
-    """Return whether the process of this id, created at this time (seconds since 1970), still runs."""
+    """Return whether the process of this id still runs; ``created`` is as `this_process` returns it, or since 1970."""
     try:
         process = psutil.Process(pid)
         # The system reuses process ids, so the time of creation must agree too.
-        return bool(abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
+        late = process.create_time() - created
+        is_same = abs(late) < 1.0 or abs(late - psutil.boot_time()) < 0.05
+        return is_same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

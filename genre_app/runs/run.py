@@ -35,13 +35,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line
 from genre_app.files import valid_text, write_whole
 from genre_app.runs import events
 from genre_app.runs.folder import TaskFolder
+from genre_app.runs.host import this_process
 from genre_app.runs.journal import Journal, add_event, read_journal
 from genre_app.runs.recipes import check_model_settings
 from genre_app.runs.report import read_report
@@ -136,8 +136,8 @@ class Run(TaskFolder):
 
     def record_process(self) -> None:
         """Record that this process works on the run from now on."""
-        me = psutil.Process()
-        self.record(events.Process(pid=me.pid, pid_created=me.create_time()))
+        pid, created = this_process()
+        self.record(events.Process(pid=pid, pid_created=created))
 
     def record_end(self, event: events.Event) -> None:
         """Append the last event, which fits on a full disk too, and remove the request to stop."""

@@ -133,7 +133,7 @@ def test_the_last_line_of_the_log_is_whole(make_run):
     assert run.log_tail() == f"epoch 1\n{line}"
 
 
-def test_a_journal_is_read_whatever_the_crash_left(make_run):
+def test_a_journal_is_read_whatever_the_crash_left(make_run, monkeypatch):
     run = make_run()
     with (run.path / "journal.jsonl").open("a") as file:
         file.write('{"time": 1, "event": "process", "pid": 1, "pid_created": 0}\n{"time": 2, "event": "started", "epoch": 0}\n')
@@ -147,6 +147,13 @@ def test_a_journal_is_read_whatever_the_crash_left(make_run):
     run.record(events.Process(pid=me.pid, pid_created=me.create_time()))
     assert run.status() is Status.starting
     run.record(events.Process(pid=me.pid, pid_created=me.create_time() - 100))  # the number was used again
+    assert run.status() is Status.died
+    run.record_process()
+    assert run.status() is Status.starting
+    boot = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot - 3600)  # somebody set the clock back
+    assert run.status() is Status.starting
+    run.record(events.Process(pid=me.pid, pid_created=me.create_time() - boot - 1))
     assert run.status() is Status.died
 
 

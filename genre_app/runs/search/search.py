@@ -28,13 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line, validation_message
 from genre_app.files import write_whole
 from genre_app.runs.folder import TaskFolder
-from genre_app.runs.host import is_alive
+from genre_app.runs.host import is_alive, this_process
 from genre_app.runs.request import Request
 from genre_app.runs.run import Run, runs_folder
 from genre_app.runs.search.space import Space, read_space
@@ -143,8 +142,7 @@ class SearchFolder(TaskFolder):
 
     def record_process(self) -> None:
         """Record that this process works on the search."""
-        me = psutil.Process()
-        write_whole(self.path / "process.json", json.dumps([me.pid, me.create_time()]).encode())
+        write_whole(self.path / "process.json", json.dumps(this_process()).encode())
 
     def expect_process(self) -> None:
         """Prepare for a process that is about to be started: `is_running` holds while it starts."""
