@@ -23,4 +23,6 @@ def start(module: str, *arguments: str, **options: Any) -> subprocess.Popen[byte
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     # -P: the working folder is not searched for modules, so that a file there cannot take the place of one of ours.
     command = [sys.executable, "-P", "-m", module, *arguments]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **options)  # noqa: S603 - no shell
+    # What it prints is read as UTF-8; Windows and old locales have other encodings for files and pipes.
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(command, env=environment, **options)  # noqa: S603 - no shell

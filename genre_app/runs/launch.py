@@ -12,9 +12,10 @@ from genre_app import child
 from genre_app.runs.run import Run
 
 # The process gets a group of its own, so that Ctrl-C in the terminal of the server does not reach it. It stays in the server's
-# session: Linux shares the CPU evenly between sessions, so in a session of its own it would slow the page down.
+# session: Linux shares the CPU evenly between sessions, so in a session of its own it would slow the page down. On Windows, it
+# gets a console without a window: in the server's console, it would end when the user closes that window.
 _OWN_GROUP: dict[str, Any] = (
-    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)} if sys.platform == "win32" else {"process_group": 0}
+    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)} if sys.platform == "win32" else {"process_group": 0}
 )
 
 
