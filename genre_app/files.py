@@ -9,6 +9,7 @@ import stat
 import tempfile
 import threading
 import time
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def temporary_folder(name: str) -> Path:
 def is_reserved_name(name: str) -> bool:
     """Return whether Windows takes the name of a file or folder for a device, or drops its last letter."""
     return name.split(".")[0].rstrip().casefold() in _DEVICES or name != name.rstrip(" .")
+
+
+def name_key(name: str) -> str:
+    """Return what all names have in common that macOS takes for one file: it ignores case, and how accents are composed."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -235,13 +236,14 @@ def _read(path: Path, tracks: Sequence[CachedTrack], skipped: Collection[str]) -
     known: dict[str, set[str]] = defaultdict(set)
     for track_id in [*(track.track_id for track in tracks), *skipped]:
         for alias in _aliases(track_id):
-            known[alias].add(track_id)
+            known[unicodedata.normalize("NFC", alias)].add(track_id)
     splits: dict[str, str] = {}
     for line, name, stated in rows:
         split = split_of_name(stated)
         if split is None:
             raise DataError(f"The split file {path}, line {line}: {stated!r} is no split; write train, valid or test.")
-        found = {name} if name in known.get(name, ()) else known.get(name, set())
+        found = known.get(unicodedata.normalize("NFC", name), set())  # macOS may write the accents of a name in another form
+        found = {name} if name in found else found
         if len(found) != 1:
             what = f"could be {some(sorted(found), 2)}" if found else "is no track of the data"
             raise DataError(f"The split file {path}, line {line}: {name!r} {what}; write the track's path below the folder.")

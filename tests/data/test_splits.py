@@ -267,6 +267,13 @@ BAD_CSV = {
 }  # fmt: skip
 
 
+def test_a_csv_names_a_track_however_its_accents_are_composed(csv_file):
+    tracks = [track(f"{genre}/{name}.wav") for genre in "ab" for name in ("cafe\u0301", "el")]  # as macOS may write them
+    rows = ["a/caf\u00e9.wav,train", "a/el,valid", "b/cafe\u0301,train", "b/el.wav,test"]
+    splits, _ = split(tracks, csv_file("\n".join(["track_id,split", *rows])))
+    assert list(splits.values()) == ["train", "valid", "train", "test"]
+
+
 @pytest.mark.parametrize("case", BAD_CSV)
 def test_a_bad_csv_is_named(csv_file, case):
     text, message = BAD_CSV[case]

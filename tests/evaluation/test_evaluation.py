@@ -159,6 +159,7 @@ def test_splits_of_a_folder(folder, checkpoint, tmp_path):
 def test_genres_are_matched_by_their_letters(checkpoint):
     found = match_genres(["Hip-Hop", "hip hop", "HIPHOP", "rock", "R&B"], [*checkpoint.genres, "rb"], Path("data"))
     assert found == {"Hip-Hop": 4, "hip hop": 4, "HIPHOP": 4, "rock": 9, "R&B": 10}
+    assert match_genres(["Forro\u0301"], ["forr\u00f3"], Path("data")) == {"Forro\u0301": 0}  # two ways to write an accent
 
 
 def test_a_genre_that_the_checkpoint_does_not_know_is_refused(checkpoint, tmp_path):

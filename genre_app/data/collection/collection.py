@@ -27,7 +27,7 @@ from genre_app.data.collection.folders import join_folders, remove_folder
 from genre_app.data.collection.index import CollectedClip, Contents, read_contents, write_others, write_table
 from genre_app.data.collection.names import checked_genre, clip_stem
 from genre_app.errors import AudioError, DataError
-from genre_app.files import move, remove_abandoned, write_whole
+from genre_app.files import move, name_key, remove_abandoned, write_whole
 from genre_app.members import SILENT_PEAK
 
 SAMPLE_RATE = 22_050
@@ -100,7 +100,7 @@ class Collection:
             target = self._genre(contents, new, other_than=old)
             if target == old:
                 return old
-            if target.casefold() == old.casefold():  # one folder on a file system that ignores case
+            if target not in contents.genres and name_key(target) == name_key(old):  # maybe one folder
                 (self.folder / old).rename(self.folder / f".{old}.moving")
                 (self.folder / f".{old}.moving").rename(self.folder / target)
             else:
@@ -236,9 +236,9 @@ class Collection:
         """Return the stored name of a genre, ignoring case; add its folder if it is new."""
         name = checked_genre(name)
         for known in contents.genres:
-            if known.casefold() == name.casefold() and known != other_than:
+            if name_key(known) == name_key(name) and known != other_than:
                 return known
-        if other_than is not None and name.casefold() == other_than.casefold():
+        if other_than is not None and name_key(name) == name_key(other_than):
             return name
         if len(contents.genres) >= self.limits.genres and other_than is None:
             raise DataError(f"A collection here takes {self.limits.genres} genres; remove one first.")

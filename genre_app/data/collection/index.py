@@ -19,7 +19,7 @@ import soundfile
 
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
-from genre_app.files import valid_text, write_whole
+from genre_app.files import name_key, valid_text, write_whole
 
 TABLE = "clips.csv"
 OTHERS = "none_of_these.json"
@@ -120,7 +120,8 @@ def read_contents(folder: Path) -> Contents:
         pass  # a collection without clips yet
     except OSError as error:
         raise DataError(f"{folder.name}: this collection cannot be read ({error.strerror}).") from error
-    return Contents(genres, frozenset(_read_others(folder)) & frozenset(genres))
+    others = set(map(name_key, _read_others(folder)))
+    return Contents(genres, frozenset(genre for genre in genres if name_key(genre) in others))
 
 
 def write_table(folder: Path, clips: Iterable[CollectedClip]) -> None:

@@ -14,7 +14,7 @@ from genre_app.data.sources.archive import Limits as ZipLimits
 from genre_app.data.sources.archive import unpack
 from genre_app.data.sources.folder import AudioFolder
 from genre_app.errors import AudioError, DataError
-from genre_app.files import move
+from genre_app.files import move, name_key
 
 _ZIP_LIMITS = ZipLimits(files=12_000, unpacked_bytes=8 << 30)
 
@@ -87,8 +87,8 @@ def import_zip(collection: Collection, path: Path, *, limits: ZipLimits | None =
                 added += 1
             except (AudioError, DataError) as error:
                 refused.append(str(error))
-        here = collection.read().genres
-        for genre in contents.none_of_these:
-            if genre in here:
+        others = set(map(name_key, contents.none_of_these))
+        for genre in collection.read().genres:
+            if name_key(genre) in others:
                 collection.mark_none_of_these(genre, True)
     return Imported(added, tuple(refused))

@@ -21,7 +21,7 @@ from genre_app.data.cache.mel_cache import MelCache
 from genre_app.data.lock import locked
 from genre_app.data.sources.folder import AUDIO_SUFFIXES
 from genre_app.errors import DataError
-from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name, move
+from genre_app.files import FORBIDDEN_LETTERS, is_reserved_name, move, name_key
 from genre_app.progress import QUIET, Meter, Monitor
 
 # Beside audio and CSV: a mel cache, and the genres of a collection that mean "none of these".
@@ -163,7 +163,7 @@ def _listed(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
         problem = _problem(member, limits)
         if problem is not None:
             raise DataError(f"{_shown(member.orig_filename)} in it {problem}")
-        name = unicodedata.normalize("NFC", member.filename.rstrip("/")).casefold()
+        name = name_key(member.filename.rstrip("/"))
         folders.update(map(str, PurePosixPath(name).parents))
         if member.is_dir():
             folders.add(name)

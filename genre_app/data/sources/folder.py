@@ -14,7 +14,7 @@ from pathlib import Path
 
 from genre_app.data.tracks import AudioTrack, split_of_name
 from genre_app.errors import DataError, some
-from genre_app.files import AnyPath, valid_text
+from genre_app.files import AnyPath, name_key, valid_text
 
 _AUDIO = "aac aif aifc aiff au caf flac m4a m4b mka mp2 mp3 oga ogg opus snd w64 wav wma"
 _VIDEO = "avi flv mkv mov mp4 webm"
@@ -192,4 +192,4 @@ def match_genres(found: Iterable[str], known: Sequence[str], where: Path) -> dic
 
 def genre_key(genre: str) -> str:
     """Return what the spellings of a genre have in common: its letters and digits, without case."""
-    return "".join(letter for letter in genre.casefold() if letter.isalnum()) or genre
+    return "".join(letter for letter in name_key(genre) if letter.isalnum()) or genre

@@ -128,6 +128,13 @@ def test_genres_differ_by_more_than_case(collection: Collection) -> None:
     assert collection.add_genre(" Hip  Hop ") == "Hip Hop"
     assert collection.add_genre("hip hop") == "Hip Hop"
     assert list(collection.read().genres) == ["Hip Hop"]
+    (collection.folder / "Hip Hop").rename(collection.folder / "forro\u0301")  # as older versions of macOS write an accent
+    assert collection.add_genre("Forr\u00f3") == "forro\u0301"
+    assert collection.rename_genre("forro\u0301", "forr\u00f3") == "forr\u00f3"
+    assert list(collection.read().genres) == ["forr\u00f3"]
+    (collection.folder / "FORRO\u0301").mkdir()  # by hand, on a system where this is another folder
+    assert collection.rename_genre("FORRO\u0301", "forr\u00f3") == "forr\u00f3"
+    assert list(collection.read().genres) == ["forr\u00f3"]
 
 
 def test_limits_are_kept(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ def test_a_zip_brings_everything_to_another_collection(collection: Collection, t
     assert described[0] == described[1]
     again = import_zip(other, tmp_path / "out.zip")
     assert (again.added, len(again.refused)) == (0, 3)
+    third = Collection(tmp_path / "third")
+    third.add_genre("DUB")
+    import_zip(third, tmp_path / "out.zip")
+    assert third.read().none_of_these == {"DUB"}
 
 
 def test_a_zip_that_leaves_its_folder_is_refused(collection: Collection, tmp_path: Path) -> None:
