@@ -38,7 +38,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genre_app.errors import RunError, RunTakenError, first_line
-from genre_app.files import valid_text, write_whole
+from genre_app.files import is_reserved_name, name_key, valid_text, write_whole
 from genre_app.runs import events
 from genre_app.runs.folder import TaskFolder
 from genre_app.runs.host import this_process
@@ -181,7 +181,7 @@ class Run(TaskFolder):
         """Give the run another name; raises `RunError` if the name cannot be used, or the run is active."""
         target = self.path.parent / checked_name(name)
         self._refuse_while_active("renamed")
-        if target.exists():
+        if target.exists() and name_key(name) != name_key(self.name):  # else only the case changes
             raise RunError(f"There is a run {name!r} already; choose another name.")
         self.path.rename(target)
         return Run(target)
@@ -224,6 +224,8 @@ def checked_name(name: str) -> str:
     """Return the name of a run; raises `RunError` if a folder cannot have this name."""
     if not _NAME.fullmatch(name) or ".." in name:
         raise RunError(f"{name[:70]!r} cannot name a run; use up to 64 letters, digits, and . _ + - between them.")
+    if is_reserved_name(name):
+        raise RunError(f"{name!r} cannot name a run, since Windows reserves or changes this name; choose another one.")
     return name
 
 

@@ -171,7 +171,9 @@ def test_a_run_that_ends_while_it_is_looked_at_has_not_died(make_run, monkeypatc
     assert journal.last(events.Stopped)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", "x" * 65, "a..b", "nul\0", "ü"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", "x" * 65, "a..b", "nul\0", "ü", "aux", "NUL.x", "a."]
+)
 def test_names_that_are_no_folder_of_ours_are_refused(name):
     with pytest.raises(RunError, match="cannot name a run"):
         checked_name(name)

@@ -172,7 +172,7 @@ def test_files_that_settings_name_are_found_from_another_folder(make_run, tmp_pa
     assert found == (tmp_path / "splits.csv", tmp_path / "noises", tmp_path / "rooms")
 
 
-def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path):
+def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path, monkeypatch):
     one, two = make_run("one"), make_run("two")
     for run in (one, two):
         run.record(events.Stopped())
@@ -183,7 +183,10 @@ def test_runs_are_listed_renamed_and_deleted(make_run, tmp_path):
     assert free_name("two") == "two-1"
     with pytest.raises(RunError, match="There is a run 'two' already"):
         one.rename("two")
-    renamed = one.rename("uno")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", lambda _: True)  # as on a system that ignores case
+        capital = one.rename("One")
+    renamed = capital.rename("uno")
     two.delete()
     assert [run.name for run in list_runs(folder)] == ["uno"]
     assert renamed.description().request.threads == 1
