@@ -11,6 +11,7 @@ import threading
 import time
 import unicodedata
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 AnyPath = str | os.PathLike[str]
@@ -58,6 +59,15 @@ def temporary_folder(name: str) -> Path:
         reason = "this is not a folder of yours alone; remove it, or set TMPDIR to a folder of your own"
         raise PermissionError(errno.EPERM, reason, str(path))
     return path
+
+
+def let_numba_compile() -> None:
+    """Name a temporary folder for what numba compiles, if it could write nowhere else: librosa could not be imported."""
+    librosa = find_spec("librosa")
+    places = [expanded("~"), *(librosa.submodule_search_locations or () if librosa else ())]
+    if not any(os.access(place, os.W_OK) for place in places):
+        with suppress(OSError):  # what needs no librosa works without
+            os.environ.setdefault("NUMBA_CACHE_DIR", str(temporary_folder("numba")))
 
 
 def is_reserved_name(name: str) -> bool:

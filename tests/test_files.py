@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_app.files import temporary_folder, write_whole
+from genre_app.files import let_numba_compile, temporary_folder, write_whole
 
 
 def test_several_threads_write_the_same_file(tmp_path):
@@ -74,3 +74,13 @@ def test_a_temporary_folder_that_somebody_else_has_made_is_not_used(temporary, m
         folder.symlink_to(temporary.parent) if way == "as a link" else folder.touch()
     with pytest.raises(PermissionError, match=r"not a folder of yours alone; remove it, or set TMPDIR .*genre-app-locks-\d+"):
         temporary_folder("locks")
+
+
+def test_numba_gets_a_folder_only_where_it_could_write_nowhere(temporary, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # is restored after the test
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    let_numba_compile()
+    assert "NUMBA_CACHE_DIR" not in os.environ
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    let_numba_compile()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(temporary_folder("numba"))

@@ -10,6 +10,8 @@ from pkgutil import iter_modules
 
 import typer
 
+from genre_app.files import let_numba_compile
+
 
 def build() -> typer.Typer:
     """Build the command line from the files of this folder; a file whose name begins with an underscore is not a command."""
@@ -26,6 +28,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    let_numba_compile()
     # The name of a file may hold letters that the encoding of the terminal lacks.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
