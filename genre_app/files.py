@@ -61,13 +61,18 @@ def temporary_folder(name: str) -> Path:
     return path
 
 
-def let_numba_compile() -> None:
-    """Name a temporary folder for what numba compiles, if it could write nowhere else: librosa could not be imported."""
-    librosa = find_spec("librosa")
-    places = [expanded("~"), *(librosa.submodule_search_locations or () if librosa else ())]
-    if not any(os.access(place, os.W_OK) for place in places):
-        with suppress(OSError):  # what needs no librosa works without
-            os.environ.setdefault("NUMBA_CACHE_DIR", str(temporary_folder("numba")))
+def provide_cache() -> None:
+    """Give librosa and its numba a temporary folder if they could write nowhere else; their import would fail."""
+    home, librosa = expanded("~"), find_spec("librosa")
+    places = [home, *(librosa.submodule_search_locations or () if librosa else ())]
+    if home == Path("~"):  # the user has no home, as in many containers
+        variable = "XDG_CACHE_HOME"
+    elif not any(os.access(place, os.W_OK) for place in places):
+        variable = "NUMBA_CACHE_DIR"
+    else:
+        return
+    with suppress(OSError):  # what needs no librosa works without
+        os.environ.setdefault(variable, str(temporary_folder("cache")))
 
 
 def is_reserved_name(name: str) -> bool:

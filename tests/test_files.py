@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_app.files import let_numba_compile, temporary_folder, write_whole
+from genre_app.files import provide_cache, temporary_folder, write_whole
 
 
 def test_several_threads_write_the_same_file(tmp_path):
@@ -76,11 +76,21 @@ def test_a_temporary_folder_that_somebody_else_has_made_is_not_used(temporary, m
         temporary_folder("locks")
 
 
-def test_numba_gets_a_folder_only_where_it_could_write_nowhere(temporary, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # is restored after the test
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    let_numba_compile()
-    assert "NUMBA_CACHE_DIR" not in os.environ
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    let_numba_compile()
-    assert os.environ["NUMBA_CACHE_DIR"] == str(temporary_folder("numba"))
+@pytest.mark.parametrize(
+    ("home", "writable", "variable"),
+    [
+        ("/home/me", True, None),
+        ("/home/me", False, "NUMBA_CACHE_DIR"),
+        ("~", True, "XDG_CACHE_HOME"),
+        ("~", False, "XDG_CACHE_HOME"),
+    ],
+)
+def test_librosa_gets_a_folder_only_where_it_could_write_nowhere(temporary, monkeypatch, home, writable, variable):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")  # is restored after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("genre_app.files.expanded", lambda _: Path(home))
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    before = dict(os.environ)
+    provide_cache()
+    assert os.environ == before | ({variable: str(temporary_folder("cache"))} if variable else {})

@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 import typer
 
-from genre_app.files import let_numba_compile
+from genre_app.files import provide_cache
 
 
 def build() -> typer.Typer:
@@ -28,7 +28,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
-    let_numba_compile()
+    provide_cache()
     # The name of a file may hold letters that the encoding of the terminal lacks.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

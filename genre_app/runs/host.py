@@ -10,6 +10,8 @@ import sys
 import psutil
 import torch
 
+from genre_app.files import temporary_folder
+
 NICE = "GENRE_APP_NICE"
 """Environment variable with the steps of priority that a training process gives up, 0 to 19; by default 10."""
 
@@ -20,6 +22,8 @@ _HEAPS = 2
 def prepare_process(threads: int) -> None:
     """Set the number of CPU threads, and let this process keep the memory that it frees."""
     torch.set_num_threads(threads)
+    # By default, torch names it by the user, and makes no optimiser in a container whose user has no name.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(temporary_folder("torch")))
     # Each step allocates and frees hundreds of megabytes; returning them to the kernel halves the speed (measured).
     _mallopt(_M_MMAP_MAX, 0)
     _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

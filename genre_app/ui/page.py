@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from genre_app.audio import apart
 from genre_app.errors import GenreAppError, first_line
-from genre_app.files import let_numba_compile
+from genre_app.files import provide_cache
 from genre_app.progress import usable_cores
 from genre_app.runs.host import share_heaps
 from genre_app.ui import api, microphone, visits
@@ -118,7 +118,7 @@ def serve() -> None:
         # of Live took 8.2 s of work with two threads and 1.3 s with one (measured).
         torch.set_num_threads(1)
         share_heaps()
-        let_numba_compile()
+        provide_cache()
         visits.keep_uploads_apart(_SWEEP[1])
         if os.name == "posix":  # Windows gives no socket to another process in this way
             apart.start(n_idle=min(CONCURRENT, usable_cores()))

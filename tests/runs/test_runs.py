@@ -10,11 +10,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 from genre_app.checkpoint import load_checkpoint
 from genre_app.errors import RunError
 from genre_app.evaluation.evaluate import evaluate
-from genre_app.runs import events, journal
+from genre_app.runs import events, host, journal
 from genre_app.runs import executor as job
 from genre_app.runs import run as runs
 from genre_app.runs.folds import cross_validate
@@ -235,3 +237,12 @@ def test_of_two_that_make_a_run_at_once_one_is_refused(make_run, recipe, cache, 
     (tmp_path / "runs" / ".taken.1.deleted").mkdir()
     (tmp_path / "runs" / ".taken.1.deleted" / "run.json").write_bytes(described)
     assert {run.name for run in list_runs()} == {"taken", "free"}
+
+
+def test_a_training_process_needs_no_name_of_its_user(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # is restored after the test
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(host, "_mallopt", lambda *_: None)
+    monkeypatch.setattr("getpass.getuser", lambda: {}["no name"])
+    host.prepare_process(torch.get_num_threads())
+    assert Path(cache_dir()).is_dir()
