@@ -45,7 +45,7 @@ def recipe_path(recipe: str) -> Path:
 
 def describe_recipe(name: str) -> str:
     """Return the first line of a recipe, which describes it."""
-    return recipe_path(name).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
+    return recipe_path(name).read_text(encoding="utf-8-sig").partition("\n")[0].lstrip("# ").strip()
 
 
 def read_recipe(recipe: str, settings: Mapping[str, Value] | None = None, seed: int | None = None) -> TrainConfig:
@@ -109,7 +109,7 @@ def recipe_text(recipe: str, settings: Mapping[str, Value], about: str) -> str:
         If there is no such recipe, or a field is unknown or out of bounds.
     """
     read_recipe(recipe, settings)
-    document = tomlkit.parse(recipe_path(recipe).read_text(encoding="utf-8").partition("\n")[2])
+    document = tomlkit.parse(recipe_path(recipe).read_text(encoding="utf-8-sig").partition("\n")[2])
     added: dict[str, dict[str, Value]] = {}
     for field, value in settings.items():
         group, _, last = field.rpartition(".")
@@ -142,7 +142,7 @@ def _read_values(path: Path, settings: Mapping[str, Value] | None) -> dict[str, 
 @lru_cache(maxsize=64)
 def _parse(path: Path, _: int) -> dict[str, Any]:
     """Parse a recipe once for each time of change: the page asks for it at every keystroke."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def check_model_settings(config: TrainConfig) -> None:

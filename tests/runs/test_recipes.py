@@ -14,6 +14,8 @@ def test_recipes_are_read_and_changed(tmp_path):
     config = read_recipe(str(path), {"epochs": 3, "augment.mild_share": 0.25, "precision": "bfloat16"}, 9)
     assert (config.epochs, config.augment.mild_share, config.precision, config.seed) == (3, 0.25, "bfloat16", 9)
     assert config.augment.mild == read_recipe(str(path)).augment.mild  # the rest of the preset stays
+    path.write_text("# Mine\nepochs = 13", encoding="utf-8-sig")  # as editors on Windows save it
+    assert (describe_recipe(str(path)), read_recipe(str(path)).epochs) == ("Mine", 13)
 
 
 @pytest.mark.parametrize(
