@@ -122,13 +122,6 @@ class Pool:
         if not kept:
             worker.stop()
 
-    def close(self) -> None:
-        """End the idle workers, and the others when they are given back."""
-        with self._lock:
-            self._n_idle, idle, self._idle = 0, self._idle, []
-        for worker in idle:
-            worker.stop()
-
 
 class ApartStream(AudioStream):
     """A stream that a worker decodes, mixes and resamples; the worker has been asked for it.

@@ -21,12 +21,17 @@ _CRASHED = "decoding it crashed, took too long or needed too much memory; conver
 def pool() -> Iterator[apart.Pool]:
     pool = apart.Pool(1, "tests.audio.crashing")
     yield pool
-    pool.close()
+    _end(pool)
 
 
 @pytest.fixture
 def apart_from_here(pool: apart.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "_pool", pool)
+
+
+def _end(pool: apart.Pool) -> None:
+    for worker in pool._idle:
+        worker.stop()
 
 
 def _file(path: Path, seconds: float = 4.0) -> Path:
@@ -112,7 +117,7 @@ def test_a_decoder_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: py
     with pytest.raises(AudioError, match=_CRASHED):
         load_clip(_file(tmp_path / "hang.wav"))
     assert len(pool._idle) == 1
-    pool.close()
+    _end(pool)
 
 
 def test_a_worker_that_died_while_idle_is_replaced(pool: apart.Pool, tmp_path: Path) -> None:
