@@ -30,8 +30,8 @@ def apart_from_here(pool: apart.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _end(pool: apart.Pool) -> None:
-    for worker in pool._idle:
-        worker.stop()
+    for idle in pool._idle:
+        idle.stop()
 
 
 def _file(path: Path, seconds: float = 4.0) -> Path:
