@@ -49,7 +49,8 @@ def write_rows(parquet: Path, folder: Path, mark: str, shown: str, monitor: Moni
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(parquet, pre_buffer=False) as file:
+        # Opened here, since pyarrow leaves a damaged file open, and Windows deletes no open file.
+        with parquet.open("rb") as content, pq.ParquetFile(content, pre_buffer=False) as file:
             audio, genre, names = _columns(file.schema_arrow, shown)
             n_rows = file.metadata.num_rows
             meter = Meter("writing tracks", n_rows, n_rows, monitor)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -226,7 +228,14 @@ def test_data_sets_without_audio_or_genre_are_told(served, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: whole[:4] + b"\xff" * 16 + whole[20:]])
-def test_a_damaged_parquet_is_told_and_fetched_anew(gtzan, tmp_path, damage):
+def test_a_damaged_parquet_is_told_and_fetched_anew(gtzan, tmp_path, monkeypatch, damage):
+    unlink = Path.unlink
+
+    def unlink_closed(path, **options):
+        assert str(path) not in [file.path for file in psutil.Process().open_files()], "Windows deletes no open file"
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink_closed)
     path = gtzan.folder / "data/test-00000-of-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
