@@ -156,7 +156,7 @@ class SearchFolder(TaskFolder):
             pid, created = json.loads((self.path / "process.json").read_bytes())
             return is_alive(int(pid), float(created))
         with suppress(OSError):  # a process writes its file first, unless it fails
-            return time.time() - (self.path / "log.txt").stat().st_mtime < _START_SECONDS
+            return abs(time.time() - (self.path / "log.txt").stat().st_mtime) < _START_SECONDS
         return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import signal
 import time
@@ -241,3 +242,16 @@ def test_the_command_searches_and_resumes(command, cache, recipe, tmp_path):
         refused = command(*words)
         assert refused.exit_code != 0
         assert message in refused.output + refused.stderr
+
+
+def test_a_search_runs_while_its_process_does_whatever_the_clock_says(tmp_path, monkeypatch):
+    folder = SearchFolder(tmp_path)
+    folder.expect_process()
+    assert folder.is_running()
+    for seconds in (-3600, 3600):  # the clock was set back after the start
+        os.utime(tmp_path / "log.txt", (time.time() + seconds,) * 2)
+        assert not folder.is_running()
+    folder.record_process()
+    boot = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot - 3600)
+    assert folder.is_running()
