@@ -11,6 +11,8 @@ from threading import Lock
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from genre_app.files import move
+
 _copying = Lock()
 
 
@@ -32,7 +34,7 @@ def download_file(source: Path, name: str) -> str:
         except FileNotFoundError:
             part = path.with_name(f".{path.name}.part")
             shutil.copyfile(source, part)
-            part.replace(path)
+            move(part, path)
     return str(path)
 
 

@@ -10,6 +10,7 @@ from threading import Lock
 import soundfile
 
 from genre_app.audio.demos import DEMOS
+from genre_app.files import move
 
 _SECONDS = 20.0
 _RATE = 44100  # Hz
@@ -24,7 +25,7 @@ def example_path(genre: str) -> Path:
         if not path.exists():
             unfinished = path.with_suffix(".part")
             soundfile.write(unfinished, demo(_SECONDS, _RATE), _RATE, format="FLAC")
-            unfinished.replace(path)
+            move(unfinished, path)
     return path
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 
 from genre_app.data.cache.prepare import SOURCE
+from genre_app.files import move
 from genre_app.runs.run import list_runs, runs_folder, work_folder
 from genre_app.runs.search.search import list_searches
 
@@ -50,7 +51,7 @@ def keep(file: Path) -> Path:
                 part.hardlink_to(file)  # gradio deletes its own name of the file within hours
             except OSError:
                 shutil.copyfile(file, part)
-            part.replace(kept)
+            move(part, kept)
         _touch(kept)
         with suppress(OSError):  # the upload is kept, whether or not others can be removed
             _remove_unused()
