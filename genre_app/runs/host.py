@@ -67,17 +67,18 @@ def this_process() -> tuple[int, float]:
 
     The time is in seconds since 1970, on Linux since boot: there, the former changes whenever the clock is set.
     """
-    me = psutil.Process()
-    return me.pid, me.create_time() - (psutil.boot_time() if sys.platform == "linux" else 0.0)
+    boot, me = psutil.boot_time(), psutil.Process()  # in this order: see `is_alive`
+    return me.pid, me.create_time() - (boot if sys.platform == "linux" else 0.0)
 
 
 def is_alive(pid: int, created: float) -> bool:
     """Return whether the process of this id still runs; ``created`` is as `this_process` returns it, or since 1970."""
     try:
-        process = psutil.Process(pid)
+        # The boot time first: older versions of psutil compute times of creation from the one that was asked for last.
+        boot, process = psutil.boot_time(), psutil.Process(pid)
         # The system reuses process ids, so the time of creation must agree too.
         late = process.create_time() - created
-        is_same = abs(late) < 1.0 or abs(late - psutil.boot_time()) < 0.05
+        is_same = abs(late) < 1.0 or abs(late - boot) < 0.05
         return is_same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
