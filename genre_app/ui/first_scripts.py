@@ -1,4 +1,4 @@
-"""Scripts that run before gradio's own, and make its page do less: while it opens, and while it rests."""
+"""Scripts that run before gradio's own, and make its page speak English, open fast and rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genre_app.ui.frame import assets
 
 
 def add_first_scripts() -> None:
-    """Put ``events.js`` and ``rest.js`` before gradio's own scripts; call it before the page is served.
+    """Put the scripts before gradio's own; call it before the page is served.
 
     gradio runs a script of `gradio.Blocks.launch` after its own, when they have already looked up what these scripts replace.
     """
@@ -29,5 +29,5 @@ class _WithScripts(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
         """Return a page, where it is stored, and whether that is still so."""
         page, place, is_current = self._pages.get_source(environment, template)
-        scripts = f"<head><script>{{% raw %}}{assets('events.js', 'rest.js')}{{% endraw %}}</script>"
+        scripts = f"<head><script>{{% raw %}}{assets('language.js', 'events.js', 'rest.js')}{{% endraw %}}</script>"
         return page.replace("<head>", scripts, 1), place, is_current

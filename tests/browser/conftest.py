@@ -78,9 +78,9 @@ def shared(recorder, address) -> Iterator[Page]:
 
 @pytest.fixture(scope="package")
 def phone(recorder, address) -> Iterator[Page]:
-    """The page on a phone, for several tests."""
+    """The page on a phone in Germany, for several tests."""
     with visitors(recorder, address) as open_page:
-        yield open_page("light", width=400, height=700, device_scale_factor=2)
+        yield open_page("light", width=400, height=700, device_scale_factor=2, locale="de-DE")
 
 
 @pytest.fixture

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.classify import loaded
+from tests.browser.classify import loaded, player
 
 pytestmark = pytest.mark.browser
+
+
+def test_the_page_is_english_in_a_german_browser(phone, long_song):
+    page = loaded(phone, long_song)
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(player(page, "Clear")).to_be_visible()
 
 
 def test_the_player_stays_in_sight_on_a_phone(phone, long_song):

@@ -115,7 +115,7 @@ const record = async (genre) => {
   page(".take-stop").disabled = false;
   strip().dataset.open = "";
   page(".take-stop").focus({ preventScroll: true });
-  page("#collect-take button[aria-label=Clear]")?.click(); // the recording before
+  page("#collect-take .icon-button")?.click(); // Clear, for the recording before
   const start = await appears(() => recorder("record"));
   if (take !== mine) return;
   if (!start) {

@@ -68,7 +68,7 @@ document.addEventListener("drop", forget);
 document.addEventListener(
   "click",
   ({ target }) => {
-    if (target.closest?.(".examples button, #music [aria-label=Clear]")) forget();
+    if (target.closest?.(".examples button, #music .icon-button")) forget();
   },
   true, // before gradio removes the button
 );

@@ -275,7 +275,7 @@ window.genreApp = (() => {
     // Start a recording, whatever the player shows.
     record: () =>
       startOnce("music", async () => {
-        find("#music button[aria-label=Clear]")?.click();
+        find("#music .icon-button")?.click(); // Clear
         for (const selector of ['#music button[aria-label="Record audio"]', "#music .record-button"]) {
           await until(() => find(selector));
           find(selector)?.click();
