@@ -16,6 +16,17 @@ def test_the_page_is_english_in_a_german_browser(phone, long_song):
     expect(player(page, "Clear")).to_be_visible()
 
 
+def test_a_tab_whose_name_the_browser_translates_is_still_known(phone):
+    live = phone.get_by_role("tab").nth(1)
+    live.evaluate("tab => (tab.innerHTML = '<font>Direkt</font>')")
+    try:
+        live.click()
+        phone.wait_for_function("location.hash === '#live'")
+    finally:
+        live.evaluate("tab => (tab.textContent = 'Live')")
+        phone.get_by_role("tab", name="Classify").click()
+
+
 def test_the_player_stays_in_sight_on_a_phone(phone, long_song):
     page = loaded(phone, long_song)
     page.get_by_test_id("cell-12-1").scroll_into_view_if_needed()

@@ -194,7 +194,7 @@ window.genreApp = (() => {
 
   // The address holds the open tab, so that a page that is loaded again, as after a restart of the server, shows it again.
   const tabs = () => [...document.querySelectorAll('[role="tab"]')];
-  const slug = (tab) => tab.textContent.trim().toLowerCase();
+  const slug = (tab) => tab.dataset.tabId.toLowerCase(); // not its text, which a browser may translate
   const keepTab = (name) => {
     const hash = name === slug(tabs()[0]) ? "" : `#${name}`;
     history.replaceState(null, "", location.pathname + location.search + hash);
