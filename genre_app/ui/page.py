@@ -71,7 +71,7 @@ def build_app() -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """Return the arguments of `gradio.Blocks.launch`: theme, limits, MCP server, login, checks of requests."""
     secret = None if on_space() else login()  # on a Space, the owner signs in with Hugging Face, and all others may classify
-    script = assets("gaps.js", "folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
+    script = assets("gaps.js", "connection.js", "folders.js", "page.js").replace("MAX_BYTES", str(MAX_BYTES))
     return {
         "theme": _theme(),
         "css": assets("microphone.css", "batch.css", "collect.css", "page.css"),

@@ -153,8 +153,20 @@ def test_an_upload_that_does_not_arrive_is_told(shared, song):
         expect(told).to_contain_text(words)
         expect(card(page)).to_contain_text("The file did not arrive.")
         page.unroute("**/upload**")
-    drop(page, song)
+    answered(page)  # where only the connection failed, the file is sent again
+    drop(fresh(page), song)
     answered(page)
+    expect(told).to_be_hidden()
+
+
+def test_an_action_waits_for_a_lost_connection(shared, song):
+    page = loaded(shared, song)
+    told = page.locator("#upload-problem")
+    page.route("**/queue/join**", lambda route: route.abort())
+    page.locator("#vote input").first.dispatch_event("click")  # without scrolling the page that tests share
+    expect(told).to_contain_text("The connection to the server is lost.")
+    page.unroute("**/queue/join**")
+    expect(card(page)).to_contain_text("Share of frames won")
     expect(told).to_be_hidden()
 
 

@@ -21,25 +21,11 @@ window.genreApp = (() => {
 
   // ---- Uploads ----
 
-  // gradio does not tell the visitor that an upload was refused, for example by a proxy.
+  // Say above the tabs what went wrong with an upload or the connection.
   const sayUpload = (words) => {
     const place = find("#upload-problem");
     if (place) [place.hidden, place.textContent] = [!words, words];
     if (words && find("#final-vote p")?.textContent.startsWith("Uploading")) say("No answer", "The file did not arrive.");
-  };
-  const fetchAnything = window.fetch;
-  window.fetch = async (...request) => {
-    const isUpload = /\/upload(\?|$)/.test(request[0]?.url ?? request[0]);
-    if (!isUpload) return fetchAnything(...request);
-    try {
-      const answer = await fetchAnything(...request);
-      const why = answer.status === 413 ? "it is too large for this server" : `the server answered with error ${answer.status}`;
-      sayUpload(answer.ok ? "" : `Your file or recording did not arrive: ${why}.`);
-      return answer;
-    } catch (error) {
-      sayUpload("Your file or recording did not arrive. Check the connection, and send it again.");
-      throw error;
-    }
   };
 
   // ---- The queue ----
