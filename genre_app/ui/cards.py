@@ -39,6 +39,8 @@ CLASSIFYING = """
 
 NO_MUSIC = "No music heard: only noise arrived. Move closer to the music, turn it up, or choose another microphone"
 
+FORGOTTEN = "The server no longer has this answer; choose the clip again"
+
 NO_FIGURE = '<div class="empty">Your spectrogram and frame-by-frame genres will appear here.</div>'
 
 REJECTIONS: dict[Rejection | None, str] = {

@@ -98,6 +98,11 @@ def test_a_rejected_clip_has_nothing_to_explain(app, song, state, rejection, wor
 def test_problems_are_one_sentence(app, song, state):
     assert "no answer yet" in opened(app, None, None)["why-said"]
     assert "no answer yet" in followed(app, None, None, "pitch")["what-if-said"]
+    # A server that was started again has forgotten the answer, but not always the clip.
+    assert "choose the clip again" in opened(app, song, None)["why-said"]
+    vote = handler(app, "vote", "input").fn
+    assert "choose the clip again" in named(vote(None, "majority", True))["final-vote"]
+    assert "final-vote" not in named(vote(None, "majority", False))  # there was no answer yet
     shown = merged(handler(app, "why", "expand").fn(song, ["run: gone"], None, state, None, VIEW))
     assert 'role="alert"' in shown["why-said"]
     assert "There is no checkpoint" in shown["why-said"]

@@ -199,10 +199,11 @@ class Parts:
             self.state: None,
         }
 
-    def revoted(self, state: Answer | None, vote: str) -> Updates:
-        """Vote again over the frames that are there, without the network."""
+    def revoted(self, state: Answer | None, vote: str, is_shown: bool = False) -> Updates:
+        """Vote again over the frames that are there, without the network; ``is_shown`` if the page shows an answer."""
         if state is None:
-            return {self.vote: gr.Radio(info=cards.vote_info(None, vote))}
+            forgotten = {self.card: cards.problem(cards.FORGOTTEN)} if is_shown else {}
+            return {self.vote: gr.Radio(info=cards.vote_info(None, vote)), **forgotten}
         found = Answer(state.prediction.revote(vote), state.overview)
         return {**self.more.closed(visible=True), **self._voted(found)}
 

@@ -71,8 +71,10 @@ def asked(
         If the checkpoint cannot be used.
     """
     chosen = checkpoint_named(checkpoint, own)
-    if path is None or prediction is None:
+    if path is None:
         raise RequestError("There is no answer yet: choose a clip first")
+    if prediction is None:
+        raise RequestError(cards.FORGOTTEN)
     if not prediction.is_music and prediction.rejected:
         raise RequestError(_NOTHING[prediction.rejected])
     return chosen, prediction, read(path, prediction, chosen)

@@ -24,6 +24,7 @@ OVERLAPS = [("as trained", AS_TRAINED), ("none", "0"), ("25 %", "0.25"), ("50 %"
 _WITH_VIEW = "(...values) => [...values.slice(0, 4), genreApp.view(), ...values.slice(5)]"
 _WITH_TIME = "(vote, asked, _) => [vote, asked, performance.now()]"
 _TELL_PLACE = "genreApp.say('In the queue', `Your clip is number ${place} that wait for an answer.`)"
+_IS_SHOWN = "(state, vote, _) => [state, vote, document.querySelector('#final-vote .bars') !== null]"
 _HEAVY: dict[str, Any] = {
     **PRIVATE,
     "concurrency_id": "classify",
@@ -143,10 +144,12 @@ def _connect_runs(
 
 def _connect_evidence(parts: Parts) -> None:
     position = gr.Number(visible=False)
+    is_shown = gr.Checkbox(visible=False)
     parts.vote.input(
         parts.revoted,
-        [parts.state, parts.vote],
+        [parts.state, parts.vote, is_shown],
         [parts.card, parts.vote, parts.json, parts.csv, parts.state, *parts.more.all()],
+        js=_IS_SHOWN,
         **PRIVATE,
     )
     parts.page.input(
