@@ -156,6 +156,20 @@ def test_targets_are_large_enough_on_a_phone(phone, long_song):
     expect(phone.locator("#overlap")).to_be_hidden()
 
 
+def test_high_contrast_shows_what_is_chosen_and_how_probable_it_is(shared, song):
+    shared.get_by_role("tab", name="Classify").click()
+    page = loaded(shared, song)
+    style = "([place, name]) => getComputedStyle(document.querySelector(place))[name]"
+    page.emulate_media(forced_colors="active")
+    try:
+        assert page.evaluate(style, ["#vote input", "appearance"]) == "auto"
+        assert page.evaluate(style, ["[role=tab][aria-selected=true]", "borderBottomWidth"]) == "3px"
+        ink = page.evaluate(style, ["#final-vote", "color"])
+        assert page.evaluate(style, ["#final-vote .bar", "backgroundColor"]) == ink
+    finally:
+        page.emulate_media(forced_colors="none")
+
+
 def test_nothing_moves_for_visitors_who_ask_for_it(shared):
     shared.emulate_media(reduced_motion="reduce")
     moves = """async () => {
