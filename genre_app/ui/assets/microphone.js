@@ -103,8 +103,9 @@ const checkSettings = (panel, found) => {
 };
 
 const explain = (panel, error) => {
+  const way = window === top ? "allow it beside the address, then record again" : "open the page in a tab of its own";
   const words = {
-    NotAllowedError: "The browser does not let this page use the microphone: allow it beside the address, then record again.",
+    NotAllowedError: `The browser does not let this page use the microphone: ${way}.`,
     NotFoundError: "No microphone was found: plug one in, then record again.",
     NotReadableError: "The microphone does not answer: close other programs that use it, or choose another one.",
   };
