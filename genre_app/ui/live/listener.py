@@ -101,14 +101,14 @@ class Listener:
         self._held = self._streams[rate]
         self._resamplers = Resamplers(rate, self._streams)
         self._resampler: tuple[int, Resamplers] | None = None  # to the checkpoint's rate
-        self._began: float | None = None
+        self._began = time.monotonic()  # until the first samples tell it exactly
         self._n_piece = round(PIECE_SECONDS * rate)  # samples that decide whether the stream is speech
         shortest = self._spec.seconds(self._spec.segment_frames - 1)
         self._n_judged = max(round(JUDGED_SECONDS * rate), round(shortest * rate))  # that decide whether it is noise or silence
 
     def add(self, samples: NDArray[np.float32], sample_rate: int) -> None:
         """Process the next samples, float32 [n], at ``sample_rate`` Hz."""
-        if self._began is None:
+        if self._resampler is None:
             self._began = time.monotonic() - len(samples) / sample_rate
         if self._resampler is None or self._resampler[0] != sample_rate:
             self._resampler = (sample_rate, Resamplers(sample_rate, [self._rate]))
@@ -154,7 +154,7 @@ class Listener:
                 prediction = classify(clip, self._checkpoint, vote=vote)
         if prediction is not None and self._is_speech():
             prediction = as_speech(prediction)
-        missed = 0.0 if self._began is None else time.monotonic() - self._began - seconds
+        missed = time.monotonic() - self._began - seconds
         return LiveResult(
             prediction,
             offset,

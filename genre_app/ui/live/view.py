@@ -52,6 +52,7 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
     """Return the card with the answer."""
     seconds = min(result.seconds, WINDOW_SECONDS)
     eyebrow = f"{'Stopped' if stopped else 'Live vote'} · the last {seconds:.0f} s"
+    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
     prediction = result.prediction
     # The page's script stops a recording that was begun with Listen at the first sure answer.
     is_sure = prediction is not None and prediction.is_sure and prediction.duration_seconds >= _GUESS_SECONDS
@@ -66,11 +67,13 @@ def card(result: LiveResult, *, stopped: bool = False) -> str:
         body = _without_answer(
             "No music heard", "Only noise arrives: move closer to the music, turn it up, or choose another microphone."
         )
+    elif stopped and missed:
+        missed = ""  # Stop may have arrived late too, so the seconds are not known
+        body = _without_answer("No answer", "Too little sound arrived. Record in Classify: it can wait for a slow connection.")
     elif stopped:
         body = _without_answer("No answer", "The recording is too short: listen for at least 5 s.")
     else:
         body = '<p class="genre quiet">Listening …</p>'
-    missed = f'<ul class="warnings"><li>{_MISSED.format(result.missed_seconds)}</li></ul>' if result.missed_seconds else ""
     return f"""
 <section class="card" aria-label="Live vote"{" data-sure" if is_sure else ""}>
   <h2 class="eyebrow">{eyebrow}</h2>

@@ -127,6 +127,9 @@ def test_sound_that_does_not_arrive_is_reported(song, checkpoint, monkeypatch):
     now = 100.0
     monkeypatch.setattr("genre_app.ui.live.listener.time.monotonic", lambda: now)
     listener = Listener(checkpoint)
+    now = 104.0  # no sound has arrived at all
+    assert "Too little sound arrived." in view.card(listener.result(), stopped=True)
+    now = 100.0
     play(listener, song[: 5 * RATE])
     now = 106.0
     assert listener.result().missed_seconds == 0
