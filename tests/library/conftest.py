@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,3 +72,16 @@ def update(checkpoint, classified) -> Callable[..., SimpleNamespace]:
         return SimpleNamespace(scanned=scanned, found=found, names=list(classified), tracks=tracks)
 
     return call
+
+
+@pytest.fixture
+def flushed_as_on_windows(monkeypatch):
+    """`os.fsync` refuses a file that is open for reading only, as that of Windows does."""
+    fsync = os.fsync
+
+    def flush(number):
+        if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", flush)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from pathlib import Path
 
@@ -100,19 +98,6 @@ def work(folder: Path, genre: str = "jazz", *, sure: bool = True, undo: bool = F
             said.append(str(refusal or change))
         assert not list(folder.glob(".genre-app-*"))
         return said
-
-
-@pytest.fixture
-def flushed_as_on_windows(monkeypatch):
-    """`os.fsync` refuses a file that is open for reading only, as that of Windows does."""
-    fsync = os.fsync
-
-    def flush(number):
-        if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        fsync(number)
-
-    monkeypatch.setattr(os, "fsync", flush)
 
 
 @pytest.mark.usefixtures("flushed_as_on_windows")
