@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 
 import psutil
 import torch
@@ -23,7 +24,8 @@ def prepare_process(threads: int) -> None:
     """Set the number of CPU threads, and let this process keep the memory that it frees."""
     torch.set_num_threads(threads)
     # By default, torch names it by the user, and makes no optimiser in a container whose user has no name.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(temporary_folder("torch")))
+    with suppress(OSError):  # others need no folder
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(temporary_folder("torch")))
     # Each step allocates and frees hundreds of megabytes; returning them to the kernel halves the speed (measured).
     _mallopt(_M_MMAP_MAX, 0)
     _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

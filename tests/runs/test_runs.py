@@ -246,3 +246,6 @@ def test_a_training_process_needs_no_name_of_its_user(monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: {}["no name"])
     host.prepare_process(torch.get_num_threads())
     assert Path(cache_dir()).is_dir()
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(host, "temporary_folder", mock.Mock(side_effect=PermissionError))
+    host.prepare_process(torch.get_num_threads())
