@@ -28,8 +28,16 @@ _MAX_FAILURES = 3  # of the first trials: after these, all are expected to fail
 def run_search(folder: SearchFolder, *, say: Callable[[str], object] = print) -> bool:
     """Do the rest of a search: resume its interrupted trial, then draw and train new ones.
 
-    Returns whether all trials are done: False if the search is stopped. ``say`` gets one line of text at a time, but those of a
-    trial go to its own ``log.txt``.
+    Parameters
+    ----------
+    folder : SearchFolder
+    say : callable
+        Gets one line of text at a time. The lines of a trial go to its own ``log.txt``.
+
+    Returns
+    -------
+    bool
+        Whether all trials are done; False if the search is stopped.
 
     Raises
     ------
