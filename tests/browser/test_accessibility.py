@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from genre_app.ui.cards import MEASURES
 from tests.browser.classify import loaded
 
 pytestmark = pytest.mark.browser
@@ -134,6 +135,10 @@ def test_arrows_move_between_tabs_and_radios(shared, song):
     expect(page.locator("#final-vote .measure")).to_contain_text("Geometric mean")
     outline = page.locator("#vote label:has(input:checked)").evaluate("label => getComputedStyle(label).outlineWidth")
     assert float(outline.removesuffix("px")) >= 2
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")  # before the answer to the first press
+    expect(page.locator("#final-vote .measure")).to_have_text(MEASURES["majority"])
+    expect(chosen).to_have_value("majority")
 
 
 def test_the_tab_key_closes_a_list_of_choices(shared):

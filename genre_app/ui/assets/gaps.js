@@ -16,10 +16,13 @@
     (event) => event.key === "Tab" && event.target.matches?.("[role=combobox]") && event.stopPropagation(),
     true,
   );
-  // gradio gives each radio a name of its own; with one name, the browser's arrow keys move between them.
-  document.addEventListener("focusin", ({ target }) => {
+  // gradio gives each radio a name of its own, again when the choices change; with one name, the browser's arrow keys move between
+  // them.
+  const nameRadios = ({ target }) => {
     if (target.type !== "radio") return;
     const group = target.closest("fieldset, .block");
     for (const radio of group?.querySelectorAll("input[type=radio]") ?? []) radio.name = target.name;
-  });
+  };
+  document.addEventListener("focusin", nameRadios);
+  document.addEventListener("keydown", nameRadios);
 }

@@ -150,7 +150,7 @@ def _connect_evidence(parts: Parts) -> None:
         [parts.state, parts.vote, is_shown],
         [parts.card, parts.vote, parts.json, parts.csv, parts.state, *parts.more.all()],
         js=_IS_SHOWN,
-        **PRIVATE,
+        **PRIVATE | {"trigger_mode": "multiple"},  # an arrow key may be pressed again before the answer has come
     )
     parts.page.input(
         lambda state, page: (frames.rows(state.prediction, page) if state else None, ""),
