@@ -20,6 +20,9 @@ For each event that runs, gradio looks up in the tree of the page all components
 to show its progress on them. With the outputs of the form of the Train tab this took seconds of each visit.
 """
 
+LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}
+"""Arguments of the event of a choice: one that is made while the choice before is on its way is not lost."""
+
 _ASSETS = Path(__file__).parent / "assets"
 _turns = count(1)
 

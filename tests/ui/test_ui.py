@@ -84,6 +84,16 @@ def test_a_vote_that_is_chosen_while_the_figure_is_drawn_is_kept(app, song):
     assert rest.keys().isdisjoint({"final-vote", "vote", "State", "Download JSON", "Download CSV"})
 
 
+def test_no_choice_is_lost_while_the_one_before_is_answered(app):
+    lost = [
+        app.blocks[block_id].label
+        for function in app.fns.values()
+        for block_id, event in function.targets
+        if event == "input" and function.fn and function.inputs and function.trigger_mode == "once"
+    ]
+    assert lost == []
+
+
 def test_downloads_are_the_predictions_own(app, song, checkpoint):
     shown = final(app, song, vote="knn")
     expected = prediction_of(song, checkpoint, vote="knn")

@@ -14,7 +14,7 @@ from genre_app.ui.classify import frames, more
 from genre_app.ui.classify.answers import AS_TRAINED, Parts, figure
 from genre_app.ui.classify.examples import example_path
 from genre_app.ui.collect import correct
-from genre_app.ui.frame import PRIVATE, Frame, in_queue
+from genre_app.ui.frame import LAST, PRIVATE, Frame, in_queue
 from genre_app.ui.offered import checkpoint_dropdown, offered_now
 from genre_app.ui.player import BROWSER_PLAYER
 from genre_app.ui.service import CONCURRENT, PROBLEMS, answer, check_own, own_choice, still_offered
@@ -156,7 +156,7 @@ def _connect_evidence(parts: Parts) -> None:
         lambda state, page: (frames.rows(state.prediction, page) if state else None, ""),
         [parts.state, parts.page],
         [parts.table, parts.mark],
-        **PRIVATE,
+        **LAST,
     )
     parts.table.select(frames.mark, parts.state, [position, parts.mark], **PRIVATE).then(
         None, position, None, js="(seconds) => genreApp.play(seconds)"

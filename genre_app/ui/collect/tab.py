@@ -64,7 +64,8 @@ def build(frame: Frame) -> None:
     pack.click(export, chosen, [packed, said], **PRIVATE).then(None, None, None, js="() => genreCollect.download()")
     importing.click(None, None, None, js="() => genreCollect.chooseZip()")
     switched = [chosen, chooser, new_name, *answer]
-    chooser.input(switch, [chooser, chosen], switched, **PRIVATE)
+    # Not only the last of several: the answer to the first one would set the choice back.
+    chooser.input(switch, [chooser, chosen], switched, **PRIVATE | {"trigger_mode": "multiple"})
     gr.on([create.click, new_name.submit], switch, [new_name, chosen], switched, **PRIVATE)
     frame.app.load(store.last_used, None, chosen, **PRIVATE)
     frame.tab["Collect"].select(arrive, chosen, [intro, named, chooser, *answer], **PRIVATE)

@@ -16,7 +16,7 @@ from genre_app.augment.preview import preview
 from genre_app.errors import AudioError
 from genre_app.ui import cards
 from genre_app.ui.downloads import download
-from genre_app.ui.frame import PRIVATE
+from genre_app.ui.frame import LAST, PRIVATE
 from genre_app.ui.service import PROBLEMS
 
 _RATE = 22050
@@ -40,7 +40,7 @@ def build() -> None:
             after = gr.Audio(label="After", elem_id="hear-after", **common)
     seed = gr.State(0)  # of the next draw
     private: dict[str, Any] = {**PRIVATE, "concurrency_limit": 2}
-    clip.input(lambda chosen: gr.File(visible=chosen == _OWN), clip, upload, **private)
+    clip.input(lambda chosen: gr.File(visible=chosen == _OWN), clip, upload, **LAST)
     gr.on([again.click, upload.upload], _hear, [preset, clip, upload, seed], [before, after, said, seed], **private)
 
 

@@ -17,7 +17,7 @@ from genre_app.runs.plan import Plan
 from genre_app.runs.request import Request
 from genre_app.runs.run import checked_name, new_run, runs_folder
 from genre_app.ui import cards, permission
-from genre_app.ui.frame import PRIVATE, turn
+from genre_app.ui.frame import LAST, PRIVATE, turn
 from genre_app.ui.service import PROBLEMS
 from genre_app.ui.train import data as train_data
 from genre_app.ui.train import plan_card
@@ -30,7 +30,7 @@ from genre_app.ui.train.widgets import error_mark
 
 # One event follows all changes of the form, and a browser sends it again only when its answer has arrived. With one event for
 # each cause, the answer for an older form could come last.
-_LAST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "concurrency_limit": 8}
+_LAST: dict[str, Any] = {**LAST, "concurrency_limit": 8}
 # A browser that forbids storage raises an error.
 _GATHER = """(...values) => {
   const form = Object.fromEntries(%s.map((name, place) => [name, values[place]]))

@@ -21,7 +21,7 @@ from genre_app.runs.run import Run, is_kept_by_space
 from genre_app.runs.status import Status
 from genre_app.ui import cards, permission
 from genre_app.ui.collect.store import collection_of
-from genre_app.ui.frame import PRIVATE, Frame
+from genre_app.ui.frame import LAST, PRIVATE, Frame
 from genre_app.ui.permission import NotAllowedError
 from genre_app.ui.service import PROBLEMS, RUN, still_offered
 from genre_app.ui.train import hear, run_card
@@ -126,7 +126,7 @@ class Actions:
         shown.then(None, None, None, js="() => genreApp.show('#run-head')")
         panel.table.select(self.choose, panel.inputs, panel.outputs, **_LOOKING)
         comparison = [panel.compared, panel.compared_loss, panel.compared_accuracy]
-        panel.other.input(self.compare, [panel.chosen, panel.other], comparison, **PRIVATE)
+        panel.other.input(self.compare, [panel.chosen, panel.other], comparison, **LAST)
         for trigger, action, place in (
             (panel.stop.click, _stop, panel.error),
             (panel.resume.click, lambda run, _: zerogpu.begin(run), panel.error),
