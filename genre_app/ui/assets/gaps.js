@@ -16,8 +16,8 @@
     (event) => event.key === "Tab" && event.target.matches?.("[role=combobox]") && event.stopPropagation(),
     true,
   );
-  // gradio gives each radio a name of its own, again when the choices change; with one name, the browser's arrow keys move between
-  // them.
+  // gradio gives each radio a name of its own, and does so again when the choices change. The browser's arrow keys move only between
+  // radios of one name.
   const nameRadios = ({ target }) => {
     if (target.type !== "radio") return;
     const group = target.closest("fieldset, .block");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,26 +121,10 @@ class Parts:
             yield {self.card: gr.skip()}
             return
         asked.question = question = object()
-        for updates in self._answered(path, checkpoint, vote, overlap, view, own, recorded):
-            if asked.question is not question:
-                yield {self.card: gr.skip()}  # gradio shows the last of these once more
-                return
-            yield updates
-
-    def _answered(
-        self,
-        path: str | None,
-        checkpoint: list[str],
-        vote: str,
-        overlap: str,
-        view: Any,
-        own: str | None,
-        recorded: str | None,
-    ) -> Iterator[Updates]:
-        yield {self.card: cards.CLASSIFYING, **self.more.closed(visible=False)}
         is_take = path is not None and path == recorded
-        try:
-            found = answer(
+
+        def ask() -> Answer:
+            return answer(
                 path,
                 checkpoint=checkpoint,
                 vote=vote,
@@ -149,6 +133,17 @@ class Parts:
                 own=own,
                 suppressed=is_take and isinstance(view, dict) and view.get("speech") is True,
             )
+
+        for updates in self._answered(ask, vote, view, is_take=is_take):
+            if asked.question is not question:
+                yield {self.card: gr.skip()}  # gradio shows the last of these once more
+                return
+            yield updates
+
+    def _answered(self, ask: Callable[[], Answer], vote: str, view: Any, *, is_take: bool) -> Iterator[Updates]:
+        yield {self.card: cards.CLASSIFYING, **self.more.closed(visible=False)}
+        try:
+            found = ask()
             prediction = found.prediction
             if is_take and prediction.is_noise:
                 raise RequestError(cards.NO_MUSIC)
